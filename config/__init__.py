@@ -1,0 +1,1 @@
+"""What people write: settings, presets and the values that they may hold."""

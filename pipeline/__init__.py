@@ -1,0 +1,1 @@
+"""An image and an instruction become an edited image."""
