@@ -1,0 +1,174 @@
+"""The nouns of the daemon: a file seen, a candidate for a job, a claimed job, and the states that people see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from config.problems import Problem
+from pipeline.recipe import Recipe
+
+
+class State(StrEnum):
+    """The only words that people see for where a file or a job stands."""
+
+    SEEN = "seen"
+    SETTLING = "settling"
+    WAITING_SIDECAR = "waiting-sidecar"
+    REFERENCE = "reference"
+    HELD = "held"
+    READY = "ready"
+    CLAIMED = "claimed"
+    RUNNING = "running"
+    PUBLISHING = "publishing"
+    DONE = "done"
+    REVIEW = "review"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+    DUPLICATE = "duplicate"
+    CANCELLED = "cancelled"
+
+
+class FolderState(StrEnum):
+    """The only words that people see for where a hot folder stands."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    PAUSED = "paused"
+    LOW_SPACE = "low-space"
+    STANDBY = "standby"
+
+
+class Seen(NamedTuple):
+    """One regular file at one moment; a file written again is another value.
+
+    A tuple, not a dataclass: ten thousand are made and compared in every scan. ctime is part of it
+    because a file replaced by one of equal size with its mtime kept differs in nothing else.
+    """
+
+    path: str  # relative to the inbox, as the file system gave it (surrogateescape)
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int  # 0 on a share: not stable there
+
+    @property
+    def folder(self) -> str:
+        """The subfolder of the inbox, "" for the inbox itself."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The base name."""
+        return self.path.rpartition("/")[2]
+
+
+class Odd(NamedTuple):
+    """Something in the inbox that is left alone: a link, a FIFO, a folder named like a picture."""
+
+    path: str
+    what: str  # "a symbolic link", "a FIFO"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one scan of an inbox found; hidden and ignored names are not in it."""
+
+    files: tuple[Seen, ...]
+    odd: tuple[Odd, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What one file of the inbox waits for, in words."""
+
+    path: str
+    state: State
+    reason: str  # a plain phrase: "still being written: settled for 1.2 s of 2 s"
+    problems: tuple[Problem, ...] = ()  # why it will fail, known already
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A file that is never taken for input, and what to do if it was meant as one."""
+
+    path: str
+    reason: str  # "a HEIC picture: save it as JPEG, PNG, WebP, TIFF or BMP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An image with all that its job needs, ready to be claimed."""
+
+    image: Seen
+    sidecar: Seen | None  # None: a folder preset alone
+    companions: tuple[Seen, ...]  # references and mask, as far as they exist
+    priority: int
+    since: float  # monotonic seconds when the first of its files was seen
+    problems: tuple[Problem, ...]  # not empty: it is claimed only to be filed as failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a scan means: every file's state, the jobs that are ready, when to look again."""
+
+    states: tuple[FileState, ...]
+    ignored: tuple[Ignored, ...]
+    ready: tuple[Candidate, ...]  # highest priority first, then first come
+    needed_by: Mapping[str, frozenset[str]]  # sidecar or companion path -> images that need it
+    look_again_at: float | None  # monotonic seconds; None: nothing is due
+
+
+class Role(StrEnum):
+    """What a file is to its job."""
+
+    IMAGE = "image"
+    SIDECAR = "sidecar"
+    REFERENCE = "reference"
+    MASK = "mask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFile:
+    """One original of a job, under work/<job id>/ with its own name."""
+
+    role: Role
+    name: str
+    moved: bool  # False: a copy, the original stays in the inbox for another job
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A claimed job: what job.json holds."""
+
+    job_id: str
+    folder: str  # subfolder of the inbox, "" for the inbox itself
+    files: tuple[JobFile, ...]  # the image first
+    drawn_seed: int  # used where the instruction has no seed, so that a retry repeats it
+    arrived_at: float  # Unix time when the daemon first saw the image
+    claimed_at: float  # Unix time
+    attempts: int  # runs begun, this one included
+    strikes: int  # runs that ended badly while the daemon lived
+
+    @property
+    def image(self) -> JobFile:
+        """The image to edit."""
+        return self.files[0]
+
+    @property
+    def path(self) -> str:
+        """The image's path relative to the inbox."""
+        return f"{self.folder}/{self.image.name}" if self.folder else self.image.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A claimed job with its recipe and its private copies on local scratch."""
+
+    job: Job
+    recipe: Recipe
+    instruction: str  # JSON of the keys as written, for the receipt
