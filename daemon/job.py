@@ -1,4 +1,4 @@
-"""The nouns of the daemon: a file seen, a candidate for a job, a claimed job, and the states that people see."""
+"""The nouns of the daemon: a file seen, a candidate, a claimed job, and the states people see."""
 
 from __future__ import annotations
 
