@@ -1,0 +1,90 @@
+"""The editor process: keeps one editor and edits what the daemon sends until it hangs up."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import assert_never
+
+from config.problems import UserError
+from config.settings import ModelSettings
+from pipeline import channel
+from pipeline.echo import EchoEditor
+from pipeline.editor import Editor, Event
+
+
+class Line:
+    """Events go to the daemon; the ids that it wants dropped come back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dropped: frozenset[str] = frozenset()
+
+    def on_event(self, event: Event) -> frozenset[str]:
+        """Report an event; returns the ids to drop."""
+        self._connection.send(event)
+        while self._connection.poll():
+            match self._connection.recv():
+                case channel.Drop(request_ids):
+                    self._dropped |= request_ids
+                case message:
+                    raise TypeError(f"{message!r} has no place inside a batch")  # noqa: EM102, TRY003
+        return self._dropped
+
+
+def open_editor(kind: str, model: ModelSettings) -> Editor:
+    """The editor of that kind, its model loaded; raises UserError if the model cannot be used."""
+    if kind == "echo":
+        return EchoEditor()
+    # Imported here: the echo editor starts without torch.
+    from pipeline.qwen import offline  # noqa: PLC0415
+
+    offline.enforce()
+    from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
+
+    return open_qwen(model)
+
+
+def serve(connection: Connection) -> None:
+    """Answer the daemon until it hangs up."""
+    opening = connection.recv()
+    assert isinstance(opening, channel.OpenEditor)
+    began = time.perf_counter()
+    try:
+        editor = open_editor(opening.kind, opening.model)
+    except UserError as error:
+        connection.send(channel.Unusable(error.problems))
+        return
+    connection.send(channel.Ready(editor.describe(), time.perf_counter() - began))
+    try:
+        _edit_for_ever(connection, editor)
+    finally:
+        editor.close()
+
+
+def _edit_for_ever(connection: Connection, editor: Editor) -> None:
+    while True:
+        message: channel.ToEditor = connection.recv()
+        match message:
+            case channel.EditBatch(requests):
+                editor.edit(requests, Line(connection).on_event)
+                connection.send(channel.BatchDone())
+            case channel.Drop():
+                pass  # came too late: its batch has ended
+            case channel.OpenEditor():
+                raise TypeError("the editor is open already")  # noqa: EM101, TRY003
+            case _:
+                assert_never(message)
+
+
+def main() -> None:
+    """Entry of `python -m pipeline.worker DESCRIPTOR`."""
+    # How a daemon that has hung up shows itself.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        serve(channel.connect(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
