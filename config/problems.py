@@ -25,3 +25,25 @@ class UserError(Exception):
         self.problems = tuple(problems)
         assert self.problems
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class Complaints:
+    """Collects the problems of one file while it is read, to be raised together."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._found: list[tuple[int, Problem]] = []
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, line: int, what: str, advice: str) -> None:
+        """Note what is wrong at a line (counted from 1) and what to write instead."""
+        self._found.append((line, Problem(f"{self.name}, line {line}", what, advice)))
+
+    def raise_any(self) -> None:
+        """Raise UserError with every problem in the order of the lines, if there is one."""
+        if self._found:
+            raise UserError(
+                problem for _, problem in sorted(self._found, key=lambda found: found[0])
+            )

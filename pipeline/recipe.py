@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
-from config.keys import Format, Keep, Region, Size
+from config.document import JsonValue
+from config.keys import ExactSize, Format, Keep, OriginalSize, Region, Size, Written
+from config.problems import Problem, UserError
+from config.reader import nearest
+from config.settings import Limits, Lora
+from config.written import LARGEST_SEED
+from pipeline.instruction import Instruction
+
+Value = TypeVar("Value")
+
+DEFAULT_CFG = 4.0  # of the model card, as is the negative prompt of one space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +39,156 @@ class Recipe:
     keep: Keep
     format: Format
     quality: int
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Give all keys with plain values, null where there is none: a valid sidecar itself."""
+        region: list[JsonValue] | None = None
+        if self.region is not None:
+            region = [self.region.x, self.region.y, self.region.width, self.region.height]
+        return {
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "preset": self.preset,
+            "steps": self.steps,
+            "cfg": self.cfg,
+            "seed": self.seed,
+            "lora": self.lora,
+            "images": list(self.images),
+            "mask": self.mask,
+            "region": region,
+            "variants": self.variants,
+            "priority": self.priority,
+            "size": str(self.size),
+            "keep": self.keep.value,
+            "format": self.format.value,
+            "quality": self.quality,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A recipe and, in plain sentences, where it is not what was asked for."""
+
+    recipe: Recipe
+    notes: tuple[str, ...]
+
+
+def resolve(
+    instruction: Instruction,
+    *,
+    folder_presets: Sequence[Written],
+    presets: Mapping[str, Written],
+    loras: Mapping[str, Lora],
+    limits: Limits,
+    default_steps: int,
+    drawn_seed: int,
+) -> Resolved:
+    """Make every choice: folder presets < named preset < sidecar, key by key; the limits win.
+
+    `folder_presets` begin with the outermost folder. The named preset is the one that the sidecar
+    names, else the innermost folder preset that names one; it comes after all folder presets.
+    `drawn_seed` is used where nothing has a seed. Raises UserError with every problem.
+    """
+    folder = merged(folder_presets)
+    wanted = merged([folder, instruction.written])
+    named = presets.get(wanted.preset) if wanted.preset else None
+    if named is not None:
+        wanted = merged([folder, named, instruction.written])
+    variants = min(wanted.variants or 1, limits.max_variants)
+    problems = [
+        *_unknown(instruction, "preset", wanted.preset, presets),
+        *_unknown(instruction, "lora", wanted.lora, loras),
+        *_contradictions(instruction, wanted, variants, limits),
+    ]
+    if wanted.prompt is None and (wanted.preset is None or named is not None):
+        advice = "add a line `prompt: …` that says what to do with the picture"
+        problems.append(Problem(instruction.name, "there is no prompt", advice))
+    if problems:
+        raise UserError(problems)
+    lora = None if wanted.lora is None else loras[wanted.lora]
+    seed = min(drawn_seed, LARGEST_SEED - (variants - 1))
+    return _limited(_completed(wanted, lora, default_steps, seed), limits)
+
+
+def merged(layers: Iterable[Written]) -> Written:
+    """Lay what was written over each other, key by key; the last that has a key wins."""
+    whole = Written()
+    for layer in layers:
+        values = {field.name: getattr(layer, field.name) for field in fields(layer)}
+        written = {key: value for key, value in values.items() if value is not None}
+        whole = replace(whole, **written)
+    return whole
+
+
+def _unknown(
+    instruction: Instruction, key: str, name: str | None, known: Mapping[str, object]
+) -> Iterator[Problem]:
+    if name is None or name in known:
+        return
+    existing = ", ".join(known) or "none"
+    near = nearest(name, list(known))
+    advice = f"did you mean '{near}'?" if near else "write another or remove the line"
+    what = f"{key} '{name}' is not in the settings"
+    yield Problem(_where(instruction, key), what, f"{advice} (there are: {existing})")
+
+
+def _contradictions(
+    instruction: Instruction, wanted: Written, variants: int, limits: Limits
+) -> Iterator[Problem]:
+    if wanted.keep is Keep.MASK and wanted.mask is None and wanted.region is None:
+        what, advice = "keep is mask, but there is no mask", "add a mask or write keep: auto"
+        yield Problem(_where(instruction, "keep"), what, advice)
+    if wanted.seed is not None and wanted.seed + variants - 1 > LARGEST_SEED:
+        what = f"{variants} variants from seed {wanted.seed} pass the largest seed"
+        advice = f"write a seed of at most {LARGEST_SEED - variants + 1}"
+        yield Problem(_where(instruction, "seed"), what, advice)
+    match wanted.size:
+        case ExactSize(width, height) if width * height > limits.max_megapixels * 1e6:
+            what = f"size {width}x{height} has more than {limits.max_megapixels:g} megapixels"
+            yield Problem(_where(instruction, "size"), what, "write a smaller one")
+        case _:
+            pass
+
+
+def _where(instruction: Instruction, key: str) -> str:
+    written_there = getattr(instruction.written, key) is not None
+    return instruction.where(key) if written_there else "the presets"
+
+
+def _completed(wanted: Written, lora: Lora | None, default_steps: int, drawn_seed: int) -> Recipe:
+    assert wanted.prompt is not None  # its absence is a contradiction, found before
+    return Recipe(
+        prompt=wanted.prompt,
+        negative_prompt=_or(wanted.negative_prompt, " "),
+        preset=wanted.preset,
+        steps=_or(wanted.steps, default_steps if lora is None else lora.steps),
+        cfg=_or(wanted.cfg, DEFAULT_CFG if lora is None else lora.cfg),
+        seed=_or(wanted.seed, drawn_seed),
+        lora=wanted.lora,
+        images=_or(wanted.images, ()),
+        mask=wanted.mask,
+        region=wanted.region,
+        variants=_or(wanted.variants, 1),
+        priority=_or(wanted.priority, 5),
+        size=OriginalSize() if wanted.size is None else wanted.size,
+        keep=_or(wanted.keep, Keep.AUTO),
+        format=_or(wanted.format, Format.SAME),
+        quality=_or(wanted.quality, 95),
+    )
+
+
+def _or(written: Value | None, default: Value) -> Value:
+    return default if written is None else written
+
+
+def _limited(recipe: Recipe, limits: Limits) -> Resolved:
+    steps = min(recipe.steps, limits.max_steps)
+    variants = min(recipe.variants, limits.max_variants)
+    notes = []
+    if steps < recipe.steps:
+        notes.append(f"{recipe.steps} steps were asked for; the settings allow {steps}.")
+    if variants < recipe.variants:
+        notes.append(f"{recipe.variants} variants were asked for; the settings allow {variants}.")
+    if recipe.mask is not None and recipe.keep is Keep.NONE:
+        notes.append("The mask has no effect, because keep is none.")
+    return Resolved(recipe=replace(recipe, steps=steps, variants=variants), notes=tuple(notes))

@@ -1,0 +1,99 @@
+"""The text of a file that somebody saved with whatever editor they had."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from config.problems import Problem, UserError
+
+LIMIT_BYTES = 64 * 1024
+
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CONTROL = re.compile(
+    rb"[\x00-\x08\x0e-\x1f\x7f]"
+)  # text has none; ASCII is the same in all three
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HAN_CHARACTER = re.compile(f"[{_HAN}]")
+_LATIN = "A-Za-z\u00c0-\u024f"
+_LONE_HAN_AT_LATIN = re.compile(
+    f"(?<=[{_LATIN}])[{_HAN}](?![{_HAN}])|(?<![{_HAN}])[{_HAN}](?=[{_LATIN}])"
+)
+_PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
+
+
+def decode(content: bytes, name: str) -> str:
+    r"""Give the text of a file, its line ends as \n, without a byte order mark.
+
+    Reads UTF-8, UTF-16 with a mark, and GB18030 where the result reads as Chinese; `name` is for
+    messages. Raises UserError for anything else, for binary files and beyond LIMIT_BYTES.
+    """
+    if len(content) > LIMIT_BYTES:
+        raise _too_long(len(content), name)
+    if content.startswith(_UTF_16_MARKS):
+        text = _utf_16(content, name)
+    elif _CONTROL.search(content):
+        raise _no_text(name)
+    else:
+        text = _utf_8_or_chinese(content, name)
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _utf_16(content: bytes, name: str) -> str:
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError as error:
+        what = "begins as UTF-16 but is damaged"
+        raise UserError([Problem(name, what, "save it again, as UTF-8")]) from error
+    if _CONTROL.search(text.encode()):
+        raise _no_text(name)
+    return text
+
+
+def _utf_8_or_chinese(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        text = _chinese(content)
+        if text is None:
+            line = content.count(b"\n", 0, error.start) + 1
+            what = f"byte 0x{content[error.start]:02X} is not UTF-8"
+            advice = "save it as UTF-8 (in the editor: Save as, encoding UTF-8)"
+            raise UserError([Problem(f"{name}, line {line}", what, advice)]) from error
+        return text
+
+
+def _chinese(content: bytes) -> str | None:
+    try:
+        text = content.decode("gb18030")
+    except UnicodeDecodeError:
+        return None
+    return text if _reads_as_chinese(text) else None
+
+
+def _reads_as_chinese(text: str) -> bool:
+    """Tell a Chinese text from one of another encoding that happens to decode.
+
+    Every pair of an accented letter and a letter decodes to one character, so a character between
+    Latin letters betrays Latin-1. Such accidents, and most of Cyrillic and Japanese, give rare
+    characters; of written Chinese, old and new, much more than a third is in GB 2312 level 1
+    (lead bytes 0xB0-0xD7), the 3755 characters of daily use.
+    """
+    if _LONE_HAN_AT_LATIN.search(text) or _PRIVATE_USE.search(text):
+        return False
+    han = _HAN_CHARACTER.findall(text)
+    return bool(han) and sum(map(_is_of_daily_use, han)) * 3 >= len(han)
+
+
+def _is_of_daily_use(character: str) -> bool:
+    return b"\xb0" <= character.encode("gb2312", errors="ignore")[:1] <= b"\xd7"
+
+
+def _too_long(size_bytes: int, name: str) -> UserError:
+    what = f"has {size_bytes} bytes, more than the {LIMIT_BYTES} that are read"
+    return UserError([Problem(name, what, "shorten it; is it the right file?")])
+
+
+def _no_text(name: str) -> UserError:
+    what = "is no text (it holds control characters)"
+    return UserError([Problem(name, what, "write it in a text editor and save it as UTF-8")])

@@ -1,0 +1,219 @@
+"""One value as somebody wrote it, read as what its key needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from config.document import Listing, Mapping, Node, Scalar
+from config.keys import ExactSize, ModelSize, OriginalSize, Region, Size
+from config.misread import quoted, shortened
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Value = TypeVar("Value")
+
+_SIZE = re.compile(r"([0-9]{1,6})\s*[xX\u00d7]\s*([0-9]{1,6})")
+_LARGEST_SIDE = 16384
+
+
+class UnfitValueError(Exception):
+    """A value that its key cannot take: what it is instead, and what to write."""
+
+    def __init__(self, *, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.advice = advice
+
+
+def text(node: Node) -> str:
+    """Read a text as it stands; a number or a truth value must be quoted to be one."""
+    if not isinstance(node, Scalar):
+        raise UnfitValueError(what=f"is {_described(node)}", advice="write a text, in quotes")
+    if not isinstance(node.value(), str):
+        raise UnfitValueError(
+            what=f"is {_described(node)}, not a text", advice=f"quote it: {quoted(node.text)}"
+        )
+    if "\0" in node.text:
+        raise UnfitValueError(what="holds a NUL character", advice="remove it")
+    return node.text
+
+
+def prompt(node: Node) -> str:
+    """Read a text that says something, without the white space around it."""
+    if stripped := text(node).strip():
+        return stripped
+    raise UnfitValueError(
+        what="is empty", advice="say what to do with the picture, or remove the line"
+    )
+
+
+def negative_prompt(node: Node) -> str:
+    """Read a text that may say nothing; that is one space, as the model was trained."""
+    return text(node).strip() or " "
+
+
+def name(node: Node) -> str:
+    """Read the name of an entry in the settings."""
+    if stripped := text(node).strip():
+        return stripped
+    raise UnfitValueError(
+        what="is empty", advice="write a name from the settings, or remove the line"
+    )
+
+
+def file_name(node: Node) -> str:
+    """Read the base name of a file in the same folder; paths and addresses are refused."""
+    written = text(node)
+    if "://" in written:
+        raise UnfitValueError(
+            what="is an address", advice="copy the file into this folder and name it here"
+        )
+    if "/" in written or "\\" in written:
+        base = re.split(r"[/\\]", written.rstrip("/\\"))[-1]
+        advice = f"put the file into the same folder and write its name: {base}"
+        raise UnfitValueError(what=f"is {quoted(written)}, a path", advice=advice)
+    if not written.strip() or written.startswith("."):
+        what = f"is {quoted(written)}, not the name of a picture"
+        raise UnfitValueError(what=what, advice="write the name of a file in the same folder")
+    return written
+
+
+def file_names(most: int) -> Callable[[Node], tuple[str, ...]]:
+    """Read a list of at most so many base names."""
+
+    def read(node: Node) -> tuple[str, ...]:
+        if not isinstance(node, Listing):
+            shown = shortened(node.text) if isinstance(node, Scalar) else "logo.png"
+            raise UnfitValueError(
+                what=f"is {_described(node)}, not a list", advice=f"write [{shown}]"
+            )
+        if len(node.items) > most:
+            raise UnfitValueError(
+                what=f"has {len(node.items)} names", advice=f"write at most {most}"
+            )
+        return tuple(map(file_name, node.items))
+
+    return read
+
+
+def whole_number(low: int, high: int, or_else: str = "") -> Callable[[Node], int]:
+    """Read a whole number from `low` to `high`; `or_else` ends the advice for any other."""
+    advice = f"write a whole number from {low} to {high}{or_else}"
+
+    def read(node: Node) -> int:
+        value = node.value() if isinstance(node, Scalar) else None
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[Node], float]:
+    """Read a number, whole or not, from `low` to `high`."""
+    advice = f"write a number from {low:g} to {high:g}"
+
+    def read(node: Node) -> float:
+        value = node.value() if isinstance(node, Scalar) else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
+
+    return read
+
+
+def automatic(read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
+    """Read `auto` as None and anything else as before."""
+
+    def read_or_auto(node: Node) -> Value | None:
+        if isinstance(node, Scalar) and node.text.lower() == "auto":
+            return None
+        try:
+            return read(node)
+        except UnfitValueError as error:
+            raise UnfitValueError(what=error.what, advice=f"{error.advice}, or auto") from error
+
+    return read_or_auto
+
+
+def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Choice]:
+    """Read one of a few words, in any case; `other_names` are understood too."""
+    known = {word.value: word for word in choices} | other_names
+    advice = f"write one of {', '.join(choices)}"
+
+    def read(node: Node) -> Choice:
+        word = node.text.lower() if isinstance(node, Scalar) else ""
+        if word in known:
+            return known[word]
+        raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
+
+    return read
+
+
+def truth(node: Node) -> bool:
+    """Read true or false."""
+    value = node.value() if isinstance(node, Scalar) else None
+    if isinstance(value, bool):
+        return value
+    raise UnfitValueError(what=f"is {_described(node)}", advice="write true or false")
+
+
+def size(node: Node) -> Size:
+    """Read `original`, `model` or WIDTHxHEIGHT in pixels."""
+    written = node.text.strip().lower() if isinstance(node, Scalar) else ""
+    if written == "original":
+        return OriginalSize()
+    if written == "model":
+        return ModelSize()
+    if (sides := _SIZE.fullmatch(written)) is not None:
+        width, height = int(sides[1]), int(sides[2])
+        if min(width, height) >= 1 and max(width, height) <= _LARGEST_SIDE:
+            return ExactSize(width, height)
+    advice = f"write original, model or WIDTHxHEIGHT with sides from 1 to {_LARGEST_SIDE}"
+    raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
+
+
+def region(node: Node) -> Region:
+    """Read [x, y, width, height] in pixels of the upright original."""
+    sides = _whole_numbers(node)
+    if len(sides) == 4 and min(sides[:2]) >= 0 and min(sides[2:]) >= 1 and max(sides) < 2**31:
+        return Region(*sides)
+    advice = "write [x, y, width, height]: whole numbers of pixels, width and height at least 1"
+    raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
+
+
+def absolute_path(node: Node) -> Path:
+    """Read a path from the root of the file system."""
+    written = text(node)
+    path = PurePosixPath(written)
+    if not path.is_absolute():
+        raise UnfitValueError(
+            what=f"is {quoted(written)}, not an absolute path", advice="begin it with /"
+        )
+    if ".." in path.parts:
+        raise UnfitValueError(what=f"is {quoted(written)}", advice="write the path without ..")
+    return Path(path)
+
+
+def _whole_numbers(node: Node) -> list[int]:
+    """Read a list of whole numbers; empty where it is anything else."""
+    if not isinstance(node, Listing):
+        return []
+    values = [item.value() for item in node.items if isinstance(item, Scalar)]
+    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return numbers if len(numbers) == len(node.items) else []
+
+
+def _described(node: Node) -> str:
+    match node:
+        case Scalar(plain=True):
+            return shortened(node.text)
+        case Scalar():
+            return f"the text {quoted(node.text)}"
+        case Listing():
+            return f"a list of {len(node.items)}"
+        case Mapping():
+            return "a mapping"

@@ -1,0 +1,69 @@
+"""What somebody asked for beside one picture, read from its sidecar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from config.document import JsonValue, plain
+from config.keys import Written
+from config.problems import Complaints, Problem, UserError
+from config.reader import read_fields
+from config.text import decode
+from config.written import read_written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One sidecar, or none: then nothing is written and the presets decide."""
+
+    name: str  # of the sidecar, for messages
+    written: Written
+    as_written: Mapping[str, JsonValue]  # exactly the written keys
+    lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
+
+    def where(self, key: str) -> str:
+        """Give the place of a key for a message; the file alone where the key is not written."""
+        return f"{self.name}, line {self.lines[key]}" if key in self.lines else self.name
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Give exactly the written keys with their values, for the receipt."""
+        return dict(self.as_written)
+
+
+NONE = Instruction(name="no sidecar", written=Written(), as_written={})
+
+
+def parse(content: bytes, name: str) -> Instruction:
+    """Read a sidecar by its extension: a .txt is the prompt, .yaml and .yml have keys.
+
+    Raises UserError with every problem of the file.
+    """
+    match name.lower().rpartition(".")[2]:
+        case "txt":
+            return _prompt_alone(content, name)
+        case "yaml" | "yml":
+            return _keys(content, name)
+        case _:
+            advice = "end its name in .yaml, .yml or .txt"
+            raise UserError([Problem(name, "is no instruction", advice)])
+
+
+def _prompt_alone(content: bytes, name: str) -> Instruction:
+    prompt = decode(content, name).strip()
+    if not prompt:
+        raise UserError([Problem(name, "is empty", "write into it what to do with the picture")])
+    return Instruction(name=name, written=Written(prompt=prompt), as_written={"prompt": prompt})
+
+
+def _keys(content: bytes, name: str) -> Instruction:
+    complaints = Complaints(name)
+    fields = read_fields(content, complaints)
+    written = read_written(fields)
+    complaints.raise_any()
+    return Instruction(
+        name=name,
+        written=written,
+        as_written={key: plain(node) for key, node in fields.mapping.entries.items()},
+        lines=fields.mapping.lines,
+    )
