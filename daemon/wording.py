@@ -1,0 +1,77 @@
+"""How values read in a sentence, in a log line and on a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from config.problems import Problem
+
+# Overrides of the writing direction let a name show as another name.
+_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BARE = re.compile(r"[^\s\"'=]+")
+
+
+def plain(text: str) -> str:
+    """One line for any stream: controls, line ends and bytes that are no UTF-8 as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `0.4 s`, `41 s`, `1 min 12 s`, `2 h 3 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def field(value: object) -> str:
+    """A value as one line for a log field."""
+    match value:
+        case float():
+            return f"{value:.2f}"
+        case PurePath() | Problem() | str():
+            return plain(str(value))
+        case tuple():
+            return " | ".join(map(field, value))
+        case _:
+            return str(value)
+
+
+def logfmt(fields: Iterable[tuple[str, str]]) -> str:
+    """Fields as `key=value` on one line; a value is quoted where it is not one bare word."""
+    return " ".join(f"{key}={_quoted(value)}" for key, value in fields)
+
+
+def _quoted(value: str) -> str:
+    if _BARE.fullmatch(value) and "\\" not in value:
+        return value
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: wide characters two, combining ones none."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if character == "\u200d" or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"  # a byte of a file name, as surrogateescape kept it
+    if character in _DIRECTION or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode("ascii")
+    return character
