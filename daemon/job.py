@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 from config.problems import Problem
@@ -126,8 +127,7 @@ class Role(StrEnum):
 
     IMAGE = "image"
     SIDECAR = "sidecar"
-    REFERENCE = "reference"
-    MASK = "mask"
+    COMPANION = "companion"  # a reference or the mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +172,7 @@ class Task:
     job: Job
     recipe: Recipe
     instruction: str  # JSON of the keys as written, for the receipt
+    content_key: str  # the same for the same picture, instruction and references
+    scratch: Path  # file n of the job is scratch_name(n) here
+    companions: Mapping[str, Path]  # references and mask, by their names in the recipe
+    notes: tuple[str, ...]  # plain sentences: which limits were applied

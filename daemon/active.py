@@ -1,0 +1,179 @@
+"""A job between its claim and its filing: where it stands, and what it asks for next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daemon.job import Job, State, Task
+from daemon.receipt import Variant
+from daemon.spool import scratch_name
+from pipeline.editor import EditRequest, EditResult
+from pipeline.pictures import Compose, Composed, Prepare, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """A pixel worker makes the model's canvases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The canvases are ready; it waits for the editor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """The editor is at it."""
+
+    index: int  # which variant
+    step: int
+    steps: int
+    since: float  # monotonic seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Composing:
+    """The editor is done; pixel workers finish the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Results or papers are being written to the share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """It went wrong and is tried again at `until`."""
+
+    until: float  # monotonic seconds
+    strike: bool
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Its files are being copied to scratch for another attempt."""
+
+
+Phase = Preparing | Waiting | Editing | Composing | Publishing | Resting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumable:
+    """A job that lies in work/ without a task: it rests, or cannot be worked."""
+
+    root: str
+    job: Job
+    phase: Resting | Taking | Publishing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """A claimed job on its way."""
+
+    root: str
+    task: Task
+    phase: Phase
+    prepared: tuple[Prepared, float] | None = None  # with the seconds that it took
+    edits: tuple[tuple[int, EditResult], ...] = ()
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.task.job
+
+    @property
+    def state(self) -> State:
+        """The word that people see."""
+        match self.phase:
+            case Editing() | Composing():
+                return State.RUNNING
+            case Publishing():
+                return State.PUBLISHING
+            case Preparing() | Waiting() | Resting():
+                return State.CLAIMED
+
+    @property
+    def is_ahead_of_the_editor(self) -> bool:
+        """Whether it has yet to reach the editor."""
+        return isinstance(self.phase, Preparing | Waiting)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all variants are finished."""
+        return len(self.variants) == self.task.recipe.variants
+
+    def at(self, phase: Phase) -> Active:
+        """The same job in another phase."""
+        return replace(self, phase=phase)
+
+    def with_variant(self, index: int, composed: Composed, seconds: float) -> Active:
+        """The same job with one result more."""
+        edit = dict(self.edits)[index]
+        variant = Variant(index=index, edit=edit, composed=composed, compose_seconds=seconds)
+        ordered = sorted((*self.variants, variant), key=lambda one: one.index)
+        return replace(self, variants=tuple(ordered))
+
+
+def prepare(
+    task: Task, *, working_pixels: int | None, multiple: int, max_megapixels: float
+) -> Prepare:
+    """What to ask of a pixel worker first."""
+    return Prepare(
+        image=task.scratch / scratch_name(0),
+        name=task.job.image.name,
+        references=tuple((name, task.companions[name]) for name in task.recipe.images),
+        mask=_mask(task),
+        recipe=task.recipe,
+        working_pixels=working_pixels,
+        multiple=multiple,
+        max_megapixels=max_megapixels,
+        into=task.scratch,
+    )
+
+
+def edit_requests(task: Task, prepared: Prepared) -> tuple[EditRequest, ...]:
+    """What to ask of the editor: one request a variant."""
+    return tuple(
+        EditRequest(
+            request_id=f"{task.job.job_id}.{index}",
+            images=prepared.canvases,
+            prompt=task.recipe.prompt,
+            negative_prompt=task.recipe.negative_prompt,
+            steps=task.recipe.steps,
+            cfg=task.recipe.cfg,
+            seed=task.recipe.seed + index,
+            lora=task.recipe.lora,
+            result=task.scratch / f"edited-{index}.png",
+        )
+        for index in range(task.recipe.variants)
+    )
+
+
+def request_of(request_id: str) -> tuple[str, int]:
+    """The job and the variant that a request of `edit_requests` is for."""
+    job_id, _, index = request_id.rpartition(".")
+    return job_id, int(index)
+
+
+def compose(
+    task: Task, prepared: Prepared, index: int, edit: EditResult, *, allow_flat: bool
+) -> Compose:
+    """What to ask of a pixel worker last."""
+    return Compose(
+        image=task.scratch / scratch_name(0),
+        name=task.job.image.name,
+        mask=_mask(task),
+        recipe=task.recipe,
+        prepared=prepared,
+        edited=edit.path,
+        allow_flat=allow_flat,
+        result=task.scratch / f"result-{index}",
+    )
+
+
+def _mask(task: Task) -> tuple[str, Path] | None:
+    name = task.recipe.mask
+    return None if name is None else (name, task.companions[name])

@@ -1,0 +1,170 @@
+"""The command line: words become a call of one command, problems become words and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+from config.problems import UserError
+
+
+class ExitCode(IntEnum):
+    """What scripts and systemd read."""
+
+    FINE = 0
+    JOBS_FAILED = 1
+    USAGE = 2
+    CONFIGURATION = 78  # sysexits.h EX_CONFIG
+
+
+Command = Callable[[argparse.Namespace], ExitCode]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        command: Command = arguments.command
+        return command(arguments)
+    except UserError as error:
+        for problem in error.problems:
+            print(f"hotfolder: {problem}", file=sys.stderr)
+        return ExitCode.CONFIGURATION
+    except BrokenPipeError:
+        # The reader, `head` perhaps, has seen enough. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FINE
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="hotfolder",
+        description="Drop a picture and an instruction into a folder, "
+        "find the edited picture in the outbox. Offline, on your own GPU.",
+        epilog="Exit codes: 0 fine; 1 some jobs failed (run --once); 2 usage; "
+        "78 bad configuration, model or hot folder.",
+    )
+    top.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings, instead of ./hotfolder.yaml or /etc/hotfolder/hotfolder.yaml",
+    )
+    top.add_argument("-v", "--verbose", action="store_true", help="say more")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_init(commands)
+    _add_run(commands)
+    _add_check(commands)
+    _add_looks(commands)
+    _add_make_tiny_model(commands)
+    return top
+
+
+_Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add_init(commands: _Commands[argparse.ArgumentParser]) -> None:
+    init = commands.add_parser("init", help="make a hot folder, and ./hotfolder.yaml for it")
+    init.add_argument("folder", type=Path, metavar="DIR")
+    init.set_defaults(command=_init)
+
+
+def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="watch the hot folders and edit what is dropped")
+    _add_root(run)
+    run.add_argument("--once", action="store_true", help="end when nothing moves any more")
+    run.add_argument(
+        "--editor",
+        choices=("qwen", "echo"),
+        default="qwen",
+        help="echo gives every picture back unchanged, without a model",
+    )
+    run.add_argument("--model", type=Path, metavar="DIR", help="instead of the settings' model")
+    run.set_defaults(command=_run)
+
+
+def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser("check", help="look whether everything is in order")
+    _add_root(check)
+    check.add_argument(
+        "--editor", choices=("qwen", "echo"), default="qwen", help="echo: no model is looked for"
+    )
+    check.add_argument("--model", type=Path, metavar="DIR", help="instead of the settings' model")
+    check.set_defaults(command=_check)
+
+
+def _add_looks(commands: _Commands[argparse.ArgumentParser]) -> None:
+    plan = commands.add_parser("plan", help="say what would happen to every file of the inbox")
+    why = commands.add_parser("why", help="say where a file stands, and why")
+    why.add_argument("file", type=Path, metavar="FILE")
+    status = commands.add_parser("status", help="say how everything stands")
+    for look, command in ((plan, _plan), (why, _why), (status, _status)):
+        _add_root(look)
+        look.set_defaults(command=command)
+    for look in (plan, status):
+        look.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
+    make = commands.add_parser(
+        "make-tiny-model",
+        help="make a tiny model with random weights, for trying and testing",
+    )
+    make.add_argument("folder", type=Path, metavar="DIR")
+    make.set_defaults(command=_make_tiny_model)
+
+
+def _add_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--root", type=Path, metavar="DIR", help="this hot folder alone; needs no settings file"
+    )
+
+
+# Each command is imported when it is called: `hotfolder --help` answers at once.
+
+
+def _init(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_init
+
+    return command_init.init(arguments.folder)
+
+
+def _run(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_run
+
+    return command_run.run(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_check
+
+    return command_check.check(arguments)
+
+
+def _plan(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_look
+
+    return command_look.plan(arguments)
+
+
+def _why(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_look
+
+    return command_look.why(arguments)
+
+
+def _status(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_look
+
+    return command_look.status(arguments)
+
+
+def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
+    from daemon import command_init
+
+    return command_init.make_tiny_model(arguments.folder)

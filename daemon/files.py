@@ -1,0 +1,118 @@
+"""A file is whole or absent, and nothing is ever overwritten: the few ways in which we write."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was copied."""
+
+    sha256: str
+    size: int
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is seen whole or not at all, replacing what was there."""
+    temporary = _temporary(path.parent)
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def copy(source: Path, target: Path) -> Copied:
+    """Copy a regular file to a new one while hashing it; links are not followed."""
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", 0) as reader, target.open("xb", buffering=0) as writer:
+        while chunk := reader.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            writer.write(chunk)
+            size += len(chunk)
+    return Copied(digest.hexdigest(), size)
+
+
+def copy_whole(source: Path, folder: Path, names: Iterable[str]) -> str:
+    """Copy a file into a folder under the first free name; it is seen whole or not at all."""
+    temporary = _temporary(folder)
+    try:
+        copy(source, temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        name = move(temporary, folder, names)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+    return name
+
+
+def move(source: Path, folder: Path, names: Iterable[str]) -> str:
+    """Move a file within its file system to the first free name of a folder; returns the name."""
+    for name in names:
+        with contextlib.suppress(FileExistsError):
+            _move_to_free(source, folder / name)
+            return name
+    raise AssertionError("names never end")  # noqa: EM101, TRY003
+
+
+def _move_to_free(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        _rename_to_free(source, target)
+    else:
+        source.unlink()
+
+
+def _rename_to_free(source: Path, target: Path) -> None:
+    # A share without hard links: reserve the name, then take the reserved place.
+    with target.open("xb"):
+        pass
+    source.replace(target)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, and see to it that they survive a power cut."""
+    missing = [folder, *folder.parents]
+    missing = [path for path in missing if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # SMB servers cannot do this, and need not.
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _temporary(folder: Path) -> Path:
+    return folder / f".hotfolder-{secrets.token_hex(8)}.tmp"

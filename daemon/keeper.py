@@ -1,0 +1,283 @@
+"""The thread of one hot folder: it alone touches the share, so a hanging share stops only it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import disk_usage, rmtree
+from typing import Protocol, assert_never
+
+from config.problems import UserError
+from config.settings import FolderSettings, Settings
+from daemon import task, ticket
+from daemon.job import FolderState, Job, State
+from daemon.logbook import Logbook
+from daemon.orders import (
+    Answer,
+    Claim,
+    Filed,
+    FileDone,
+    FileFailed,
+    FromKeeper,
+    GiveBack,
+    GivenBack,
+    Look,
+    Looked,
+    Lost,
+    Order,
+    Publish,
+    Published,
+    Quit,
+    Reconfigure,
+    Recovered,
+    Resume,
+    Stands,
+    Vanished,
+    Write,
+)
+from daemon.spool import Changed, Spool, folder_id
+from daemon.survey import Survey
+from daemon.trouble import Trouble, trouble_of
+
+_HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
+_TROUBLE_SECONDS = 2.0
+
+
+class Clock(Protocol):
+    """Time, from outside."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        ...
+
+    def time(self) -> float:
+        """Unix time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How often a hot folder is looked at."""
+
+    poll_seconds: float
+    min_free_bytes: int
+
+
+class Keeper(threading.Thread):
+    """Does the orders of the service on one hot folder, and looks at its inbox between them."""
+
+    def __init__(
+        self,
+        *,
+        folder: FolderSettings,
+        survey: Survey,
+        rhythm: Rhythm,
+        scratch: Path,
+        clock: Clock,
+        deliver: Callable[[FromKeeper], None],
+        tasks: task.Tasks,
+    ) -> None:
+        super().__init__(name=f"keeper of {folder.root}", daemon=True)
+        self.root = str(folder.root)
+        self._identity = folder_id(folder.root)
+        self._spool = Spool(folder.root)
+        self._logbook = Logbook(folder.root / "logs")
+        self._survey, self._rhythm, self._scratch = survey, rhythm, scratch
+        self._clock, self._deliver, self._tasks = clock, deliver, tasks
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._waiting: deque[Order] = deque()  # orders that a trouble holds up
+        self._known: set[str] = set()
+        self._stands = Stands(FolderState.OFFLINE, "not looked at yet")
+        self._look_at = clock.monotonic()
+        self._look_cost_seconds = 0.0
+
+    def submit(self, order: Order) -> None:
+        """Put an order at the end of the queue; its answer goes to `deliver`."""
+        self._orders.put(order)
+
+    def run(self) -> None:
+        """Do orders until Quit."""
+        while not isinstance(order := self._next_order(), Quit):
+            try:
+                if self._is_mounted():
+                    self._do(order)
+                else:
+                    self._hold_up(order, Trouble(self._stands.state, self._stands.reason))
+            except OSError as error:
+                self._hold_up(order, trouble_of(error, Path(self.root)))
+
+    def _next_order(self) -> Order:
+        if self._waiting and self._stands.state is FolderState.ONLINE:
+            return self._waiting.popleft()
+        try:
+            order = self._orders.get(timeout=max(0.0, self._look_at - self._clock.monotonic()))
+        except queue.Empty:
+            return Look()
+        if isinstance(order, Look):
+            self._look_soon()
+            return self._next_order()
+        if self._waiting and not isinstance(order, Quit):
+            self._waiting.append(order)
+            return self._next_order()
+        return order
+
+    def _hold_up(self, order: Order, trouble: Trouble) -> None:
+        self._stand(trouble.state, trouble.reason)
+        self._look_at = self._clock.monotonic() + _TROUBLE_SECONDS
+        match order:
+            case Look():
+                pass
+            case Claim(candidate):
+                self._answer(Lost(candidate))  # what was moved already is found by _recover
+            case _:
+                self._waiting.appendleft(order)
+
+    def _do(self, order: Order) -> None:  # noqa: C901 - one arm an order
+        match order:
+            case Look():
+                self._look()
+            case Claim():
+                self._claim(order)
+            case Resume(job, strike):
+                self._resume(job, strike=strike)
+            case Publish():
+                self._publish(order)
+            case FileFailed(job, why, instruction):
+                where = self._spool.file_failed(job, self._today(), why, instruction)
+                self._forget(job)
+                self._answer(Filed(job, why.state, where, why.cause, why.advice))
+            case FileDone(job, state):
+                where = self._spool.file_done(job, self._today())
+                self._forget(job)
+                self._answer(Filed(job, state, where, "", ""))
+            case GiveBack(job):
+                self._look_soon()
+                self._spool.give_back(job)
+                self._forget(job)
+                self._answer(GivenBack(job))
+            case Write(event, at):
+                self._logbook.write(event, at)
+            case Reconfigure():
+                self._reconfigure(order.settings, order.folder)
+            case Quit():
+                raise AssertionError  # ends the loop in run
+            case _:
+                assert_never(order)
+
+    def _look_soon(self) -> None:
+        # A burst of reasons to look is answered by one look, and looking never fills the day.
+        pause = max(_HINT_SECONDS, 4 * self._look_cost_seconds)
+        self._look_at = min(self._look_at, self._clock.monotonic() + pause)
+
+    def _look(self) -> None:
+        now = self._clock.monotonic()
+        self._look_at = now + self._rhythm.poll_seconds
+        was = self._stands.state
+        plan = self._survey.take(now)
+        self._stand(*self._space())
+        if was is FolderState.OFFLINE:
+            self._recover()
+        if plan.look_again_at is not None:
+            self._look_at = min(self._look_at, max(plan.look_again_at, now))
+        self._answer(Looked(plan))
+        self._look_cost_seconds = self._clock.monotonic() - now
+
+    def _is_mounted(self) -> bool:
+        try:
+            identity = folder_id(Path(self.root))
+        except UserError as error:
+            self._stand(FolderState.OFFLINE, error.problems[0].what)
+            return False
+        if identity != self._identity:
+            self._stand(FolderState.OFFLINE, "another hot folder is mounted in its place")
+            return False
+        return True
+
+    def _space(self) -> tuple[FolderState, str]:
+        for path in (Path(self.root), self._scratch):
+            free = disk_usage(path).free
+            if free < self._rhythm.min_free_bytes:
+                floor = self._rhythm.min_free_bytes / 2**30
+                reason = f"{path} has {free / 2**30:.1f} GiB free, less than {floor:g} GiB"
+                return FolderState.LOW_SPACE, reason
+        return FolderState.ONLINE, ""
+
+    def _recover(self) -> None:
+        jobs = [job for job in self._spool.recover() if job.job_id not in self._known]
+        self._known.update(job.job_id for job in jobs)
+        unfinished = []
+        for job in jobs:
+            if self._spool.is_published(job):
+                self._spool.file_done(job, self._today())
+                self._forget(job)
+            else:
+                self._spool.clear_half_published(job)
+                unfinished.append(job)
+        self._answer(Recovered(tuple(unfinished)))
+
+    def _claim(self, order: Claim) -> None:
+        now, unix_now = self._clock.monotonic(), self._clock.time()
+        self._look_soon()
+        drawn = ticket.draw(unix_now, waited_seconds=now - order.candidate.since)
+        try:
+            job = self._spool.claim(order.candidate, order.kept, drawn)
+        except Changed:
+            self._answer(Lost(order.candidate))
+            return
+        self._known.add(job.job_id)
+        self._take_up(job, order.candidate.problems)
+
+    def _resume(self, job: Job, *, strike: bool) -> None:
+        self._take_up(self._spool.count_strike(job) if strike else job, ())
+
+    def _take_up(self, job: Job, problems: task.Problems) -> None:
+        scratch = self._scratch / job.job_id
+        try:
+            job = self._spool.begin_attempt(self._spool.copy_to_scratch(job, scratch))
+        except FileNotFoundError:
+            self._give_up(job)
+            return
+        presets = self._survey.presets_for(job.folder)
+        self._answer(self._tasks.read(job, scratch, presets, problems))
+
+    def _give_up(self, job: Job) -> None:
+        self._spool.give_back(job)
+        self._forget(job)
+        self._answer(Vanished(job))
+
+    def _publish(self, order: Publish) -> None:
+        job = order.finished.task.job
+        results = self._spool.publish(order.finished, self._times(), "outbox")
+        self._answer(Published(order.finished, results))
+        where = self._spool.file_done(job, self._today())
+        self._forget(job)
+        self._answer(Filed(job, State.DONE, where, "", ""))
+
+    def _reconfigure(self, settings: Settings, folder: FolderSettings) -> None:
+        self._survey.reconfigure(settings, folder)
+        self._tasks = self._tasks.with_settings(settings)
+        self._look_at = self._clock.monotonic()
+
+    def _forget(self, job: Job) -> None:
+        self._known.discard(job.job_id)
+        rmtree(self._scratch / job.job_id, ignore_errors=True)
+
+    def _stand(self, state: FolderState, reason: str) -> None:
+        if (state, reason) != (self._stands.state, self._stands.reason):
+            self._stands = Stands(state, reason)
+            self._answer(self._stands)
+
+    def _times(self) -> Iterator[float]:
+        while True:
+            yield self._clock.time()
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._clock.time(), UTC).astimezone().strftime("%Y-%m-%d")
+
+    def _answer(self, answer: Answer) -> None:
+        self._deliver(FromKeeper(self.root, answer))

@@ -1,0 +1,189 @@
+"""What the service asks of a hot folder's keeper, and what the keeper answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.problems import Problem
+from config.settings import FolderSettings, Settings
+from daemon.job import Candidate, FolderState, Job, Plan, State, Task
+from daemon.receipt import Finished, Why
+from daemon.story import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look at the inbox now; sent by the watcher too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take a candidate's files; those in `kept` as copies."""
+
+    candidate: Candidate
+    kept: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Begin another attempt of a job that lies in work/."""
+
+    job: Job
+    strike: bool  # whether its last end counts against it
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Put the results into the outbox and file the originals."""
+
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed:
+    """File the originals beside a WHY.txt."""
+
+    job: Job
+    why: Why
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone:
+    """File the originals of a job that needs no result."""
+
+    job: Job
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Put the originals back into the inbox."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a line for people into logs/."""
+
+    event: Event
+    at: float  # Unix time
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Go on with other settings."""
+
+    settings: Settings
+    folder: FolderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """End when all orders before this one are done."""
+
+
+Order = (
+    Look | Claim | Resume | Publish | FileFailed | FileDone | GiveBack | Write | Reconfigure | Quit
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How the hot folder stands now."""
+
+    state: FolderState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look found."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Jobs of an earlier daemon that lie in work/."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job is ours, its copies lie on scratch, its attempt is counted."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A job is ours, but what was written or dropped cannot be used."""
+
+    job: Job
+    problems: tuple[Problem, ...]
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The files changed before they could be claimed; they stay where they are."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """A claimed job's files were taken away by somebody."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """All results and receipts of a job are in the outbox."""
+
+    finished: Finished
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A job's originals have left work/."""
+
+    job: Job
+    state: State
+    where: str  # relative to the root
+    cause: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A job's originals are in the inbox again."""
+
+    job: Job
+
+
+Answer = (
+    Stands
+    | Looked
+    | Recovered
+    | Claimed
+    | Invalid
+    | Lost
+    | Vanished
+    | Published
+    | Filed
+    | GivenBack
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FromKeeper:
+    """An answer, and of which hot folder."""
+
+    root: str
+    answer: Answer

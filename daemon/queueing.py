@@ -1,0 +1,73 @@
+"""Which job comes next: pure choices among the ready, the resting and the waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from daemon.active import Active, Resting, Resumable, Waiting
+from daemon.job import Candidate, Plan, Seen
+
+AHEAD_OF_THE_EDITOR = 2  # jobs prepared while another one is edited
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A candidate of a hot folder."""
+
+    root: str
+    candidate: Candidate
+
+
+def next_candidate(
+    plans: Mapping[str, Plan], taken: Mapping[str, frozenset[Seen]]
+) -> Choice | None:
+    """The best candidate of all hot folders that nobody has taken yet."""
+    choices = (
+        Choice(root, candidate)
+        for root, plan in plans.items()
+        for candidate in plan.ready
+        if candidate.image not in taken[root]
+    )
+    firsts: dict[str, Choice] = {}
+    for choice in choices:
+        firsts.setdefault(choice.root, choice)  # each plan is in its order already
+    return min(firsts.values(), key=_urgency, default=None)
+
+
+def _urgency(choice: Choice) -> tuple[int, float]:
+    return (-choice.candidate.priority, choice.candidate.since)
+
+
+def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[str]:
+    """The paths of a candidate's files that other images still need, so that they are copied."""
+    gone = {file.path for file in taken} | {candidate.image.path}
+    own = [*filter(None, [candidate.sidecar]), *candidate.companions]
+    return frozenset(
+        file.path for file in own if plan.needed_by.get(file.path, frozenset()) - gone
+    )
+
+
+def next_to_edit(jobs: Iterable[Active]) -> Active | None:
+    """The prepared job that the editor takes next."""
+    waiting = [job for job in jobs if isinstance(job.phase, Waiting)]
+    return min(waiting, key=lambda job: (-job.task.recipe.priority, job.job.job_id), default=None)
+
+
+def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | None:
+    """The resting job whose time has come first."""
+    rested = [
+        (job.phase.until, job)
+        for job in jobs
+        if isinstance(job.phase, Resting) and job.phase.until <= now
+    ]
+    return min(rested, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int) -> bool:
+    """Whether another job may be claimed."""
+    ahead = sum(
+        job.is_ahead_of_the_editor if isinstance(job, Active) else isinstance(job.phase, Taking)
+        for job in jobs
+    )
+    return ahead + claims_under_way < AHEAD_OF_THE_EDITOR

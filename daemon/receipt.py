@@ -1,0 +1,190 @@
+"""The papers of a job: the receipt beside a result, WHY.txt and report.json beside a failure."""
+
+from __future__ import annotations
+
+import json
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+
+from config.problems import Problem
+from daemon.job import Job, State, Task
+from daemon.names import printable
+from pipeline.editor import EditResult, ModelFacts
+from pipeline.pictures import Composed, Prepared
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One finished result of a job, on local scratch."""
+
+    index: int
+    edit: EditResult
+    composed: Composed
+    compose_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A job whose results are ready to be published."""
+
+    task: Task
+    prepared: Prepared
+    prepare_seconds: float
+    variants: tuple[Variant, ...]
+    model: ModelFacts
+    status: State = State.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a job ended without a result, in words for its owner."""
+
+    state: State
+    cause: str
+    advice: str
+    details: tuple[str, ...] = ()
+
+
+def why_of(problems: tuple[Problem, ...]) -> Why:
+    """The words for an instruction or a picture that somebody must mend."""
+    if len(problems) == 1:
+        (problem,) = problems
+        return Why(State.FAILED, _sentence(f"{problem.where}: {problem.what}"), _advice(problem))
+    causes = "".join(f"\n  - {problem.where}: {problem.what}" for problem in problems)
+    advice = "".join(f"\n  - {problem.where}: {problem.advice}" for problem in problems)
+    return Why(
+        State.FAILED,
+        f"there are {len(problems)} problems:{causes}",
+        f"mend each, then move the files back into the inbox:{advice}",
+    )
+
+
+def _advice(problem: Problem) -> str:
+    return f"{_sentence(problem.advice)} Then move the files back into the inbox."
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    text = text[:1].upper() + text[1:] if text[:1].isascii() and " " in text[:40] else text
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def why_text(job: Job, why: Why) -> str:
+    """WHY.txt: what was not edited, the cause, what to do, then the details."""
+    lines = [
+        f"{printable(job.image.name)} was not edited.",
+        f"Cause: {why.cause}",
+        f"What to do: {why.advice}",
+        "",
+        f"Job: {job.job_id}",
+        f"State: {why.state}",
+        f"Attempts: {job.attempts}",
+        f"Machine: {socket.gethostname()}",
+        f"The whole story: logs/{job.job_id}.log",
+        *why.details,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def report(job: Job, why: Why, instruction: str) -> str:
+    """report.json: the same for programs; `instruction` is JSON."""
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "job_id": job.job_id,
+            "status": why.state,
+            "input": {"name": printable(job.image.name), "sha256": job.image.sha256},
+            "files": [printable(file.name) for file in job.files],
+            "folder": printable(job.folder),
+            "cause": why.cause,
+            "advice": why.advice,
+            "details": list(why.details),
+            "instruction": json.loads(instruction),
+            "attempts": job.attempts,
+            "host": socket.gethostname(),
+            "versions": _versions(()),
+        }
+    )
+
+
+def receipt(
+    finished: Finished, variant: Variant, name: str, *, publish_seconds: float, now: float
+) -> str:
+    """The receipt of one result published as `name` at Unix time `now`."""
+    job, composed = finished.task.job, variant.composed
+    recipe = replace(finished.task.recipe, seed=finished.task.recipe.seed + variant.index)
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "job_id": job.job_id,
+            "status": finished.status,
+            "input": {
+                "name": printable(job.image.name),
+                "sha256": job.image.sha256,
+                "width": finished.prepared.width,
+                "height": finished.prepared.height,
+            },
+            "output": {
+                "name": name,
+                "sha256": composed.sha256,
+                "width": composed.width,
+                "height": composed.height,
+            },
+            "instruction": json.loads(finished.task.instruction),
+            "recipe": {**recipe.as_json(), "variants": 1},
+            "model": _model(finished.model),
+            "seconds": _seconds(finished, variant, publish_seconds, now),
+            "peak_vram_gib": round(variant.edit.peak_vram_gib, 3),
+            "attempts": job.attempts,
+            "host": socket.gethostname(),
+            "versions": _versions(finished.model.versions),
+        }
+    )
+
+
+def _model(model: ModelFacts) -> Mapping[str, str]:
+    return {
+        "path": model.path,
+        "class": model.class_name,
+        "fingerprint": model.fingerprint,
+        "dtype": model.dtype,
+        "weights": model.weights,
+    }
+
+
+def _seconds(
+    finished: Finished, variant: Variant, publish_seconds: float, now: float
+) -> Mapping[str, float]:
+    work = {
+        "prepare": finished.prepare_seconds,
+        "encode": variant.edit.encode_seconds,
+        "denoise": variant.edit.denoise_seconds,
+        "decode": variant.edit.decode_seconds,
+        "compose": variant.compose_seconds,
+        "publish": publish_seconds,
+    }
+    # Whatever was not work was waiting: settling, for its turn, for another variant.
+    total = max(now - finished.task.job.arrived_at, sum(work.values()))
+    queued = total - sum(work.values())
+    seconds = {"queued": queued, **work, "total": total}
+    return {key: round(value, 3) for key, value in seconds.items()}
+
+
+def _versions(libraries: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return {"hotfolder": _own_version(), "python": platform.python_version(), **dict(libraries)}
+
+
+def _own_version() -> str:
+    try:
+        return version("hotfolder")
+    except PackageNotFoundError:  # a bare checkout
+        return "unknown"
+
+
+def _dump(document: Mapping[str, object]) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,283 @@
+"""The one thread that decides: everything else reports to its mailbox and does what it says."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from config.problems import UserError
+from config.settings import Settings
+from daemon import orders, queueing, story
+from daemon.child import Ended, Said
+from daemon.control import Request
+from daemon.editor_line import EditorLine
+from daemon.history import History
+from daemon.job import FolderState, Plan, Seen
+from daemon.keeper import Clock, Keeper
+from daemon.logs import Log
+from daemon.notify import Notifier
+from daemon.pixel_pool import PixelPool
+from daemon.story import Event
+from daemon.workshop import Workshop
+
+STOP_SECONDS = 8.0
+_TICK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Give the jobs back and end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the settings again."""
+
+
+Mail = Stop | Reload | orders.FromKeeper | Said | Ended | Request | story.FolderDegraded
+Mailbox = queue.SimpleQueue[Mail]
+
+
+@dataclass(slots=True)
+class Folder:
+    """What the service knows of one hot folder."""
+
+    keeper: Keeper
+    stands: orders.Stands
+    plan: Plan | None = None
+    under_way: frozenset[Seen] = frozenset()  # images whose claim is not answered yet
+    answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
+    told: frozenset[tuple[str, str]] = frozenset()  # what was said of ignored and waiting files
+
+    @property
+    def taken(self) -> frozenset[Seen]:
+        """Images that are no candidates any more, whatever the plan says."""
+        return self.under_way | self.answered
+
+
+class Service:
+    """Runs hot folders until told to stop, or, `once`, until nothing moves any more."""
+
+    def __init__(
+        self,
+        *,
+        mailbox: Mailbox,
+        settings: Settings,
+        keepers: Mapping[str, Keeper],
+        editor: EditorLine,
+        pixels: PixelPool,
+        history: History,
+        clock: Clock,
+        log: Log,
+        notifier: Notifier,
+        reread: Callable[[], Settings],
+        once: bool,
+    ) -> None:
+        self._mailbox, self._clock, self._log, self._once = mailbox, clock, log, once
+        self._reread, self._notifier, self._pixels, self._editor = reread, notifier, pixels, editor
+        offline = orders.Stands(FolderState.OFFLINE, "not looked at yet")
+        self.folders = {root: Folder(keeper, offline) for root, keeper in keepers.items()}
+        self.history = history
+        self.workshop = Workshop(
+            settings=settings,
+            editor=editor,
+            pixels=pixels,
+            keepers=keepers,
+            history=history,
+            clock=clock,
+            tell=self.tell,
+            at_once=once,
+        )
+        self._stop: Stop | None = None
+
+    def run(self) -> None:
+        """Serve until stopped or, `once`, done; raises UserError where the model is unusable."""
+        for folder in self.folders.values():
+            folder.keeper.start()
+        while self._stop is None and not self._is_done():
+            self._advance()
+            self._wait(_TICK_SECONDS)
+            if self.workshop.unusable:
+                self._shut_down()
+                raise UserError(self.workshop.unusable)
+        reason = self._stop.reason if self._stop else "all work is done"
+        self._notifier.stopping()
+        self.tell(story.Stopping(reason=reason))
+        self.workshop.give_back()
+        deadline = self._clock.monotonic() + STOP_SECONDS
+        while self.workshop.is_finishing() and self._clock.monotonic() < deadline:
+            self._wait(0.1)
+        self._shut_down()
+        self.tell(story.Stopped())
+
+    def _wait(self, seconds: float) -> None:
+        try:
+            mail = self._mailbox.get(timeout=seconds)
+            while True:
+                self._open(mail)
+                mail = self._mailbox.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _open(self, mail: Mail) -> None:
+        match mail:
+            case Stop():
+                self._stop = self._stop or mail
+            case Reload():
+                self._reload()
+            case orders.FromKeeper(root, answer):
+                self._keeper_answered(root, answer)
+            case Said():
+                self._said(mail)
+            case Ended():
+                self._ended(mail)
+            case Request():
+                mail.reply(self.status(mail))
+            case story.FolderDegraded():
+                self.tell(mail)
+            case _:
+                assert_never(mail)
+
+    def _said(self, said: Said) -> None:
+        if said.child in self._pixels:
+            answered = self._pixels.heard(said, self._clock.monotonic())
+            self.workshop.pixels_answered(answered)
+        else:
+            was_ready = self.workshop.is_ready
+            self.workshop.editor_said(said)
+            if self.workshop.is_ready and not was_ready:
+                self._notifier.ready()
+
+    def _ended(self, ended: Ended) -> None:
+        if ended.child not in self._pixels:
+            self.workshop.editor_ended(ended)
+        elif died := self._pixels.ended(ended, self._clock.monotonic()):
+            self.workshop.pixels_died(died)
+
+    def _keeper_answered(self, root: str, answer: orders.Answer) -> None:
+        folder = self.folders[root]
+        match answer:
+            case orders.Stands():
+                self._stands(root, folder, answer)
+            case orders.Looked(plan):
+                folder.answered = frozenset()
+                folder.plan = plan
+                self._tell_of_files(root, folder)
+            case orders.Recovered(jobs):
+                self.workshop.adopt(root, jobs)
+            case orders.Claimed(task):
+                self._answered(folder, task.job.path)
+                self.workshop.claimed(root, answer)
+            case orders.Invalid(job):
+                self._answered(folder, job.path)
+                self.workshop.invalid(root, answer)
+            case orders.Lost(candidate):
+                self._answered(folder, candidate.image.path)
+            case orders.Vanished(job):
+                self._answered(folder, job.path)
+                self.workshop.vanished(root, job)
+            case orders.Published():
+                self.workshop.published(answer)
+            case orders.Filed():
+                self.workshop.filed(root, answer)
+            case orders.GivenBack(job):
+                self.workshop.given_back(root, job)
+            case _:
+                assert_never(answer)
+
+    def _answered(self, folder: Folder, path: str) -> None:
+        mine = frozenset(seen for seen in folder.under_way if seen.path == path)
+        folder.under_way -= mine
+        folder.answered |= mine
+
+    def _stands(self, root: str, folder: Folder, stands: orders.Stands) -> None:
+        folder.stands = stands
+        match stands.state:
+            case FolderState.ONLINE:
+                self.tell(story.FolderOnline(root=Path(root), **folder.keeper.watched))
+            case FolderState.LOW_SPACE:
+                self.tell(story.FolderLowSpace(root=Path(root), reason=stands.reason))
+            case _:
+                self.tell(story.FolderOffline(root=Path(root), reason=stands.reason))
+
+    def _tell_of_files(self, root: str, folder: Folder) -> None:
+        assert folder.plan is not None
+        now = frozenset(_worth_telling(folder.plan))
+        for kind, path, reason in sorted(now - folder.told):
+            event = story.FileIgnored if kind == "ignored" else story.FileWaiting
+            self.tell(event(root=Path(root), path=path, reason=reason))
+        folder.told = now
+
+    def _advance(self) -> None:
+        self.workshop.advance(self._clock.monotonic())
+        while self.workshop.is_ready and self._has_room():
+            choice = queueing.next_candidate(self._plans(), self._taken())
+            if choice is None:
+                break
+            self._claim(choice)
+        self._notifier.status(self._line())
+
+    def _has_room(self) -> bool:
+        under_way = sum(len(folder.under_way) for folder in self.folders.values())
+        return queueing.has_room(self.workshop.jobs.values(), under_way)
+
+    def _plans(self) -> Mapping[str, Plan]:
+        return {
+            root: folder.plan
+            for root, folder in self.folders.items()
+            if folder.plan is not None and folder.stands.state is FolderState.ONLINE
+        }
+
+    def _taken(self) -> Mapping[str, frozenset[Seen]]:
+        return {root: folder.taken for root, folder in self.folders.items()}
+
+    def _claim(self, choice: queueing.Choice) -> None:
+        folder = self.folders[choice.root]
+        assert folder.plan is not None
+        kept = queueing.kept(folder.plan, choice.candidate, folder.taken)
+        folder.under_way |= {choice.candidate.image}
+        folder.keeper.submit(orders.Claim(choice.candidate, kept))
+
+    def _is_done(self) -> bool:
+        if not self._once or self.workshop.jobs:
+            return False
+        return all(_is_quiet(folder) for folder in self.folders.values())
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        try:
+            settings = self._reread()
+        except UserError as error:
+            self.tell(story.SettingsRefused(problems=error.problems))
+        else:
+            self._take_over(settings)
+        self._notifier.ready()
+
+    def tell(self, event: Event) -> None:
+        """Tell an event to the terminal or journal, and to people's logs on the share."""
+        self._log.tell(event)
+        root = story.root_of(event)
+        at = self._clock.time()
+        for name, folder in self.folders.items():
+            if root is None or name == str(root):
+                folder.keeper.submit(orders.Write(event, at))
+
+    def _shut_down(self) -> None:
+        self._editor.close()
+        self._pixels.close()
+        for folder in self.folders.values():
+            folder.keeper.submit(orders.Quit())
+        for folder in self.folders.values():
+            folder.keeper.join(timeout=1.0)
+
+
+def _is_quiet(folder: Folder) -> bool:
+    plan = folder.plan
+    if plan is None or folder.under_way or folder.answered:
+        return False
+    return not plan.ready and plan.look_again_at is None

@@ -1,0 +1,316 @@
+"""The only mover and writer of job files: claim, publish, file, give back, recover."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from config.problems import Problem, UserError
+from daemon import files
+from daemon.job import Candidate, Job, JobFile, Role, Seen
+from daemon.names import numbered, result_names
+from daemon.receipt import Finished, Variant, Why, receipt, report, why_text
+
+SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
+_PAPER = "job.json"
+_PUBLISHED = "published.json"
+
+
+class Changed(Exception):  # noqa: N818 - no error: the user's good right
+    """A file was touched, renamed or deleted between the look at it and the claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a claim needs beside the files."""
+
+    job_id: str
+    drawn_seed: int
+    arrived_at: float
+    claimed_at: float
+
+
+def folder_id(root: Path) -> str:
+    """The id of a hot folder; raises UserError where its marker is missing."""
+    try:
+        return (root / ".hotfolder" / "id").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        problem = Problem(
+            str(root),
+            "it is no hot folder, or its share is not mounted: .hotfolder/id is missing",
+            f"run `hotfolder init {root}`, or mount the share",
+        )
+        raise UserError([problem]) from None
+
+
+def make_hot_folder(root: Path, identity: str) -> bool:
+    """Make the folders of a hot folder; False where it was one already."""
+    for name in (*SHOWN, ".hotfolder/work", ".hotfolder/lease"):
+        files.make_folder(root / name)
+    marker = root / ".hotfolder" / "id"
+    if marker.exists():
+        return False
+    files.write_whole(marker, f"{identity}\n".encode())
+    return True
+
+
+class Spool:
+    """One hot folder's job files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.inbox = root / "inbox"
+
+    def work(self, job_id: str) -> Path:
+        """The folder of a claimed job."""
+        return self.root / ".hotfolder" / "work" / job_id
+
+    def claim(self, candidate: Candidate, kept: frozenset[str], ticket: Ticket) -> Job:
+        """Take the files of a candidate out of the inbox, those in `kept` as copies.
+
+        Raises Changed, with everything back in its place, where a file is not what was seen.
+        """
+        seen = [candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions]
+        job = Job(
+            job_id=ticket.job_id,
+            folder=candidate.image.folder,
+            files=tuple(_job_file(file, candidate, kept) for file in seen),
+            drawn_seed=ticket.drawn_seed,
+            arrived_at=ticket.arrived_at,
+            claimed_at=ticket.claimed_at,
+            attempts=0,
+            strikes=0,
+        )
+        files.make_folder(self.work(job.job_id))
+        self._write_paper(job)
+        try:
+            for file, one in zip(seen, job.files, strict=True):
+                self._take(job, file, one)
+        except (FileNotFoundError, Changed) as error:
+            self.give_back(job)
+            raise Changed(candidate.image.path) from error
+        files.sync_folder(self.work(job.job_id))
+        return job
+
+    def _take(self, job: Job, file: Seen, one: JobFile) -> None:
+        source, target = self.inbox / file.path, self.work(job.job_id) / one.name
+        if one.moved:
+            source.rename(target)
+        else:
+            files.copy(source, target)
+        status = target.lstat() if one.moved else source.lstat()
+        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+            raise Changed(file.path)
+
+    def copy_to_scratch(self, job: Job, scratch: Path) -> Job:
+        """Copy a job's files to local scratch; returns the job with their hashes."""
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        hashed = []
+        for index, file in enumerate(job.files):
+            copied = files.copy(self.work(job.job_id) / file.name, scratch / scratch_name(index))
+            hashed.append(replace(file, sha256=copied.sha256, size=copied.size))
+        return replace(job, files=tuple(hashed))
+
+    def begin_attempt(self, job: Job) -> Job:
+        """Count an attempt, on disk before it begins."""
+        job = replace(job, attempts=job.attempts + 1)
+        self._write_paper(job)
+        return job
+
+    def count_strike(self, job: Job) -> Job:
+        """Count an end that was the job's own fault."""
+        job = replace(job, strikes=job.strikes + 1)
+        self._write_paper(job)
+        return job
+
+    def publish(self, finished: Finished, now: Iterator[float], folder: str) -> tuple[str, ...]:
+        """Put all results and their receipts into `folder` (outbox or review).
+
+        Returns the paths of the results relative to the root. What an earlier, interrupted call
+        has published completely is not published again.
+        """
+        job = finished.task.job
+        files.make_folder(self.work(job.job_id))
+        published = self._published(job)
+        for variant in finished.variants:
+            if variant.index not in published:
+                name = self._publish_one(finished, variant, now, folder)
+                published[variant.index] = name
+        return tuple(published[variant.index] for variant in finished.variants)
+
+    def _publish_one(
+        self, finished: Finished, variant: Variant, now: Iterator[float], folder: str
+    ) -> str:
+        job = finished.task.job
+        target = self.root / folder / job.folder
+        files.make_folder(target)
+        began = next(now)
+        name = self._copy_result(finished, variant, target)
+        ended = next(now)
+        text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
+        files.write_whole(target / f"{name}.json", text.encode())
+        return str((target / name).relative_to(self.root))
+
+    def _copy_result(self, finished: Finished, variant: Variant, target: Path) -> str:
+        job = finished.task.job
+        stem, _, written = job.image.name.rpartition(".")
+        extension = written if not variant.composed.format_changed else None
+        recipe = finished.task.recipe
+        names = result_names(
+            stem,
+            extension or variant.composed.path.suffix.removeprefix("."),
+            recipe.seed + variant.index if recipe.variants > 1 else None,
+        )
+        free = (name for name in names if self._is_free(job, variant, target, name))
+        return files.copy_whole(variant.composed.path, target, free)
+
+    def _is_free(self, job: Job, variant: Variant, target: Path, name: str) -> bool:
+        if (target / name).exists() or (target / f"{name}.json").exists():
+            return False
+        # Noted before the result is there, so that recovery knows whose it is.
+        note = {**self._notes(job), str(variant.index): _relative(self.root, target / name)}
+        files.write_whole(self.work(job.job_id) / _PUBLISHED, json.dumps(note).encode())
+        return True
+
+    def _notes(self, job: Job) -> dict[str, str]:
+        with contextlib.suppress(FileNotFoundError):
+            notes: dict[str, str] = json.loads((self.work(job.job_id) / _PUBLISHED).read_bytes())
+            return notes
+        return {}
+
+    def _published(self, job: Job) -> dict[int, str]:
+        complete = {}
+        for index, name in self._notes(job).items():
+            path = self.root / name
+            if _job_of(path.with_name(f"{path.name}.json")) == job.job_id:
+                complete[int(index)] = name
+        return complete
+
+    def clear_half_published(self, job: Job) -> None:
+        """Remove what an interrupted publication left without its receipt."""
+        complete = self._published(job).values()
+        for name in self._notes(job).values():
+            path = self.root / name
+            if name not in complete and not path.with_name(f"{path.name}.json").exists():
+                path.unlink(missing_ok=True)
+
+    def is_published(self, job: Job) -> bool:
+        """Whether every result that was begun to be published has its receipt."""
+        notes = self._notes(job)
+        return bool(notes) and len(self._published(job)) == len(notes)
+
+    def file_done(self, job: Job, day: str) -> str:
+        """Move the originals to done/; returns that folder relative to the root."""
+        target = self.root / "done" / day / job.folder
+        files.make_folder(target)
+        self._move_originals(job, target)
+        self._remove_work(job)
+        return str(target.relative_to(self.root))
+
+    def file_failed(self, job: Job, day: str, why: Why, instruction: str) -> str:
+        """Move the originals to failed/ beside WHY.txt and report.json; returns that folder."""
+        parent = self.root / "failed" / day
+        files.make_folder(parent)
+        target = _make_free_folder(parent, job.image.name.rpartition(".")[0])
+        self._move_originals(job, target)
+        files.write_whole(target / "report.json", report(job, why, instruction).encode())
+        files.write_whole(target / "WHY.txt", why_text(job, why).encode())
+        self._remove_work(job)
+        return str(target.relative_to(self.root))
+
+    def _move_originals(self, job: Job, target: Path) -> None:
+        for file in job.files:
+            with contextlib.suppress(FileNotFoundError):  # moved by an earlier, interrupted call
+                files.move(self.work(job.job_id) / file.name, target, numbered(file.name))
+        files.sync_folder(target)
+
+    def give_back(self, job: Job) -> None:
+        """Put the originals back into the inbox.
+
+        Where a name is taken, image and sidecar get the same number.
+        """
+        home = self.inbox / job.folder
+        files.make_folder(home)
+        held = [file for file in job.files if (self.work(job.job_id) / file.name).exists()]
+        moved = [file for file in held if file.moved]
+        for names in zip(*(numbered(file.name) for file in moved), strict=False):
+            if not any((home / name).exists() for name in names):
+                for file, name in zip(moved, names, strict=True):
+                    files.move(self.work(job.job_id) / file.name, home, iter((name,)))
+                break
+        files.sync_folder(home)
+        for file in held:
+            if not file.moved:
+                (self.work(job.job_id) / file.name).unlink()
+        self._remove_work(job)
+
+    def recover(self) -> Iterator[Job]:
+        """The jobs that lie in work/, oldest first; what is empty there is removed."""
+        for folder in sorted((self.root / ".hotfolder" / "work").iterdir()):
+            try:
+                yield _read_paper(folder / _PAPER)
+            except (FileNotFoundError, ValueError, KeyError, TypeError):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+    def _write_paper(self, job: Job) -> None:
+        content = json.dumps(asdict(job), indent=1).encode()
+        files.write_whole(self.work(job.job_id) / _PAPER, content)
+
+    def _remove_work(self, job: Job) -> None:
+        work = self.work(job.job_id)
+        (work / _PUBLISHED).unlink(missing_ok=True)
+        (work / _PAPER).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody tidied up
+            work.rmdir()
+        files.sync_folder(work.parent)
+
+
+def scratch_name(index: int) -> str:
+    """The name of a job's n-th file on scratch; its own name may be anything."""
+    return f"original-{index}"
+
+
+def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile:
+    role = Role.COMPANION
+    if file == candidate.image:
+        role = Role.IMAGE
+    elif file == candidate.sidecar:
+        role = Role.SIDECAR
+    return JobFile(role, file.name, moved=file.path not in kept, sha256="", size=file.size)
+
+
+def _read_paper(path: Path) -> Job:
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    originals = tuple(
+        JobFile(**{**file, "role": Role(file["role"])}) for file in document["files"]
+    )
+    return Job(**{**document, "files": originals})
+
+
+def _job_of(path: Path) -> str | None:
+    try:
+        document: dict[str, str] = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return document.get("job_id")
+
+
+def _relative(root: Path, path: Path) -> str:
+    return os.path.relpath(path, root)
+
+
+def _make_free_folder(parent: Path, stem: str) -> Path:
+    for name in numbered(stem):
+        with contextlib.suppress(FileExistsError):
+            (parent / name).mkdir()
+            files.sync_folder(parent)
+            return parent / name
+    raise AssertionError("names never end")  # noqa: EM101, TRY003

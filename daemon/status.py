@@ -1,0 +1,65 @@
+"""How everything stands, as one document: for `hotfolder status`, with or without a daemon."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from daemon.active import Active, Editing, Resting, Resumable
+from daemon.history import Counts
+from daemon.job import Plan, State
+from daemon.names import printable
+from daemon.orders import Stands
+
+SCHEMA = 1
+Document = Mapping[str, object]
+
+
+def job_document(job: Active | Resumable, now: float, typical_seconds: float | None) -> Document:
+    """One job under way; `typical_seconds` is what such a job took of late."""
+    document: dict[str, object] = {
+        "job_id": job.job.job_id,
+        "file": printable(job.job.path),
+        "state": job.state if isinstance(job, Active) else State.CLAIMED,
+        "attempts": job.job.attempts,
+    }
+    match job.phase:
+        case Editing(index, step, steps, since):
+            document |= {"variant": index + 1, "step": step, "steps": steps}
+            document["seconds"] = round(now - since, 1)
+            if typical_seconds is not None:
+                document["eta_seconds"] = round(max(0.0, typical_seconds - (now - since)), 1)
+        case Resting(until, _, cause):
+            document |= {"reason": cause, "retry_in_seconds": round(max(0.0, until - now), 1)}
+        case _:
+            pass
+    return document
+
+
+def folder_document(
+    root: str, stands: Stands, plan: Plan, jobs: Iterable[Document], today: Counts
+) -> Document:
+    """One hot folder: its files in the inbox, its jobs, its day."""
+    jobs = list(jobs)
+    counts = Counter[str](str(file.state) for file in plan.states)
+    counts.update(str(job["state"]) for job in jobs)
+    return {
+        "root": printable(root),
+        "state": stands.state,
+        "reason": stands.reason,
+        "counts": dict(sorted(counts.items())),
+        "today": {"done": today.done, "failed": today.failed},
+        "jobs": jobs,
+        "files": [
+            {
+                "file": printable(file.path),
+                "state": file.state,
+                "reason": file.reason,
+                "problems": [str(problem) for problem in file.problems],
+            }
+            for file in plan.states
+        ],
+        "ignored": [
+            {"file": printable(file.path), "reason": file.reason} for file in plan.ignored
+        ],
+    }

@@ -1,0 +1,50 @@
+"""What an error of the operating system on a share means for the jobs on it."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.job import FolderState
+
+_GONE = {
+    errno.ESTALE,
+    errno.EIO,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ETIMEDOUT,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.EREMOTEIO,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.ENOENT,
+    errno.ENOTDIR,
+}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A hot folder cannot be used now; it is tried again, and no job is blamed."""
+
+    state: FolderState
+    reason: str
+
+
+def trouble_of(error: OSError, root: Path) -> Trouble:
+    """Say what an error met under `root` means; errors that no rule knows count as offline."""
+    where = error.filename if isinstance(error.filename, str) else str(root)
+    words = f"{where}: {error.strerror or error}"
+    if error.errno in _FULL:
+        return Trouble(FolderState.LOW_SPACE, f"{words}; make room there, the work then goes on")
+    if error.errno in _DENIED:
+        advice = "give the daemon's user the right to read, write and rename there"
+        return Trouble(FolderState.OFFLINE, f"{words}; {advice}")
+    if error.errno in _GONE:
+        return Trouble(FolderState.OFFLINE, f"the share is not there ({words})")
+    return Trouble(FolderState.OFFLINE, words)
