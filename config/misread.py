@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-
-from yaml import Mark, MarkedYAMLError
-from yaml.reader import ReaderError
+from typing import TYPE_CHECKING
 
 from config.problems import Problem
+
+if TYPE_CHECKING:
+    from yaml import Mark, MarkedYAMLError
+    from yaml.reader import ReaderError
 
 _KEY_AND_TEXT = re.compile(r"\s*(?:-\s+)?(?P<key>[^\s:#\[\]{}\"']+)\s*:\s+(?P<text>\S.*)")
 _LONGEST_QUOTE = 60  # characters of a text that a message repeats

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from config.keys import Written
 from config.problems import Complaints
 from config.reader import Fields, read_fields
@@ -19,11 +21,17 @@ def read_preset(content: bytes, name: str) -> Written:
     return written
 
 
-def read_named_presets(settings: Fields) -> dict[str, Written]:
-    """Read the presets of the settings; one that names another is refused, so no chain is long."""
+def read_named_presets(settings: Fields, loras: Collection[str]) -> dict[str, Written]:
+    """Read the presets of the settings, each without a preset of its own: no chains of them.
+
+    `loras` are the names that the settings give a file.
+    """
     presets = {}
     for name, fields in settings.named_tables("presets"):
-        if "preset" in fields.mapping.entries:
+        presets[name] = preset = read_written(fields)
+        if preset.preset is not None:
             fields.complain("preset", "has no place here", "write the other preset's keys instead")
-        presets[name] = read_written(fields)
+        if preset.lora is not None and preset.lora not in loras:
+            what = f"is '{preset.lora}', which model.loras lacks"
+            fields.complain("lora", what, "add it there or write another name")
     return presets

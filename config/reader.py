@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from config.document import Listing, Mapping, Node, Scalar, read
+from config.document import Listing, Mapping, Node, Scalar
 from config.misread import without_colon
 from config.problems import Complaints, Problem, UserError
 from config.text import decode
@@ -45,12 +45,6 @@ class Fields:
         if value is None and len(self._complaints) == complaints and not self._was_left_out(key):
             self.complain(key, "is missing", f"write {key}: …")
         return value
-
-    def refuse(self, key: str, advice: str) -> None:
-        """Complain if a key is written that has no place here."""
-        self._known.append(key)
-        if key in self.mapping.entries:
-            self.complain(key, "has no place here", advice)
 
     def complain(self, key: str, what: str, advice: str) -> None:
         """Note a problem with the value of a key."""
@@ -99,6 +93,8 @@ def read_fields(content: bytes, complaints: Complaints, *, may_be_empty: bool = 
     The caller asks for the keys and then raises the complaints. Raises UserError at once where
     there is no text, no YAML or no mapping.
     """
+    from config.parsing import read  # noqa: PLC0415  who reads nothing does not pay for PyYAML
+
     text = decode(content, complaints.name)
     root = read(text, complaints)
     if isinstance(root, Mapping):

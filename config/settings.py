@@ -1,12 +1,23 @@
-"""The settings of one daemon, read once from hotfolder.yaml; every key has a default but folders and model.path."""
+"""The settings of one daemon, read once from hotfolder.yaml."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import os
+import stat
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from config.keys import Written
+from config.problems import Problem, UserError
+from config.text import LIMIT_BYTES
+
+FILE_NAME = "hotfolder.yaml"
+SYSTEM_FILE = Path("/etc/hotfolder") / FILE_NAME
+SHIPPED_FILE = Path(__file__).with_name(FILE_NAME)
+
+_NO_FOLDERS = "folders: []\n"  # the line of the shipped file that default_text fills in
 
 
 class OnDuplicate(StrEnum):
@@ -23,6 +34,28 @@ class Watch(StrEnum):
     AUTO = "auto"
     EVENTS = "events"
     POLL = "poll"
+
+
+class Attention(StrEnum):
+    """The attention kernels of diffusers that work offline; the `_hub` ones fetch their code."""
+
+    NATIVE = "native"
+    NATIVE_FLASH = "_native_flash"
+    NATIVE_CUDNN = "_native_cudnn"
+    NATIVE_EFFICIENT = "_native_efficient"
+    NATIVE_MATH = "_native_math"
+    FLASH = "flash"
+    FLASH_VARLEN = "flash_varlen"
+    FLASH_3 = "_flash_3"
+    FLASH_VARLEN_3 = "_flash_varlen_3"
+    FLEX = "flex"
+    SAGE = "sage"
+    SAGE_VARLEN = "sage_varlen"
+    SAGE_FP8 = "_sage_qk_int8_pv_fp8_cuda"
+    SAGE_FP8_SM90 = "_sage_qk_int8_pv_fp8_cuda_sm90"
+    SAGE_FP16 = "_sage_qk_int8_pv_fp16_cuda"
+    SAGE_FP16_TRITON = "_sage_qk_int8_pv_fp16_triton"
+    XFORMERS = "xformers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +75,7 @@ class ModelSettings:
     vram_gib: float | None = None  # None = what is free, less a margin
     batch: int = 4
     compile: bool = False
-    attention: str = "native"
+    attention: str = Attention.NATIVE
     loras: dict[str, Lora] = field(default_factory=dict)
     hang_seconds: float = 600.0  # an editor that says nothing for so long is taken for hung
 
@@ -81,3 +114,72 @@ class Settings:
     defaults: FolderSettings  # for a folder that the settings do not list; its root is Path()
     presets: dict[str, Written]
     limits: Limits
+
+
+def find(explicit: Path | None, cwd: Path) -> Path | None:
+    """Give the settings file to load: `explicit`, else in `cwd`, else the system's, else None."""
+    if explicit is not None:
+        return explicit
+    return next((path for path in (cwd / FILE_NAME, SYSTEM_FILE) if path.exists()), None)
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file; raises UserError with all that is wrong with it."""
+    from config.settings_reader import read_settings  # noqa: PLC0415  it needs this module's types
+
+    return read_settings(_content(path), str(path))
+
+
+def without_file() -> Settings:
+    """Give the settings of a machine that has no settings file."""
+    return Settings(
+        model=ModelSettings(),
+        folders=(),
+        defaults=FolderSettings(root=Path()),
+        presets={},
+        limits=Limits(),
+    )
+
+
+def folder(settings: Settings, root: Path) -> FolderSettings:
+    """Give the entry of a hot folder, by whatever path; the defaults where there is none."""
+    real = os.path.realpath(root)
+    for entry in settings.folders:
+        if os.path.realpath(entry.root) == real:
+            return entry
+    return replace(settings.defaults, root=root.absolute())
+
+
+def default_text(root: Path) -> str:
+    """Give the shipped settings, comments and all, with `root` as the one hot folder.
+
+    Raises UserError for a path that is not UTF-8, which no text can hold.
+    """
+    try:
+        str(root).encode()
+    except UnicodeEncodeError as error:
+        what, advice = "its name is not UTF-8", "rename it, or write the settings by hand"
+        raise UserError([Problem(ascii(str(root)), what, advice)]) from error
+    shipped = SHIPPED_FILE.read_text(encoding="utf-8")
+    before, line, after = shipped.partition(_NO_FOLDERS)
+    assert line
+    return f"{before}folders:\n  - root: {_in_quotes(str(root))}\n{after}"
+
+
+def _in_quotes(text: str) -> str:
+    return json.dumps(text, ensure_ascii=not text.isprintable()).replace("\x7f", "\\x7f")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        advice = "mend that, or name another with --config"
+        raise UserError([Problem(str(path), what, advice)]) from error
+    if mode & stat.S_IWOTH:
+        what, advice = "can be changed by everybody", f"run: chmod o-w {path}"
+        raise UserError([Problem(str(path), what, advice)])
+    return content

@@ -14,12 +14,12 @@ _CONTROL = re.compile(
     rb"[\x00-\x08\x0e-\x1f\x7f]"
 )  # text has none; ASCII is the same in all three
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _LATIN = "A-Za-z\u00c0-\u024f"
-_LONE_HAN_AT_LATIN = re.compile(
-    f"(?<=[{_LATIN}])[{_HAN}](?![{_HAN}])|(?<![{_HAN}])[{_HAN}](?=[{_LATIN}])"
+_PRIVATE_USE = "\ue000-\uf8ff\U000f0000-\U0010ffff"
+_HAN_CHARACTER = f"[{_HAN}]"
+_NOT_CHINESE = (  # private use, or a lone Chinese character that touches a Latin letter
+    f"[{_PRIVATE_USE}]|(?<=[{_LATIN}])[{_HAN}](?![{_HAN}])|(?<![{_HAN}])[{_HAN}](?=[{_LATIN}])"
 )
-_PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 
 
 def decode(content: bytes, name: str) -> str:
@@ -29,7 +29,7 @@ def decode(content: bytes, name: str) -> str:
     messages. Raises UserError for anything else, for binary files and beyond LIMIT_BYTES.
     """
     if len(content) > LIMIT_BYTES:
-        raise _too_long(len(content), name)
+        raise _too_long(name)
     if content.startswith(_UTF_16_MARKS):
         text = _utf_16(content, name)
     elif _CONTROL.search(content):
@@ -79,9 +79,9 @@ def _reads_as_chinese(text: str) -> bool:
     characters; of written Chinese, old and new, much more than a third is in GB 2312 level 1
     (lead bytes 0xB0-0xD7), the 3755 characters of daily use.
     """
-    if _LONE_HAN_AT_LATIN.search(text) or _PRIVATE_USE.search(text):
+    if re.search(_NOT_CHINESE, text):  # compiled here: few files come so far
         return False
-    han = _HAN_CHARACTER.findall(text)
+    han = re.findall(_HAN_CHARACTER, text)
     return bool(han) and sum(map(_is_of_daily_use, han)) * 3 >= len(han)
 
 
@@ -89,8 +89,8 @@ def _is_of_daily_use(character: str) -> bool:
     return b"\xb0" <= character.encode("gb2312", errors="ignore")[:1] <= b"\xd7"
 
 
-def _too_long(size_bytes: int, name: str) -> UserError:
-    what = f"has {size_bytes} bytes, more than the {LIMIT_BYTES} that are read"
+def _too_long(name: str) -> UserError:
+    what = f"is longer than {LIMIT_BYTES // 1024} KiB"
     return UserError([Problem(name, what, "shorten it; is it the right file?")])
 
 
