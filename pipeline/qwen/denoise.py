@@ -1,0 +1,106 @@
+"""From noise to the latents of a picture, one step at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import (
+    calculate_shift,
+    retrieve_timesteps,
+)
+
+from pipeline.qwen import faults
+from pipeline.qwen.encode import Encoded, Text
+
+
+class Denoising:
+    """One picture on its way; holds a scheduler of its own, so that nothing outlives it."""
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        *,
+        transformer: torch.nn.Module,
+        schedule: dict[str, Any],  # the configuration of a FlowMatchEulerDiscreteScheduler
+        steps: int,
+        cfg: float,
+        device: torch.device,
+    ) -> None:
+        self.latents = encoded.noise
+        self._encoded = encoded
+        self._transformer = transformer
+        self._cfg = cfg
+        self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
+        self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
+        self._done = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are in all."""
+        return len(self._timesteps)
+
+    def advance(self) -> None:
+        """Do one step; raises EditError if it goes wrong."""
+        with faults.mapped(f"computing step {self._done + 1} of {self.steps}"):
+            timestep = self._timesteps[self._done]
+            velocity = self._velocity(timestep)
+            self.latents = self._scheduler.step(
+                velocity, timestep, self.latents, return_dict=False
+            )[0]
+            self._done += 1
+            faults.refuse_unless_finite(self.latents, what=f"picture after step {self._done}")
+
+    def _velocity(self, timestep: torch.Tensor) -> torch.Tensor:
+        prediction = self._forward("cond", self._encoded.prompt, timestep)
+        if self._encoded.negative is None:
+            return prediction
+        away_from = self._forward("uncond", self._encoded.negative, timestep)
+        return guided(prediction, away_from, self._cfg)
+
+    def _forward(self, name: str, text: Text, timestep: torch.Tensor) -> torch.Tensor:
+        latents = self.latents
+        with self._transformer.cache_context(name):
+            prediction: torch.Tensor = self._transformer(
+                hidden_states=torch.cat([latents, self._encoded.references], dim=1),
+                timestep=timestep.expand(1).to(latents.dtype) / 1000,
+                guidance=None,
+                encoder_hidden_states_mask=text.mask,
+                encoder_hidden_states=text.embeddings,
+                img_shapes=[list(self._encoded.shapes)],
+                attention_kwargs={},
+                return_dict=False,
+            )[0]
+        return prediction[:, : latents.shape[1]]
+
+
+def guided(prediction: torch.Tensor, away_from: torch.Tensor, cfg: float) -> torch.Tensor:
+    """Classifier-free guidance, each patch rescaled to the norm that it had without.
+
+    As in QwenImageEditPlusPipeline.__call__; (1, patches, channels) each.
+    """
+    combined = away_from + cfg * (prediction - away_from)
+    norm = torch.norm(prediction, dim=-1, keepdim=True)
+    combined_norm = torch.norm(combined, dim=-1, keepdim=True)
+    return combined * (norm / combined_norm)
+
+
+def _timesteps(
+    scheduler: FlowMatchEulerDiscreteScheduler, steps: int, patches: int, device: torch.device
+) -> torch.Tensor:
+    """The noise levels, shifted towards noise for large pictures as in the pipelines."""
+    config = scheduler.config
+    shift = calculate_shift(
+        patches,
+        config.get("base_image_seq_len", 256),
+        config.get("max_image_seq_len", 4096),
+        config.get("base_shift", 0.5),
+        config.get("max_shift", 1.15),
+    )
+    sigmas = np.linspace(1.0, 1 / steps, steps)
+    timesteps: torch.Tensor
+    timesteps, _ = retrieve_timesteps(scheduler, steps, device, sigmas=sigmas, mu=shift)
+    scheduler.set_begin_index(0)
+    return timesteps

@@ -1,0 +1,179 @@
+"""A request turned into what the transformer works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import calculate_dimensions
+from PIL import Image
+
+from pipeline.editor import EditError, EditRequest, Failure
+from pipeline.qwen import faults
+from pipeline.qwen.load import Pipeline, is_plus
+from pipeline.qwen.prompt import Length, check_length, disarm, wrap
+
+MULTIPLE = 32  # both sides of a canvas, as the pipelines round them
+_LONGEST_ASPECT = 100  # the text encoder refuses 200, and its own rounding may double the ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A prompt as the encoder saw it together with the pictures."""
+
+    embeddings: torch.Tensor  # (1, tokens, width of the text encoder)
+    mask: torch.Tensor | None  # (1, tokens), None where every token counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """All that denoising one picture needs; every tensor in the model's dtype, on its device."""
+
+    width: int  # of the result, pixels
+    height: int
+    prompt: Text
+    negative: Text | None  # None: no classifier-free guidance
+    noise: torch.Tensor  # (1, patches, channels): where the denoising starts
+    references: torch.Tensor  # (1, patches of all pictures, channels)
+    shapes: tuple[tuple[int, int, int], ...]  # frames, rows, columns in patches: result, pictures
+
+
+def encode(
+    pipe: Pipeline, request: EditRequest, *, condition_pixels: int, device: torch.device
+) -> Encoded:
+    """Look at the request's pictures and prompts; the noise comes from its seed alone.
+
+    Raises EditError for pictures and prompts that the model cannot take.
+    """
+    canvases = open_canvases(request.images, several=is_plus(pipe))
+    with faults.mapped("reading the pictures and the prompt"):
+        glimpses = _glimpses(pipe, canvases, condition_pixels)
+        shapes = _shapes(pipe, canvases)
+        prompt = _text(pipe, request.prompt, glimpses, shapes, device, what="prompt")
+        negative = None
+        if request.cfg > 1:
+            words = request.negative_prompt
+            negative = _text(pipe, words, glimpses, shapes, device, what="negative prompt")
+        noise, references = _latents(pipe, canvases, request.seed, prompt, device)
+    return Encoded(
+        width=canvases[0].width,
+        height=canvases[0].height,
+        prompt=prompt,
+        negative=negative,
+        noise=noise,
+        references=references,
+        shapes=shapes,
+    )
+
+
+def open_canvases(paths: Sequence[Path], *, several: bool) -> list[Image.Image]:
+    """The request's pictures; raises EditError if there are too many or one is unusable."""
+    if len(paths) > 1 and not several:
+        cause = "This model (QwenImageEditPipeline) takes one image and no references."
+        advice = "Remove 'images', or use a QwenImageEditPlusPipeline checkpoint (2509, 2511)."
+        raise EditError(cause, advice, Failure.PERMANENT)
+    return [_open(path) for path in paths]
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+    except OSError as error:
+        cause = f"The prepared picture {path.name} cannot be read ({error})."
+        raise EditError(cause, "Try again.", Failure.TRANSIENT) from error
+    width, height = picture.size
+    if width % MULTIPLE or height % MULTIPLE:
+        cause = f"{path.name} is {width}x{height}; both sides must be multiples of {MULTIPLE}."
+        raise EditError(cause, "Report this: the picture was prepared wrongly.", Failure.PERMANENT)
+    if max(width, height) > _LONGEST_ASPECT * min(width, height):
+        cause = f"The picture is too long for its width ({width}x{height} for the model)."
+        advice = f"Crop it, or name a region of at most {_LONGEST_ASPECT} times its width."
+        raise EditError(cause, advice, Failure.PERMANENT)
+    return picture
+
+
+def _glimpses(
+    pipe: Pipeline, canvases: Sequence[Image.Image], condition_pixels: int
+) -> list[Image.Image]:
+    """The pictures as the text encoder sees them: whole for Edit, small for Plus."""
+    if not is_plus(pipe):
+        return list(canvases)
+    sizes = [calculate_dimensions(condition_pixels, one.width / one.height) for one in canvases]
+    return [
+        pipe.image_processor.resize(one, max(height, MULTIPLE), max(width, MULTIPLE))
+        for one, (width, height) in zip(canvases, sizes, strict=True)
+    ]
+
+
+def _shapes(pipe: Pipeline, canvases: Sequence[Image.Image]) -> tuple[tuple[int, int, int], ...]:
+    side = pipe.vae_scale_factor * 2  # pixels along a side of one patch
+    return tuple((1, one.height // side, one.width // side) for one in (canvases[0], *canvases))
+
+
+def _text(
+    pipe: Pipeline,
+    written: str,
+    glimpses: list[Image.Image],
+    shapes: tuple[tuple[int, int, int], ...],
+    device: torch.device,
+    *,
+    what: str,
+) -> Text:
+    words = disarm(written)
+    check_length(measure(pipe, words, [one.size for one in glimpses], shapes), what=what)
+    image = glimpses if is_plus(pipe) else glimpses[0]
+    embeddings, mask = pipe.encode_prompt(prompt=words, image=image, device=device)
+    return Text(embeddings=embeddings, mask=mask)
+
+
+def measure(
+    pipe: Pipeline,
+    words: str,
+    sizes: Sequence[tuple[int, int]],
+    shapes: tuple[tuple[int, int, int], ...],
+) -> Length:
+    """The length of a prompt beside pictures of these (width, height) sizes.
+
+    QwenEmbedRope gives text the positions behind the largest half side of a picture, and its
+    table ends at 4096; the pipelines drop the first tokens of the template.
+    """
+    numbered = len(sizes) if is_plus(pipe) else 0
+    template = pipe.prompt_template_encode
+    full = wrap(template, words, numbered_pictures=numbered)
+    empty = wrap(template, "", numbered_pictures=numbered)
+    around = pipe.processor.count_tokens(empty, sizes)
+    offset = max(max(rows // 2, columns // 2) for _, rows, columns in shapes)
+    table = pipe.transformer.pos_embed.pos_freqs.shape[0]
+    return Length(
+        tokens=pipe.processor.count_tokens(full, sizes) - around,
+        allowed=table - offset - (around - pipe.prompt_template_encode_start_idx),
+    )
+
+
+def _latents(
+    pipe: Pipeline,
+    canvases: Sequence[Image.Image],
+    seed: int,
+    prompt: Text,
+    device: torch.device,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise in the first picture's size, and all pictures through the VAE, pixel by pixel."""
+    pixels = [
+        # At its own size nothing is resized.
+        pipe.image_processor.preprocess(one, one.height, one.width).unsqueeze(2)
+        for one in canvases
+    ]
+    noise, references = pipe.prepare_latents(
+        pixels if is_plus(pipe) else pixels[0],
+        1,
+        pipe.transformer.config.in_channels // 4,
+        canvases[0].height,
+        canvases[0].width,
+        prompt.embeddings.dtype,
+        device,
+        torch.Generator("cpu").manual_seed(seed),  # the same noise whatever the device
+    )
+    return noise, references

@@ -1,0 +1,75 @@
+"""What goes wrong inside the model libraries, in words for the person at the inbox."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pipeline.editor import EditError, Failure
+
+log = logging.getLogger(__name__)
+
+_SMALLER = "Close other programs on the GPU, use fewer reference images, or set model.vram_gib."
+
+
+@contextmanager
+def mapped(doing: str) -> Iterator[None]:
+    """Turn a library's error into an EditError, and let one that poisons the GPU pass.
+
+    After a CUDA error other than out-of-memory every later call fails too: only a new process
+    helps, so that such an error must end this one.
+    """
+    try:
+        yield
+    except EditError:
+        raise
+    except (MemoryError, OSError, RuntimeError, ValueError) as error:
+        if is_sticky(error):
+            raise
+        log.warning("%s failed", doing, exc_info=error)
+        raise explain(error, doing) from error
+
+
+def is_sticky(error: Exception) -> bool:
+    """Whether the GPU can no longer be used by this process."""
+    if isinstance(error, torch.OutOfMemoryError) or not isinstance(error, RuntimeError):
+        return False
+    text = str(error)
+    return isinstance(error, torch.AcceleratorError) or "CUDA" in text or "cuDNN" in text
+
+
+def explain(error: Exception, doing: str) -> EditError:
+    """The EditError for an error of a library."""
+    match error:
+        case torch.OutOfMemoryError():
+            cause = f"The GPU ran out of memory while {doing}."
+            return EditError(cause, _SMALLER, Failure.TRANSIENT)
+        case MemoryError():
+            cause = f"The computer ran out of memory while {doing}."
+            return EditError(cause, "Close other programs or add memory.", Failure.TRANSIENT)
+        case RuntimeError() if "DefaultCPUAllocator" in str(error):
+            cause = f"The computer ran out of memory while {doing}."
+            return EditError(cause, "Close other programs or add memory.", Failure.TRANSIENT)
+        case _:
+            cause = f"The model failed while {doing} ({type(error).__name__}: {error})."
+            advice = "Try once more; if it fails again, the log of the daemon has the details."
+            return EditError(cause, advice, Failure.TRANSIENT)
+
+
+def without_traceback(error: EditError) -> EditError:
+    """The same error; a traceback would keep every tensor of its frames in memory."""
+    return EditError(error.cause, error.advice, error.failure)
+
+
+def refuse_unless_finite(values: torch.Tensor, *, what: str) -> None:
+    """Raise EditError if a value is NaN or infinite; such values turn into black pixels."""
+    if bool(torch.isfinite(values).all()):
+        return
+    cause = f"The model computed values that are no numbers (NaN or infinite) in the {what}."
+    advice = "Check that the model folder was copied whole (hotfolder check), then try again."
+    if values.dtype == torch.float16:
+        advice = "Unset DTYPE: this model overflows in fp16, bf16 does not."
+    raise EditError(cause, advice, Failure.TRANSIENT)

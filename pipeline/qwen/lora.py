@@ -1,0 +1,133 @@
+"""Low-rank changes to the transformer, put on for one request and taken off without a trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers.loaders import QwenImageLoraLoaderMixin
+
+from config.settings import Lora
+from pipeline.editor import EditError, Failure
+
+# The schedule that the Lightning models were distilled on: generate_with_diffusers.py of
+# ModelTC/Qwen-Image-Lightning.
+LIGHTNING_SCHEDULE: dict[str, Any] = {
+    "base_image_seq_len": 256,
+    "base_shift": math.log(3),
+    "invert_sigmas": False,
+    "max_image_seq_len": 8192,
+    "max_shift": math.log(3),
+    "num_train_timesteps": 1000,
+    "shift": 1.0,
+    "shift_terminal": None,
+    "stochastic_sampling": False,
+    "time_shift_type": "exponential",
+    "use_beta_sigmas": False,
+    "use_dynamic_shifting": True,
+    "use_exponential_sigmas": False,
+    "use_karras_sigmas": False,
+}
+_PREFIX = "transformer."
+_DOWN = ".lora_A.weight"
+_UP = ".lora_B.weight"
+
+
+def schedule_for(lora: Lora | None, own: dict[str, Any]) -> dict[str, Any]:
+    """The scheduler's configuration: one that does without guidance was distilled on its own."""
+    return LIGHTNING_SCHEDULE if lora is not None and lora.cfg <= 1 else own
+
+
+def find(loras: Mapping[str, Lora], name: str | None) -> Lora | None:
+    """The LoRA of that name; raises EditError if the settings have none."""
+    if name is None:
+        return None
+    if name not in loras:
+        known = ", ".join(sorted(loras)) or "none"
+        cause = f"The settings know no LoRA '{name}' (known: {known})."
+        advice = "Write a known one, or add it under model.loras."
+        raise EditError(cause, advice, Failure.PERMANENT)
+    return loras[name]
+
+
+@contextmanager
+def wearing(
+    transformer: torch.nn.Module, lora: Lora | None, *, device: torch.device, dtype: torch.dtype
+) -> Iterator[None]:
+    """Within this context the transformer's layers add the LoRA's product to what they compute.
+
+    The weights stay as they are, so that nothing is left behind, and no precision is lost.
+    Raises EditError if the LoRA is none for this transformer.
+    """
+    factors = _factors(transformer, lora)
+    handles = []
+    try:
+        for layer, (down, up) in factors.items():
+            add = _addition(down.to(device, dtype), up.to(device, dtype))
+            handles.append(layer.register_forward_hook(add))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _addition(down: torch.Tensor, up: torch.Tensor) -> Any:
+    def add(_layer: Any, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        low_rank = torch.nn.functional.linear(args[0], down)
+        return output + torch.nn.functional.linear(low_rank, up)
+
+    return add
+
+
+def _factors(
+    transformer: torch.nn.Module, lora: Lora | None
+) -> dict[torch.nn.Module, tuple[torch.Tensor, torch.Tensor]]:
+    """The (rank, in) and (out, rank) matrices of each layer that the LoRA changes."""
+    if lora is None:
+        return {}
+    weights = _read(lora)
+    layers = dict(transformer.named_modules())
+    factors = {}
+    for key in [key for key in weights if key.endswith(_DOWN)]:
+        name = key.removeprefix(_PREFIX).removesuffix(_DOWN)
+        up = weights.get(key.removesuffix(_DOWN) + _UP)
+        layer = layers.get(name)
+        if up is None or layer is None or not _fits(layer, weights[key], up):
+            raise _foreign(lora, f"its layer {name} is none of this model's")
+        factors[layer] = (weights[key], up)
+    if not factors:
+        raise _foreign(lora, "it changes no layer of this model")
+    return factors
+
+
+def _read(lora: Lora) -> dict[str, torch.Tensor]:
+    if not lora.path.is_absolute() or not lora.path.is_file():
+        raise _foreign(lora, "there is no such file")
+    try:
+        # Knows the spellings of the usual trainers, and folds their alpha in.
+        weights: dict[str, torch.Tensor] = QwenImageLoraLoaderMixin.lora_state_dict(
+            str(lora.path.parent),
+            weight_name=lora.path.name,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _foreign(lora, f"it cannot be read ({error})") from error
+    return weights
+
+
+def _fits(layer: torch.nn.Module, down: torch.Tensor, up: torch.Tensor) -> bool:
+    return (
+        isinstance(layer, torch.nn.Linear)
+        and down.shape == (up.shape[1], layer.in_features)
+        and up.shape[0] == layer.out_features
+    )
+
+
+def _foreign(lora: Lora, why: str) -> EditError:
+    cause = f"The LoRA {lora.path} cannot be used: {why}."
+    advice = "Point model.loras to a safetensors LoRA for this very model."
+    return EditError(cause, advice, Failure.PERMANENT)
