@@ -28,10 +28,8 @@ def sentence(event: Event) -> str:
 def fields(event: Event) -> tuple[tuple[str, str], ...]:
     """The facts of an event as keys and one-line values, `action` first."""
     action = _UPPER.sub("_", type(event).__name__).lower()
-    facts = [
-        (_KEYS.get(fact.name, fact.name), getattr(event, fact.name)) for fact in facts_of(event)
-    ]
-    return (("action", action), *((key, field(value)) for key, value in facts))
+    facts = ((fact.name, getattr(event, fact.name)) for fact in facts_of(event))
+    return (("action", action), *((_KEYS.get(name, name), field(value)) for name, value in facts))
 
 
 def level(event: Event) -> int:

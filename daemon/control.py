@@ -1,0 +1,197 @@
+"""How other processes ask a running daemon: one Unix socket per hot folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from daemon.places import Places
+from daemon.socket_line import (
+    MAX_REQUEST_BYTES,
+    LineError,
+    name_of,
+    receive,
+    send,
+    short_address,
+)
+
+_ANSWER_SECONDS = 2.0
+_TALK_SECONDS = 2.0
+_MAX_TALKS = 16  # at once; who comes on top is sent away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody asks of the daemon about one hot folder."""
+
+    verb: str
+    root: Path
+    arguments: Mapping[str, str]
+    # From any thread; the first reply counts, and one with the key "error" is a refusal.
+    reply: Callable[[Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the daemon replied."""
+
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A daemon is there and gave no answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyThere:
+    """No daemon serves this hot folder."""
+
+
+class Server:
+    """The socket of one hot folder; requests go to `deliver`, which must not block."""
+
+    def __init__(self, places: Places, root: Path, deliver: Callable[[Request], None]) -> None:
+        """Begin to listen; raises UserError where another daemon does, or nobody can."""
+        self._root = root
+        self._deliver = deliver
+        self._talks = threading.BoundedSemaphore(_MAX_TALKS)
+        self._closing = threading.Event()
+        self._file = places.control / f"{name_of(root)}.sock"
+        self._lock = _lock(places.control / f"{name_of(root)}.lock", root)
+        try:
+            self._listener = _listen(self._file)
+        except OSError as error:
+            os.close(self._lock)
+            raise _unusable(self._file, error) from error
+        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no longer; another daemon may take over."""
+        self._closing.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends the accept that the thread waits in
+        self._thread.join()
+        self._listener.close()
+        self._file.unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                # Closing, or no file descriptor is left: then a moment's rest instead of a spin.
+                self._closing.wait(0.1)
+                continue
+            if self._talks.acquire(blocking=False):
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+            else:
+                connection.close()
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                send(connection, self._answer(connection), _TALK_SECONDS)
+        except OSError:
+            return  # who asked has gone or does not read: nobody is left to tell
+        finally:
+            self._talks.release()
+
+    def _answer(self, connection: socket.socket) -> Mapping[str, object]:
+        replies: queue.SimpleQueue[Mapping[str, object]] = queue.SimpleQueue()
+        try:
+            body = receive(connection, _TALK_SECONDS, MAX_REQUEST_BYTES)
+            self._deliver(self._request(body, replies.put))
+            return replies.get(timeout=_ANSWER_SECONDS)
+        except LineError as error:
+            return {"error": str(error)}
+        except queue.Empty:
+            return {"error": "the daemon is too busy to answer now"}
+
+    def _request(
+        self, body: Mapping[str, object], reply: Callable[[Mapping[str, object]], None]
+    ) -> Request:
+        texts = {key: value for key, value in body.items() if isinstance(value, str)}
+        if "verb" not in texts or len(texts) != len(body):
+            message = "a request has a verb, and every value is a text"
+            raise LineError(message)
+        verb = texts.pop("verb")
+        return Request(verb=verb, root=self._root, arguments=texts, reply=reply)
+
+
+def ask(
+    places: Places, root: Path, request: Mapping[str, str], timeout_seconds: float
+) -> Answer | Refused | NobodyThere:
+    """Ask the daemon of a hot folder; `request` has a "verb", and any texts beside it.
+
+    The folder itself is read only where nobody listens under the path as it is written.
+    """
+    answer = _ask(places.control / f"{name_of(root)}.sock", request, timeout_seconds)
+    if isinstance(answer, NobodyThere) and root.resolve() != root:
+        resolved = places.control / f"{name_of(root.resolve())}.sock"
+        return _ask(resolved, request, timeout_seconds)
+    return answer
+
+
+def _ask(
+    file: Path, request: Mapping[str, str], timeout_seconds: float
+) -> Answer | Refused | NobodyThere:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout_seconds)
+            with short_address(file.parent, file.name) as address:
+                connection.connect(address)
+            send(connection, request, timeout_seconds)
+            body = receive(connection, timeout_seconds)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return NobodyThere()
+    except PermissionError:
+        return Refused(f"{file} is not yours to use: ask as the daemon's user or group")
+    except (LineError, OSError) as error:
+        return Refused(f"the daemon does not answer: {error}")
+    return Refused(str(body["error"])) if "error" in body else Answer(body)
+
+
+def _lock(file: Path, root: Path) -> int:
+    """Hold the lock that says "served"; the kernel drops it with this process, however it ends."""
+    try:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(file, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        what = "another Hotfolder daemon serves this hot folder already"
+        advice = f"stop that one first, or ask it: hotfolder status --root {root}"
+        raise UserError([Problem(str(root), what, advice)]) from error
+    return lock
+
+
+def _unusable(file: Path, error: OSError) -> UserError:
+    what = f"cannot be used to listen for `hotfolder status`: {error.strerror}"
+    return UserError([Problem(str(file), what, "give the daemon's user the right to write there")])
+
+
+def _listen(file: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        file.unlink(missing_ok=True)  # of a daemon that died: we hold the lock
+        with short_address(file.parent, file.name) as address:
+            listener.bind(address)
+        file.chmod(0o660)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
