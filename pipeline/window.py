@@ -1,0 +1,68 @@
+"""Bounded reads of a file that may still be arriving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+Order = Literal["little", "big"]
+
+LONGEST_TAIL_BYTES = 4096  # copiers and file systems fill up with zeros in blocks of this size
+SHORTEST_TAIL_BYTES = 64  # flat pictures in WEBP end in up to ten zeros
+CHUNK_BYTES = 1 << 20
+
+
+class CutShortError(Exception):
+    """The file ends, or turns into zeros, before its picture does; the text says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A file of `size` bytes, read piece by piece."""
+
+    file: BinaryIO
+    size: int
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Read exactly `count` bytes from `offset`; CutShortError where the file has fewer."""
+        self.require(offset, count)
+        self.file.seek(offset)
+        found = self.file.read(count)
+        if len(found) < count:
+            why = f"it became shorter than {self.size} bytes while it was read"
+            raise CutShortError(why)
+        return found
+
+    def number(self, offset: int, count: int, order: Order = "little") -> int:
+        """Read an unsigned number of `count` bytes."""
+        return int.from_bytes(self.at(offset, count), order)
+
+    def require(self, offset: int, count: int) -> None:
+        """Raise CutShortError unless these bytes lie inside the file."""
+        if offset + count > self.size:
+            why = f"it has {self.size} bytes, {offset + count} are needed"
+            raise CutShortError(why)
+
+    def find(self, needle: bytes, start: int) -> bool:
+        """Whether `needle` occurs at or after `start`; never holds more than a chunk in memory."""
+        overlap = len(needle) - 1
+        for offset in range(start, self.size, CHUNK_BYTES):
+            count = min(CHUNK_BYTES + overlap, self.size - offset)
+            if needle in self.at(offset, count):
+                return True
+        return False
+
+    def require_tail(self, start: int, end: int) -> None:
+        """Raise CutShortError where the bytes from `start` to `end` finish in zeros.
+
+        Looked at are the last 4 KiB, or the last quarter of less than 16 KiB. Such an end may be
+        genuine, in raw pixels above all; half a copy is worse than asking for another format.
+        """
+        wanted = max(SHORTEST_TAIL_BYTES, (end - start) // 4)
+        count = min(LONGEST_TAIL_BYTES, wanted, end - start)
+        if count > 0 and not any(self.at(end - count, count)):
+            why = (
+                f"the last {count} bytes of its picture are zeros, as in a copy that has not "
+                "finished (if the picture really is black or flat there, save it as PNG)"
+            )
+            raise CutShortError(why)
