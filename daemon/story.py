@@ -197,14 +197,10 @@ class FolderLowSpace(FolderEvent):
     """Too little room for results; no new job is claimed."""
 
     level: ClassVar[int] = logging.WARNING
-    free_gib: float
-    min_free_gib: float
+    reason: str  # "/srv/hot has 1.2 GiB free, less than 2 GiB"
 
     def __str__(self) -> str:
-        return (
-            f"New pictures wait: {self.root} has {self.free_gib:.1f} GiB free and needs"
-            f" {self.min_free_gib:.1f} GiB. Make room; work goes on by itself."
-        )
+        return f"New pictures wait: {self.reason}. Make room; work goes on by itself."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

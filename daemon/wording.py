@@ -58,12 +58,14 @@ def _quoted(value: str) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: wide characters two, combining ones none."""
-    return sum(map(_columns, text))
+    """How many columns of a terminal a text takes: wide characters two, joined emoji as one."""
+    follows_joiner = (before == "\u200d" for before in f"\0{text}")
+    pairs = zip(text, follows_joiner, strict=False)
+    return sum(_columns(character) for character, joined in pairs if not joined)
 
 
 def _columns(character: str) -> int:
-    if character == "\u200d" or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
