@@ -74,19 +74,21 @@ def _chinese(content: bytes) -> str | None:
 def _reads_as_chinese(text: str) -> bool:
     """Tell a Chinese text from one of another encoding that happens to decode.
 
-    Every pair of an accented letter and a letter decodes to one character, so a character between
-    Latin letters betrays Latin-1. Such accidents, and most of Cyrillic and Japanese, give rare
-    characters; of written Chinese, old and new, much more than a third is in GB 2312 level 1
-    (lead bytes 0xB0-0xD7), the 3755 characters of daily use.
+    An accented letter of Latin-1 and the letter after it decode to one character, so a character
+    between Latin letters betrays Latin-1. Other accidents, and most of Cyrillic and Japanese, give
+    rare characters, while of written Chinese nearly all are in daily use.
     """
     if re.search(_NOT_CHINESE, text):  # compiled here: few files come so far
         return False
     han = re.findall(_HAN_CHARACTER, text)
-    return bool(han) and sum(map(_is_of_daily_use, han)) * 3 >= len(han)
+    return bool(han) and sum(map(_is_in_daily_use, han)) * 2 >= len(han)
 
 
-def _is_of_daily_use(character: str) -> bool:
-    return b"\xb0" <= character.encode("gb2312", errors="ignore")[:1] <= b"\xd7"
+def _is_in_daily_use(character: str) -> bool:
+    """Look into level 1 of GB 2312 (3755 simplified) and of Big5 (5401 traditional characters)."""
+    simplified = character.encode("gb2312", errors="ignore")[:1]
+    traditional = character.encode("big5", errors="ignore")[:1]
+    return b"\xb0" <= simplified <= b"\xd7" or b"\xa4" <= traditional <= b"\xc6"
 
 
 def _too_long(name: str) -> UserError:

@@ -60,6 +60,11 @@ class EditorLine:
         self._deaths_in_a_row = 0
         self.condition: Condition = Dead(restart_at=0.0)
 
+    @property
+    def name(self) -> str:
+        """What is loaded, for messages."""
+        return self._kind if self._kind == "echo" else str(self._model.path)
+
     def start_if_due(self, now: float) -> bool:
         """Start the process when there is none and its time has come; whether it was started."""
         match self.condition:
@@ -132,4 +137,6 @@ class EditorLine:
         match self.condition:
             case Loading(child) | Idle(child) | Busy(child):
                 child.kill()
+            case Dead():
+                pass
         self.condition = Dead(float("inf"))

@@ -6,7 +6,6 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import disk_usage, rmtree
@@ -17,6 +16,7 @@ from config.settings import FolderSettings, Settings
 from daemon import task, ticket
 from daemon.job import FolderState, Job, State
 from daemon.logbook import Logbook
+from daemon.manner import Manner, manner_of, rules_of
 from daemon.orders import (
     Answer,
     Claim,
@@ -60,14 +60,6 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rhythm:
-    """How often a hot folder is looked at."""
-
-    poll_seconds: float
-    min_free_bytes: int
-
-
 class Keeper(threading.Thread):
     """Does the orders of the service on one hot folder, and looks at its inbox between them."""
 
@@ -75,8 +67,8 @@ class Keeper(threading.Thread):
         self,
         *,
         folder: FolderSettings,
+        manner: Manner,
         survey: Survey,
-        rhythm: Rhythm,
         scratch: Path,
         clock: Clock,
         deliver: Callable[[FromKeeper], None],
@@ -84,10 +76,11 @@ class Keeper(threading.Thread):
     ) -> None:
         super().__init__(name=f"keeper of {folder.root}", daemon=True)
         self.root = str(folder.root)
-        self._identity = folder_id(folder.root)
+        self.folder, self.manner = folder, manner
+        self.identity = folder_id(folder.root)
         self._spool = Spool(folder.root)
         self._logbook = Logbook(folder.root / "logs")
-        self._survey, self._rhythm, self._scratch = survey, rhythm, scratch
+        self._survey, self._scratch = survey, scratch
         self._clock, self._deliver, self._tasks = clock, deliver, tasks
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._waiting: deque[Order] = deque()  # orders that a trouble holds up
@@ -176,7 +169,7 @@ class Keeper(threading.Thread):
 
     def _look(self) -> None:
         now = self._clock.monotonic()
-        self._look_at = now + self._rhythm.poll_seconds
+        self._look_at = now + self.manner.poll_seconds
         was = self._stands.state
         plan = self._survey.take(now)
         self._stand(*self._space())
@@ -193,7 +186,7 @@ class Keeper(threading.Thread):
         except UserError as error:
             self._stand(FolderState.OFFLINE, error.problems[0].what)
             return False
-        if identity != self._identity:
+        if identity != self.identity:
             self._stand(FolderState.OFFLINE, "another hot folder is mounted in its place")
             return False
         return True
@@ -201,9 +194,11 @@ class Keeper(threading.Thread):
     def _space(self) -> tuple[FolderState, str]:
         for path in (Path(self.root), self._scratch):
             free = disk_usage(path).free
-            if free < self._rhythm.min_free_bytes:
-                floor = self._rhythm.min_free_bytes / 2**30
-                reason = f"{path} has {free / 2**30:.1f} GiB free, less than {floor:g} GiB"
+            if free < self.folder.min_free_gib * 2**30:
+                reason = (
+                    f"{path} has {free / 2**30:.1f} GiB free,"
+                    f" less than {self.folder.min_free_gib:g} GiB"
+                )
                 return FolderState.LOW_SPACE, reason
         return FolderState.ONLINE, ""
 
@@ -259,7 +254,9 @@ class Keeper(threading.Thread):
         self._answer(Filed(job, State.DONE, where, "", ""))
 
     def _reconfigure(self, settings: Settings, folder: FolderSettings) -> None:
-        self._survey.reconfigure(settings, folder)
+        self.folder, self.manner = folder, manner_of(folder)
+        rules = rules_of(folder, self.manner, final=self._survey.rules.final)
+        self._survey.reconfigure(rules, settings)
         self._tasks = self._tasks.with_settings(settings)
         self._look_at = self._clock.monotonic()
 

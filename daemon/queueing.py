@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from daemon.active import Active, Resting, Resumable, Waiting
+from daemon.active import Active, Resting, Resumable, Taking, Waiting
 from daemon.job import Candidate, Plan, Seen
 
 AHEAD_OF_THE_EDITOR = 2  # jobs prepared while another one is edited

@@ -176,10 +176,11 @@ def _seconds(
 
 
 def _versions(libraries: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    return {"hotfolder": _own_version(), "python": platform.python_version(), **dict(libraries)}
+    return {"hotfolder": own_version(), "python": platform.python_version(), **dict(libraries)}
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """The version of Hotfolder."""
     try:
         return version("hotfolder")
     except PackageNotFoundError:  # a bare checkout

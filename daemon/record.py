@@ -1,14 +1,16 @@
-"""What the history keeps of a finished job."""
+"""What the history keeps of a job that has ended."""
 
 from __future__ import annotations
 
 from daemon.history import Entry
-from daemon.job import State
+from daemon.job import Job, State
 from daemon.receipt import Finished
 
 
-def entry_of(folder_id: str, finished: Finished, results: tuple[str, ...], now: float) -> Entry:
-    """The entry of a job finished at Unix time `now`."""
+def entry_of_result(
+    folder_id: str, finished: Finished, results: tuple[str, ...], now: float
+) -> Entry:
+    """The entry of a job whose results were published at Unix time `now`."""
     task, prepared = finished.task, finished.prepared
     return Entry(
         job_id=task.job.job_id,
@@ -18,10 +20,29 @@ def entry_of(folder_id: str, finished: Finished, results: tuple[str, ...], now: 
         content_key=task.content_key,
         state=State.DONE,
         results=results,
-        seconds=now - task.job.claimed_at,
+        total_seconds=now - task.job.claimed_at,
         denoise_seconds=sum(variant.edit.denoise_seconds for variant in finished.variants),
         steps=task.recipe.steps * task.recipe.variants,
         width=prepared.width,
         height=prepared.height,
+        finished_at=now,
+    )
+
+
+def entry_of_ending(folder_id: str, job: Job, state: State, now: float) -> Entry:
+    """The entry of a job that ended without a result at Unix time `now`."""
+    return Entry(
+        job_id=job.job_id,
+        folder_id=folder_id,
+        path=job.path,
+        image_sha256=job.image.sha256,
+        content_key="",
+        state=state,
+        results=(),
+        total_seconds=now - job.claimed_at,
+        denoise_seconds=0.0,
+        steps=0,
+        width=0,
+        height=0,
         finished_at=now,
     )

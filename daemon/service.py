@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
+from config import settings as settings_module
 from config.problems import UserError
 from config.settings import Settings
-from daemon import orders, queueing, story
+from daemon import orders, queueing, status, story
+from daemon.active import Active, Resumable
 from daemon.child import Ended, Said
 from daemon.control import Request
 from daemon.editor_line import EditorLine
 from daemon.history import History
-from daemon.job import FolderState, Plan, Seen
+from daemon.job import FolderState, Plan, Seen, State
 from daemon.keeper import Clock, Keeper
 from daemon.logs import Log
+from daemon.names import printable
 from daemon.notify import Notifier
 from daemon.pixel_pool import PixelPool
 from daemon.story import Event
@@ -25,6 +29,7 @@ from daemon.workshop import Workshop
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
+_FILES_TOLD = 20  # of each look; an inbox may hold thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,9 @@ class Reload:
     """Read the settings again."""
 
 
-Mail = Stop | Reload | orders.FromKeeper | Said | Ended | Request | story.FolderDegraded
+Mail = (
+    Stop | Reload | orders.FromKeeper | Said | Ended | Request | story.FolderDegraded | story.Noted
+)
 Mailbox = queue.SimpleQueue[Mail]
 
 
@@ -52,7 +59,7 @@ class Folder:
     plan: Plan | None = None
     under_way: frozenset[Seen] = frozenset()  # images whose claim is not answered yet
     answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
-    told: frozenset[tuple[str, str]] = frozenset()  # what was said of ignored and waiting files
+    told: frozenset[tuple[str, str, str]] = frozenset()  # of ignored and waiting files
 
     @property
     def taken(self) -> frozenset[Seen]:
@@ -94,6 +101,7 @@ class Service:
             at_once=once,
         )
         self._stop: Stop | None = None
+        self._last_line = ""
 
     def run(self) -> None:
         """Serve until stopped or, `once`, done; raises UserError where the model is unusable."""
@@ -106,7 +114,7 @@ class Service:
                 self._shut_down()
                 raise UserError(self.workshop.unusable)
         reason = self._stop.reason if self._stop else "all work is done"
-        self._notifier.stopping()
+        self._notifier.stopping(reason)
         self.tell(story.Stopping(reason=reason))
         self.workshop.give_back()
         deadline = self._clock.monotonic() + STOP_SECONDS
@@ -137,8 +145,8 @@ class Service:
             case Ended():
                 self._ended(mail)
             case Request():
-                mail.reply(self.status(mail))
-            case story.FolderDegraded():
+                mail.reply(self._status(mail))
+            case story.FolderDegraded() | story.Noted():
                 self.tell(mail)
             case _:
                 assert_never(mail)
@@ -151,7 +159,7 @@ class Service:
             was_ready = self.workshop.is_ready
             self.workshop.editor_said(said)
             if self.workshop.is_ready and not was_ready:
-                self._notifier.ready()
+                self._notifier.ready(self._line())
 
     def _ended(self, ended: Ended) -> None:
         if ended.child not in self._pixels:
@@ -159,7 +167,9 @@ class Service:
         elif died := self._pixels.ended(ended, self._clock.monotonic()):
             self.workshop.pixels_died(died)
 
-    def _keeper_answered(self, root: str, answer: orders.Answer) -> None:
+    def _keeper_answered(  # noqa: C901 - one arm an answer
+        self, root: str, answer: orders.Answer
+    ) -> None:
         folder = self.folders[root]
         match answer:
             case orders.Stands():
@@ -199,7 +209,8 @@ class Service:
         folder.stands = stands
         match stands.state:
             case FolderState.ONLINE:
-                self.tell(story.FolderOnline(root=Path(root), **folder.keeper.watched))
+                manner = folder.keeper.manner
+                self.tell(story.FolderOnline(root=Path(root), watch=manner.watch, why=manner.why))
             case FolderState.LOW_SPACE:
                 self.tell(story.FolderLowSpace(root=Path(root), reason=stands.reason))
             case _:
@@ -208,9 +219,13 @@ class Service:
     def _tell_of_files(self, root: str, folder: Folder) -> None:
         assert folder.plan is not None
         now = frozenset(_worth_telling(folder.plan))
-        for kind, path, reason in sorted(now - folder.told):
+        new = sorted(now - folder.told)
+        for kind, path, reason in new[:_FILES_TOLD]:
             event = story.FileIgnored if kind == "ignored" else story.FileWaiting
             self.tell(event(root=Path(root), path=path, reason=reason))
+        if len(new) > _FILES_TOLD:
+            more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
+            self.tell(story.Noted(text=f"{more} in {root}: hotfolder plan lists them all."))
         folder.told = now
 
     def _advance(self) -> None:
@@ -220,7 +235,10 @@ class Service:
             if choice is None:
                 break
             self._claim(choice)
-        self._notifier.status(self._line())
+        line = self._line()
+        if line != self._last_line:
+            self._notifier.status(line)
+            self._last_line = line
 
     def _has_room(self) -> bool:
         under_way = sum(len(folder.under_way) for folder in self.folders.values())
@@ -249,14 +267,54 @@ class Service:
         return all(_is_quiet(folder) for folder in self.folders.values())
 
     def _reload(self) -> None:
-        self._notifier.reloading()
+        self._notifier.reloading(self._clock.monotonic())
         try:
             settings = self._reread()
         except UserError as error:
             self.tell(story.SettingsRefused(problems=error.problems))
         else:
             self._take_over(settings)
-        self._notifier.ready()
+        self._notifier.ready(self._line())
+
+    def _take_over(self, settings: Settings) -> None:
+        old = self.workshop.settings
+        self.workshop.settings = settings
+        for root, folder in self.folders.items():
+            mine = settings_module.folder(settings, Path(root))
+            folder.keeper.submit(orders.Reconfigure(settings, mine))
+        self.tell(story.SettingsReloaded())
+        if settings.model != old.model or _roots(settings) != _roots(old):
+            text = "Another model or other hot folders take effect at the next start."
+            self.tell(story.Noted(text=text))
+
+    def _line(self) -> str:
+        return status.line(self.workshop.jobs.values(), self._plans_of_all())
+
+    def _status(self, request: Request) -> Mapping[str, object]:
+        now, midnight = self._clock.monotonic(), _midnight(self._clock.time())
+        documents = []
+        for root, folder in self.folders.items():
+            if folder.plan is None or root != str(request.root):
+                continue
+            jobs = [
+                status.job_document(job, now, self._typical_seconds(job))
+                for job in self.workshop.jobs.values()
+                if job.root == root
+            ]
+            today = self.history.counts_since(folder.keeper.identity, midnight)
+            stands = folder.stands
+            documents.append(status.folder_document(root, stands, folder.plan, jobs, today))
+        editor = status.editor_document(self._editor.condition, self.workshop.facts)
+        return status.document(documents, editor)
+
+    def _typical_seconds(self, job: Active | Resumable) -> float | None:
+        if isinstance(job, Active):
+            recipe = job.task.recipe
+            return self.history.typical_seconds(recipe.steps * recipe.variants)
+        return None
+
+    def _plans_of_all(self) -> list[Plan]:
+        return [folder.plan for folder in self.folders.values() if folder.plan is not None]
 
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""
@@ -281,3 +339,21 @@ def _is_quiet(folder: Folder) -> bool:
     if plan is None or folder.under_way or folder.answered:
         return False
     return not plan.ready and plan.look_again_at is None
+
+
+def _worth_telling(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    for ignored in plan.ignored:
+        yield "ignored", printable(ignored.path), ignored.reason
+    for file in plan.states:
+        # Their reasons count seconds, or they end by themselves.
+        if file.state in (State.HELD, State.WAITING_SIDECAR):
+            yield "waiting", printable(file.path), file.reason
+
+
+def _roots(settings: Settings) -> frozenset[Path]:
+    return frozenset(folder.root for folder in settings.folders)
+
+
+def _midnight(unix_time: float) -> float:
+    now = datetime.fromtimestamp(unix_time, UTC).astimezone()
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

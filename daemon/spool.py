@@ -284,7 +284,8 @@ def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile
         role = Role.IMAGE
     elif file == candidate.sidecar:
         role = Role.SIDECAR
-    return JobFile(role, file.name, moved=file.path not in kept, sha256="", size=file.size)
+    moved = file.path not in kept
+    return JobFile(role=role, name=file.name, moved=moved, sha256="", size=file.size)
 
 
 def _read_paper(path: Path) -> Job:

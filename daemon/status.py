@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from daemon.active import Active, Editing, Resting, Resumable
+from daemon.editor_line import Condition
 from daemon.history import Counts
 from daemon.job import Plan, State
 from daemon.names import printable
 from daemon.orders import Stands
+from daemon.receipt import own_version
+from pipeline.editor import ModelFacts
 
 SCHEMA = 1
 Document = Mapping[str, object]
@@ -63,3 +67,43 @@ def folder_document(
             {"file": printable(file.path), "reason": file.reason} for file in plan.ignored
         ],
     }
+
+
+def editor_document(condition: Condition, facts: ModelFacts | None) -> Document:
+    """The editor process and its model."""
+    document: dict[str, object] = {"state": type(condition).__name__.lower()}
+    if facts is not None:
+        document |= {
+            "model": facts.path,
+            "class": facts.class_name,
+            "dtype": facts.dtype,
+            "weights": facts.weights,
+        }
+    return document
+
+
+def document(folders: Sequence[Document], editor: Document) -> Document:
+    """All that a running daemon says of itself."""
+    return {
+        "schema": SCHEMA,
+        "running": True,
+        "pid": os.getpid(),
+        "version": own_version(),
+        "editor": editor,
+        "folders": folders,
+    }
+
+
+def line(jobs: Iterable[Active | Resumable], plans: Iterable[Plan]) -> str:
+    """How everything stands, for `systemctl status`."""
+    states = Counter(file.state for plan in plans for file in plan.states)
+    ready = sum(len(plan.ready) for plan in plans)
+    parts = [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
+    parts.append(f"queue {ready}")
+    if waiting := states[State.WAITING_SIDECAR]:
+        parts.append(f"waiting for sidecar {waiting}")
+    return " · ".join(parts)
+
+
+def _editing(job: Active | Resumable, phase: Editing) -> str:
+    return f"editing {printable(job.job.path)} step {phase.step}/{phase.steps}"

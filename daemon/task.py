@@ -82,7 +82,7 @@ def _instruction(job: Job, scratch: Path) -> Instruction:
     for index, file in enumerate(job.files):
         if file.role is Role.SIDECAR:
             return instruction.parse((scratch / scratch_name(index)).read_bytes(), file.name)
-    return instruction.of_presets_alone(job.image.name)
+    return instruction.NONE
 
 
 def _companions(job: Job, scratch: Path, recipe: Recipe) -> Mapping[str, Path]:

@@ -28,7 +28,7 @@ from daemon.keeper import Clock, Keeper
 from daemon.names import printable
 from daemon.pixel_pool import Answered, Died, PixelPool, Work
 from daemon.receipt import Finished, Why, why_of
-from daemon.record import entry_of
+from daemon.record import entry_of_ending, entry_of_result
 from daemon.story import Event
 from pipeline.channel import BatchDone, FromEditor, Ready, Refused, Unusable
 from pipeline.editor import Done, EditResult, Failed, Failure, ModelFacts, Stage, Step
@@ -129,7 +129,7 @@ class Workshop:
         )
         identity = self._keepers[job.root].identity
         now = self._clock.time()
-        self._history.record(entry_of(identity, answer.finished, answer.results, now))
+        self._history.record(entry_of_result(identity, answer.finished, answer.results, now))
         results = " ".join(answer.results)
         self.outcomes.append(Outcome(job.job.path, State.DONE, seconds, results))
 
@@ -138,8 +138,11 @@ class Workshop:
         self.jobs.pop(answer.job.job_id, None)
         if answer.state is State.DONE:
             return
-        seconds = self._clock.time() - answer.job.claimed_at
+        now = self._clock.time()
+        seconds = now - answer.job.claimed_at
         self.outcomes.append(Outcome(answer.job.path, answer.state, seconds, answer.where))
+        identity = self._keepers[root].identity
+        self._history.record(entry_of_ending(identity, answer.job, answer.state, now))
         about = _about_job(root, answer.job)
         self._tell(_ending(answer, about))
 
@@ -421,11 +424,8 @@ def _running(job: Active, index: int) -> Event:
 
 
 def _ending(answer: orders.Filed, about: _About) -> Event:
-    match answer.state:
-        case State.DUPLICATE:
-            return story.JobDuplicate(earlier=(), originals=answer.where, **about)
-        case State.QUARANTINED:
-            kind = story.JobQuarantined
-        case _:
-            kind = story.JobFailed
+    if answer.state is State.DUPLICATE:
+        return story.JobDuplicate(earlier=(), originals=answer.where, **about)
+    quarantined = answer.state is State.QUARANTINED
+    kind = story.JobQuarantined if quarantined else story.JobFailed
     return kind(cause=answer.cause, advice=answer.advice, originals=answer.where, **about)

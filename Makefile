@@ -1,0 +1,24 @@
+# make demo: see it work.  make test: prove it.  Both set everything up themselves.
+.PHONY: all setup demo test check fmt
+all: check test
+
+# The environment is made again when what it is made from has changed.
+setup: .venv/.complete
+.venv/.complete: pyproject.toml constraints.txt scripts/setup
+	scripts/setup
+	touch $@
+
+demo: setup
+	scripts/demo
+
+test: setup
+	.venv/bin/python -m pytest
+
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy --strict
+
+fmt: setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .

@@ -1,0 +1,165 @@
+"""`hotfolder run`: puts the daemon together, runs it, and says at the end how it went."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import queue
+import signal
+import time
+from dataclasses import replace
+
+from config.problems import Problem, UserError
+from config.settings import FolderSettings, ModelSettings, Settings
+from daemon import story
+from daemon.cli import ExitCode
+from daemon.control import Server
+from daemon.editor_line import EditorLine
+from daemon.history import History
+from daemon.job import State
+from daemon.keeper import Keeper
+from daemon.logs import Log, summary_table
+from daemon.manner import manner_of, rules_of
+from daemon.notify import Notifier
+from daemon.orders import Look
+from daemon.pixel_pool import PixelPool
+from daemon.places import Places, find
+from daemon.receipt import own_version
+from daemon.selection import Selection, select
+from daemon.service import Mailbox, Reload, Service, Stop
+from daemon.survey import Survey
+from daemon.task import Tasks
+from daemon.watch import Watcher
+from pipeline import checkpoint
+
+_PIXEL_WORKERS = 2
+_DEFAULT_STEPS = 40  # as the model cards of Qwen-Image-Edit-2509 and -2511 have it
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Watch, edit, publish; returns when stopped or, with --once, when all is done."""
+    places = find(os.environ)
+    selection = select(arguments)
+    model = _model(arguments, selection.settings)
+    mailbox: Mailbox = queue.SimpleQueue()
+    log = Log(verbose=arguments.verbose)
+    with contextlib.ExitStack() as stack:
+        stack.callback(log.close)
+        keepers = {
+            str(folder.root): _keeper(folder, selection.settings, places, mailbox, arguments.once)
+            for folder in selection.folders
+        }
+        stack.enter_context(contextlib.closing(_server(places, keepers, mailbox)))
+        history = stack.enter_context(contextlib.closing(History(places.state)))
+        _answer_signals(mailbox)
+        for keeper in keepers.values():
+            _watch(stack, keeper, mailbox)
+        service = Service(
+            mailbox=mailbox,
+            settings=selection.settings,
+            keepers=keepers,
+            editor=EditorLine(arguments.editor, model, mailbox.put),
+            pixels=PixelPool(_PIXEL_WORKERS, mailbox.put),
+            history=history,
+            clock=time,
+            log=log,
+            notifier=Notifier(os.environ),
+            reread=lambda: select(arguments).settings,
+            once=arguments.once,
+        )
+        service.tell(_started(arguments.editor, selection))
+        service.run()
+    return _close(service) if arguments.once else ExitCode.FINE
+
+
+def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
+    """The model to load, found whole before anything starts."""
+    model = settings.model
+    if arguments.model is not None:
+        model = replace(model, path=arguments.model.absolute())
+    if arguments.editor == "echo":
+        return model
+    if model.path is None:
+        problem = Problem(
+            "model.path",
+            "no model is named",
+            "name its folder in hotfolder.yaml or with --model, or try --editor echo",
+        )
+        raise UserError([problem])
+    checkpoint.read(model.path)
+    return model
+
+
+def _keeper(
+    folder: FolderSettings, settings: Settings, places: Places, mailbox: Mailbox, once: bool
+) -> Keeper:
+    manner = manner_of(folder)
+    steps = _default_steps()
+    survey = Survey(
+        folder.root / "inbox",
+        rules_of(folder, manner, final=once),
+        settings=settings,
+        default_steps=steps,
+        trust_inodes=not manner.is_share,
+    )
+    return Keeper(
+        folder=folder,
+        manner=manner,
+        survey=survey,
+        scratch=places.scratch,
+        clock=time,
+        deliver=mailbox.put,
+        tasks=Tasks(settings, steps),
+    )
+
+
+def _default_steps() -> int:
+    written = os.environ.get("NUM_STEPS", "").strip()
+    if not written:
+        return _DEFAULT_STEPS
+    if not written.isdecimal() or not 1 <= int(written) <= 100:
+        advice = "set it to a whole number from 1 to 100, or not at all"
+        raise UserError([Problem("NUM_STEPS", f"{written!r} is no number of steps", advice)])
+    return int(written)
+
+
+def _server(places: Places, keepers: dict[str, Keeper], mailbox: Mailbox) -> Server:
+    server = Server(places, [keeper.folder.root for keeper in keepers.values()], mailbox.put)
+    server.start()
+    return server
+
+
+def _watch(stack: contextlib.ExitStack, keeper: Keeper, mailbox: Mailbox) -> None:
+    if keeper.manner.watch != "events":
+        return
+    root = keeper.folder.root
+    watcher = Watcher(
+        root / "inbox",
+        wake=lambda: keeper.submit(Look()),
+        lost=lambda reason: mailbox.put(story.FolderDegraded(root=root, reason=reason)),
+    )
+    watcher.start()
+    stack.callback(watcher.stop)
+
+
+def _answer_signals(mailbox: Mailbox) -> None:
+    # SimpleQueue.put is made to be called from a signal handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        name = signal.Signals(number).name
+        signal.signal(number, lambda *_, name=name: mailbox.put(Stop(f"asked to by {name}")))
+    signal.signal(signal.SIGHUP, lambda *_: mailbox.put(Reload()))
+
+
+def _started(editor: str, selection: Selection) -> story.Started:
+    folders = tuple(folder.root for folder in selection.folders)
+    return story.Started(version=own_version(), folders=folders, editor=editor)
+
+
+def _close(service: Service) -> ExitCode:
+    outcomes = service.workshop.outcomes
+    table = summary_table(outcomes)
+    print(table, flush=True)
+    if any(outcome.state in (State.FAILED, State.QUARANTINED) for outcome in outcomes):
+        return ExitCode.JOBS_FAILED
+    return ExitCode.FINE
