@@ -6,12 +6,15 @@ import argparse
 import contextlib
 import os
 import queue
+import shutil
 import signal
+import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from config.problems import Problem, UserError
-from config.settings import FolderSettings, ModelSettings, Settings
+from config.settings import FolderSettings, ModelSettings, Settings, Watch
 from daemon import story
 from daemon.cli import ExitCode
 from daemon.control import Server
@@ -19,7 +22,7 @@ from daemon.editor_line import EditorLine
 from daemon.history import History
 from daemon.job import State
 from daemon.keeper import Keeper
-from daemon.logs import Log, summary_table
+from daemon.logs import open_log, summary_table
 from daemon.manner import manner_of, rules_of
 from daemon.notify import Notifier
 from daemon.orders import Look
@@ -43,15 +46,18 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     selection = select(arguments)
     model = _model(arguments, selection.settings)
     mailbox: Mailbox = queue.SimpleQueue()
-    log = Log(verbose=arguments.verbose)
+    log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
     with contextlib.ExitStack() as stack:
         stack.callback(log.close)
         keepers = {
             str(folder.root): _keeper(folder, selection.settings, places, mailbox, arguments.once)
             for folder in selection.folders
         }
-        stack.enter_context(contextlib.closing(_server(places, keepers, mailbox)))
-        history = stack.enter_context(contextlib.closing(History(places.state)))
+        for folder in selection.folders:
+            server = Server(places, folder.root, mailbox.put)
+            stack.callback(server.close)
+        history = History(places.state, lambda text: mailbox.put(story.Noted(text=text)))
+        stack.callback(history.close)
         _answer_signals(mailbox)
         for keeper in keepers.values():
             _watch(stack, keeper, mailbox)
@@ -124,14 +130,8 @@ def _default_steps() -> int:
     return int(written)
 
 
-def _server(places: Places, keepers: dict[str, Keeper], mailbox: Mailbox) -> Server:
-    server = Server(places, [keeper.folder.root for keeper in keepers.values()], mailbox.put)
-    server.start()
-    return server
-
-
 def _watch(stack: contextlib.ExitStack, keeper: Keeper, mailbox: Mailbox) -> None:
-    if keeper.manner.watch != "events":
+    if keeper.manner.watch is not Watch.EVENTS:
         return
     root = keeper.folder.root
     watcher = Watcher(
@@ -151,15 +151,19 @@ def _answer_signals(mailbox: Mailbox) -> None:
     signal.signal(signal.SIGHUP, lambda *_: mailbox.put(Reload()))
 
 
+def _local_time() -> datetime:
+    return datetime.now(UTC).astimezone()
+
+
 def _started(editor: str, selection: Selection) -> story.Started:
     folders = tuple(folder.root for folder in selection.folders)
     return story.Started(version=own_version(), folders=folders, editor=editor)
 
 
 def _close(service: Service) -> ExitCode:
-    outcomes = service.workshop.outcomes
-    table = summary_table(outcomes)
-    print(table, flush=True)
-    if any(outcome.state in (State.FAILED, State.QUARANTINED) for outcome in outcomes):
+    rows = service.workshop.outcomes
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(summary_table(rows, columns), end="", flush=True)
+    if any(row.state in (State.FAILED, State.QUARANTINED) for row in rows):
         return ExitCode.JOBS_FAILED
     return ExitCode.FINE

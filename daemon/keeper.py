@@ -237,7 +237,10 @@ class Keeper(threading.Thread):
         except FileNotFoundError:
             self._give_up(job)
             return
-        presets = self._survey.presets_for(job.folder)
+        try:
+            presets = self._survey.presets_for(job.folder)
+        except UserError as error:
+            presets, problems = (), (*problems, *error.problems)
         self._answer(self._tasks.read(job, scratch, presets, problems))
 
     def _give_up(self, job: Job) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from config.settings import FolderSettings, Watch
 from daemon.mounts import Mount, look
-from daemon.pairing import Rules
+from daemon.settling import Rules
 
 _LOCAL_SETTLE_SECONDS = 2.0
 # Longer than an NFS client believes its attribute cache (acregmin 3 s): there a growing file's

@@ -7,6 +7,7 @@ import platform
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from config.problems import Problem
@@ -37,6 +38,7 @@ class Finished:
     prepare_seconds: float
     variants: tuple[Variant, ...]
     model: ModelFacts
+    model_loaded_at: float  # Unix time
     status: State = State.DONE
 
 
@@ -137,7 +139,7 @@ def receipt(
             },
             "instruction": json.loads(finished.task.instruction),
             "recipe": {**recipe.as_json(), "variants": 1},
-            "model": _model(finished.model),
+            "model": _model(finished),
             "seconds": _seconds(finished, variant, publish_seconds, now),
             "peak_vram_gib": round(variant.edit.peak_vram_gib, 3),
             "attempts": job.attempts,
@@ -147,13 +149,16 @@ def receipt(
     )
 
 
-def _model(model: ModelFacts) -> Mapping[str, str]:
+def _model(finished: Finished) -> Mapping[str, str]:
+    model = finished.model
+    loaded_at = datetime.fromtimestamp(finished.model_loaded_at, UTC)
     return {
         "path": model.path,
         "class": model.class_name,
         "fingerprint": model.fingerprint,
         "dtype": model.dtype,
         "weights": model.weights,
+        "loaded_at": loaded_at.astimezone().isoformat(timespec="milliseconds"),
     }
 
 

@@ -319,7 +319,7 @@ class Service:
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""
         self._log.tell(event)
-        root = story.root_of(event)
+        root = event.root if isinstance(event, story.FolderEvent) else None
         at = self._clock.time()
         for name, folder in self.folders.items():
             if root is None or name == str(root):

@@ -89,10 +89,8 @@ class Stopped(DaemonEvent):
 class SettingsReloaded(DaemonEvent):
     """New settings are in force."""
 
-    file: Path
-
     def __str__(self) -> str:
-        return f"The settings were read again from {self.file} and are in force."
+        return "The settings were read again and are in force."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

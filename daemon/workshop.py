@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, assert_never
 
@@ -25,6 +25,7 @@ from daemon.editor_line import Busy, EditorLine, Idle
 from daemon.history import History
 from daemon.job import Job, State
 from daemon.keeper import Clock, Keeper
+from daemon.logs import Row
 from daemon.names import printable
 from daemon.pixel_pool import Answered, Died, PixelPool, Work
 from daemon.receipt import Finished, Why, why_of
@@ -35,16 +36,6 @@ from pipeline.editor import Done, EditResult, Failed, Failure, ModelFacts, Stage
 from pipeline.pictures import Composed, Prepared
 
 _HOW_TO_RETRY = "move the files back into the inbox"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended, for the closing table."""
-
-    path: str
-    state: State
-    seconds: float  # from claim to end
-    result: str  # results, or where the originals are
 
 
 class Workshop:
@@ -64,11 +55,12 @@ class Workshop:
     ) -> None:
         self.settings = settings
         self.jobs: dict[str, Active | Resumable] = {}
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Row] = []
         self.unusable: tuple[Problem, ...] = ()
         self._editor, self._pixels, self._keepers = editor, pixels, keepers
         self._history, self._clock, self._tell, self._at_once = history, clock, tell, at_once
         self._facts: ModelFacts | None = None
+        self._loaded_at = 0.0
 
     # What the keepers answer
 
@@ -121,7 +113,7 @@ class Workshop:
         seconds = self._clock.time() - job.job.claimed_at
         self._tell(
             story.JobDone(
-                results=answer.results,
+                results=tuple(map(printable, answer.results)),
                 seconds=seconds,
                 weights=answer.finished.model.weights,
                 **_about(job),
@@ -131,7 +123,7 @@ class Workshop:
         now = self._clock.time()
         self._history.record(entry_of_result(identity, answer.finished, answer.results, now))
         results = " ".join(answer.results)
-        self.outcomes.append(Outcome(job.job.path, State.DONE, seconds, results))
+        self._count(job.job, State.DONE, seconds, results)
 
     def filed(self, root: str, answer: orders.Filed) -> None:
         """Forget a job whose originals are filed."""
@@ -140,11 +132,16 @@ class Workshop:
             return
         now = self._clock.time()
         seconds = now - answer.job.claimed_at
-        self.outcomes.append(Outcome(answer.job.path, answer.state, seconds, answer.where))
+        self._count(answer.job, answer.state, seconds, answer.where)
         identity = self._keepers[root].identity
         self._history.record(entry_of_ending(identity, answer.job, answer.state, now))
         about = _about_job(root, answer.job)
         self._tell(_ending(answer, about))
+
+    def _count(self, job: Job, state: State, seconds: float, result: str) -> None:
+        file = printable(job.path)
+        row = Row(file=file, state=state, seconds=seconds, result=printable(result))
+        self.outcomes.append(row)
 
     def vanished(self, root: str, job: Job) -> None:
         """Forget a job whose files somebody took away."""
@@ -198,6 +195,7 @@ class Workshop:
             prepare_seconds=seconds,
             variants=job.variants,
             model=self._facts,
+            model_loaded_at=self._loaded_at,
         )
         self._set(job.at(Publishing()))
         self._keepers[job.root].submit(orders.Publish(finished))
@@ -213,7 +211,7 @@ class Workshop:
             case None:
                 pass
             case Ready(facts, seconds):
-                self._facts = facts
+                self._facts, self._loaded_at = facts, self._clock.time()
                 self._tell(
                     story.EditorReady(
                         class_name=facts.class_name,

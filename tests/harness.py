@@ -1,0 +1,135 @@
+"""A hot folder with its own local state, and the real command running on it."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image
+
+DEADLINE_SECONDS = 60.0
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T]) -> T:
+    """The first true value of a condition; fails when the deadline has passed."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        select.select([], [], [], 0.02)
+    return value
+
+
+class HotFolder:
+    """A hot folder, with local state of its own."""
+
+    def __init__(self, base: Path) -> None:
+        self.root = base / "hot"
+        self.inbox, self.outbox = self.root / "inbox", self.root / "outbox"
+        self.environment = {
+            **os.environ,
+            "XDG_STATE_HOME": str(base / "state"),
+            "XDG_CACHE_HOME": str(base / "cache"),
+            "HOME": str(base),
+            "NUM_STEPS": "2",
+        }
+        self.cwd = base / "elsewhere"
+        self.cwd.mkdir(parents=True)
+        assert self.call("init", self.root).returncode == 0
+        self.settings = self.cwd / "hotfolder.yaml"
+
+    def call(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Run `hotfolder` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "daemon", *map(str, words)],
+            cwd=self.cwd,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def once(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Work what lies in the inbox with the echo editor."""
+        self.settle_fast()
+        return self.call("run", "--once", "--editor", "echo", *words)
+
+    def settle_fast(self) -> None:
+        """Let files settle in a moment."""
+        text = self.settings.read_text()
+        if "settle_seconds: 0.2" not in text:
+            self.write_settings("defaults: {settle_seconds: 0.2, sidecar_grace_seconds: 0}")
+
+    def write_settings(self, *lines: str) -> None:
+        """Replace the settings."""
+        folders = f"folders: [{{root: {json.dumps(str(self.root))}}}]"
+        self.settings.write_text("\n".join([*lines, folders, ""]), encoding="utf-8")
+
+    def drop(self, name: str, prompt: str = "Make it blue", **keys: object) -> Path:
+        """Drop a small picture and its sidecar."""
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((96, 64), 60).convert("RGB").save(path)
+        path.with_suffix(".yaml").write_text(
+            json.dumps({"prompt": prompt, **keys}, ensure_ascii=False), encoding="utf-8"
+        )
+        return path
+
+    def receipt(self, name: str) -> dict[str, Any]:
+        """The receipt of a result in the outbox."""
+        content = (self.outbox / f"{name}.json").read_text(encoding="utf-8")
+        receipt: dict[str, Any] = json.loads(content)
+        return receipt
+
+    def why(self, stem: str) -> str:
+        """The WHY.txt of a failed job."""
+        (path,) = self.root.glob(f"failed/*/{stem}*/WHY.txt")
+        return path.read_text(encoding="utf-8")
+
+    def files(self, folder: str) -> set[str]:
+        """The files below one of the visible folders, without those of the date."""
+        base = self.root / folder
+        return {str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()}
+
+
+class Daemon:
+    """`hotfolder run` at work."""
+
+    def __init__(self, hot: HotFolder, *words: object, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "daemon", "run", *map(str, words)],
+            cwd=hot.cwd,
+            env={**hot.environment, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.hot = hot
+        self.lines: list[str] = []
+        assert self.process.stderr is not None
+        os.set_blocking(self.process.stderr.fileno(), False)
+
+    def said(self, *words: str) -> str | None:
+        """The first line on stderr so far that has all these words."""
+        assert self.process.stderr is not None
+        self.lines += self.process.stderr.readlines()
+        matching = (line for line in self.lines if all(word in line for word in words))
+        return next(matching, None)
+
+    def children(self) -> Mapping[str, int]:
+        """The module and process id of each child."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        pids = [int(pid) for pid in children.read_text().split()]
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in pids}
+        return {words[3].decode(): pid for pid, words in commands.items() if len(words) > 3}
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=20)

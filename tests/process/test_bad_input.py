@@ -1,0 +1,152 @@
+"""Bad input: a clear WHY.txt, the originals kept, the next job runs."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from harness import HotFolder
+from PIL import Image
+
+PROMPT = b"prompt: Make it blue\n"
+
+SIDECARS = {
+    "empty": (b"", "empty"),
+    "binary": (b"\x00\x01\x02\xff\xfe" * 40, "no text"),
+    "latin": ("prompt: Make the café blue\n".encode("latin-1"), "UTF-8"),
+    "large": (b"prompt: " + b"x" * (1 << 20), "64 KiB"),
+    "nested": (b"[" * 32_000, "bad.yaml"),
+    "tabs": (b"prompt: blue\n\tsteps: 4\n", "tab"),
+    "tag": (b"prompt: !!python/object:os.system blue\n", "tag"),
+    "anchor": (b"prompt: &a blue\nnegative_prompt: *a\n", "anchor"),
+    "twice": (b"prompt: blue\nprompt: red\n", "prompt"),
+    "unknown": (PROMPT + b"step: 4\n", "steps"),
+    "wrong type": (PROMPT + b"steps: many\n", "steps"),
+    "out of range": (PROMPT + b"steps: 4000\n", "100"),
+    "colon": (b"prompt: make it: red\n", "quote"),
+    "path": (PROMPT + b"images: [../../etc/logo.png]\n", "../../etc/logo.png"),
+    "address": (PROMPT + b"mask: http://example.com/mask.png\n", "http"),
+    "missing": (PROMPT + b"images: [logo.png]\n", "logo.png"),
+    "no prompt": (b"steps: 4\n", "prompt"),
+}
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> HotFolder:
+    """One night in which everything bad was dropped at once, beside one good pair."""
+    hot = HotFolder(tmp_path_factory.mktemp("night"))
+    for name, (content, _) in SIDECARS.items():
+        image = hot.drop(f"{name}/bad.png")
+        image.with_suffix(".yaml").write_bytes(content)
+    for name, content in pictures(hot).items():
+        hot.drop(f"pictures/{Path(name).stem}.png").unlink()
+        (hot.inbox / "pictures" / name).write_bytes(content)
+    hot.drop("other size/cat.png", mask="m.png")
+    Image.new("L", (10, 10), 255).save(hot.inbox / "other size/m.png")
+    odd_things(hot)
+    hot.drop("good.png")
+    hot.result = hot.once()
+    return hot
+
+
+def pictures(hot: HotFolder) -> dict[str, bytes]:
+    """Files that are no whole pictures."""
+    whole = {}
+    for suffix in ("jpg", "png", "bmp", "tif", "webp"):
+        path = hot.cwd / f"whole.{suffix}"
+        Image.effect_noise((300, 200), 80).convert("RGB").save(path)
+        whole[suffix] = path.read_bytes()
+    zeroed = {
+        f"zeroed-{suffix}.{suffix}": content[:-9000] + bytes(9000)
+        for suffix, content in whole.items()
+    }
+    cut = {
+        f"cut-{suffix}.{suffix}": content[: len(content) // 2] for suffix, content in whole.items()
+    }
+    return {
+        **zeroed,
+        **cut,
+        "nothing.jpg": b"",
+        "text.jpg": b"this is no picture\n" * 50,
+        "bomb.png": png_header(50_000, 50_000),
+        "large.png": png_header(9_000, 9_000),
+    }
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file of that size that ends before its pixels could be believed."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\x00" * 1000)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", pixels)
+        + chunk(b"IEND", b"")
+    )
+
+
+def odd_things(hot: HotFolder) -> None:
+    """What is never taken for input."""
+    (hot.inbox / "folder.jpg").mkdir()
+    (hot.inbox / "link.png").symlink_to("/etc/hostname")
+    os.mkfifo(hot.inbox / "pipe.png")
+    for name in ("folder", "link", "pipe"):
+        (hot.inbox / f"{name}.yaml").write_bytes(PROMPT)
+    (hot.inbox / "photo.heic").write_bytes(b"\x00\x00\x00\x18ftypheic")
+
+
+def test_the_good_pair_is_done_and_the_night_counts_as_failed(night: HotFolder) -> None:
+    assert night.receipt("good.png")["status"] == "done"
+    assert night.result.returncode == 1
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_a_bad_sidecar_is_explained(night: HotFolder, name: str) -> None:
+    whys = [path.read_text() for path in night.root.glob("failed/*/*/WHY.txt")]
+    found = [why for why in whys if f"File: {name}/bad.png" in why]
+    assert len(found) == 1
+    first, cause, advice, *_ = found[0].splitlines()
+    assert first == "bad.png was not edited."
+    assert cause.startswith("Cause: ")
+    assert advice.startswith("What to do: ")
+    assert SIDECARS[name][1].lower() in found[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        *((f"zeroed-{suffix}", "incomplete") for suffix in ("jpg", "png", "bmp", "tif", "webp")),
+        *((f"cut-{suffix}", "incomplete") for suffix in ("jpg", "png", "bmp", "tif", "webp")),
+        ("nothing", "empty"),
+        ("text", "text"),
+        ("bomb", "megapixels"),
+        ("large", "megapixels"),
+    ],
+)
+def test_a_bad_picture_is_explained(night: HotFolder, name: str, word: str) -> None:
+    assert word in night.why(name).lower()
+
+
+def test_a_mask_of_another_size_is_explained(night: HotFolder) -> None:
+    why = night.why("cat")
+    assert "10" in why
+    assert "96" in why
+
+
+def test_the_originals_of_every_failure_are_kept(night: HotFolder) -> None:
+    for folder in night.root.glob("failed/*/*"):
+        kept = {path.name for path in folder.iterdir()} - {"WHY.txt", "report.json"}
+        assert len(kept) >= 2, folder
+
+
+def test_odd_things_are_left_alone_and_said(night: HotFolder) -> None:
+    left = {path.name for path in night.inbox.iterdir()}
+    assert {"folder.jpg", "link.png", "pipe.png", "photo.heic"} <= left
+    for name in ("folder.jpg", "link.png", "pipe.png", "photo.heic"):
+        assert name in night.result.stderr

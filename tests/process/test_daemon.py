@@ -1,0 +1,165 @@
+"""`hotfolder run` at work: files go in, files come out."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import Daemon, HotFolder, wait_for
+
+Start = Callable[..., Daemon]
+
+
+def test_a_pair_dropped_while_it_runs_comes_out(hot: HotFolder, start: Start) -> None:
+    hot.settle_fast()
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    hot.drop("cat.png")
+    wait_for((hot.outbox / "cat.png.json").exists)
+    wait_for(lambda: hot.files("inbox") == set())
+    assert daemon.stop() == 0
+    assert {Path(name).name for name in hot.files("done")} == {"cat.png", "cat.yaml"}
+
+
+def test_files_there_at_the_start_are_worked(hot: HotFolder, start: Start) -> None:
+    hot.settle_fast()
+    hot.drop("early/cat.png")
+    daemon = start("--editor", "echo")
+    wait_for((hot.outbox / "early/cat.png.json").exists)
+    assert daemon.stop() == 0
+
+
+def test_either_file_may_come_first(hot: HotFolder, start: Start) -> None:
+    hot.settle_fast()
+    sidecar = hot.drop("cat.png").with_suffix(".yaml")
+    late = sidecar.rename(hot.cwd / "late.yaml")
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=file_waiting", "cat.png"))
+    late.rename(sidecar)
+    wait_for((hot.outbox / "cat.png.json").exists)
+    assert daemon.stop() == 0
+
+
+def test_one_load_serves_many_jobs(hot: HotFolder, start: Start, tiny_model: Path) -> None:
+    hot.settle_fast()
+    daemon = start("--model", tiny_model)
+    hot.drop("one.png", seed=1)
+    wait_for((hot.outbox / "one.png.json").exists)
+    hot.drop("two.png", seed=2)
+    wait_for((hot.outbox / "two.png.json").exists)
+    one, two = hot.receipt("one.png")["model"], hot.receipt("two.png")["model"]
+    assert one["loaded_at"] == two["loaded_at"]
+    assert one["class"] == "QwenImageEditPlusPipeline"
+    assert daemon.stop() == 0
+
+
+def test_sigterm_gives_the_running_job_back(
+    hot: HotFolder, start: Start, tiny_model: Path
+) -> None:
+    hot.settle_fast()
+    hot.drop("cat.png", steps=50, variants=8)
+    daemon = start("--model", tiny_model)
+    wait_for(lambda: daemon.said("action=step_done"))
+    assert daemon.stop() == 0
+    assert hot.files("inbox") == {"cat.png", "cat.yaml"}
+    assert hot.files(".hotfolder/work") == hot.files("outbox") == set()
+
+
+def test_a_killed_editor_costs_an_attempt_and_not_the_daemon(
+    hot: HotFolder, start: Start, tiny_model: Path
+) -> None:
+    hot.settle_fast()
+    hot.drop("cat.png", steps=50)
+    daemon = start("--once", "--model", tiny_model)
+    wait_for(lambda: daemon.said("action=step_done"))
+    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    assert daemon.process.wait(60) == 0
+    assert hot.receipt("cat.png")["attempts"] == 2
+
+
+def test_an_editor_that_dies_twice_over_a_job_quarantines_it(
+    hot: HotFolder, start: Start, tiny_model: Path
+) -> None:
+    hot.settle_fast()
+    hot.drop("cat.png", steps=50, variants=8)
+    daemon = start("--once", "--model", tiny_model)
+    wait_for(lambda: daemon.said("action=step_done"))
+    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    wait_for(lambda: daemon.said("action=job_retry"))
+    wait_for(lambda: sum("action=job_running" in line for line in heard(daemon)) == 2)
+    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    assert daemon.process.wait(60) == 1
+    assert "State: quarantined" in hot.why("cat")
+
+
+def test_a_hung_editor_is_replaced(hot: HotFolder, start: Start, tiny_model: Path) -> None:
+    hot.write_settings(
+        "defaults: {settle_seconds: 0.2}", f"model: {{path: {tiny_model}, hang_seconds: 3}}"
+    )
+    hot.drop("cat.png", steps=50)
+    daemon = start("--once")
+    wait_for(lambda: daemon.said("action=step_done"))
+    signal_child(daemon, "pipeline.worker", signal.SIGSTOP)
+    assert daemon.process.wait(60) == 0
+    assert hot.receipt("cat.png")["attempts"] == 2
+
+
+def test_a_killed_pixel_worker_costs_the_daemon_nothing(hot: HotFolder, start: Start) -> None:
+    hot.settle_fast()
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    signal_child(daemon, "pipeline.pixel_worker", signal.SIGKILL)
+    hot.drop("cat.png")
+    wait_for((hot.outbox / "cat.png.json").exists)
+    assert daemon.stop() == 0
+
+
+def test_settings_are_read_again_on_sighup(hot: HotFolder, start: Start) -> None:
+    hot.settle_fast()
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    hot.settings.write_text("folders: [")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: daemon.said("action=settings_refused"))
+    hot.write_settings("presets: {night: {steps: 7}}", "defaults: {settle_seconds: 0.2}")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: daemon.said("action=settings_reloaded"))
+    hot.drop("cat.png", preset="night")
+    wait_for((hot.outbox / "cat.png.json").exists)
+    assert hot.receipt("cat.png")["recipe"]["steps"] == 7
+    assert daemon.stop(signal.SIGINT) == 0
+
+
+def test_a_job_of_a_killed_daemon_is_finished_by_the_next(
+    hot: HotFolder, start: Start, tiny_model: Path
+) -> None:
+    hot.settle_fast()
+    hot.drop("cat.png", steps=30)
+    first = start("--model", tiny_model)
+    wait_for(lambda: first.said("action=step_done"))
+    first.process.kill()
+    first.process.wait()
+    assert hot.call("run", "--once", "--model", tiny_model).returncode == 0
+    assert hot.receipt("cat.png")["attempts"] == 2
+    assert hot.files("inbox") == hot.files(".hotfolder/work") == set()
+
+
+def test_a_second_daemon_on_the_same_folder_is_refused(hot: HotFolder, start: Start) -> None:
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    second = hot.once()
+    assert second.returncode == 78
+    assert "another" in second.stderr
+    assert daemon.stop() == 0
+
+
+def signal_child(daemon: Daemon, module: str, number: signal.Signals) -> None:
+    """Send a signal to a child of the daemon."""
+    import os
+
+    os.kill(daemon.children()[module], number)
+
+
+def heard(daemon: Daemon) -> list[str]:
+    """All lines so far."""
+    daemon.said("")
+    return daemon.lines
