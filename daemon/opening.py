@@ -67,7 +67,9 @@ def _forbidden(path: str, seen: Seen) -> Broken | Unread:
     except FileNotFoundError:
         return Unread()
     owner, mode = _user(status.st_uid), stat.S_IMODE(status.st_mode)
-    what = f"cannot be read by {_user(os.geteuid())}: it belongs to {owner} and has mode {mode:04o}"
+    what = (
+        f"cannot be read by {_user(os.geteuid())}: it belongs to {owner} and has mode {mode:04o}"
+    )
     advice = "give the daemon the right to read it (chmod a+r)"
     return Broken((Problem(printable(seen.name), what, advice),))
 
