@@ -1,23 +1,20 @@
-"""A model folder, looked at before anything is loaded from it."""
+"""A model folder, looked over before anything is loaded from it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from pipeline import weights
+from pipeline.model_folder import ModelFolder
 
 EDIT = "QwenImageEditPipeline"
 EDIT_PLUS = "QwenImageEditPlusPipeline"
 EDIT_CLASSES = (EDIT, EDIT_PLUS)
 
-DEFAULT_WORKING_PIXELS = 1024 * 1024  # what the published checkpoints were trained at
-DEFAULT_CONDITION_PIXELS = 384 * 384  # what their text encoder sees of it (Plus)
-
+_INDEX = "model_index.json"
+_OURS = "hotfolder.json"
 _CONFIGS = {
     "scheduler": "scheduler_config.json",
     "text_encoder": "config.json",
@@ -30,10 +27,18 @@ _WEIGHTS = {
     "transformer": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",
 }
-_COMPONENTS = (*_CONFIGS, "processor")
+COMPONENTS = (*_CONFIGS, "processor")
 _CONFIG_SUFFIXES = {".json", ".txt", ".jinja"}
 _PICKLED_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth"}
-_FETCH = "copy the model folder again, whole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What hotfolder.json says of a model; where it is silent, what holds for the published ones."""
+
+    working_pixels: int = 1024 * 1024
+    condition_pixels: int = 384 * 384
+    weights: str = "trained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,189 +54,71 @@ class Checkpoint:
     licence: str | None  # as the folder itself names it
 
 
-def read(folder: Path) -> Checkpoint:
-    """Look the folder over; raises UserError with every file that is missing or broken."""
-    inspection = _Inspection(folder)
-    if not inspection.finds_a_folder():
-        raise UserError(inspection.problems)
-    class_name = inspection.class_name()
-    for component in _COMPONENTS:
-        inspection.look_at(component)
-    ours = inspection.our_own()
-    if inspection.problems:
-        raise UserError(inspection.problems)
+def read(path: Path) -> Checkpoint:
+    """Look the folder over; raises UserError with every file that is missing or broken.
+
+    Of weights only the headers and ends are read: a folder of 58 GB takes no longer than its
+    configuration does.
+    """
+    _refuse_what_is_no_folder(path)
+    folder = ModelFolder(path)
+    class_name = _class_name(folder)
+    for component in COMPONENTS:
+        _look_at(folder, component)
+    declared = _declared(folder)
+    if folder.problems:
+        raise UserError(folder.problems)
     return Checkpoint(
-        path=folder,
+        path=path,
         class_name=class_name,
-        fingerprint=inspection.fingerprint(),
-        licence=_licence(folder),
-        working_pixels=ours.working_pixels,
-        condition_pixels=ours.condition_pixels,
-        weights=ours.weights,
+        working_pixels=declared.working_pixels,
+        condition_pixels=declared.condition_pixels,
+        weights=declared.weights,
+        fingerprint=folder.fingerprint(),
+        licence=_licence(path),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ours:
-    """What hotfolder.json says; absent, the published checkpoints' values."""
+def _refuse_what_is_no_folder(path: Path) -> None:
+    what, advice = "", "set model.path to a local model folder"
+    if not path.is_absolute():
+        # The libraries take a relative path for a name on the network.
+        what, advice = "it is no absolute path", "write the whole path, from / on"
+    elif not path.exists():
+        what = "it does not exist"
+    elif not path.is_dir():
+        what = "it is no folder"
+    if what:
+        raise UserError([Problem(str(path), what, advice)])
 
-    working_pixels: int = DEFAULT_WORKING_PIXELS
-    condition_pixels: int = DEFAULT_CONDITION_PIXELS
-    weights: str = "trained"
+
+def _class_name(folder: ModelFolder) -> str:
+    index = folder.json_object(_INDEX)
+    if index is None:
+        return ""
+    name = index.get("_class_name")
+    if name not in EDIT_CLASSES:
+        advice = f"use a checkpoint of {' or '.join(EDIT_CLASSES)}"
+        folder.note(_INDEX, f"its class is {name!r}, which edits no pictures here", advice)
+    return str(name)
 
 
-class _Inspection:
-    """Goes through a model folder and gathers problems and what makes the fingerprint."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.problems: list[Problem] = []
-        self._parts: dict[str, bytes] = {}  # relative name: digest of what counts in it
-
-    def fingerprint(self) -> str:
-        """One digest over all that was read."""
-        lines = [f"{name}\0{digest.hex()}\n" for name, digest in sorted(self._parts.items())]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def finds_a_folder(self) -> bool:
-        """Whether there is anything to look at."""
-        if not self.folder.is_absolute():
-            self._add(self.folder, "it is no absolute path", "write the whole path, from / on")
-        elif not self.folder.exists():
-            self._add(self.folder, "it does not exist", "set model.path to a local model folder")
-        elif not self.folder.is_dir():
-            self._add(self.folder, "it is no folder", "set model.path to a local model folder")
-        return not self.problems
-
-    def class_name(self) -> str:
-        """The pipeline class that model_index.json names."""
-        path = self.folder / "model_index.json"
-        before = len(self.problems)
-        name = self._json(path).get("_class_name")
-        if len(self.problems) == before and name not in EDIT_CLASSES:
-            advice = f"use a checkpoint of {' or '.join(EDIT_CLASSES)}"
-            self._add(path, f"its class is {name!r}, which edits no pictures here", advice)
-        return str(name)
-
-    def look_at(self, component: str) -> None:
-        """Everything that one component needs."""
-        folder = self.folder / component
-        if not folder.is_dir():
-            self._add(folder, "the folder is missing", _FETCH)
-            return
-        try:
-            names = {path.name for path in folder.iterdir() if path.is_file()}
-        except OSError as error:
-            self._cannot_read(folder, error)
-            return
-        for name in sorted(_required(component, names) - names):
-            self._add(folder / name, "it is missing", _FETCH)
-        for name in sorted(names):
-            if Path(name).suffix in _CONFIG_SUFFIXES and not name.startswith("."):
-                self._config(folder / name)
-        if component in _WEIGHTS:
-            self._weights(folder, _WEIGHTS[component], names)
-
-    def our_own(self) -> _Ours:
-        """What hotfolder.json says of this model."""
-        path = self.folder / "hotfolder.json"
-        if not path.exists():
-            return _Ours()
-        written = self._json(path)
-        return _Ours(
-            working_pixels=self._area(path, written, "working_pixels", DEFAULT_WORKING_PIXELS),
-            condition_pixels=self._area(
-                path, written, "condition_pixels", DEFAULT_CONDITION_PIXELS
-            ),
-            weights=self._kind_of_weights(path, written),
-        )
-
-    def _area(self, path: Path, written: dict[str, object], key: str, default: int) -> int:
-        value = written.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 32 * 32:
-            self._add(path, f"{key} is {value!r}", "write a whole number of pixels, 1024 or more")
-            return default
-        return value
-
-    def _kind_of_weights(self, path: Path, written: dict[str, object]) -> str:
-        value = written.get("weights", "trained")
-        if value not in ("trained", "random"):
-            self._add(path, f"weights is {value!r}", 'write "trained" or "random"')
-        return str(value)
-
-    def _weights(self, folder: Path, stem: str, names: set[str]) -> None:
-        index = f"{stem}.safetensors.index.json"
-        single = f"{stem}.safetensors"
-        if index in names:
-            for shard in self._shards(folder / index):
-                self._weight_file(folder / shard)
-        elif single in names:
-            self._weight_file(folder / single)
-        elif pickled := sorted(n for n in names if Path(n).suffix in _PICKLED_SUFFIXES):
-            what = f"it holds only {pickled[0]}, which could run any program when it is loaded"
-            self._add(folder, what, "use a checkpoint with .safetensors files")
-        else:
-            self._add(folder / single, "it is missing, and so is an index of shards", _FETCH)
-
-    def _shards(self, path: Path) -> list[str]:
-        weight_map = self._json(path).get("weight_map")
-        if isinstance(weight_map, dict) and weight_map:
-            return sorted({str(shard) for shard in weight_map.values()})
-        if not any(problem.where == str(path) for problem in self.problems):
-            self._add(path, "it has no weight_map", _FETCH)
-        return []
-
-    def _weight_file(self, path: Path) -> None:
-        try:
-            self._parts[str(path.relative_to(self.folder))] = weights.read(path).digest()
-        except FileNotFoundError:
-            self._add(path, "it is missing", _FETCH)
-        except OSError as error:
-            self._cannot_read(path, error)
-        except weights.BrokenWeightsError as error:
-            self._add(path, str(error), _FETCH)
-
-    def _config(self, path: Path) -> None:
-        if path.suffix == ".json":
-            self._json(path)
-        else:
-            self._read(path)
-
-    def _json(self, path: Path) -> dict[str, object]:
-        """The JSON object in a file; empty, and a problem noted once, if there is none."""
-        content = self._read(path)
-        if content is None:
-            return {}
-        try:
-            written = json.loads(content)
-        except ValueError as error:
-            self._add(path, f"it is no JSON ({error})", _FETCH)
-            return {}
-        if not isinstance(written, dict):
-            self._add(path, "it holds no JSON object", _FETCH)
-            return {}
-        return written
-
-    def _read(self, path: Path) -> bytes | None:
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            self._add(path, "it is missing", _FETCH)
-            return None
-        except OSError as error:
-            self._cannot_read(path, error)
-            return None
-        self._parts[str(path.relative_to(self.folder))] = hashlib.sha256(content).digest()
-        return content
-
-    def _cannot_read(self, path: Path, error: OSError) -> None:
-        advice = f"let everybody read the model: chmod -R a+rX '{self.folder}'"
-        self._add(path, f"it cannot be read ({error.strerror})", advice)
-
-    def _add(self, path: Path, what: str, advice: str) -> None:
-        problem = Problem(str(path), what, advice)
-        if problem not in self.problems:
-            self.problems.append(problem)
+def _look_at(folder: ModelFolder, component: str) -> None:
+    """Note what is wrong with one component, and read all that counts in it."""
+    problems_before = len(folder.problems)
+    names = folder.files_in(component)
+    if len(folder.problems) > problems_before:
+        return
+    for name in sorted(_required(component, names) - names):
+        folder.note(f"{component}/{name}", "it is missing")
+    index = f"{_WEIGHTS.get(component)}.safetensors.index.json"
+    for name in sorted(names - {index}):
+        if Path(name).suffix == ".json":
+            folder.json_object(f"{component}/{name}")
+        elif Path(name).suffix in _CONFIG_SUFFIXES:
+            folder.content(f"{component}/{name}")
+    if component in _WEIGHTS:
+        _weigh(folder, component, names)
 
 
 def _required(component: str, names: set[str]) -> set[str]:
@@ -248,15 +135,62 @@ def _required(component: str, names: set[str]) -> set[str]:
     return required
 
 
-def _licence(folder: Path) -> str | None:
+def _weigh(folder: ModelFolder, component: str, names: set[str]) -> None:
+    single = f"{_WEIGHTS[component]}.safetensors"
+    if f"{single}.index.json" in names:
+        for shard in _shards(folder, f"{component}/{single}.index.json"):
+            folder.weigh(f"{component}/{shard}")
+    elif single in names:
+        folder.weigh(f"{component}/{single}")
+    elif pickled := sorted(name for name in names if Path(name).suffix in _PICKLED_SUFFIXES):
+        what = f"it holds only {pickled[0]}, which could run any program when it is loaded"
+        folder.note(component, what, "use a checkpoint with .safetensors files")
+    else:
+        folder.note(f"{component}/{single}", "it is missing, and so is an index of shards")
+
+
+def _shards(folder: ModelFolder, index: str) -> list[str]:
+    written = folder.json_object(index)
+    if written is None:
+        return []
+    weight_map = written.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        folder.note(index, "it has no weight_map")
+        return []
+    return sorted({str(shard) for shard in weight_map.values()})
+
+
+def _declared(folder: ModelFolder) -> Declared:
+    written = folder.json_object(_OURS) if folder.has(_OURS) else None
+    if written is None:
+        return Declared()
+    usual = Declared()
+    kind = written.get("weights", usual.weights)
+    if kind not in ("trained", "random"):
+        folder.note(_OURS, f"weights is {kind!r}", 'write "trained" or "random"')
+    return Declared(
+        working_pixels=_area(folder, written, "working_pixels", usual.working_pixels),
+        condition_pixels=_area(folder, written, "condition_pixels", usual.condition_pixels),
+        weights=str(kind),
+    )
+
+
+def _area(folder: ModelFolder, written: dict[str, object], key: str, usual: int) -> int:
+    value = written.get(key, usual)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 32 * 32:
+        folder.note(_OURS, f"{key} is {value!r}", "write a whole number of pixels, 1024 or more")
+        return usual
+    return value
+
+
+def _licence(path: Path) -> str | None:
     """The licence that the model card names, or else the title of the licence text."""
-    card = _opening(folder / "README.md")
-    front_matter = re.match(r"---\s*\n(.*?)\n---", card, re.DOTALL)
-    if front_matter:
+    card = _opening(path / "README.md")
+    if front_matter := re.match(r"---\s*\n(.*?)\n---", card, re.DOTALL):
         named = re.search(r"^license(?:_name)?:\s*(\S.*?)\s*$", front_matter[1], re.MULTILINE)
         if named:
             return named[1]
-    title = _opening(folder / "LICENSE").strip().partition("\n")[0].strip()
+    title = _opening(path / "LICENSE").strip().partition("\n")[0].strip()
     return title or None
 
 

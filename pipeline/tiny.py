@@ -8,8 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import diffusers
 import torch
+import transformers
 from diffusers import (
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
@@ -77,6 +80,8 @@ def build(folder: Path, *, edit_class: str = EDIT_PLUS, seed: int = 0) -> None:
     is no edit class or `folder` holds something already.
     """
     _refuse_what_cannot_be_built(folder, edit_class)
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _appearing_whole(folder) as staging, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -84,9 +89,9 @@ def build(folder: Path, *, edit_class: str = EDIT_PLUS, seed: int = 0) -> None:
         _write_index(staging, edit_class)
         _write_processors(staging, tokenizer)
         _scheduler().save_pretrained(staging / "scheduler")
-        _vae().to(torch.bfloat16).save_pretrained(staging / "vae")
-        _transformer(edit_class).to(torch.bfloat16).save_pretrained(staging / "transformer")
-        _text_encoder(tokenizer).to(torch.bfloat16).save_pretrained(staging / "text_encoder")
+        _in_bfloat16(_vae()).save_pretrained(staging / "vae")
+        _in_bfloat16(_transformer(edit_class)).save_pretrained(staging / "transformer")
+        _in_bfloat16(_text_encoder(tokenizer)).save_pretrained(staging / "text_encoder")
 
 
 def _refuse_what_cannot_be_built(folder: Path, edit_class: str) -> None:
@@ -112,6 +117,11 @@ def _appearing_whole(folder: Path) -> Iterator[Path]:
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _in_bfloat16(module: Any) -> Any:
+    # torch's own method: the libraries' override warns of parts that these models do not have.
+    return torch.nn.Module.to(module, torch.bfloat16)
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

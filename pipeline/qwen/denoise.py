@@ -33,6 +33,9 @@ class Denoising:
         self._encoded = encoded
         self._transformer = transformer
         self._cfg = cfg
+        if steps == 1:
+            # Stretching a schedule to its end divides by zero where the start is the end.
+            schedule = {**schedule, "shift_terminal": None}
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
         self._done = 0

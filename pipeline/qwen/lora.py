@@ -11,7 +11,9 @@ import torch
 from diffusers.loaders import QwenImageLoraLoaderMixin
 
 from config.settings import Lora
+from pipeline import weights
 from pipeline.editor import EditError, Failure
+from pipeline.weights import BrokenWeightsError
 
 # The schedule that the Lightning models were distilled on: generate_with_diffusers.py of
 # ModelTC/Qwen-Image-Lightning.
@@ -88,16 +90,16 @@ def _factors(
     """The (rank, in) and (out, rank) matrices of each layer that the LoRA changes."""
     if lora is None:
         return {}
-    weights = _read(lora)
+    tensors = _read(lora)
     layers = dict(transformer.named_modules())
     factors = {}
-    for key in [key for key in weights if key.endswith(_DOWN)]:
+    for key in [key for key in tensors if key.endswith(_DOWN)]:
         name = key.removeprefix(_PREFIX).removesuffix(_DOWN)
-        up = weights.get(key.removesuffix(_DOWN) + _UP)
+        up = tensors.get(key.removesuffix(_DOWN) + _UP)
         layer = layers.get(name)
-        if up is None or layer is None or not _fits(layer, weights[key], up):
+        if up is None or layer is None or not _fits(layer, tensors[key], up):
             raise _foreign(lora, f"its layer {name} is none of this model's")
-        factors[layer] = (weights[key], up)
+        factors[layer] = (tensors[key], up)
     if not factors:
         raise _foreign(lora, "it changes no layer of this model")
     return factors
@@ -107,16 +109,17 @@ def _read(lora: Lora) -> dict[str, torch.Tensor]:
     if not lora.path.is_absolute() or not lora.path.is_file():
         raise _foreign(lora, "there is no such file")
     try:
+        weights.read(lora.path)
         # Knows the spellings of the usual trainers, and folds their alpha in.
-        weights: dict[str, torch.Tensor] = QwenImageLoraLoaderMixin.lora_state_dict(
+        tensors: dict[str, torch.Tensor] = QwenImageLoraLoaderMixin.lora_state_dict(
             str(lora.path.parent),
             weight_name=lora.path.name,
             local_files_only=True,
             use_safetensors=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, BrokenWeightsError) as error:
         raise _foreign(lora, f"it cannot be read ({error})") from error
-    return weights
+    return tensors
 
 
 def _fits(layer: torch.nn.Module, down: torch.Tensor, up: torch.Tensor) -> bool:

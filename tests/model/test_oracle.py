@@ -83,6 +83,7 @@ def _expected(pipe: Any, request: EditRequest) -> Any:
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
 @pytest.mark.parametrize("edit_class", [EDIT, EDIT_PLUS])
 def test_an_edit_equals_the_librarys_own(
+    *,
     edit_class: str,
     cfg: float,
     dtype: str,
@@ -98,6 +99,7 @@ def test_an_edit_equals_the_librarys_own(
 
 @pytest.mark.parametrize("sizes", [[(128, 96), (96, 128)], [(96, 128), (128, 96), (128, 96)]])
 def test_an_edit_with_references_equals_the_librarys_own(
+    *,
     sizes: list[tuple[int, int]],
     oracle: Callable[..., Any],
     open_editor: Callable[..., Any],

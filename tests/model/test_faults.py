@@ -1,0 +1,65 @@
+"""Errors of the model libraries reach people in their words, and a broken GPU ends the process."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.editor import EditError, Failure
+from pipeline.qwen import faults
+from pipeline.qwen.residence import GIB, Residence, choose
+
+BF16_EDIT = {"transformer": 41 * 10**9, "text_encoder": 166 * 10**8, "vae": 25 * 10**7}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "GPU ran out of memory"),
+        (MemoryError(), "computer ran out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't"), "computer ran out of memory"),
+        (RuntimeError("mat1 and mat2"), "RuntimeError: mat1 and mat2"),
+        (ValueError("tokens"), "ValueError: tokens"),
+    ],
+)
+def test_an_error_is_explained_and_may_be_tried_again(error: Exception, said: str) -> None:
+    with pytest.raises(EditError) as raised, faults.mapped("computing"):
+        raise error
+    assert said in raised.value.cause
+    assert "while computing" in raised.value.cause
+    assert raised.value.failure is Failure.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("an illegal memory access was encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        KeyError("a bug"),
+    ],
+)
+def test_an_error_that_poisons_the_gpu_and_a_bug_are_not_mapped(error: Exception) -> None:
+    with pytest.raises(type(error)), faults.mapped("computing"):
+        raise error
+
+
+def test_an_explained_error_passes_unchanged() -> None:
+    known = EditError("cause", "advice", Failure.PERMANENT)
+    with pytest.raises(EditError) as raised, faults.mapped("computing"):
+        raise known
+    assert raised.value is known
+
+
+@pytest.mark.parametrize(
+    ("budget_gib", "expected"),
+    [
+        (80, Residence.WHOLE),
+        (60, Residence.WHOLE),
+        (48, Residence.BY_PART),
+        (24, Residence.BY_BLOCK),
+        (8, Residence.BY_BLOCK),
+    ],
+)
+def test_parts_live_where_the_fastest_way_fits(budget_gib: int, expected: Residence) -> None:
+    assert choose(BF16_EDIT, budget_gib * GIB) is expected
