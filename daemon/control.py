@@ -77,7 +77,9 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no longer; another daemon may take over."""
+        """Listen no longer; another daemon may take over. A second time does nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)  # ends the accept that the thread waits in
         self._thread.join()

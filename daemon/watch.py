@@ -86,10 +86,8 @@ class Watcher:
         """Take an event from the reader."""
         if event.is_move_self and event.wd == self._top_watch:
             self._lose("it was moved away")
-        elif event.is_directory and event.is_create:
+        elif event.is_directory and (event.is_create or event.is_moved_to):
             self._cover(self._path_of(event))
-        elif event.is_directory and event.is_moved_to:
-            self._cover(self._top)  # the paths of all folders below it have changed
         self._hint()
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
@@ -107,7 +105,10 @@ class Watcher:
         self._hint()
 
     def _cover(self, top: bytes) -> bool:
-        """Watch a folder and all below it; False: the folder itself could not be watched."""
+        """Watch a folder and all below it, and learn their paths, which change with a move.
+
+        False: the folder itself could not be watched.
+        """
         covered = self._add(top)
         waiting = [top] if covered else []
         while waiting:

@@ -1,0 +1,179 @@
+import sqlite3
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daemon.history import Counts, Entry, History
+from daemon.job import State
+
+ENTRY = Entry(
+    job_id="j1",
+    folder_id="f1",
+    path="portraits/人像\n\udcff.png",
+    image_sha256="aa",
+    content_key="kk",
+    state=State.DONE,
+    results=("outbox/a.png", "outbox/a_2.png"),
+    total_seconds=10.0,
+    denoise_seconds=8.0,
+    steps=4,
+    width=640,
+    height=480,
+    finished_at=1000.0,
+)
+
+
+class Said(list[str]):
+    def __call__(self, sentence: str) -> None:
+        self.append(sentence)
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+def test_an_entry_survives_the_file_being_closed(tmp_path: Path, said: Said) -> None:
+    first = History(tmp_path, said)
+    first.record(ENTRY)
+    first.close()
+    second = History(tmp_path, said)
+    assert second.earlier("f1", ENTRY.path, "kk") == ENTRY
+    second.close()
+    assert said == []
+
+
+def test_earlier_is_the_newest_done_with_this_content(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    newer = replace(ENTRY, job_id="j2", finished_at=2000.0)
+    failed = replace(ENTRY, job_id="j3", finished_at=3000.0, state=State.FAILED)
+    other = replace(ENTRY, job_id="j4", finished_at=4000.0, content_key="zz")
+    for entry in (newer, ENTRY, failed, other):
+        history.record(entry)
+    assert history.earlier("f1", ENTRY.path, "kk") == newer
+    assert history.last("f1", ENTRY.path) == other
+    assert history.recent("f1", 2) == (other, failed)
+    assert history.earlier("f2", ENTRY.path, "kk") is None
+    history.close()
+
+
+def test_the_same_job_again_replaces_its_entry(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    history.record(replace(ENTRY, state=State.FAILED))
+    history.record(ENTRY)
+    assert history.recent("f1", 9) == (ENTRY,)
+    history.close()
+
+
+def test_counts_begin_at_the_given_time(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    for number, state in enumerate([State.FAILED, State.DONE, State.DONE, State.QUARANTINED]):
+        history.record(
+            replace(ENTRY, job_id=str(number), state=state, finished_at=1000.0 + number)
+        )
+    assert history.counts_since("f1", 1001.0) == Counts(done=2, quarantined=1)
+    assert history.counts_since("f2", 0.0) == Counts()
+    history.close()
+
+
+def test_typical_seconds_scale_with_the_steps(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    assert history.typical_seconds(4) is None
+    for number, denoise in enumerate([4.0, 8.0, 800.0]):
+        history.record(
+            replace(
+                ENTRY, job_id=str(number), denoise_seconds=denoise, total_seconds=denoise + 2.0
+            )
+        )
+    assert history.typical_seconds(4) == pytest.approx(10.0)
+    assert history.typical_seconds(40) == pytest.approx(82.0)
+    history.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough" * 99, b"SQLite"])
+def test_a_broken_file_is_moved_aside_and_said(tmp_path: Path, said: Said, content: bytes) -> None:
+    (tmp_path / "history.sqlite3").write_bytes(content)
+    history = History(tmp_path, said)
+    history.record(ENTRY)
+    assert history.last("f1", ENTRY.path) == ENTRY
+    assert (tmp_path / "history.sqlite3.aside-1").read_bytes() == content
+    assert len(said) == 1
+    assert "aside-1. No job is lost" in said[0]
+    history.close()
+
+
+def test_a_file_of_a_newer_program_is_moved_aside_whole(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    history.record(ENTRY)
+    history.close()
+    with sqlite3.connect(tmp_path / "history.sqlite3") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    later = History(tmp_path, said)
+    assert later.recent("f1", 9) == ()
+    assert "version 99" in said[0]
+    later.close()
+    aside = sqlite3.connect(tmp_path / "history.sqlite3.aside-1")
+    assert aside.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+    aside.close()
+
+
+def test_a_file_that_breaks_while_open_is_replaced(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    vandal = sqlite3.connect(tmp_path / "history.sqlite3")
+    vandal.execute("DROP TABLE jobs")
+    vandal.close()
+    history.record(ENTRY)
+    history.record(ENTRY)
+    assert history.recent("f1", 9) == (ENTRY,)
+    assert len(said) == 1
+    history.close()
+
+
+def test_without_a_usable_folder_it_says_so_once_and_goes_on(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path / "missing", said)
+    history.record(ENTRY)
+    assert history.recent("f1", 9) == ()
+    assert len(said) == 1
+    assert "jobs go on without it" in said[0]
+    history.close()
+
+
+def test_looking_makes_and_moves_nothing(tmp_path: Path, said: Said) -> None:
+    History(tmp_path, said, look=True).close()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "history.sqlite3").write_bytes(b"broken" * 999)
+    look = History(tmp_path, said, look=True)
+    assert look.recent("f1", 9) == ()
+    assert [file.name for file in tmp_path.iterdir()] == ["history.sqlite3"]
+    assert len(said) == 1
+
+
+def test_another_process_may_look_while_it_is_open(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    history.record(ENTRY)
+    look = History(tmp_path, said, look=True)
+    assert look.last("f1", ENTRY.path) == ENTRY
+    look.record(replace(ENTRY, job_id="j2"))
+    assert len(history.recent("f1", 9)) == 1
+    look.close()
+    history.close()
+
+
+def test_threads_may_record_at_once(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+
+    def record(start: int) -> None:
+        for number in range(start, start + 50):
+            history.record(replace(ENTRY, job_id=str(number)))
+
+    threads = [threading.Thread(target=record, args=(start,)) for start in (0, 50, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert history.counts_since("f1", 0.0) == Counts(done=150)
+    assert said == []
+    history.close()

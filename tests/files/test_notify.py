@@ -1,0 +1,84 @@
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.notify import Notifier
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(5.0)
+        yield receiver
+
+
+def _notifier(tmp_path: Path) -> Notifier:
+    return Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+
+
+def _heard(systemd: socket.socket) -> list[str]:
+    return systemd.recv(4096).decode().split("\n")
+
+
+def test_every_word_reaches_systemd(systemd: socket.socket, tmp_path: Path) -> None:
+    notifier = _notifier(tmp_path)
+    notifier.ready("watching /srv/hot")
+    notifier.status("hero.png step 3/10")
+    notifier.reloading(12.5)
+    notifier.alive()
+    notifier.extend(30)
+    notifier.stopping("giving jobs back")
+    assert [_heard(systemd) for _ in range(6)] == [
+        ["READY=1", "STATUS=watching /srv/hot"],
+        ["STATUS=hero.png step 3/10"],
+        ["RELOADING=1", "MONOTONIC_USEC=12500000"],
+        ["WATCHDOG=1"],
+        ["EXTEND_TIMEOUT_USEC=30000000"],
+        ["STOPPING=1", "STATUS=giving jobs back"],
+    ]
+
+
+def test_an_odd_name_cannot_add_a_line(systemd: socket.socket, tmp_path: Path) -> None:
+    _notifier(tmp_path).status("a\nWATCHDOG=1\udcff.png")
+    assert _heard(systemd) == ["STATUS=a\\nWATCHDOG=1\\xff.png"]
+
+
+def test_an_abstract_address_is_understood() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        name = f"hotfolder-test-{os.getpid()}"
+        receiver.bind(f"\0{name}")
+        receiver.settimeout(5.0)
+        Notifier({"NOTIFY_SOCKET": f"@{name}"}).alive()
+        assert receiver.recv(99) == b"WATCHDOG=1"
+
+
+def test_without_systemd_or_with_a_deaf_one_nothing_happens(tmp_path: Path) -> None:
+    Notifier({}).ready("x")
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "missing")}).ready("x")
+    Notifier({"NOTIFY_SOCKET": "/" + "x" * 300}).ready("x")
+
+
+@pytest.mark.parametrize("without", ["", "sys.modules['systemd'] = None; "])
+def test_a_process_started_by_systemd_is_heard(
+    systemd: socket.socket, tmp_path: Path, without: str
+) -> None:
+    program = f"import os, sys; {without}from daemon.notify import Notifier; "
+    program += "Notifier(os.environ).ready('人像')"
+    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert _heard(systemd) == ["READY=1", "STATUS=人像"]
+
+
+def test_the_watchdog_counts_only_for_this_process() -> None:
+    mine = {"WATCHDOG_USEC": "90000000", "WATCHDOG_PID": str(os.getpid())}
+    assert Notifier(mine).watchdog_seconds == 90.0
+    assert Notifier({"WATCHDOG_USEC": "90000000"}).watchdog_seconds == 90.0
+    assert Notifier({**mine, "WATCHDOG_PID": "1"}).watchdog_seconds is None
+    assert Notifier({**mine, "WATCHDOG_USEC": "0"}).watchdog_seconds is None
+    assert Notifier({}).watchdog_seconds is None
