@@ -52,7 +52,7 @@ class TerminalLog:
     """Sentences above, the running jobs below; events may come from any thread."""
 
     def __init__(self, stream: TextIO, *, verbose: bool) -> None:
-        self._console = _Terminal(file=stream, highlight=False, markup=False, emoji=False)
+        self._console = _Terminal(file=stream)
         # Drawn when something happens: no thread that redraws an idle terminal.
         self._progress = Progress(
             # The count comes first: it stays in sight where the window is too narrow for the name.

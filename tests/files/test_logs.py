@@ -91,7 +91,7 @@ def test_a_closed_stream_stops_nothing() -> None:
 def test_the_plain_table_is_aligned_for_wide_names() -> None:
     assert summary_table(ROWS, None).split("\n") == [
         "file           state   time   result",
-        "人像 👩\u200d🎨.png  done    3.2 s  outbox/人像.png",
+        "人像 👩\u200d🎨.png    done    3.2 s  outbox/人像.png",
         "[bold]a\\n.png  failed         failed/2026-11-22/a",
         "",
     ]
