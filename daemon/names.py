@@ -123,12 +123,10 @@ def numbered(name: str) -> Iterator[str]:
 
 def _without_extensions(name: str) -> tuple[str, str]:
     stem, extension = _split(name)
-    if extension.lower() in _SIDECARS and kind_of(stem) is Kind.IMAGE:
-        stem, inner = _split(stem)
-        return stem, inner + extension
-    if extension.lower() in _SIDECARS | _IMAGES:
-        return stem, extension
-    return name, ""
+    inner_stem, inner = _split(stem)
+    if extension.lower() in _SIDECARS and inner.lower() in _IMAGES:
+        return inner_stem, inner + extension
+    return (stem, extension) if extension.lower() in _SIDECARS | _IMAGES else (name, "")
 
 
 def _split(name: str) -> tuple[str, str]:

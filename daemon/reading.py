@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable
 from typing import BinaryIO
 
 from config.keys import Written
@@ -15,11 +13,12 @@ from config.text import LIMIT_BYTES
 from daemon.job import Seen
 from daemon.known import Broken, Picture, Text, Unread, Wanted
 from daemon.names import Kind, kind_of, printable
-from daemon.opening import Opener, open_seen
 from pipeline import instruction, recipe
 from pipeline.container import Incomplete, Whole, examine
 from pipeline.foreign import NotAPicture
 from pipeline.instruction import Instruction
+
+OpenFile = Callable[[Seen], BinaryIO | Broken | Unread]
 
 _MIB = 1 << 20
 _NO_SEED = 0  # any seed will do to see whether an instruction makes sense
@@ -28,10 +27,8 @@ _NO_SEED = 0  # any seed will do to see whether an instruction makes sense
 class Readings:
     """Everything read of one inbox, by the settings in force."""
 
-    def __init__(
-        self, inbox: Path, settings: Settings, default_steps: int, opener: Opener = os.open
-    ) -> None:
-        self._inbox, self._opener = inbox, opener
+    def __init__(self, open_file: OpenFile, settings: Settings, default_steps: int) -> None:
+        self._open_file = open_file
         self._settings, self._default_steps = settings, default_steps
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
@@ -108,7 +105,7 @@ class Readings:
         if image.size > largest * _MIB:
             what = f"has {image.size / _MIB:.0f} MiB, more than the {largest:g} that are allowed"
             return _broken(image, what, "save it smaller, or raise limits.max_file_mib")
-        opened = open_seen(self._inbox, image, self._opener)
+        opened = self._open_file(image)
         if isinstance(opened, Broken | Unread):
             return opened
         with opened:
@@ -123,7 +120,7 @@ class Readings:
         if file.size > LIMIT_BYTES:
             what = f"has {file.size} bytes, more than the {LIMIT_BYTES} that are read"
             return _broken(file, what, "shorten it; is it the right file?")
-        opened = open_seen(self._inbox, file, self._opener)
+        opened = self._open_file(file)
         if isinstance(opened, Broken | Unread):
             return opened
         try:

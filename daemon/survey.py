@@ -6,13 +6,14 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from config.keys import Written
 from config.settings import Settings
 from daemon.job import Listing, Plan, Seen
 from daemon.names import Kind, kind_of
-from daemon.opening import Opener
+from daemon.opening import Opener, open_seen
 from daemon.pairing import chain, plan
 from daemon.reading import Readings
 from daemon.scan import scan
@@ -37,8 +38,9 @@ class Survey:
     ) -> None:
         self.rules = rules
         self._inbox, self._trust_inodes = inbox, trust_inodes
-        self._default_steps, self._unix_clock, self._opener = default_steps, unix_clock, opener
-        self._readings = Readings(inbox, settings, default_steps, opener)
+        self._default_steps, self._unix_clock = default_steps, unix_clock
+        self._open_file = partial(open_seen, inbox, opener=opener)
+        self._readings = Readings(self._open_file, settings, default_steps)
         self._listing = _NOTHING
         self._watched: Watched = {}
         self._plan: Plan | None = None  # of the last look, while it holds
@@ -80,7 +82,7 @@ class Survey:
     def reconfigure(self, rules: Rules, settings: Settings) -> None:
         """Go on by other rules and settings; how long files have been unchanged is kept."""
         self.rules = rules
-        self._readings = Readings(self._inbox, settings, self._default_steps, self._opener)
+        self._readings = Readings(self._open_file, settings, self._default_steps)
         self._plan = None
 
     def _settled(self, now: float) -> list[Seen]:

@@ -1,0 +1,436 @@
+"""Who pairs with whom, as a table; what is waited for, in time."""
+
+from dataclasses import replace
+
+import pytest
+from paper import FINAL, PART, PROMPT, RULES, TEXT, WHOLE, PaperInbox, about, names, states
+
+from config.keys import Written
+from daemon.job import State
+from daemon.pairing import chain
+
+READY, WAITS, HELD = State.READY, State.WAITING_SIDECAR, State.HELD
+REFERENCE, SETTLING, SEEN = State.REFERENCE, State.SETTLING, State.SEEN
+NAMES_LOGO = b"prompt: add the logo\nimages: [logo.png]\n"
+BROKEN = b"promt: red\n"
+
+# Contents of a settled inbox, then the state of each file.
+TABLE: dict[str, tuple[dict[str, bytes], dict[str, State]]] = {
+    "nothing": ({}, {}),
+    "a pair": ({"a.jpg": WHOLE, "a.yaml": PROMPT}, {"a.jpg": READY, "a.yaml": READY}),
+    "a bare prompt": ({"a.jpg": WHOLE, "a.txt": TEXT}, {"a.jpg": READY, "a.txt": READY}),
+    "any case": ({"A.JPG": WHOLE, "a.YML": PROMPT}, {"A.JPG": READY, "a.YML": READY}),
+    "NFC and NFD": (
+        {"\u00e9.jpg": WHOLE, "e\u0301.yaml": PROMPT},
+        {"\u00e9.jpg": READY, "e\u0301.yaml": READY},
+    ),
+    "no UTF-8": (
+        {"\udce9.jpg": WHOLE, "\udce9.txt": TEXT},
+        {"\udce9.jpg": READY, "\udce9.txt": READY},
+    ),
+    "a subfolder": ({"s/a.jpg": WHOLE, "s/a.yaml": PROMPT}, {"s/a.jpg": READY, "s/a.yaml": READY}),
+    "different folders": (
+        {"a.jpg": WHOLE, "s/a.yaml": PROMPT},
+        {"a.jpg": WAITS, "s/a.yaml": WAITS},
+    ),
+    "a lone image": ({"a.jpg": WHOLE}, {"a.jpg": WAITS}),
+    "a lone sidecar": ({"a.yaml": PROMPT}, {"a.yaml": WAITS}),
+    "a lone text": ({"README.txt": TEXT}, {"README.txt": WAITS}),
+    "one sidecar for two images": (
+        {"a.jpg": WHOLE, "a.png": WHOLE, "a.yaml": PROMPT},
+        {"a.jpg": READY, "a.png": READY, "a.yaml": READY},
+    ),
+    "the full name goes before the stem": (
+        {"a.jpg": WHOLE, "a.jpg.yml": PROMPT, "a.yaml": PROMPT},
+        {"a.jpg": READY, "a.jpg.yml": READY, "a.yaml": WAITS},
+    ),
+    "the stem's keys go before the full name's prompt": (
+        {"a.jpg": WHOLE, "a.jpg.txt": TEXT, "a.yaml": PROMPT},
+        {"a.jpg": READY, "a.yaml": READY, "a.jpg.txt": WAITS},
+    ),
+    "the full name's prompt goes before the stem's": (
+        {"a.jpg": WHOLE, "a.jpg.txt": TEXT, "a.txt": TEXT},
+        {"a.jpg": READY, "a.jpg.txt": READY, "a.txt": WAITS},
+    ),
+    "an outranked sidecar serves the other image": (
+        {"a.jpg": WHOLE, "a.png": WHOLE, "a.jpg.yaml": PROMPT, "a.yaml": PROMPT},
+        {"a.jpg": READY, "a.png": READY, "a.jpg.yaml": READY, "a.yaml": READY},
+    ),
+    "twins of one rank": (
+        {"a.jpg": WHOLE, "a.yaml": PROMPT, "a.YML": PROMPT},
+        {"a.jpg": HELD, "a.yaml": HELD, "a.YML": HELD},
+    ),
+    "twins to people, not to the disk": (
+        {"\u00e9.jpg": WHOLE, "\u00e9.txt": TEXT, "e\u0301.txt": TEXT},
+        {"\u00e9.jpg": HELD, "\u00e9.txt": HELD, "e\u0301.txt": HELD},
+    ),
+    "a sidecar with mistakes": (
+        {"a.jpg": WHOLE, "a.yaml": BROKEN},
+        {"a.jpg": READY, "a.yaml": READY},
+    ),
+    "a letter named .jpg": ({"a.jpg": TEXT, "a.yaml": PROMPT}, {"a.jpg": READY, "a.yaml": READY}),
+    "a lone letter named .jpg": ({"a.jpg": TEXT}, {"a.jpg": WAITS}),
+    "half an image": ({"a.jpg": PART, "a.yaml": PROMPT}, {"a.jpg": HELD, "a.yaml": HELD}),
+    "an empty image": ({"a.jpg": b"", "a.yaml": PROMPT}, {"a.jpg": SETTLING, "a.yaml": SETTLING}),
+    "an empty sidecar": ({"a.jpg": WHOLE, "a.yaml": b""}, {"a.jpg": SETTLING, "a.yaml": SETTLING}),
+    "a reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "Logo.PNG": WHOLE},
+        {"a.jpg": READY, "a.yaml": READY, "Logo.PNG": REFERENCE},
+    ),
+    "a missing reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO},
+        {"a.jpg": HELD, "a.yaml": HELD},
+    ),
+    "half a reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": PART},
+        {"a.jpg": HELD, "a.yaml": HELD, "logo.png": REFERENCE},
+    ),
+    "a reference of an instruction without its image": (
+        {"a.yaml": NAMES_LOGO, "logo.png": WHOLE},
+        {"a.yaml": WAITS, "logo.png": REFERENCE},
+    ),
+    "a reference that is a job too": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": WHOLE, "logo.txt": TEXT},
+        {"a.jpg": READY, "a.yaml": READY, "logo.png": READY, "logo.txt": READY},
+    ),
+    "a reference that two files answer to": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "Logo.png": WHOLE, "LOGO.png": WHOLE},
+        {"a.jpg": HELD, "a.yaml": HELD, "Logo.png": REFERENCE, "LOGO.png": REFERENCE},
+    ),
+    "a reference that one file is spelled as": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": WHOLE, "LOGO.png": WHOLE},
+        {"a.jpg": READY, "a.yaml": READY, "logo.png": REFERENCE, "LOGO.png": WAITS},
+    ),
+    "a reference to itself": (
+        {"logo.png": WHOLE, "logo.yaml": NAMES_LOGO},
+        {"logo.png": READY, "logo.yaml": READY},
+    ),
+    "a preset without a prompt": (
+        {"a.jpg": WHOLE, "_preset.yaml": b"steps: 9\n"},
+        {"a.jpg": WAITS, "_preset.yaml": SEEN},
+    ),
+    "a preset that gives the sidecar its prompt": (
+        {"a.jpg": WHOLE, "a.yaml": b"steps: 9\n", "_preset.yaml": PROMPT},
+        {"a.jpg": READY, "a.yaml": READY, "_preset.yaml": SEEN},
+    ),
+    "a broken preset": (
+        {"s/a.jpg": WHOLE, "s/a.yaml": PROMPT, "b.jpg": WHOLE, "s/_preset.yml": BROKEN},
+        {"s/a.jpg": HELD, "s/a.yaml": HELD, "b.jpg": WAITS, "s/_preset.yml": HELD},
+    ),
+    "two presets": (
+        {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": PROMPT, "_preset.yml": PROMPT},
+        {"a.jpg": HELD, "a.yaml": HELD, "_preset.yaml": SEEN, "_preset.yml": SEEN},
+    ),
+    "a preset's own reference": (
+        {"_preset.yaml": NAMES_LOGO, "logo.png": WHOLE, "a.jpg": WHOLE, "a.yaml": b"steps: 9\n"},
+        {"_preset.yaml": SEEN, "logo.png": REFERENCE, "a.jpg": READY, "a.yaml": READY},
+    ),
+}
+
+
+@pytest.mark.parametrize(("contents", "expected"), TABLE.values(), ids=TABLE)
+def test_a_settled_inbox_stands_so(contents: dict[str, bytes], expected: dict[str, State]) -> None:
+    plan = PaperInbox(contents).settled()
+    assert states(plan) == expected
+    images = {path for path in expected if not path.lower().endswith(("yaml", "yml", "txt"))}
+    assert set(names(plan.ready)) == {path for path in images if expected[path] is READY}
+
+
+# Contents, then the words in the state of a.jpg.
+REASONS: dict[str, tuple[dict[str, bytes], str]] = {
+    "alone": ({"a.jpg": WHOLE}, "waits for a.yaml, a.txt or another sidecar since "),
+    "twins": (
+        {"a.jpg": WHOLE, "a.yaml": PROMPT, "a.YML": PROMPT},
+        "a.YML and a.yaml both belong to it: remove one",
+    ),
+    "half": ({"a.jpg": PART, "a.yaml": PROMPT}, "incomplete: "),
+    "a missing reference": ({"a.jpg": WHOLE, "a.yaml": NAMES_LOGO}, "waits for logo.png"),
+    "half a reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": PART},
+        "waits for logo.png: incomplete: ",
+    ),
+    "an ambiguous reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "LOGO.png": WHOLE, "Logo.png": WHOLE},
+        "LOGO.png and Logo.png both answer to logo.png: remove one",
+    ),
+    "a broken preset": (
+        {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": BROKEN},
+        "waits for somebody to mend _preset.yaml, line 1: 'promt' is no key",
+    ),
+    "two presets": (
+        {"a.jpg": WHOLE, "_preset.yaml": PROMPT, "_preset.yml": PROMPT},
+        "_preset.yml: stands beside _preset.yaml; keep one of the two",
+    ),
+    "ready": ({"a.jpg": WHOLE, "a.yaml": PROMPT}, "ready"),
+    "hopeless": ({"a.jpg": TEXT, "a.yaml": BROKEN}, "ready, but it will fail"),
+}
+
+
+@pytest.mark.parametrize(("contents", "words"), REASONS.values(), ids=REASONS)
+def test_an_image_says_what_it_waits_for(contents: dict[str, bytes], words: str) -> None:
+    assert words in about(PaperInbox(contents).settled(), "a.jpg").reason
+
+
+# Contents, then the words of the problems of the only candidate.
+HOPELESS: dict[str, tuple[dict[str, bytes], list[str]]] = {
+    "a mistake": ({"a.jpg": WHOLE, "a.yaml": BROKEN}, ["a.yaml, line 1: 'promt' is no key"]),
+    "two mistakes": (
+        {"a.jpg": WHOLE, "a.yaml": b"prompt: red\nstep: 1\nseed: many\n"},
+        ["a.yaml, line 2: 'step' is no key", "a.yaml, line 3: seed"],
+    ),
+    "no prompt": ({"a.jpg": WHOLE, "a.yaml": b"steps: 9\n"}, ["a.yaml: there is no prompt"]),
+    "a letter": ({"a.jpg": TEXT, "a.yaml": PROMPT}, ["a.jpg: is a text, whatever its name says"]),
+    "all at once": (
+        {"a.jpg": TEXT, "a.yaml": BROKEN},
+        ["a.jpg: is a text", "a.yaml, line 1: 'promt' is no key"],
+    ),
+    "a letter as reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": TEXT},
+        ["logo.png: is a text"],
+    ),
+    "itself as reference": (
+        {"a.jpg": WHOLE, "a.yaml": b"prompt: red\nmask: A.JPG\n"},
+        ["a.yaml: 'A.JPG' is the picture to edit itself"],
+    ),
+    "a reference in a foreign format": (
+        {"a.jpg": WHOLE, "a.yaml": b"prompt: red\nimages: [logo.heic]\n"},
+        ["a.yaml: 'logo.heic' cannot be read; a HEIC picture: save it as JPEG"],
+    ),
+    "a preset that is not in the settings": (
+        {"a.jpg": WHOLE, "a.yaml": b"prompt: red\npreset: x\nimages: [logo.png]\n"},
+        ["a.yaml, line 2: preset 'x' is not in the settings"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("contents", "words"), HOPELESS.values(), ids=HOPELESS)
+def test_a_job_that_cannot_succeed_is_ready_to_fail_with_every_problem(
+    contents: dict[str, bytes], words: list[str]
+) -> None:
+    plan = PaperInbox(contents).settled()
+    (candidate,) = plan.ready
+    assert len(candidate.problems) == len(words)
+    for problem, expected in zip(candidate.problems, words, strict=True):
+        assert str(problem).startswith(expected)
+    assert about(plan, "a.jpg").problems == candidate.problems
+
+
+def test_nothing_is_ready_before_the_settle_time() -> None:
+    inbox = PaperInbox({"a.jpg": WHOLE, "a.yaml": PROMPT})
+    inbox.look()
+    plan = inbox.wait(1.2).look()
+    assert set(states(plan).values()) == {SETTLING}
+    assert about(plan, "a.jpg").reason == "settling: unchanged for 1.2 s of 2 s"
+    assert plan.look_again_at == 1002.0
+    assert names(inbox.wait(0.8).look().ready) == ["a.jpg"]
+
+
+def test_a_growing_image_starts_its_wait_again() -> None:
+    inbox = PaperInbox({"a.jpg": PART, "a.yaml": PROMPT})
+    inbox.look()
+    inbox.write({"a.jpg": WHOLE})
+    inbox.wait(1.9).look()
+    assert inbox.wait(1.9).look().ready == ()
+    assert names(inbox.wait(0.1).look().ready) == ["a.jpg"]
+
+
+def test_a_late_sidecar_is_waited_for_until_it_has_settled() -> None:
+    inbox = PaperInbox({"a.jpg": WHOLE})
+    inbox.settled()
+    inbox.write({"a.yaml": PROMPT})
+    plan = inbox.wait(60).look()
+    assert about(plan, "a.jpg").reason == "waits for a.yaml: settling: unchanged for 0.0 s of 2 s"
+    assert names(inbox.wait(2).look().ready) == ["a.jpg"]
+
+
+def test_one_look_is_enough_without_a_settle_time() -> None:
+    at_once = replace(RULES, settle_seconds=0.0)
+    plan = PaperInbox({"a.jpg": WHOLE, "a.yaml": PROMPT, "b.jpg": b""}, at_once).look()
+    assert states(plan) == {"a.jpg": READY, "a.yaml": READY, "b.jpg": SETTLING}
+
+
+def test_an_incomplete_image_is_given_up_after_the_longest_wait() -> None:
+    inbox = PaperInbox({"a.jpg": PART, "a.yaml": PROMPT})
+    assert inbox.settled().look_again_at == 1900.0
+    assert inbox.wait(897.9).look().ready == ()
+    (candidate,) = inbox.wait(0.1).look().ready
+    assert str(candidate.problems[0]).startswith("a.jpg: is incomplete: ")
+
+
+@pytest.mark.parametrize("empty", ["a.jpg", "a.yaml"])
+def test_an_empty_file_is_given_up_after_the_longest_wait(empty: str) -> None:
+    inbox = PaperInbox({"a.jpg": WHOLE, "a.yaml": PROMPT, empty: b""})
+    assert inbox.settled().look_again_at == 1900.0
+    assert inbox.wait(897.9).look().ready == ()
+    (candidate,) = inbox.wait(0.1).look().ready
+    assert candidate.problems[0].where == empty
+    assert "empty" in candidate.problems[0].what
+
+
+def test_an_image_without_sidecar_is_held_at_last_but_never_fails() -> None:
+    inbox = PaperInbox({"a.jpg": WHOLE})
+    plan = inbox.settled()
+    assert plan.look_again_at == 4600.0
+    plan = inbox.wait(3598).look()
+    assert states(plan) == {"a.jpg": HELD}
+    assert "add a.yaml or a.txt" in about(plan, "a.jpg").reason
+    assert (plan.ready, plan.look_again_at) == ((), None)
+
+
+def test_a_held_image_runs_when_its_sidecar_comes() -> None:
+    inbox = PaperInbox({"a.jpg": WHOLE})
+    inbox.settled()
+    inbox.wait(9999).look()
+    inbox.write({"a.yaml": PROMPT})
+    assert names(inbox.settled().ready) == ["a.jpg"]
+
+
+def test_a_preset_lets_an_image_run_alone_after_a_grace_for_its_sidecar() -> None:
+    inbox = PaperInbox({"_preset.yaml": PROMPT, "s/t/a.jpg": WHOLE})
+    plan = inbox.settled()
+    assert states(plan)["s/t/a.jpg"] is WAITS
+    assert plan.look_again_at == 1122.0
+    (candidate,) = inbox.wait(120).look().ready
+    assert (candidate.image.path, candidate.sidecar) == ("s/t/a.jpg", None)
+
+
+def test_a_sidecar_within_the_grace_is_used() -> None:
+    inbox = PaperInbox({"_preset.yaml": PROMPT, "a.jpg": WHOLE})
+    inbox.settled()
+    inbox.write({"a.yaml": b"priority: 9\n"})
+    (candidate,) = inbox.settled().ready
+    assert candidate.sidecar == inbox.files["a.yaml"]
+    assert candidate.priority == 9
+
+
+def test_a_named_preset_with_a_prompt_lets_an_image_run_alone() -> None:
+    presets = {"product": Written(prompt="a white background")}
+    inbox = PaperInbox({"_preset.yaml": b"preset: product\n", "a.jpg": WHOLE}, presets=presets)
+    inbox.settled()
+    assert names(inbox.wait(120).look().ready) == ["a.jpg"]
+
+
+def test_a_preset_that_is_being_written_holds_up_its_images() -> None:
+    inbox = PaperInbox({"s/a.jpg": WHOLE, "s/a.yaml": PROMPT})
+    inbox.look()
+    inbox.write({"_preset.yaml": b"steps: 9\n"})
+    plan = inbox.wait(2).look()
+    assert about(plan, "s/a.jpg").reason.startswith("waits for _preset.yaml: settling")
+    assert names(inbox.wait(2).look().ready) == ["s/a.jpg"]
+
+
+def test_mending_a_preset_frees_its_images() -> None:
+    inbox = PaperInbox({"_preset.yaml": BROKEN, "a.jpg": WHOLE, "a.yaml": b"steps: 9\n"})
+    assert inbox.settled().ready == ()
+    inbox.write({"_preset.yaml": PROMPT})
+    (candidate,) = inbox.settled().ready
+    assert candidate.problems == ()
+
+
+def test_a_file_taken_away_while_we_look_is_not_ready() -> None:
+    inbox = PaperInbox({"a.jpg": WHOLE, "a.yaml": PROMPT})
+    inbox.look()
+    gone = inbox.files.pop("a.jpg")
+    inbox.files["A.jpg"] = gone  # listed under a path that opens nothing
+    assert states(inbox.settled()) == {"a.jpg": SETTLING, "a.yaml": SETTLING}
+
+
+class TestFinal:
+    """What has settled will not change any more."""
+
+    @pytest.mark.parametrize(
+        "contents",
+        [
+            {"a.jpg": PART, "a.yaml": PROMPT},
+            {"a.jpg": b"", "a.yaml": PROMPT},
+            {"a.jpg": WHOLE, "a.yaml": b""},
+            {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO},
+            {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": PART},
+            {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": BROKEN},
+            {"a.jpg": WHOLE, "_preset.yaml": BROKEN},
+        ],
+        ids=str,
+    )
+    def test_what_is_not_there_now_never_comes(self, contents: dict[str, bytes]) -> None:
+        (candidate,) = PaperInbox(contents, FINAL).settled().ready
+        assert candidate.image.path == "a.jpg"
+        assert candidate.problems
+
+    @pytest.mark.parametrize("path", ["a.jpg", "a.yaml"])
+    def test_what_is_alone_stays_and_is_no_failure(self, path: str) -> None:
+        plan = PaperInbox({path: WHOLE if path == "a.jpg" else PROMPT}, FINAL).settled()
+        assert states(plan) == {path: WAITS}
+        assert plan.ready == ()
+
+    def test_a_preset_lets_an_image_run_alone_at_once(self) -> None:
+        plan = PaperInbox({"_preset.yaml": PROMPT, "a.jpg": WHOLE}, FINAL).settled()
+        assert names(plan.ready) == ["a.jpg"]
+
+    def test_a_sidecar_still_on_its_way_may_name_the_image_as_its_reference(self) -> None:
+        inbox = PaperInbox({"_preset.yaml": PROMPT, "logo.png": WHOLE, "a.jpg": WHOLE}, FINAL)
+        inbox.look()
+        inbox.write({"a.yaml": NAMES_LOGO})
+        plan = inbox.wait(2).look()
+        assert states(plan)["logo.png"] is WAITS
+        assert names(inbox.wait(2).look().ready) == ["a.jpg"]
+
+
+def test_a_candidate_has_all_that_its_job_needs() -> None:
+    inbox = PaperInbox({"logo.png": WHOLE})
+    inbox.look()
+    instruction = b"prompt: red\nimages: [LOGO.png, b.png]\nmask: logo.png\npriority: 7\n"
+    inbox.wait(10).write({"a.jpg": WHOLE, "a.yaml": instruction, "b.png": WHOLE})
+    (candidate,) = inbox.settled().ready
+    assert candidate.companions == (inbox.files["logo.png"], inbox.files["b.png"])
+    assert (candidate.priority, candidate.since) == (7, 1000.0)
+
+
+def test_the_urgent_go_first_then_the_early_then_by_number() -> None:
+    inbox = PaperInbox({"img10.jpg": WHOLE, "img2.jpg": WHOLE})
+    inbox.look()
+    inbox.wait(1).write({"a.jpg": WHOLE, "z.jpg": WHOLE})
+    inbox.write({f"{stem}.yaml": PROMPT for stem in ("img10", "img2", "a")})
+    inbox.write({"z.yaml": PROMPT + b"priority: 9\n"})
+    assert names(inbox.settled().ready) == ["z.jpg", "img2.jpg", "img10.jpg", "a.jpg"]
+
+
+def test_a_shared_file_is_needed_by_every_image_that_waits_for_it() -> None:
+    inbox = PaperInbox(
+        {"a.jpg": WHOLE, "a.png": PART, "a.yaml": NAMES_LOGO, "b.yaml": NAMES_LOGO}
+        | {"logo.png": WHOLE}
+    )
+    needed_by = inbox.settled().needed_by
+    assert needed_by["a.yaml"] == {"a.jpg", "a.png"}
+    assert needed_by["logo.png"] == {"a.jpg", "a.png", "b.yaml"}
+
+
+def test_two_jobs_that_name_each_other_both_need_both() -> None:
+    inbox = PaperInbox(
+        {"a.jpg": WHOLE, "a.yaml": b"prompt: red\nimages: [b.jpg]\n"}
+        | {"b.jpg": WHOLE, "b.yaml": b"prompt: red\nimages: [a.jpg]\n"}
+    )
+    plan = inbox.settled()
+    assert names(plan.ready) == ["a.jpg", "b.jpg"]
+    assert plan.needed_by["a.jpg"] == plan.needed_by["b.jpg"] == {"a.jpg", "b.jpg"}
+
+
+def test_a_preset_keeps_its_reference_for_the_images_to_come() -> None:
+    inbox = PaperInbox({"_preset.yaml": NAMES_LOGO, "logo.png": WHOLE, "a.jpg": WHOLE})
+    plan = inbox.settled()
+    assert plan.needed_by["logo.png"] == {"_preset.yaml", "a.jpg"}
+    assert about(plan, "logo.png").reason == "reference of _preset.yaml, a.jpg"
+
+
+def test_files_of_other_kinds_are_told_what_to_become() -> None:
+    plan = PaperInbox({"s/a.heic": WHOLE}).settled()
+    assert plan.states == ()
+    (ignored,) = plan.ignored
+    assert ignored.path == "s/a.heic"
+    assert "save it as JPEG" in ignored.reason
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"), [("", [""]), ("a", ["", "a"]), ("a/b/c", ["", "a", "a/b", "a/b/c"])]
+)
+def test_presets_come_from_the_outside_in(folder: str, expected: list[str]) -> None:
+    assert list(chain(folder)) == expected

@@ -1,0 +1,115 @@
+"""Whatever people do to an inbox, in whatever order: what must hold after every look."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from paper import FINAL, PART, PROMPT, RULES, TEXT, WHOLE, PaperInbox, names, states
+
+from daemon.job import Plan, State
+from daemon.names import Kind, kind_of
+from daemon.pairing import Rules
+
+NAMES_LOGO = b"prompt: add the logo\nimages: [logo.png]\n"
+BROKEN = b"promt: red\n"
+NFC, NFD = "\u00e9", "e\u0301"
+
+images = st.sampled_from([f"{NFC}.jpg", f"{NFD}.png", "logo.png", f"s/{NFC}.jpg"])
+texts = st.sampled_from([f"{NFC}.yaml", f"{NFD}.yml", f"{NFD}.png.txt", "_preset.yaml"])
+pictures = st.sampled_from([WHOLE, WHOLE, PART, b"", TEXT])
+instructions = st.sampled_from([PROMPT, PROMPT, NAMES_LOGO, BROKEN, b"", b"steps: 9\n"])
+pauses_seconds = st.sampled_from([0.5, 1.5, 2.0, 130.0, 1000.0])
+
+
+class InboxMachine(RuleBasedStateMachine):
+    """Writes, appends, replaces, removes and waits, with a look after each."""
+
+    @initialize(rules=st.sampled_from([RULES, FINAL]))
+    def start(self, rules: Rules) -> None:
+        self.inbox = PaperInbox({}, rules)
+        self.contents: dict[str, bytes] = {}
+        self.changed_at: dict[str, float] = {}
+        self.plan = self.inbox.look()
+
+    def write(self, path: str, content: bytes) -> None:
+        self.inbox.write({path: content})
+        self.contents[path], self.changed_at[path] = content, self.inbox.now
+        self.plan = self.inbox.look()
+
+    @rule(path=images, content=pictures)
+    def drop_an_image(self, path: str, content: bytes) -> None:
+        self.write(path, content)
+
+    @rule(path=texts, content=instructions)
+    def drop_a_text(self, path: str, content: bytes) -> None:
+        self.write(path, content)
+
+    @precondition(lambda self: PART in self.contents.values())
+    @rule()
+    def finish_a_copy(self) -> None:
+        self.write(next(path for path, it in self.contents.items() if it == PART), WHOLE)
+
+    @precondition(lambda self: self.contents)
+    @rule(data=st.data())
+    def take_away(self, data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from(sorted(self.contents)))
+        self.inbox.remove(path)
+        del self.contents[path], self.changed_at[path]
+        self.plan = self.inbox.look()
+
+    @rule(seconds=pauses_seconds)
+    def wait(self, seconds: float) -> None:
+        self.plan = self.inbox.wait(seconds).look()
+
+    @rule()
+    def sleep_until_something_is_due(self) -> None:
+        before, due = states(self.plan), self.plan.look_again_at
+        nap = 1e6 if due is None else due - self.inbox.now - 0.001
+        assert nap >= -0.001
+        self.plan = self.inbox.wait(max(nap, 0.0)).look()
+        assert states(self.plan) == before
+        if due is not None:
+            self.plan = self.inbox.wait(0.001).look()
+
+    @invariant()
+    def every_file_has_one_state(self) -> None:
+        assert sorted(state.path for state in self.plan.states) == sorted(self.contents)
+
+    @invariant()
+    def what_is_ready_is_said_to_be(self) -> None:
+        ready = [path for path, state in states(self.plan).items() if state is State.READY]
+        shown = [path for path in ready if kind_of(path.rpartition("/")[2]) is Kind.IMAGE]
+        assert sorted(names(self.plan.ready)) == sorted(shown)
+
+    @invariant()
+    def nothing_is_ready_before_it_has_settled(self) -> None:
+        for candidate in self.plan.ready:
+            sidecar = [candidate.sidecar] if candidate.sidecar else []
+            for file in (candidate.image, *sidecar, *candidate.companions):
+                assert self.inbox.files[file.path] == file
+                quiet_seconds = self.inbox.now - self.changed_at[file.path]
+                assert quiet_seconds >= self.inbox.rules.settle_seconds
+
+    @invariant()
+    def a_job_without_problems_has_all_that_it_names(self) -> None:
+        for candidate in self.plan.ready:
+            if not candidate.problems:
+                assert self.contents[candidate.image.path] == WHOLE
+                assert all(self.contents[it.path] == WHOLE for it in candidate.companions)
+                written = candidate.sidecar and self.contents[candidate.sidecar.path]
+                if written == NAMES_LOGO:
+                    assert [it.name for it in candidate.companions] == ["logo.png"]
+
+    @invariant()
+    def what_a_job_takes_with_it_is_known_to_be_needed(self) -> None:
+        for candidate in self.plan.ready:
+            for file in (*filter(None, [candidate.sidecar]), *candidate.companions):
+                assert candidate.image.path in self.plan.needed_by[file.path]
+
+    @invariant()
+    def looking_again_changes_nothing(self) -> None:
+        again: Plan = self.inbox.look()
+        assert again == self.plan
+
+
+TestInbox = InboxMachine.TestCase
+TestInbox.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
