@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from config import settings as settings_file
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
 from daemon.spool import folder_id
+
+_DEFAULT_STEPS = 40  # as the model cards of Qwen-Image-Edit-2509 and -2511 have it
+_HIGHEST_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +28,38 @@ class Selection:
 def select(arguments: argparse.Namespace) -> Selection:
     """Read the settings and find the hot folders that `--config` and `--root` name.
 
-    Raises UserError with every problem of the settings, or of all hot folders that have no marker.
+    Raises UserError with every problem of the settings, or of all hot folders without marker.
     """
-    selection = named(arguments.config, arguments.root, Path.cwd())
-    problems = [problem for folder in selection.folders for problem in unmarked(folder.root)]
+    cwd = Path.cwd()
+    settings, path = read_settings(arguments.config, cwd)
+    folders = find_folders(settings, path, arguments.root, cwd)
+    problems = [problem for folder in folders for problem in unmarked(folder.root)]
     if problems:
         raise UserError(problems)
-    return selection
+    return Selection(settings=settings, folders=folders, settings_path=path)
 
 
-def named(config: Path | None, root: Path | None, cwd: Path) -> Selection:
-    """Read the settings and give the hot folders that are named, whether they are there or not.
+def read_settings(config: Path | None, cwd: Path) -> tuple[Settings, Path | None]:
+    """Read the settings that hold, and say from which file; None: there is none, only defaults.
 
-    `root` None means all folders of the settings. Raises UserError with every problem of the
-    settings, or where no hot folder is named.
+    Raises UserError with every problem of the file.
     """
     path = settings_file.find(config, cwd)
-    settings = settings_file.without_file() if path is None else settings_file.load(path)
-    folders: tuple[FolderSettings, ...]
+    return (settings_file.without_file() if path is None else settings_file.load(path)), path
+
+
+def find_folders(
+    settings: Settings, path: Path | None, root: Path | None, cwd: Path
+) -> tuple[FolderSettings, ...]:
+    """Give the one hot folder that is named, else all of the settings, be they there or not.
+
+    Raises UserError where there is none.
+    """
     if root is not None:
-        folders = (settings_file.folder(settings, cwd / root),)
-    elif settings.folders:
-        folders = settings.folders
-    else:
+        return (settings_file.folder(settings, cwd / root),)
+    if not settings.folders:
         raise UserError([_nothing_named(path)])
-    return Selection(settings=settings, folders=folders, settings_path=path)
+    return settings.folders
 
 
 def unmarked(root: Path) -> Iterator[Problem]:
@@ -60,13 +70,24 @@ def unmarked(root: Path) -> Iterator[Problem]:
         yield from error.problems
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no id"
-        what = f"cannot be read ({reason})"
-        advice = "mount the share and give this user the right to read it, or run `hotfolder init`"
-        yield Problem(str(root / ".hotfolder" / "id"), what, advice)
+        advice = "mount the share, and give this user the right to read it"
+        yield Problem(str(root / ".hotfolder" / "id"), f"cannot be read ({reason})", advice)
+
+
+def default_steps(environment: Mapping[str, str]) -> int:
+    """Give the steps of an instruction that names none; raises UserError for a bad NUM_STEPS."""
+    written = environment.get("NUM_STEPS", "").strip()
+    if not written:
+        return _DEFAULT_STEPS
+    if not written.isdecimal() or not 1 <= int(written) <= _HIGHEST_STEPS:
+        advice = f"set it to a whole number from 1 to {_HIGHEST_STEPS}, or not at all"
+        raise UserError([Problem("NUM_STEPS", f"{written!r} is no number of steps", advice)])
+    return int(written)
 
 
 def _nothing_named(path: Path | None) -> Problem:
-    advice = "run `hotfolder init DIR`, or give --root DIR"
     if path is None:
+        advice = "run `hotfolder init DIR`, or give --root DIR"
         return Problem("hotfolder", "there is no hotfolder.yaml and no --root", advice)
-    return Problem(f"{path}, folders", "no hot folder is named", f"name one there, {advice}")
+    advice = "add `- root: DIR` there, made with `hotfolder init DIR`, or give --root DIR"
+    return Problem(f"{path}, folders", "no hot folder is named", advice)
