@@ -26,7 +26,7 @@ DESCRIPTIONS = (
     ExifTags.Base.Copyright,
 )
 DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-LOSSLESS_COMPRESSIONS = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"})
+LOSSLESS_COMPRESSIONS = frozenset({"tiff_lzw", "packbits"})
 DAMAGE = (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error)
 
 
@@ -59,14 +59,25 @@ def read_carried(
     except (*DAMAGE, DamagedExifError):
         exif = b""
         notes = (f"{name} has a damaged EXIF block; it is left out of the result.",)
-    compression = image.info.get("compression") if kind is Kind.TIFF else "raw"
-    lossless = compression in LOSSLESS_COMPRESSIONS
     return Carried(
         exif=exif,
         dpi=_dpi(image, is_sideways=is_sideways),
-        tiff_compression=str(compression) if lossless else "tiff_adobe_deflate",
+        tiff_compression=_compression(image, kind),
         is_lossless_webp=kind is Kind.WEBP and _is_lossless_webp(file),
     ), notes
+
+
+def _compression(image: Image.Image, kind: Kind) -> str:
+    """How a TIFF result is compressed: as its original was, if that loses nothing."""
+    compression = str(image.info.get("compression")) if kind is Kind.TIFF else "raw"
+    if compression == "raw" or _has_directories(image):
+        return "raw"  # Pillow can write EXIF directories only into uncompressed files
+    return compression if compression in LOSSLESS_COMPRESSIONS else "tiff_adobe_deflate"
+
+
+def _has_directories(image: Image.Image) -> bool:
+    exif = image.getexif()
+    return any(exif.get_ifd(directory) for directory in DIRECTORIES)
 
 
 def _exif(image: Image.Image) -> bytes:

@@ -15,9 +15,8 @@ from PIL import Image, ImageFile
 from pipeline.carried import Carried, orientation, read_carried
 from pipeline.channels import depth, split
 from pipeline.colours import Colours, settle
-from pipeline.container import Incomplete, Kind, Verdict, examine
+from pipeline.container import Incomplete, Kind, NotAPicture, Verdict, examine
 from pipeline.damage import COPY_AGAIN, readable
-from pipeline.foreign import NotAPicture
 from pipeline.pictures import PictureError
 
 TURNS = {
@@ -65,6 +64,7 @@ def open_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
         with _header(file, name, verdict) as image:
             _require_small(image, name, most_pixels)
             _require_whole(name, verdict)
+            _require_sound(image, file)
             picture = _decoded(image, file, name)
     said = dict.fromkeys(f"{name}: {warning.message}" for warning in heard)
     return dataclasses.replace(picture, notes=(*picture.notes, *said))
@@ -104,6 +104,16 @@ def _require_small(image: Image.Image, name: str, most_pixels: int) -> None:
         advice = "Make the picture smaller, or raise limits.max_megapixels in the settings."
         raise PictureError(cause, advice)
     Image.MAX_IMAGE_PIXELS = most_pixels  # for whatever the decoder meets further inside
+
+
+def _require_sound(image: ImageFile.ImageFile, file: BinaryIO) -> None:
+    """Compare the checksums of a PNG, which Pillow's decoder passes over."""
+    if image.format == Kind.PNG:
+        place = file.tell()
+        file.seek(0)
+        with Image.open(file, formats=(Kind.PNG,)) as twin:
+            twin.verify()
+        file.seek(place)
 
 
 @contextmanager

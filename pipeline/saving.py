@@ -120,7 +120,17 @@ def _resolution(across: float, down: float) -> bytes:
     return exif.tobytes()
 
 
-Option = int | str | bool | bytes | tuple[float, float] | None
+def _tiff_tags(exif: bytes) -> Image.Exif:
+    """An EXIF block as tags of a TIFF; as bytes, since Pillow writes only ASCII of a text."""
+    tags = Image.Exif()
+    tags.load(exif)
+    for tag, value in dict(tags).items():
+        if isinstance(value, str):
+            tags[tag] = value.encode("latin-1")
+    return tags
+
+
+Option = int | str | bool | bytes | tuple[float, float] | Image.Exif | None
 
 
 def _options(finished: Finished) -> dict[str, Option]:
@@ -137,7 +147,8 @@ def _options(finished: Finished) -> dict[str, Option]:
         case Kind.WEBP:
             return {**described, "quality": quality, "exact": True}
         case Kind.TIFF:
-            return {**described, **resolved, "compression": carried.tiff_compression}
+            tags = {"exif": _tiff_tags(carried.exif), "icc_profile": finished.profile}
+            return {**tags, **resolved, "compression": carried.tiff_compression}
         case Kind.PNG:
             return {**described, **resolved}
         case Kind.BMP:
