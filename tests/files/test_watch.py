@@ -129,10 +129,11 @@ def test_more_events_than_the_queue_holds_are_told(inbox: Path, ears: Ears) -> N
 
     watcher = Watcher(inbox, wake, ears.reasons.put)
     watcher.start()
-    (inbox / "first").touch()
+    names = (inbox / "a", inbox / "b")
+    names[0].touch()
     assert reached.wait(SECONDS)  # its reader stands still while the queue fills
     for number in range(limit // 2 + 100):
-        (inbox / str(number)).touch()
+        names[number % 2].rename(names[1 - number % 2])
     go_on.set()
     assert "max_queued_events" in ears.reasons.get(timeout=SECONDS)
     watcher.stop()
