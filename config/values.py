@@ -69,7 +69,8 @@ def file_name(node: Node) -> str:
     written = text(node)
     if "://" in written:
         raise UnfitValueError(
-            what="is an address", advice="copy the file into this folder and name it here"
+            what=f"is {quoted(written)}, an address",
+            advice="copy the file into this folder and name it here",
         )
     if "/" in written or "\\" in written:
         base = re.split(r"[/\\]", written.rstrip("/\\"))[-1]

@@ -17,6 +17,7 @@ from pipeline.editor import EditResult, ModelFacts
 from pipeline.pictures import Composed, Prepared
 
 SCHEMA = 1
+MOVE_BACK = "Then move the files back into the inbox."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,25 +55,20 @@ class Why:
 
 def why_of(problems: tuple[Problem, ...]) -> Why:
     """The words for an instruction or a picture that somebody must mend."""
+    causes = [f"{problem.where}: {_whole(problem.what)}" for problem in problems]
+    advice = [_whole(problem.advice) for problem in problems]
+    advice[0] = advice[0][:1].upper() + advice[0][1:]
     if len(problems) == 1:
-        (problem,) = problems
-        return Why(State.FAILED, _sentence(f"{problem.where}: {problem.what}"), _advice(problem))
-    causes = "".join(f"\n  - {problem.where}: {problem.what}" for problem in problems)
-    advice = "".join(f"\n  - {problem.where}: {problem.advice}" for problem in problems)
-    return Why(
-        State.FAILED,
-        f"there are {len(problems)} problems:{causes}",
-        f"mend each, then move the files back into the inbox:{advice}",
-    )
+        return Why(State.FAILED, causes[0], f"{advice[0]} {MOVE_BACK}")
+    return Why(State.FAILED, _numbered(causes), f"{_numbered(advice)} {MOVE_BACK}")
 
 
-def _advice(problem: Problem) -> str:
-    return f"{_sentence(problem.advice)} Then move the files back into the inbox."
+def _numbered(sentences: list[str]) -> str:
+    return " ".join(f"({number}) {text}" for number, text in enumerate(sentences, start=1))
 
 
-def _sentence(text: str) -> str:
-    text = text.strip()
-    text = text[:1].upper() + text[1:] if text[:1].isascii() and " " in text[:40] else text
+def _whole(text: str) -> str:
+    """A text with its full stop."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -80,9 +76,10 @@ def why_text(job: Job, why: Why) -> str:
     """WHY.txt: what was not edited, the cause, what to do, then the details."""
     lines = [
         f"{printable(job.image.name)} was not edited.",
-        f"Cause: {why.cause}",
-        f"What to do: {why.advice}",
+        f"Cause: {_whole(why.cause)}",
+        f"What to do: {_whole(why.advice)}",
         "",
+        f"File: {printable(job.path)}",
         f"Job: {job.job_id}",
         f"State: {why.state}",
         f"Attempts: {job.attempts}",

@@ -242,7 +242,7 @@ class Service:
 
     def _has_room(self) -> bool:
         under_way = sum(len(folder.under_way) for folder in self.folders.values())
-        return queueing.has_room(self.workshop.jobs.values(), under_way)
+        return queueing.has_room(self.workshop.jobs, under_way)
 
     def _plans(self) -> Mapping[str, Plan]:
         return {
@@ -288,7 +288,7 @@ class Service:
             self.tell(story.Noted(text=text))
 
     def _line(self) -> str:
-        return status.line(self.workshop.jobs.values(), self._plans_of_all())
+        return status.line(self.workshop.jobs, self._plans_of_all())
 
     def _status(self, request: Request) -> Mapping[str, object]:
         now, midnight = self._clock.monotonic(), _midnight(self._clock.time())
@@ -298,7 +298,7 @@ class Service:
                 continue
             jobs = [
                 status.job_document(job, now, self._typical_seconds(job))
-                for job in self.workshop.jobs.values()
+                for job in self.workshop.jobs
                 if job.root == root
             ]
             today = self.history.counts_since(folder.keeper.identity, midnight)
@@ -338,7 +338,8 @@ def _is_quiet(folder: Folder) -> bool:
     plan = folder.plan
     if plan is None or folder.under_way or folder.answered:
         return False
-    return not plan.ready and plan.look_again_at is None
+    moving = (State.SEEN, State.SETTLING)
+    return not plan.ready and not any(file.state in moving for file in plan.states)
 
 
 def _worth_telling(plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -210,7 +210,9 @@ class Spool:
         """Move the originals to done/; returns that folder relative to the root."""
         target = self.root / "done" / day / job.folder
         files.make_folder(target)
-        self._move_originals(job, target)
+        # A copy's original is still in the inbox and comes with the last job that needs it.
+        self._drop_copies(job)
+        self._move_files(job, target)
         self._remove_work(job)
         return str(target.relative_to(self.root))
 
@@ -219,13 +221,18 @@ class Spool:
         parent = self.root / "failed" / day
         files.make_folder(parent)
         target = _make_free_folder(parent, job.image.name.rpartition(".")[0])
-        self._move_originals(job, target)
+        self._move_files(job, target)
         files.write_whole(target / "report.json", report(job, why, instruction).encode())
         files.write_whole(target / "WHY.txt", why_text(job, why).encode())
         self._remove_work(job)
         return str(target.relative_to(self.root))
 
-    def _move_originals(self, job: Job, target: Path) -> None:
+    def _drop_copies(self, job: Job) -> None:
+        for file in job.files:
+            if not file.moved:
+                (self.work(job.job_id) / file.name).unlink(missing_ok=True)
+
+    def _move_files(self, job: Job, target: Path) -> None:
         for file in job.files:
             with contextlib.suppress(FileNotFoundError):  # moved by an earlier, interrupted call
                 files.move(self.work(job.job_id) / file.name, target, numbered(file.name))
@@ -238,17 +245,15 @@ class Spool:
         """
         home = self.inbox / job.folder
         files.make_folder(home)
-        held = [file for file in job.files if (self.work(job.job_id) / file.name).exists()]
-        moved = [file for file in held if file.moved]
+        work = self.work(job.job_id)
+        moved = [file for file in job.files if file.moved and (work / file.name).exists()]
         for names in zip(*(numbered(file.name) for file in moved), strict=False):
             if not any((home / name).exists() for name in names):
                 for file, name in zip(moved, names, strict=True):
                     files.move(self.work(job.job_id) / file.name, home, iter((name,)))
                 break
         files.sync_folder(home)
-        for file in held:
-            if not file.moved:
-                (self.work(job.job_id) / file.name).unlink()
+        self._drop_copies(job)
         self._remove_work(job)
 
     def recover(self) -> Iterator[Job]:

@@ -43,7 +43,7 @@ class Tasks:
         try:
             written = _instruction(job, scratch)
         except UserError as error:
-            return Invalid(job, _merge(problems, error.problems), "{}")
+            return Invalid(job, problems or error.problems, "{}")
         text = json.dumps(dict(written.as_written), ensure_ascii=False)
         if problems:
             return Invalid(job, problems, text)
@@ -105,7 +105,3 @@ def _companions(job: Job, scratch: Path, recipe: Recipe) -> Mapping[str, Path]:
 def _content_key(job: Job) -> str:
     hashes = sorted(f"{file.role}:{file.sha256}" for file in job.files)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-
-
-def _merge(first: Problems, second: Problems) -> Problems:
-    return tuple(dict.fromkeys((*first, *second)))

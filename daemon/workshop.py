@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TypedDict, assert_never
+from typing import assert_never
 
 from config.problems import Problem
 from config.settings import OnDuplicate, Settings
-from daemon import active, orders, queueing, retry, story
+from daemon import active, orders, queueing, story
 from daemon.active import (
     Active,
     Composing,
@@ -24,18 +23,18 @@ from daemon.child import Ended, Said
 from daemon.editor_line import Busy, EditorLine, Idle
 from daemon.history import History
 from daemon.job import Job, State
+from daemon.jobs import About, Jobs, about
 from daemon.keeper import Clock, Keeper
 from daemon.logs import Row
+from daemon.mishaps import Mishaps
 from daemon.names import printable
 from daemon.pixel_pool import Answered, Died, PixelPool, Work
-from daemon.receipt import Finished, Why, why_of
+from daemon.receipt import Finished, why_of
 from daemon.record import entry_of_ending, entry_of_result
 from daemon.story import Event
 from pipeline.channel import BatchDone, FromEditor, Ready, Refused, Unusable
 from pipeline.editor import Done, EditResult, Failed, Failure, ModelFacts, Stage, Step
 from pipeline.pictures import Composed, Prepared
-
-_HOW_TO_RETRY = "move the files back into the inbox"
 
 
 class Workshop:
@@ -54,11 +53,19 @@ class Workshop:
         at_once: bool,
     ) -> None:
         self.settings = settings
-        self.jobs: dict[str, Active | Resumable] = {}
+        self.jobs = Jobs()
         self.outcomes: list[Row] = []
         self.unusable: tuple[Problem, ...] = ()
         self._editor, self._pixels, self._keepers = editor, pixels, keepers
-        self._history, self._clock, self._tell, self._at_once = history, clock, tell, at_once
+        self._history, self._clock, self._tell = history, clock, tell
+        self._mishaps = Mishaps(
+            jobs=self.jobs,
+            pixels=pixels,
+            keepers=keepers,
+            clock=clock,
+            tell=tell,
+            at_once=at_once,
+        )
         self._facts: ModelFacts | None = None
         self._loaded_at = 0.0
 
@@ -68,17 +75,17 @@ class Workshop:
         """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
         for job in jobs:
             resting = Resting(self._clock.monotonic(), strike=False, cause="the daemon restarted")
-            self.jobs[job.job_id] = Resumable(root=root, job=job, phase=resting)
+            self.jobs.put(Resumable(root=root, job=job, phase=resting))
 
     def claimed(self, root: str, answer: orders.Claimed) -> None:
         """Begin with a claimed job: filed as a duplicate, or prepared."""
         job = Active(root=root, task=answer.task, phase=Preparing())
-        self.jobs[job.job.job_id] = job
-        self._tell(story.JobClaimed(**_about(job)))
+        self.jobs.put(job)
+        self._tell(story.JobClaimed(**about(job.root, job.job)))
         for note in answer.task.notes:
-            self._tell(story.JobNote(text=note, **_about(job)))
+            self._tell(story.JobNote(text=note, **about(job.root, job.job)))
         if self._is_skipped(job):
-            self._set(job.at(Publishing()))
+            self.jobs.put(job.at(Publishing()))
             self._keepers[root].submit(orders.FileDone(job.job, State.DUPLICATE))
         else:
             self._prepare(job)
@@ -101,13 +108,13 @@ class Workshop:
 
     def invalid(self, root: str, answer: orders.Invalid) -> None:
         """File a job that cannot be worked as it is."""
-        leaving = Resumable(root=root, job=answer.job, phase=Publishing())
-        self.jobs[answer.job.job_id] = leaving
-        self._file(root, answer.job, why_of(answer.problems), answer.instruction)
+        self.jobs.put(Resumable(root=root, job=answer.job, phase=Publishing()))
+        order = orders.FileFailed(answer.job, why_of(answer.problems), answer.instruction)
+        self._keepers[root].submit(order)
 
     def published(self, answer: orders.Published) -> None:
         """Note what is in the outbox now."""
-        job = self._active(answer.finished.task.job.job_id)
+        job = self.jobs.active(answer.finished.task.job.job_id)
         if job is None:
             return
         seconds = self._clock.time() - job.job.claimed_at
@@ -116,7 +123,7 @@ class Workshop:
                 results=tuple(map(printable, answer.results)),
                 seconds=seconds,
                 weights=answer.finished.model.weights,
-                **_about(job),
+                **about(job.root, job.job),
             )
         )
         identity = self._keepers[job.root].identity
@@ -127,7 +134,7 @@ class Workshop:
 
     def filed(self, root: str, answer: orders.Filed) -> None:
         """Forget a job whose originals are filed."""
-        self.jobs.pop(answer.job.job_id, None)
+        self.jobs.drop(answer.job)
         if answer.state is State.DONE:
             return
         now = self._clock.time()
@@ -135,8 +142,7 @@ class Workshop:
         self._count(answer.job, answer.state, seconds, answer.where)
         identity = self._keepers[root].identity
         self._history.record(entry_of_ending(identity, answer.job, answer.state, now))
-        about = _about_job(root, answer.job)
-        self._tell(_ending(answer, about))
+        self._tell(_ending(answer, about(root, answer.job)))
 
     def _count(self, job: Job, state: State, seconds: float, result: str) -> None:
         file = printable(job.path)
@@ -145,46 +151,46 @@ class Workshop:
 
     def vanished(self, root: str, job: Job) -> None:
         """Forget a job whose files somebody took away."""
-        self.jobs.pop(job.job_id, None)
+        self.jobs.drop(job)
         reason = "some of its files were taken away while it waited"
-        about = _about_job(root, job)
-        self._tell(story.JobGivenBack(reason=reason, **about))
+        self._tell(story.JobGivenBack(reason=reason, **about(root, job)))
 
     def given_back(self, root: str, job: Job) -> None:
         """Forget a job that is in the inbox again."""
-        self.jobs.pop(job.job_id, None)
-        about = _about_job(root, job)
-        self._tell(story.JobGivenBack(reason="Hotfolder is stopping", **about))
+        self.jobs.drop(job)
+        self._tell(story.JobGivenBack(reason="Hotfolder is stopping", **about(root, job)))
 
     # What the pixel workers answer
 
     def pixels_answered(self, answered: Answered) -> None:
         """Take a pixel worker's answer to its job."""
-        job = self._active(answered.work.job_id)
+        job = self.jobs.active(answered.work.job_id)
         if job is None or isinstance(job.phase, Publishing | Resting):
             return
         match answered.answer:
             case Prepared() as prepared:
                 self._note(job, prepared.notes)
-                self._set(replace(job, prepared=(prepared, answered.seconds)).at(active.Waiting()))
+                self.jobs.put(
+                    replace(job, prepared=(prepared, answered.seconds)).at(active.Waiting())
+                )
             case Composed() as composed:
                 self._note(job, composed.notes)
                 self._finish(job.with_variant(answered.work.index, composed, answered.seconds))
             case Refused(cause, advice):
-                self._fail(job, Failure.PERMANENT, cause, advice)
+                self._mishaps.failed(job, Failure.PERMANENT, cause, advice)
             case _:
                 assert_never(answered.answer)
 
     def pixels_died(self, died: Died) -> None:
         """Count the death of a pixel worker against the picture that it had open."""
-        job = self._active(died.work.job_id)
+        job = self.jobs.active(died.work.job_id)
         if job is not None:
             cause = f"opening or saving the picture ended the program that did it ({died.how})"
-            self._after_death(job, cause, died.last_words)
+            self._mishaps.died(job, cause, died.last_words)
 
     def _finish(self, job: Active) -> None:
         if not job.is_complete or not isinstance(job.phase, Composing):
-            self._set(job)
+            self.jobs.put(job)
             return
         assert job.prepared is not None
         assert self._facts is not None
@@ -197,7 +203,7 @@ class Workshop:
             model=self._facts,
             model_loaded_at=self._loaded_at,
         )
-        self._set(job.at(Publishing()))
+        self.jobs.put(job.at(Publishing()))
         self._keepers[job.root].submit(orders.Publish(finished))
 
     # What the editor says
@@ -236,9 +242,9 @@ class Workshop:
             case Done(request_id, result):
                 self._edited(request_id, result)
             case Failed(request_id, error):
-                job = self._active(active.request_of(request_id)[0])
+                job = self.jobs.active(active.request_of(request_id)[0])
                 if job is not None and isinstance(job.phase, Editing):
-                    self._fail(job, error.failure, error.cause, error.advice)
+                    self._mishaps.failed(job, error.failure, error.cause, error.advice)
             case Ready() | Unusable() | BatchDone():
                 pass
             case _:
@@ -246,21 +252,21 @@ class Workshop:
 
     def _stepped(self, request_id: str, step: int, steps: int, now: float) -> None:
         job_id, index = active.request_of(request_id)
-        job = self._active(job_id)
+        job = self.jobs.active(job_id)
         if job is None or not isinstance(job.phase, Editing):
             return
         if step == 1 and index > 0:
             self._tell(_running(job, index))
-        self._set(job.at(replace(job.phase, index=index, step=step, steps=steps)))
-        self._tell(story.StepDone(step=step, steps=steps, **_about(job)))
+        self.jobs.put(job.at(replace(job.phase, index=index, step=step, steps=steps)))
+        self._tell(story.StepDone(step=step, steps=steps, **about(job.root, job.job)))
 
     def _edited(self, request_id: str, result: EditResult) -> None:
         job_id, index = active.request_of(request_id)
-        job = self._active(job_id)
+        job = self.jobs.active(job_id)
         if job is None or not isinstance(job.phase, Editing):
             return
         job = replace(job, edits=(*job.edits, (index, result)))
-        self._set(job)
+        self.jobs.put(job)
         assert job.prepared is not None
         assert self._facts is not None
         request = active.compose(
@@ -269,7 +275,7 @@ class Workshop:
         self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
 
     def _batch_done(self, job_id: str) -> None:
-        job = self._active(job_id)
+        job = self.jobs.active(job_id)
         if job is not None and isinstance(job.phase, Editing):
             self._finish(job.at(Composing()))
 
@@ -279,54 +285,10 @@ class Workshop:
             return
         job_id = self._editor.ended(ended, self._clock.monotonic())
         self._tell(story.EditorLost(reason=ended.how, last_words=ended.last_words))
-        job = self._active(job_id) if job_id else None
+        job = self.jobs.active(job_id) if job_id else None
         if job is not None:
             cause = f"the editor process ended over it ({ended.how})"
-            self._after_death(job, cause, ended.last_words)
-
-    # What goes wrong
-
-    def _fail(self, job: Active, failure: Failure, cause: str, advice: str) -> None:
-        decision = retry.after_failure(
-            failure, strikes=job.job.strikes, attempts=job.job.attempts, at_once=self._at_once
-        )
-        self._decide(job, decision, Why(State.FAILED, cause, advice))
-
-    def _after_death(self, job: Active, cause: str, last_words: str) -> None:
-        decision = retry.after_death(
-            strikes=job.job.strikes, attempts=job.job.attempts, at_once=self._at_once
-        )
-        advice = "open and save the picture in another program. Then " + _HOW_TO_RETRY + "."
-        details = ("", "The last words of that process:", last_words) if last_words else ()
-        self._decide(job, decision, Why(State.QUARANTINED, cause, advice, details))
-
-    def _decide(self, job: Active, decision: retry.Decision, why: Why) -> None:
-        self._pixels.forget(job.job.job_id)
-        match decision:
-            case retry.Again(wait_seconds, strike):
-                until = self._clock.monotonic() + wait_seconds
-                resting = Resting(until, strike=strike, cause=why.cause)
-                self._set(replace(job, edits=(), variants=(), prepared=None).at(resting))
-                self._tell(
-                    story.JobRetry(
-                        attempt=job.job.attempts + 1,
-                        wait_seconds=wait_seconds,
-                        cause=why.cause,
-                        **_about(job),
-                    )
-                )
-            case retry.GiveUp():
-                self._set(job.at(Publishing()))
-                why = replace(why, state=State.FAILED)
-                self._file(job.root, job.job, why, job.task.instruction)
-            case retry.Quarantine():
-                self._set(job.at(Publishing()))
-                self._file(job.root, job.job, why, job.task.instruction)
-            case _:
-                assert_never(decision)
-
-    def _file(self, root: str, job: Job, why: Why, instruction: str) -> None:
-        self._keepers[root].submit(orders.FileFailed(job, why, instruction))
+            self._mishaps.died(job, cause, ended.last_words)
 
     # What comes next
 
@@ -337,25 +299,25 @@ class Workshop:
         if self._editor.start_if_due(now):
             self._tell(story.EditorLoading(model=self._editor.name))
         self._edit_next(now)
-        while self.is_ready and queueing.has_room(self.jobs.values(), 0):
-            job = queueing.due(self.jobs.values(), now)
+        while self.is_ready and queueing.has_room(self.jobs, 0):
+            job = queueing.due(self.jobs, now)
             if job is None:
                 break
             self._resume(job)
 
     def _edit_next(self, now: float) -> None:
-        job = queueing.next_to_edit(self._actives())
+        job = queueing.next_to_edit(self.jobs.actives())
         if job is None or not isinstance(self._editor.condition, Idle):
             return
         assert job.prepared is not None
         steps = job.task.recipe.steps
-        self._set(job.at(Editing(index=0, step=0, steps=steps, since=now)))
+        self.jobs.put(job.at(Editing(index=0, step=0, steps=steps, since=now)))
         self._tell(_running(job, 0))
         self._editor.edit(job.job.job_id, active.edit_requests(job.task, job.prepared[0]), now)
 
     def _resume(self, job: Active | Resumable) -> None:
         assert isinstance(job.phase, Resting)
-        self.jobs[job.job.job_id] = Resumable(root=job.root, job=job.job, phase=Taking())
+        self.jobs.put(Resumable(root=job.root, job=job.job, phase=Taking()))
         self._keepers[job.root].submit(orders.Resume(job.job, job.phase.strike))
 
     @property
@@ -371,43 +333,19 @@ class Workshop:
     def give_back(self) -> None:
         """Give every job back that is not past its edit; stop the editor."""
         self._editor.close()
-        for job in list(self._actives()):
+        for job in self.jobs.actives():
             if not isinstance(job.phase, Composing | Publishing | Resting):
                 self._pixels.forget(job.job.job_id)
-                self._set(job.at(Publishing()))
+                self.jobs.put(job.at(Publishing()))
                 self._keepers[job.root].submit(orders.GiveBack(job.job))
 
     def is_finishing(self) -> bool:
         """Whether a job is still on its way out."""
-        return any(isinstance(job.phase, Composing | Publishing) for job in self.jobs.values())
+        return any(isinstance(job.phase, Composing | Publishing) for job in self.jobs)
 
     def _note(self, job: Active, notes: tuple[str, ...]) -> None:
         for note in notes:
-            self._tell(story.JobNote(text=note, **_about(job)))
-
-    def _set(self, job: Active) -> None:
-        self.jobs[job.job.job_id] = job
-
-    def _active(self, job_id: str) -> Active | None:
-        job = self.jobs.get(job_id)
-        return job if isinstance(job, Active) else None
-
-    def _actives(self) -> Iterator[Active]:
-        return (job for job in self.jobs.values() if isinstance(job, Active))
-
-
-class _About(TypedDict):
-    job_id: str
-    path: str
-    root: Path
-
-
-def _about(job: Active) -> _About:
-    return _about_job(job.root, job.job)
-
-
-def _about_job(root: str, job: Job) -> _About:
-    return {"job_id": job.job_id, "path": printable(job.path), "root": Path(root)}
+            self._tell(story.JobNote(text=note, **about(job.root, job.job)))
 
 
 def _running(job: Active, index: int) -> Event:
@@ -417,13 +355,13 @@ def _running(job: Active, index: int) -> Event:
         steps=recipe.steps,
         variant=index + 1,
         variants=recipe.variants,
-        **_about(job),
+        **about(job.root, job.job),
     )
 
 
-def _ending(answer: orders.Filed, about: _About) -> Event:
+def _ending(answer: orders.Filed, about_it: About) -> Event:
     if answer.state is State.DUPLICATE:
-        return story.JobDuplicate(earlier=(), originals=answer.where, **about)
+        return story.JobDuplicate(earlier=(), originals=answer.where, **about_it)
     quarantined = answer.state is State.QUARANTINED
     kind = story.JobQuarantined if quarantined else story.JobFailed
-    return kind(cause=answer.cause, advice=answer.advice, originals=answer.where, **about)
+    return kind(cause=answer.cause, advice=answer.advice, originals=answer.where, **about_it)

@@ -93,7 +93,7 @@ def test_an_editor_that_dies_twice_over_a_job_quarantines_it(
 
 def test_a_hung_editor_is_replaced(hot: HotFolder, start: Start, tiny_model: Path) -> None:
     hot.write_settings(
-        "defaults: {settle_seconds: 0.2}", f"model: {{path: {tiny_model}, hang_seconds: 3}}"
+        "defaults: {settle_seconds: 0.2}", f"model: {{path: {tiny_model}, hang_seconds: 10}}"
     )
     hot.drop("cat.png", steps=50)
     daemon = start("--once")

@@ -129,7 +129,7 @@ def test_what_people_may_write(line: str, key: str, value: object) -> None:
         ("images: ['..']", "not the name of a picture"),
         ("images: [.hidden.png]", "not the name of a picture"),
         ("mask: ''", "not the name of a picture"),
-        ("mask: https://example.org/a.png", "mask is an address"),
+        ("mask: https://example.org/a.png", ", an address"),
         ("mask: /etc/passwd", "a path"),
         ("region: [1, 2, 3]", "region is a list of 3; write [x, y, width, height]"),
         ("region: [1, 2, 0, 4]", "width and height at least 1"),

@@ -43,6 +43,11 @@ class InboxMachine(RuleBasedStateMachine):
     def drop_a_text(self, path: str, content: bytes) -> None:
         self.write(path, content)
 
+    @rule(picture=pictures, instruction=instructions)
+    def drop_a_pair(self, picture: bytes, instruction: bytes) -> None:
+        self.write(f"{NFC}.jpg", picture)
+        self.write(f"{NFC}.yaml", instruction)
+
     @precondition(lambda self: PART in self.contents.values())
     @rule()
     def finish_a_copy(self) -> None:
@@ -60,15 +65,13 @@ class InboxMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.plan = self.inbox.wait(seconds).look()
 
-    @rule()
-    def sleep_until_something_is_due(self) -> None:
+    @rule(longest_seconds=st.sampled_from([200.0, 2000.0, 1e6]))
+    def sleep_until_something_is_due(self, longest_seconds: float) -> None:
         before, due = states(self.plan), self.plan.look_again_at
-        nap = 1e6 if due is None else due - self.inbox.now - 0.001
-        assert nap >= -0.001
-        self.plan = self.inbox.wait(max(nap, 0.0)).look()
+        seconds = longest_seconds if due is None else due - self.inbox.now
+        assert seconds > 0
+        self.plan = self.inbox.wait(min(seconds * 0.999, longest_seconds)).look()
         assert states(self.plan) == before
-        if due is not None:
-            self.plan = self.inbox.wait(0.001).look()
 
     @invariant()
     def every_file_has_one_state(self) -> None:
@@ -100,6 +103,15 @@ class InboxMachine(RuleBasedStateMachine):
                     assert [it.name for it in candidate.companions] == ["logo.png"]
 
     @invariant()
+    def the_rest_of_a_file_is_waited_for(self) -> None:
+        for candidate in self.plan.ready:
+            late = [it.where for it in candidate.problems if "incomplete" in it.what]
+            for path in (f"{candidate.image.folder}/{name}".strip("/") for name in late):
+                rules = self.inbox.rules
+                wait = rules.settle_seconds if rules.final else rules.settle_max_seconds
+                assert self.inbox.now - self.changed_at[path] >= wait
+
+    @invariant()
     def what_a_job_takes_with_it_is_known_to_be_needed(self) -> None:
         for candidate in self.plan.ready:
             for file in (*filter(None, [candidate.sidecar]), *candidate.companions):
@@ -112,4 +124,4 @@ class InboxMachine(RuleBasedStateMachine):
 
 
 TestInbox = InboxMachine.TestCase
-TestInbox.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestInbox.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
