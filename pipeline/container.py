@@ -12,8 +12,6 @@ from pipeline.foreign import CANON_RAW, NotAPicture, describe, is_canon_raw
 from pipeline.tiff import check_tiff
 from pipeline.window import CutShortError, Window
 
-__all__ = ["Incomplete", "Kind", "NotAPicture", "Verdict", "Whole", "examine", "recognise"]
-
 HEAD_BYTES = 512
 
 

@@ -13,10 +13,11 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from pipeline.carried import Carried, orientation, read_carried
-from pipeline.channels import depth, split
 from pipeline.colours import Colours, settle
-from pipeline.container import Incomplete, Kind, NotAPicture, Verdict, examine
+from pipeline.container import Incomplete, Kind, Verdict, examine
 from pipeline.damage import COPY_AGAIN, readable
+from pipeline.foreign import NotAPicture
+from pipeline.modes import depth, split
 from pipeline.pictures import PictureError
 
 TURNS = {

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.container import Incomplete, Kind, NotAPicture, Verdict, Whole, examine
+from pipeline.container import Incomplete, Kind, Verdict, Whole, examine
+from pipeline.foreign import NotAPicture
 
 Scene = Callable[[int, int], Image.Image]
 
