@@ -117,9 +117,6 @@ class Readings:
                 return verdict
 
     def _read_text(self, file: Seen, kind: Kind) -> Text:
-        if file.size > LIMIT_BYTES:
-            what = f"has {file.size // 1024} KiB, more than the {LIMIT_BYTES // 1024} KiB that are read"
-            return _broken(file, what, "shorten it; is it the right file?")
         opened = self._open_file(file)
         if isinstance(opened, Broken | Unread):
             return opened
