@@ -34,7 +34,7 @@ _PICKLED_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What hotfolder.json says of a model; where it is silent, what holds for the published ones."""
+    """What hotfolder.json says of a model, and what holds where it is silent."""
 
     working_pixels: int = 1024 * 1024
     condition_pixels: int = 384 * 384

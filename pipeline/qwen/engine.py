@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,8 @@ from pipeline.qwen import decode, encode, faults, load, lora, precision, residen
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.precision import Precision
 
+log = logging.getLogger(__name__)
+
 
 def open_editor(
     settings: ModelSettings, environment: Mapping[str, str] = os.environ
@@ -46,6 +49,8 @@ def open_editor(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
+    if settings.compile:
+        log.warning("model.compile has no effect yet")
     residence.settle(pipe, device, settings.vram_gib)
     return QwenEditor(source=source, pipe=pipe, chosen=chosen, device=device, loras=settings.loras)
 
