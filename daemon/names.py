@@ -37,8 +37,9 @@ _UNPRINTABLE = re.compile(
 _LONGEST_BYTES = 255
 _KEPT_BYTES = 180
 _RECEIPT = ".json"
-# Room for "_9999" and ".jpeg.yaml": a file and its sidecar are shortened together or not at all.
-_NUMBERED_STEM_BYTES = _LONGEST_BYTES - 15
+# A file and its sidecar are shortened together or not at all, so this goes by their stem alone.
+_EXTENSIONS_BYTES = 60
+_NUMBERED_STEM_BYTES = _LONGEST_BYTES - _EXTENSIONS_BYTES - len("_9999")
 
 
 class Kind(StrEnum):
@@ -122,11 +123,15 @@ def numbered(name: str) -> Iterator[str]:
 
 
 def _without_extensions(name: str) -> tuple[str, str]:
-    stem, extension = _split(name)
+    # All of them: a.webp.yaml goes with a.webp as well as with a.webp.jpg.
+    stem, extensions = _split(name)
+    if extensions.lower() not in _SIDECARS | _IMAGES:
+        return name, ""
     inner_stem, inner = _split(stem)
-    if extension.lower() in _SIDECARS and inner.lower() in _IMAGES:
-        return inner_stem, inner + extension
-    return (stem, extension) if extension.lower() in _SIDECARS | _IMAGES else (name, "")
+    while inner.lower() in _IMAGES and len(inner + extensions) <= _EXTENSIONS_BYTES:
+        stem, extensions = inner_stem, inner + extensions
+        inner_stem, inner = _split(stem)
+    return stem, extensions
 
 
 def _split(name: str) -> tuple[str, str]:

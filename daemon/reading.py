@@ -33,6 +33,7 @@ class Readings:
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
         self._wanted: dict[tuple[Seen | None, tuple[Seen, ...]], Wanted] = {}
+        self._gives_prompt: dict[tuple[Seen, ...], bool] = {}
 
     def read(self, settled: Iterable[Seen]) -> bool:
         """Read what is new among these; False where some file cannot be read now, but may be soon.
@@ -54,6 +55,7 @@ class Readings:
             for key, wanted in self._wanted.items()
             if (key[0] is None or key[0] in files) and all(preset in files for preset in key[1])
         }
+        self._gives_prompt.clear()
 
     def picture(self, image: Seen) -> Picture:
         """What an image holds, and whether all of it is there."""
@@ -72,7 +74,11 @@ class Readings:
 
     def give_prompt(self, presets: tuple[Seen, ...]) -> bool:
         """Whether these presets let an image run without a sidecar."""
-        return bool(presets) and self._merged(self._layers(presets), Written()).prompt is not None
+        found = self._gives_prompt.get(presets)
+        if found is None:
+            merged = self._merged(self._layers(presets), Written())
+            found = self._gives_prompt[presets] = merged.prompt is not None
+        return found
 
     def read_preset(self, file: Seen) -> Written:
         """A preset at once, settled or not; raises UserError where it cannot be used."""

@@ -1,7 +1,7 @@
 import os
-import shutil
 import socket
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,22 +133,27 @@ def test_a_missing_inbox_is_an_error_and_not_an_empty_one(tmp_path: Path) -> Non
         scan(tmp_path / "inbox", trust_inodes=True)
 
 
-def test_files_may_come_and_go_during_a_scan(tmp_path: Path) -> None:
-    ended = threading.Event()
+RESTLESS = """
+import pathlib, shutil, sys
+folder = pathlib.Path(sys.argv[1])
+while True:
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.jpg").touch()
+    print(flush=True)
+    shutil.rmtree(folder)
+"""
 
-    def come_and_go() -> None:
-        while not ended.is_set():
-            (tmp_path / "s").mkdir()
-            for number in range(20):
-                (tmp_path / "s" / f"{number}.jpg").write_bytes(b"x")
-            shutil.rmtree(tmp_path / "s")
 
+def test_files_and_folders_may_come_and_go_during_a_scan(tmp_path: Path) -> None:
     (tmp_path / "stays.jpg").write_bytes(b"x")
-    visitor = threading.Thread(target=come_and_go)
-    visitor.start()
-    try:
-        listings = [paths(tmp_path) for _ in range(300)]
-    finally:
-        ended.set()
-        visitor.join()
-    assert all("stays.jpg" in listing for listing in listings)
+    command = [sys.executable, "-c", RESTLESS, str(tmp_path / "goes")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as visitor:
+        try:
+            assert visitor.stdout is not None
+            visitor.stdout.readline()
+            listings = [paths(tmp_path) for _ in range(1500)]
+        finally:
+            visitor.kill()
+    assert {len(listing) for listing in listings} > {1}
+    assert all(listing[-1] == "stays.jpg" for listing in listings)

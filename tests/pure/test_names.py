@@ -169,6 +169,9 @@ def test_every_result_with_its_receipt_has_a_name_that_any_disk_takes(
         ("photo.jpg.yaml", "photo_2.jpg.yaml"),
         ("photo.v1.txt", "photo.v1_2.txt"),
         ("v1.2", "v1.2_2"),
+        ("photo.webp.jpg", "photo_2.webp.jpg"),
+        ("a" * 190 + ".jpg", "a" * 190 + "_2.jpg"),
+        ("a" * 191 + ".jpg", "a" * 180 + "_2.jpg"),
         ("\udce9.jpg", "\udce9_2.jpg"),
     ],
 )
@@ -176,14 +179,19 @@ def test_a_number_goes_before_the_extensions(name: str, second: str) -> None:
     assert list(itertools.islice(numbered(name), 2)) == [name, second]
 
 
-@given(stem=file_names, extensions=st.sampled_from([(".jpg", ".yaml"), (".tiff", ".tiff.txt")]))
+@given(
+    stem=file_names.map(lambda name: name[:200]),
+    inner=st.sampled_from(["", ".webp", ".JPG.png", ".txt"]),
+    extensions=st.sampled_from([(".jpg", ".yaml"), (".tiff", ".tiff.txt")]),
+)
 def test_an_image_and_its_sidecar_still_pair_after_numbering(
-    stem: str, extensions: tuple[str, str]
+    stem: str, inner: str, extensions: tuple[str, str]
 ) -> None:
-    image, sidecar = extensions
-    for taken, other in itertools.islice(zip(numbered(stem + image), numbered(stem + sidecar)), 3):  # noqa: B905 - endless
-        assert taken.removesuffix(image) == other.removesuffix(sidecar)
-        assert len(os.fsencode(taken)) <= 255 or taken == stem + image
+    image, sidecar = (f"{stem}{inner}{extension}" for extension in extensions)
+    pairs = zip(numbered(image), numbered(sidecar), strict=False)
+    for one, other in itertools.islice(pairs, 1, 3):
+        assert one.removesuffix(extensions[0]) == other.removesuffix(extensions[1])
+        assert max(len(os.fsencode(one)), len(os.fsencode(other))) <= 255
 
 
 @pytest.mark.parametrize(
