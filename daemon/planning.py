@@ -107,6 +107,8 @@ def _text(
 
 
 def _preset(scene: Scene, preset: Seen) -> tuple[State, str]:
-    if isinstance(scene.moment.known.text(preset), Broken):
-        return State.HELD, "holds up the images here and below until somebody mends it"
+    broken = isinstance(scene.moment.known.text(preset), Broken)
+    if broken or len(scene.folder.presets) > 1:
+        what = "somebody mends it" if broken else "only one preset is left here"
+        return State.HELD, f"holds up the images here and below until {what}"
     return State.SEEN, "holds for the images here and below"

@@ -34,8 +34,8 @@ def scene_of(folder: Folder, presets: tuple[Seen, ...], moment: Moment) -> Scene
     waits = [wait for preset in presets for wait in _preset_waits(preset, moment)]
     problems = tuple(_preset_problems(presets, moment))
     if problems and not moment.rules.final:
-        words = "; ".join(map(str, problems))
-        waits.append(Wait(State.HELD, f"waits for somebody to mend {words}", None))
+        where = " and ".join(dict.fromkeys(problem.where for problem in problems))
+        waits.append(Wait(State.HELD, f"waits for somebody to mend {where}", None))
     return Scene(
         folder=folder,
         moment=moment,

@@ -22,11 +22,12 @@ def stand(scene: Scene, image: Seen) -> Wait | Candidate:
 
 def problems_so_far(scene: Scene, image: Seen) -> tuple[Problem, ...]:
     """What is known already of why the job of a waiting image will fail."""
-    if not scene.moment.is_settled(image):
+    moment = scene.moment
+    if next(moment.picture_waits(image), None) is not None:
         return ()
-    texts = map(scene.moment.known.text, scene.folder.sidecars_of[image.path])
+    texts = map(moment.known.text, scene.folder.sidecars_of[image.path])
     broken = (text.problems for text in texts if isinstance(text, Broken))
-    return sum(broken, scene.moment.picture_problems(image) + scene.preset_problems)
+    return sum(broken, moment.picture_problems(image) + scene.preset_problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ TABLE: dict[str, tuple[dict[str, bytes], dict[str, State]]] = {
     ),
     "two presets": (
         {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": PROMPT, "_preset.yml": PROMPT},
-        {"a.jpg": HELD, "a.yaml": HELD, "_preset.yaml": SEEN, "_preset.yml": SEEN},
+        {"a.jpg": HELD, "a.yaml": HELD, "_preset.yaml": HELD, "_preset.yml": HELD},
     ),
     "a preset's own reference": (
         {"_preset.yaml": NAMES_LOGO, "logo.png": WHOLE, "a.jpg": WHOLE, "a.yaml": b"steps: 9\n"},
@@ -155,11 +155,11 @@ REASONS: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "a broken preset": (
         {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": BROKEN},
-        "waits for somebody to mend _preset.yaml, line 1: 'promt' is no key",
+        "waits for somebody to mend _preset.yaml, line 1",
     ),
     "two presets": (
         {"a.jpg": WHOLE, "_preset.yaml": PROMPT, "_preset.yml": PROMPT},
-        "_preset.yml: stands beside _preset.yaml; keep one of the two",
+        "waits for somebody to mend _preset.yml",
     ),
     "ready": ({"a.jpg": WHOLE, "a.yaml": PROMPT}, "ready"),
     "hopeless": ({"a.jpg": TEXT, "a.yaml": BROKEN}, "ready, but it will fail"),
@@ -213,6 +213,15 @@ def test_a_job_that_cannot_succeed_is_ready_to_fail_with_every_problem(
     for problem, expected in zip(candidate.problems, words, strict=True):
         assert str(problem).startswith(expected)
     assert about(plan, "a.jpg").problems == candidate.problems
+
+
+def test_what_will_fail_is_known_before_it_does() -> None:
+    contents = {"a.jpg": TEXT, "b.jpg": PART, "s/_preset.yml": BROKEN, "s/c.jpg": WHOLE}
+    plan = PaperInbox(contents).settled()
+    assert about(plan, "a.jpg").problems[0].what.startswith("is a text")
+    assert about(plan, "b.jpg").problems == ()  # the rest of it may come
+    assert about(plan, "s/c.jpg").problems == about(plan, "s/_preset.yml").problems
+    assert "'promt' is no key" in about(plan, "s/c.jpg").problems[0].what
 
 
 def test_nothing_is_ready_before_the_settle_time() -> None:
