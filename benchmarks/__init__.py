@@ -1,0 +1,1 @@
+"""What Hotfolder costs, measured; the results stand in results/."""
