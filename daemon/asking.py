@@ -1,0 +1,34 @@
+"""What the daemon of a hot folder says of itself, or why it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from daemon import control
+from daemon.control import Answer, NobodyThere, Refused
+from daemon.places import Places
+
+Document = Mapping[str, object]
+
+NO_DAEMON = "no daemon is running; this is what the folder holds now"
+
+_SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
+
+
+def ask(places: Places, root: Path) -> tuple[Document, str]:
+    """Ask for status.document; where nobody gives it, it is empty and the text says why."""
+    match control.ask(places, root, {"verb": "status"}, _SECONDS):
+        case Answer(body):
+            return body, ""
+        case Refused(reason):
+            return {}, f"the daemon gave no answer ({reason}); this is what the folder holds now"
+        case NobodyThere():
+            return {}, NO_DAEMON
+
+
+def folders_in(said: Document) -> Iterator[Document]:
+    """What a daemon says of its hot folders; nothing before its first look."""
+    folders = said.get("folders")
+    if isinstance(folders, list):
+        yield from (folder for folder in folders if isinstance(folder, dict))
