@@ -164,6 +164,7 @@ def _close(service: Service) -> ExitCode:
     rows = service.workshop.outcomes
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(summary_table(rows, columns), end="", flush=True)
-    if any(row.state in (State.FAILED, State.QUARANTINED) for row in rows):
+    failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)
+    if failed or any(folder.is_offline for folder in service.folders.values()):
         return ExitCode.JOBS_FAILED
     return ExitCode.FINE

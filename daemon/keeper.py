@@ -105,8 +105,6 @@ class Keeper(threading.Thread):
                 self._hold_up(order, trouble_of(error, Path(self.root)))
 
     def _next_order(self) -> Order:
-        if self._waiting and self._stands.state is FolderState.ONLINE:
-            return self._waiting.popleft()
         try:
             order = self._orders.get(timeout=max(0.0, self._look_at - self._clock.monotonic()))
         except queue.Empty:
@@ -170,15 +168,21 @@ class Keeper(threading.Thread):
     def _look(self) -> None:
         now = self._clock.monotonic()
         self._look_at = now + self.manner.poll_seconds
-        was = self._stands.state
         plan = self._survey.take(now)
-        self._stand(*self._space())
-        if was is FolderState.OFFLINE:
+        if self._stands.state is FolderState.OFFLINE:
             self._recover()
+        self._work_off()
+        # Only now: an order that fails again must not make the folder flap.
+        self._stand(*self._space())
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
         self._answer(Looked(plan))
         self._look_cost_seconds = self._clock.monotonic() - now
+
+    def _work_off(self) -> None:
+        while self._waiting:
+            self._do(self._waiting[0])
+            self._waiting.popleft()
 
     def _is_mounted(self) -> bool:
         try:

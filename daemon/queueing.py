@@ -42,7 +42,7 @@ def _urgency(choice: Choice) -> tuple[int, float]:
 def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[str]:
     """The paths of a candidate's files that other images still need, so that they are copied."""
     gone = {file.path for file in taken} | {candidate.image.path}
-    own = [*filter(None, [candidate.sidecar]), *candidate.companions]
+    own = [candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions]
     return frozenset(
         file.path for file in own if plan.needed_by.get(file.path, frozenset()) - gone
     )

@@ -6,7 +6,7 @@ import queue
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import assert_never
 
 from config import settings as settings_module
@@ -18,10 +18,10 @@ from daemon.child import Ended, Said
 from daemon.control import Request
 from daemon.editor_line import EditorLine
 from daemon.history import History
-from daemon.job import FolderState, Plan, Seen, State
+from daemon.job import FileState, FolderState, Plan, Seen, State
 from daemon.keeper import Clock, Keeper
 from daemon.logs import Log
-from daemon.names import printable
+from daemon.names import Kind, kind_of, printable
 from daemon.notify import Notifier
 from daemon.pixel_pool import PixelPool
 from daemon.story import Event
@@ -29,6 +29,7 @@ from daemon.workshop import Workshop
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
+_OFFLINE_PATIENCE_SECONDS = 60.0  # how long `once` waits for a share that went away
 _FILES_TOLD = 20  # of each look; an inbox may hold thousands
 
 
@@ -60,6 +61,11 @@ class Folder:
     under_way: frozenset[Seen] = frozenset()  # images whose claim is not answered yet
     answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
     told: frozenset[tuple[str, str, str]] = frozenset()  # of ignored and waiting files
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether its share is away."""
+        return self.stands.state is FolderState.OFFLINE
 
     @property
     def taken(self) -> frozenset[Seen]:
@@ -102,6 +108,7 @@ class Service:
         )
         self._stop: Stop | None = None
         self._last_line = ""
+        self._quiet_since = clock.monotonic()
 
     def run(self) -> None:
         """Serve until stopped or, `once`, done; raises UserError where the model is unusable."""
@@ -262,9 +269,20 @@ class Service:
         folder.keeper.submit(orders.Claim(choice.candidate, kept))
 
     def _is_done(self) -> bool:
-        if not self._once or self.workshop.jobs:
+        if not self._once:
             return False
-        return all(_is_quiet(folder) for folder in self.folders.values())
+        if self._moves():
+            self._quiet_since = self._clock.monotonic()
+            return False
+        offline = any(folder.is_offline for folder in self.folders.values())
+        patience = _OFFLINE_PATIENCE_SECONDS if offline else 0.0
+        return self._clock.monotonic() >= self._quiet_since + patience
+
+    def _moves(self) -> bool:
+        here = {root for root, folder in self.folders.items() if not folder.is_offline}
+        return any(job.root in here for job in self.workshop.jobs) or any(
+            _moves(folder) for root, folder in self.folders.items() if root in here
+        )
 
     def _reload(self) -> None:
         self._notifier.reloading(self._clock.monotonic())
@@ -334,12 +352,17 @@ class Service:
             folder.keeper.join(timeout=1.0)
 
 
-def _is_quiet(folder: Folder) -> bool:
+def _moves(folder: Folder) -> bool:
     plan = folder.plan
-    if plan is None or folder.under_way or folder.answered:
-        return False
-    moving = (State.SEEN, State.SETTLING)
-    return not plan.ready and not any(file.state in moving for file in plan.states)
+    if plan is None or folder.under_way or folder.answered or plan.ready:
+        return True
+    return any(_settles(file) for file in plan.states)
+
+
+def _settles(file: FileState) -> bool:
+    # A folder preset is seen and stays so.
+    is_preset = kind_of(PurePath(file.path).name) is Kind.PRESET
+    return file.state in (State.SEEN, State.SETTLING) and not is_preset
 
 
 def _worth_telling(plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -247,17 +247,19 @@ class Spool:
         files.make_folder(home)
         work = self.work(job.job_id)
         moved = [file for file in job.files if file.moved and (work / file.name).exists()]
-        for names in zip(*(numbered(file.name) for file in moved), strict=False):
-            if not any((home / name).exists() for name in names):
-                for file, name in zip(moved, names, strict=True):
-                    files.move(self.work(job.job_id) / file.name, home, iter((name,)))
-                break
+        pair = [file for file in moved if file.role is not Role.COMPANION]
+        for file, name in zip(pair, _free_names(home, pair), strict=True):
+            files.move(work / file.name, home, iter((name,)))
+        for file in moved:
+            if file.role is Role.COMPANION:
+                files.move(work / file.name, home, numbered(file.name))
         files.sync_folder(home)
         self._drop_copies(job)
         self._remove_work(job)
 
     def recover(self) -> Iterator[Job]:
         """The jobs that lie in work/, oldest first; what is empty there is removed."""
+        files.make_folder(self.root / ".hotfolder" / "work")
         for folder in sorted((self.root / ".hotfolder" / "work").iterdir()):
             try:
                 yield _read_paper(folder / _PAPER)
@@ -291,6 +293,16 @@ def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile
         role = Role.SIDECAR
     moved = file.path not in kept
     return JobFile(role=role, name=file.name, moved=moved, sha256="", size=file.size)
+
+
+def _free_names(home: Path, pair: list[JobFile]) -> tuple[str, ...]:
+    """A name for each file, with one number for all: an image keeps its sidecar."""
+    numbers = zip(*(numbered(file.name) for file in pair), strict=False)
+    return next((names for names in numbers if not _any_taken(home, names)), ())
+
+
+def _any_taken(home: Path, names: tuple[str, ...]) -> bool:
+    return any((home / name).exists() for name in names)
 
 
 def _read_paper(path: Path) -> Job:
