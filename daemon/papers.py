@@ -26,6 +26,7 @@ def traces(root: Path, name: str) -> tuple[Trace, ...]:
     """The ended jobs that had a file of this name in the inbox, the newest first."""
     folder, _, base = name.rpartition("/")
     found = [*_results(root, folder, base), *_failures(root, folder, base)]
+    found = found or [*_originals(root, name)]
     return tuple(sorted(found, key=lambda trace: -trace.ended_at))
 
 
@@ -77,6 +78,15 @@ def _failures(root: Path, folder: str, base: str) -> Iterator[Trace]:
         is_it = isinstance(files, list) and printable(base) in files
         if is_it and paper.get("folder") == printable(folder):
             yield Trace(ended_at=path.stat().st_mtime, lines=of_failure(path.parent, root))
+
+
+def _originals(root: Path, name: str) -> Iterator[Trace]:
+    for path in (root / "done").glob("*"):
+        original = path / name
+        if original.is_file():
+            where = printable(str(original.relative_to(root)))
+            line = f"{printable(name)} was used by a job that has ended; it is {where} now."
+            yield Trace(ended_at=original.stat().st_ctime, lines=(line,))
 
 
 def _read(path: Path) -> _Paper:

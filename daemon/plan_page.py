@@ -16,9 +16,10 @@ _PROMPT_COLUMNS = 60
 
 def write(page: Page, seen: Outlook) -> None:
     """Write what would happen in one inbox, with a count at the end."""
-    page.line(f"{seen.root}{f': {seen.note}' if seen.note else ''}")
-    page.table([row for file in seen.files if _is_shown(file) for row in _rows(file)])
-    page.table([(printable(it.path), "ignored", it.reason) for it in seen.ignored])
+    page.line(f"{seen.root}: {seen.note or 'a daemon serves it'}")
+    shown = [file for file in seen.files if file.news.is_worth_a_line]
+    ignored = [(printable(it.path), "ignored", it.reason) for it in seen.ignored]
+    page.table([*(row for file in shown for row in _rows(file)), *ignored])
     page.line(_count(seen))
 
 
@@ -50,10 +51,6 @@ def _choices(job: Forecast) -> Iterator[str]:
     if recipe.region is not None:
         region = recipe.region
         yield f"region {region.width}x{region.height} at {region.x}, {region.y}"
-
-
-def _is_shown(file: FileOutlook) -> bool:
-    return file.news.is_worth_a_line
 
 
 def _rows(file: FileOutlook) -> Iterator[tuple[str, str, str]]:

@@ -124,8 +124,8 @@ class Reasons:
 
 def _waiting(file: FileOutlook, seen: Outlook) -> Iterator[str]:
     news = file.news
-    reason = f": {news.reason}" if news.reason != news.state else ""
-    yield f"{news.file} is {news.state}{reason}."
+    says_its_state = news.reason.startswith(news.state)
+    yield f"{news.file} is {news.reason if says_its_state else f'{news.state}: {news.reason}'}."
     if news.problems:
         yield "What to do:"
         yield from (f"  - {problem}" for problem in news.problems)

@@ -47,10 +47,9 @@ def _counted(news: Bulletin) -> Counter[str]:
 def _model(editor: object) -> str:
     if not isinstance(editor, Mapping):
         return ""
-    keys = ("model", "class", "dtype", "weights")
-    model, *facts = (str(editor.get(key, "")) for key in keys)
-    described = f": {model} ({', '.join(fact for fact in facts if fact)})" if model else ""
-    return f"editor {editor.get('state', 'unknown')}{described}"
+    facts = (str(editor.get(key, "")) for key in ("model", "class", "dtype", "weights"))
+    described = ", ".join(fact for fact in facts if fact)
+    return f"editor {editor.get('state', 'unknown')}{f': {described}' if described else ''}"
 
 
 def _files(news: Bulletin) -> Iterator[tuple[str, str, str]]:

@@ -1,0 +1,111 @@
+"""why gives one answer for a file, wherever it is or was."""
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import HotFolder
+
+
+def why(hot: HotFolder, *words: object) -> str:
+    """What it answers, where it has an answer."""
+    done = hot.call("why", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_file_is_found_by_any_path(hot: HotFolder) -> None:
+    path = hot.drop("portraits/cat.png")
+    hot.cwd = path.parent
+    for word in (path, "cat.png", "../portraits/cat.png"):
+        assert "portraits/cat.png is ready." in why(hot, word)
+
+
+def test_a_file_is_found_relative_to_the_inbox(hot: HotFolder) -> None:
+    hot.drop("portraits/cat.png", prompt="Make it night")
+    assert "Make it night" in why(hot, "portraits/cat.png")
+
+
+def test_the_settings_find_no_file_of_another_hot_folder(hot: HotFolder, tmp_path: Path) -> None:
+    other = HotFolder(tmp_path / "other")
+    other.drop("cat.png")
+    assert hot.call("why", "cat.png").returncode == 2
+    assert "cat.png is ready." in why(hot, "--root", other.root, "cat.png")
+
+
+def test_problems_come_with_what_to_do(hot: HotFolder) -> None:
+    hot.drop("cat.png", step=4)
+    assert "cat.yaml, line 1: 'step' is no key; did you mean 'steps'?" in why(hot, "cat.png")
+
+
+@pytest.mark.parametrize("name", [".cat.png", "cat.png.part", "@eaDir/cat.png"])
+def test_a_hidden_name_says_so(hot: HotFolder, name: str) -> None:
+    path = hot.inbox / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    assert "never looked at" in why(hot, path)
+
+
+def test_a_link_is_left_alone(hot: HotFolder) -> None:
+    (hot.inbox / "cat.png").symlink_to("/nowhere.png")
+    assert "cat.png is left alone: a symbolic link" in why(hot, "cat.png")
+
+
+def test_a_result_tells_its_job(hot: HotFolder) -> None:
+    hot.drop("cat.png", prompt="Make it night", seed=7)
+    hot.once()
+    for place in (hot.outbox / "cat.png", hot.outbox / "cat.png.json", "cat.png"):
+        said = why(hot, place)
+        assert "cat.png was edited: outbox/cat.png." in said
+        assert "Make it night" in said
+        assert "Seed 7" in said
+
+
+def test_a_result_without_receipt_is_not_complete(hot: HotFolder) -> None:
+    (hot.outbox / "cat.png").touch()
+    assert "has no receipt" in why(hot, hot.outbox / "cat.png")
+
+
+def test_a_failed_file_tells_its_why(hot: HotFolder) -> None:
+    hot.drop("a/cat.png", steps=4000)
+    hot.once()
+    (filed,) = hot.root.glob("failed/*/cat/cat.png")
+    for place in (filed, filed.parent, "a/cat.png", "a/cat.yaml"):
+        said = why(hot, place)
+        assert "cat.png was not edited." in said
+        assert "What to do:" in said
+        assert f"{filed.parent.relative_to(hot.root)}/WHY.txt" in said
+
+
+def test_an_original_tells_what_became_of_it(hot: HotFolder) -> None:
+    hot.drop("cat.png")
+    hot.once()
+    (original,) = hot.root.glob("done/*/cat.png")
+    assert "outbox/cat.png" in why(hot, original)
+    assert str(original.with_suffix(".yaml").relative_to(hot.root)) in why(hot, "cat.yaml")
+
+
+def test_the_history_remembers_what_left_no_papers(hot: HotFolder) -> None:
+    hot.drop("cat.png")
+    hot.once()
+    for path in [*hot.root.glob("done/*/*"), *hot.outbox.iterdir()]:
+        path.unlink()
+    assert "cat.png ended as done" in why(hot, "cat.png")
+
+
+def test_a_claimed_file_tells_who_takes_it_up(hot: HotFolder) -> None:
+    work = hot.root / ".hotfolder" / "work" / "1-2"
+    work.mkdir(parents=True)
+    paper = {"job_id": "1-2", "folder": "", "files": [{"name": "cat.png"}], "attempts": 1}
+    (work / "job.json").write_text(json.dumps(paper))
+    (work / "cat.png").touch()
+    for place in ("cat.png", work / "cat.png"):
+        assert "cat.png is claimed" in why(hot, place)
+
+
+def test_an_unknown_name_gets_the_nearest(hot: HotFolder) -> None:
+    hot.drop("sunset.png")
+    done = hot.call("why", "sunsett.png")
+    assert done.returncode == 2
+    assert "sunsett.png is not here" in done.stdout
+    assert "Did you mean sunset.png" in done.stdout
