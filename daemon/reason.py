@@ -22,6 +22,7 @@ from daemon.spool import folder_id
 from daemon.whereabouts import Missing, There
 
 _NEAREST_SHOWN = 3
+_ALIKE = 0.75  # lampe.jpg and lamp.jpg, but not alone.jpg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Reasons:
         ]
         by_lower_case = {name.lower(): name for name in names}
         wanted = printable(missing.name).lower()
-        close = get_close_matches(wanted, by_lower_case, n=_NEAREST_SHOWN)
+        close = get_close_matches(wanted, by_lower_case, _NEAREST_SHOWN, _ALIKE)
         return tuple(by_lower_case[name] for name in close)
 
     def _in_inbox(self, there: There) -> Iterator[str]:
