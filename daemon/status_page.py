@@ -41,7 +41,7 @@ def _head(news: Bulletin, reply: Reply) -> Iterator[str]:
 def _counted(news: Bulletin) -> Counter[str]:
     """Pictures alone: what stands beside a picture would count it twice."""
     pictures = [it for it in news.files if kind_of(it.file.rpartition("/")[2]) is Kind.IMAGE]
-    return Counter(it.state for it in (*pictures, *news.jobs))
+    return Counter(it.state for it in pictures) + Counter(job.state for job in news.jobs)
 
 
 def _model(editor: object) -> str:

@@ -348,20 +348,24 @@ def balloon() -> Image.Image:
 
 def save_all(inbox: Path) -> None:
     """Write every picture of the example."""
-    photo = {"quality": 88, "dpi": (300, 300)}
     (inbox / "portraits").mkdir(parents=True, exist_ok=True)
-    lamp().save(inbox / "lamp.jpg", **photo)
+    save_photo(lamp(), inbox / "lamp.jpg")
     harbour().save(inbox / "harbour.png", optimize=True)
-    teapot().save(inbox / "茶壶.jpg", **photo)
+    save_photo(teapot(), inbox / "茶壶.jpg")
     garden().save(inbox / "花园.webp", quality=86)
-    mug().save(inbox / "mug.jpg", **photo)
+    save_photo(mug(), inbox / "mug.jpg")
     logo().save(inbox / "logo.png", optimize=True)
-    street().save(inbox / "street.jpg", **photo)
+    save_photo(street(), inbox / "street.jpg")
     street_mask().save(inbox / "street.mask.png", optimize=True)
     poster().save(inbox / "poster.jpg", quality=85)
-    balloon().save(inbox / "balloon.jpg", **photo)
+    save_photo(balloon(), inbox / "balloon.jpg")
     save_deep(mountains(), inbox / "mountains.png")
     save_lying(portrait(), inbox / "portraits" / "anna.jpg")
+
+
+def save_photo(image: Image.Image, path: Path) -> None:
+    """Save as a camera does."""
+    image.save(path, quality=88, dpi=(300, 300))
 
 
 def save_lying(image: Image.Image, path: Path) -> None:
