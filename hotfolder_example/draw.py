@@ -80,7 +80,7 @@ class Canvas:
         small = large.resize((self.width, self.height), Image.Resampling.BOX)
         if blur:
             small = small.filter(ImageFilter.GaussianBlur(blur))
-        return np.asarray(small, np.float32) / 255
+        return np.asarray(small, np.float32) / np.float32(255)
 
 
 def _finer(points: Points) -> list[tuple[float, float]]:
