@@ -22,7 +22,7 @@ class Effort:
 
 THOROUGH = Effort(
     command_runs=15,
-    starts=10,
+    starts=8,
     jobs=200,
     drops=20,
     cold_looks=3,

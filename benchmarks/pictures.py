@@ -13,8 +13,8 @@ SIDECAR = "prompt: Replace the background with a beach at dawn\nsteps: 10\ncfg: 
 
 @cache
 def jpeg(width: int, height: int) -> bytes:
-    """A grainy picture, about as many bytes as a photo of that size."""
-    grain = Image.effect_noise((width, height), 30)
+    """A grainy picture with a third of a byte a pixel, as photos of a phone have."""
+    grain = Image.effect_noise((width, height), 20)
     slope = Image.linear_gradient("L").resize((width, height))
     picture = Image.merge("RGB", (grain, slope, Image.blend(grain, slope, 0.5)))
     content = BytesIO()

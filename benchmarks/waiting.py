@@ -33,7 +33,7 @@ _IDLE_PERCENT = 2.0
 _MEMORY_MB = 80
 _GROWTH_MB = 1.0  # what "flat" means: less than 0.1 kB a scan
 _WARM_UP_SCANS = 50
-_SCANS_A_CHANGE = 20
+_SCANS_A_CHANGE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,8 @@ def _jobs_in_a_row(hot: HotFolder, effort: Effort) -> Iterator[Measure]:
         unit="ms",
         samples=_claim_to_receipt_ms(hot, effort.jobs),
         floor=_JOB_MS,
-        how="1024 x 1024 JPEG; from the claim to the receipt by the history; jobs overlap,"
-        " so that this includes waiting for the ones before",
+        how=f"{_picture()}; from the claim to the receipt by the history; jobs overlap, so that"
+        " this includes waiting for the ones before",
     )
     yield from _stages(hot, effort)
     yield Measure(
@@ -85,7 +85,7 @@ def _single_drops(hot: HotFolder, effort: Effort) -> Iterator[Measure]:
         unit="ms",
         samples=_claim_to_receipt_ms(hot, effort.drops),
         floor=_JOB_MS,
-        how="1024 x 1024 JPEG, the next one comes when this one is done",
+        how=f"{_picture()}; the next one comes when this one is done",
     )
 
 
@@ -104,6 +104,10 @@ def _claim_to_receipt_ms(hot: HotFolder, jobs: int) -> tuple[float, ...]:
     entries = _entries(hot, jobs)
     assert len(entries) == jobs
     return tuple(1000 * entry.total_seconds for entry in entries)
+
+
+def _picture() -> str:
+    return f"a JPEG of 1024 x 1024 pixels and {len(megapixel()) // 1024} KiB each"
 
 
 def _entries(hot: HotFolder, limit: int) -> tuple[Entry, ...]:
