@@ -38,6 +38,7 @@ class HotFolder:
             "XDG_CACHE_HOME": str(base / "cache"),
             "HOME": str(base),
             "NUM_STEPS": "2",
+            "OMP_NUM_THREADS": "1",  # two spinning threads starve where a core is busy
         }
         self.cwd = base / "elsewhere"
         self.cwd.mkdir(parents=True)

@@ -46,7 +46,7 @@ def open_editor(
         raise UserError([Problem("model.path", "it is not set", advice)])
     source = checkpoint.read(settings.path)
     chosen = precision.from_environment(environment)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
     if settings.compile:
@@ -79,6 +79,13 @@ class _Audience:
     def tell_end(self, event: Done | Failed) -> None:
         """Tell how a request ended; too late to drop it."""
         self._dropped |= self._on_event(event)
+
+
+def _device() -> torch.device:
+    # With its index: what limits the GPU's memory takes no device without one.
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
 
 
 class QwenEditor:

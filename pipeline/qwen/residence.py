@@ -72,7 +72,8 @@ def _offload_blocks(pipe: Pipeline, device: torch.device) -> None:
         pipe.transformer,
         onload_device=device,
         offload_type="block_level",
-        use_stream=True,  # implies one block at a time
+        num_blocks_per_group=1,
+        use_stream=True,
     )
     # At block level the library finds no blocks in the text encoder and loads it whole.
     apply_group_offloading(

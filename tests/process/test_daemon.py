@@ -68,7 +68,7 @@ def test_a_killed_editor_costs_an_attempt_and_not_the_daemon(
     hot: HotFolder, start: Start, tiny_model: Path
 ) -> None:
     hot.settle_fast()
-    hot.drop("cat.png", steps=50)
+    hot.drop("cat.png", steps=30)
     daemon = start("--once", "--model", tiny_model)
     wait_for(lambda: daemon.said("action=step_done"))
     signal_child(daemon, "pipeline.worker", signal.SIGKILL)
@@ -95,7 +95,7 @@ def test_a_hung_editor_is_replaced(hot: HotFolder, start: Start, tiny_model: Pat
     hot.write_settings(
         "defaults: {settle_seconds: 0.2}", f"model: {{path: {tiny_model}, hang_seconds: 10}}"
     )
-    hot.drop("cat.png", steps=50)
+    hot.drop("cat.png", steps=30)
     daemon = start("--once")
     wait_for(lambda: daemon.said("action=step_done"))
     signal_child(daemon, "pipeline.worker", signal.SIGSTOP)
