@@ -29,7 +29,7 @@ from daemon.orders import Look
 from daemon.pixel_pool import PixelPool
 from daemon.places import Places, find
 from daemon.receipt import own_version
-from daemon.selection import Selection, select
+from daemon.selection import Selection, default_steps, select
 from daemon.service import Mailbox, Reload, Service, Stop
 from daemon.survey import Survey
 from daemon.task import Tasks
@@ -37,7 +37,6 @@ from daemon.watch import Watcher
 from pipeline import checkpoint
 
 _PIXEL_WORKERS = 2
-_DEFAULT_STEPS = 40  # as the model cards of Qwen-Image-Edit-2509 and -2511 have it
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -101,7 +100,7 @@ def _keeper(
     folder: FolderSettings, settings: Settings, places: Places, mailbox: Mailbox, once: bool
 ) -> Keeper:
     manner = manner_of(folder)
-    steps = _default_steps()
+    steps = default_steps(os.environ)
     survey = Survey(
         folder.root / "inbox",
         rules_of(folder, manner, final=once),
@@ -118,16 +117,6 @@ def _keeper(
         deliver=mailbox.put,
         tasks=Tasks(settings, steps),
     )
-
-
-def _default_steps() -> int:
-    written = os.environ.get("NUM_STEPS", "").strip()
-    if not written:
-        return _DEFAULT_STEPS
-    if not written.isdecimal() or not 1 <= int(written) <= 100:
-        advice = "set it to a whole number from 1 to 100, or not at all"
-        raise UserError([Problem("NUM_STEPS", f"{written!r} is no number of steps", advice)])
-    return int(written)
 
 
 def _watch(stack: contextlib.ExitStack, keeper: Keeper, mailbox: Mailbox) -> None:

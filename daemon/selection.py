@@ -88,6 +88,6 @@ def default_steps(environment: Mapping[str, str]) -> int:
 def _nothing_named(path: Path | None) -> Problem:
     if path is None:
         advice = "run `hotfolder init DIR`, or give --root DIR"
-        return Problem("hotfolder", "there is no hotfolder.yaml and no --root", advice)
+        return Problem("settings", "there is no hotfolder.yaml and no --root", advice)
     advice = "add `- root: DIR` there, made with `hotfolder init DIR`, or give --root DIR"
     return Problem(f"{path}, folders", "no hot folder is named", advice)

@@ -263,7 +263,7 @@ class Spool:
         for folder in sorted((self.root / ".hotfolder" / "work").iterdir()):
             try:
                 yield _read_paper(folder / _PAPER)
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
+            except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
 

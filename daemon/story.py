@@ -284,7 +284,9 @@ class JobNote(JobEvent):
     text: str  # a whole sentence
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.text}"
+        # What the pixel side says begins with the file that it means.
+        name = self.path.rpartition("/")[2]
+        return self.text if self.text.startswith(name) else f"{self.path}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -32,8 +33,19 @@ SIDECARS = {
 }
 
 
+class Night:
+    """A hot folder after a run of the command, and what the command said."""
+
+    def __init__(self, hot: HotFolder, run: subprocess.CompletedProcess[str]) -> None:
+        self.hot, self.root, self.inbox, self.run = hot, hot.root, hot.inbox, run
+
+    def why(self, stem: str) -> str:
+        """The WHY.txt of a failed job."""
+        return self.hot.why(stem)
+
+
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> HotFolder:
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """One night in which everything bad was dropped at once, beside one good pair."""
     hot = HotFolder(tmp_path_factory.mktemp("night"))
     for name, (content, _) in SIDECARS.items():
@@ -46,8 +58,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> HotFolder:
     Image.new("L", (10, 10), 255).save(hot.inbox / "other size/m.png")
     odd_things(hot)
     hot.drop("good.png")
-    hot.result = hot.once()
-    return hot
+    return Night(hot, hot.once())
 
 
 def pictures(hot: HotFolder) -> dict[str, bytes]:
@@ -101,13 +112,13 @@ def odd_things(hot: HotFolder) -> None:
     (hot.inbox / "photo.heic").write_bytes(b"\x00\x00\x00\x18ftypheic")
 
 
-def test_the_good_pair_is_done_and_the_night_counts_as_failed(night: HotFolder) -> None:
-    assert night.receipt("good.png")["status"] == "done"
-    assert night.result.returncode == 1
+def test_the_good_pair_is_done_and_the_night_counts_as_failed(night: Night) -> None:
+    assert night.hot.receipt("good.png")["status"] == "done"
+    assert night.run.returncode == 1
 
 
 @pytest.mark.parametrize("name", SIDECARS)
-def test_a_bad_sidecar_is_explained(night: HotFolder, name: str) -> None:
+def test_a_bad_sidecar_is_explained(night: Night, name: str) -> None:
     whys = [path.read_text() for path in night.root.glob("failed/*/*/WHY.txt")]
     found = [why for why in whys if f"File: {name}/bad.png" in why]
     assert len(found) == 1
@@ -129,24 +140,24 @@ def test_a_bad_sidecar_is_explained(night: HotFolder, name: str) -> None:
         ("large", "megapixels"),
     ],
 )
-def test_a_bad_picture_is_explained(night: HotFolder, name: str, word: str) -> None:
+def test_a_bad_picture_is_explained(night: Night, name: str, word: str) -> None:
     assert word in night.why(name).lower()
 
 
-def test_a_mask_of_another_size_is_explained(night: HotFolder) -> None:
+def test_a_mask_of_another_size_is_explained(night: Night) -> None:
     why = night.why("cat")
     assert "10" in why
     assert "96" in why
 
 
-def test_the_originals_of_every_failure_are_kept(night: HotFolder) -> None:
+def test_the_originals_of_every_failure_are_kept(night: Night) -> None:
     for folder in night.root.glob("failed/*/*"):
         kept = {path.name for path in folder.iterdir()} - {"WHY.txt", "report.json"}
         assert len(kept) >= 2, folder
 
 
-def test_odd_things_are_left_alone_and_said(night: HotFolder) -> None:
+def test_odd_things_are_left_alone_and_said(night: Night) -> None:
     left = {path.name for path in night.inbox.iterdir()}
     assert {"folder.jpg", "link.png", "pipe.png", "photo.heic"} <= left
     for name in ("folder.jpg", "link.png", "pipe.png", "photo.heic"):
-        assert name in night.result.stderr
+        assert name in night.run.stderr
