@@ -1,0 +1,244 @@
+"""The papers tell the truth: what they list is all there is, and their examples work."""
+
+import argparse
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from config.document import Mapping, Node, plain
+from config.keys import Written
+from config.parsing import read
+from config.presets import read_preset
+from config.problems import Complaints
+from config.settings import (
+    SHIPPED_FILE,
+    FolderSettings,
+    Limits,
+    Lora,
+    ModelSettings,
+    Settings,
+)
+from config.settings_reader import read_settings
+from config.text import decode
+from daemon import retry
+from daemon.cli import ExitCode, parser
+from daemon.job import FolderState, State
+from daemon.names import Kind, kind_of
+from pipeline import instruction, recipe
+
+TOP = Path(__file__).parents[2]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+PAPERS = [
+    TOP / "README.md",
+    TOP / "CHANGELOG.md",
+    TOP / "hotfolder_example" / "README.md",
+    *sorted((TOP / "docs").rglob("*.md")),
+]
+BLOCK = re.compile(r"```yaml\n# (?P<name>\S+)\n(?P<text>.*?)```", re.DOTALL)
+CELL = re.compile(r"(?<!\\)\|")
+MODULE = re.compile(
+    r"`((?:config|pipeline|daemon|tests|benchmarks|docs|scripts|systemd)/[^`\s]*)`"
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+DRAWN_SEED = 0
+
+
+def section(title: str) -> str:
+    """The text of README below a heading, up to the next one of its rank."""
+    _, _, rest = README.partition(f"\n## {title}\n")
+    assert rest, f"README has no section {title}"
+    return rest.partition("\n## ")[0]
+
+
+def rows(title: str) -> Iterator[list[str]]:
+    """The cells of every row of the tables in a section."""
+    for line in section(title).splitlines():
+        if line.startswith("|") and not line.startswith("|---"):
+            yield [cell.strip() for cell in CELL.split(line)[1:-1]]
+
+
+def described(title: str) -> dict[str, list[str]]:
+    """The rows of a section by the code words in their first cells."""
+    return {word: row for row in rows(title) for word in re.findall(r"`([^`]+)`", row[0])}
+
+
+def blocks() -> list[tuple[str, bytes]]:
+    """The YAML examples of README, each with the file name in its first line."""
+    found = [(it["name"], it["text"].encode()) for it in BLOCK.finditer(README)]
+    assert len(found) == README.count("```yaml"), "an example does not say what file it is"
+    return found
+
+
+def example_settings() -> Settings:
+    """The settings that README shows."""
+    (content,) = (text for name, text in blocks() if name == "hotfolder.yaml")
+    return read_settings(content, "README.md")
+
+
+def written_keys(container: type) -> list[str]:
+    """The keys that a part of the settings may have."""
+    return [field.name for field in fields(container)]
+
+
+def shipped() -> Mapping:
+    """The shipped settings as a tree."""
+    tree = read(decode(SHIPPED_FILE.read_bytes(), "shipped"), Complaints("shipped"))
+    assert isinstance(tree, Mapping)
+    return tree
+
+
+def shipped_defaults() -> Iterator[tuple[str, str]]:
+    """Every key of the settings as README calls it, and its default as a file has it."""
+    for name, node in shipped().entries.items():
+        prefix = "" if name == "defaults" else f"{name}."
+        if isinstance(node, Mapping) and node.entries:
+            yield from ((f"{prefix}{key}", shown(it)) for key, it in node.entries.items())
+        else:
+            yield name, shown(node)
+
+
+def shown(node: Node) -> str:
+    """A value as people write it."""
+    value = plain(node)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+SIDECARS = [it for it in blocks() if kind_of(it[0]) is Kind.SIDECAR and it[0] != "hotfolder.yaml"]
+PRESETS = [it for it in blocks() if kind_of(it[0]) is Kind.PRESET]
+
+
+def test_every_key_of_an_instruction_is_described() -> None:
+    assert list(described("Instructions")) == written_keys(Written)
+
+
+def test_the_defaults_of_an_instruction_are_true() -> None:
+    resolved = recipe.resolve(
+        instruction.parse(b"prompt: Make it blue", "photo.yaml"),
+        folder_presets=(),
+        presets={},
+        loras={},
+        limits=Limits(),
+        default_steps=40,
+        drawn_seed=DRAWN_SEED,
+    ).recipe.as_json()
+    for key, row in described("Instructions").items():
+        for default in re.findall(r"`([\d.a-z]+)`", row[3]):
+            assert default == str(resolved[key]), f"the default of {key}"
+
+
+def test_every_setting_is_described() -> None:
+    keys = {f"model.{key}" for key in written_keys(ModelSettings)}
+    keys |= {f"limits.{key}" for key in written_keys(Limits)}
+    keys |= {*written_keys(FolderSettings), *written_keys(Settings)}
+    keys -= {"model", "limits", "root"}
+    assert {row[0].strip("`") for row in rows("Settings")} - {"Key"} == keys
+
+
+def test_the_defaults_of_the_settings_are_true() -> None:
+    told = described("Settings")
+    for key, default in shipped_defaults():
+        assert told[key][3] == f"`{default}`", key
+
+
+def test_what_a_listed_setting_holds_is_described() -> None:
+    told = described("Settings")
+    assert all(f"`{key}`" in told["model.loras"][1] for key in written_keys(Lora))
+    assert "`root`" in told["folders"][1]
+
+
+@pytest.mark.parametrize(("name", "content"), SIDECARS, ids=[name for name, _ in SIDECARS])
+def test_an_instruction_of_the_papers_makes_a_job(name: str, content: bytes) -> None:
+    settings = example_settings()
+    resolved = recipe.resolve(
+        instruction.parse(content, name),
+        folder_presets=(),
+        presets=settings.presets,
+        loras=settings.model.loras,
+        limits=settings.limits,
+        default_steps=40,
+        drawn_seed=DRAWN_SEED,
+    )
+    assert resolved.notes == ()
+
+
+@pytest.mark.parametrize(("name", "content"), PRESETS, ids=[name for name, _ in PRESETS])
+def test_a_folder_preset_of_the_papers_is_one(name: str, content: bytes) -> None:
+    assert read_preset(content, name).prompt
+
+
+def test_the_settings_of_the_papers_load() -> None:
+    settings = example_settings()
+    assert settings.folders
+    assert settings.presets
+    assert settings.model.loras
+
+
+def test_every_command_and_option_is_described() -> None:
+    text = section("Commands")
+    (commands,) = (
+        action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
+    )
+    assert len(commands.choices) == len(re.findall(r"^\| `hotfolder ", text, re.MULTILINE))
+    for name, command in commands.choices.items():
+        assert f"`hotfolder {name}" in text, name
+        for word in command._option_string_actions:
+            assert word in ("-h", "--help") or word in text, f"{name} {word}"
+    for word in parser()._option_string_actions:
+        assert word in ("-h", "--help") or word in text, word
+
+
+def test_every_exit_code_is_described() -> None:
+    codes = {word for word in described("Commands") if word.isdecimal()}
+    assert codes == {str(code.value) for code in ExitCode}
+
+
+def test_every_state_is_described() -> None:
+    assert set(described("States")) == {*State, *FolderState}
+
+
+def test_the_waits_between_tries_are_true() -> None:
+    assert "30 s, 2 min and 10 min" in section("When something fails")
+    assert retry.WAIT_SECONDS == (30, 2 * 60, 10 * 60)
+
+
+def test_every_dependency_has_its_reason() -> None:
+    reasons = (TOP / "docs/decisions/009-dependencies.md").read_text(encoding="utf-8")
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    wanted += [requirement for extra in extras for requirement in extra]
+    names = {re.split(r"[^\w.-]", requirement)[0] for requirement in wanted}
+    assert set(re.findall(r"^\| `([^`]+)` \|", reasons, re.MULTILINE)) == names
+
+
+def test_the_decisions_are_numbered_without_a_gap() -> None:
+    names = sorted(path.name for path in (TOP / "docs/decisions").iterdir())
+    assert [name[:3] for name in names] == [f"{n:03}" for n in range(1, len(names) + 1)]
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_module_that_a_paper_names_exists(path: Path) -> None:
+    named = set(MODULE.findall(path.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not (TOP / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_link_of_a_paper_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    headings = {anchor(line) for line in text.splitlines() if line.startswith("#")}
+    for target in LINK.findall(text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def anchor(heading: str) -> str:
+    """The anchor that a heading gets."""
+    words = heading.lstrip("# ").lower()
+    return re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
