@@ -44,6 +44,7 @@ class Running:
             )
         self._reader = said.open(encoding="utf-8")
         self._lines: list[str] = []
+        self._begun = ""  # a line whose end has not been written yet
 
     def __enter__(self) -> Self:
         return self
@@ -66,14 +67,15 @@ class Running:
         """The Unix time of the n-th line that has all these words, by the daemon's own clock."""
         deadline = time.monotonic() + _DEADLINE_SECONDS
         while len(times := self.times_of(*words)) < count:
-            assert self._process.poll() is None, "".join(self._lines)
+            assert self._process.poll() is None, "\n".join(self._lines)
             assert time.monotonic() < deadline, f"not said in time: {words}"
             wait(_LOOK_SECONDS)
         return times[count - 1]
 
     def times_of(self, *words: str) -> list[float]:
         """The Unix times of the lines so far that have all these words."""
-        self._lines += self._reader.readlines()
+        *whole, self._begun = (self._begun + self._reader.read()).split("\n")
+        self._lines += whole
         return [_time_of(line) for line in self._lines if all(word in line for word in words)]
 
     def memory_mb(self) -> float:
