@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, ModelSettings, Settings, Watch
@@ -29,7 +30,7 @@ from daemon.orders import Look
 from daemon.pixel_pool import PixelPool
 from daemon.places import Places, find
 from daemon.receipt import own_version
-from daemon.selection import Selection, default_steps, select
+from daemon.selection import Selection, default_steps, read_settings, select
 from daemon.service import Mailbox, Reload, Service, Stop
 from daemon.survey import Survey
 from daemon.task import Tasks
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             clock=time,
             log=log,
             notifier=Notifier(os.environ),
-            reread=lambda: select(arguments).settings,
+            reread=lambda: read_settings(arguments.config, Path.cwd())[0],
             once=arguments.once,
         )
         service.tell(_started(arguments.editor, selection))

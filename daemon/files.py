@@ -65,6 +65,26 @@ def copy_whole(source: Path, folder: Path, names: Iterable[str]) -> str:
     return name
 
 
+def copy_over(source: Path, target: Path) -> None:
+    """Copy a file in place of another, which is seen whole, old or new."""
+    temporary = _temporary(target.parent)
+    try:
+        copy(source, temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a regular file, in hexadecimal; links are not followed."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def move(source: Path, folder: Path, names: Iterable[str]) -> str:
     """Move a file within its file system to the first free name of a folder; returns the name."""
     for name in names:

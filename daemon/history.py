@@ -42,7 +42,7 @@ class Entry:
     content_key: str  # sha256 over image, sidecar and references
     state: State
     results: tuple[str, ...]  # relative to the root
-    total_seconds: float  # from claim to receipt
+    total_seconds: float  # of work: without waiting
     denoise_seconds: float
     steps: int  # of all variants together; 0 = none were needed
     width: int

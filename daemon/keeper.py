@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import disk_usage, rmtree
 from typing import Protocol, assert_never
 
+from config import settings as settings_file
 from config.problems import UserError
 from config.settings import FolderSettings, Settings
 from daemon import task, ticket
@@ -142,10 +143,10 @@ class Keeper(threading.Thread):
                 where = self._spool.file_failed(job, self._today(), why, instruction)
                 self._forget(job)
                 self._answer(Filed(job, why.state, where, why.cause, why.advice))
-            case FileDone(job, state):
+            case FileDone(job, state, earlier):
                 where = self._spool.file_done(job, self._today())
                 self._forget(job)
-                self._answer(Filed(job, state, where, "", ""))
+                self._answer(Filed(job, state, where, "", "", earlier))
             case GiveBack(job):
                 self._look_soon()
                 self._spool.give_back(job)
@@ -154,7 +155,7 @@ class Keeper(threading.Thread):
             case Write(event, at):
                 self._logbook.write(event, at)
             case Reconfigure():
-                self._reconfigure(order.settings, order.folder)
+                self._reconfigure(order.settings)
             case Quit():
                 raise AssertionError  # ends the loop in run
             case _:
@@ -211,11 +212,12 @@ class Keeper(threading.Thread):
         self._known.update(job.job_id for job in jobs)
         unfinished = []
         for job in jobs:
-            if self._spool.is_published(job):
+            publication = self._spool.publication(job.job_id)
+            if publication.is_complete(job):
                 self._spool.file_done(job, self._today())
                 self._forget(job)
             else:
-                self._spool.clear_half_published(job)
+                publication.clear_half_done(job)
                 unfinished.append(job)
         self._answer(Recovered(tuple(unfinished)))
 
@@ -244,7 +246,7 @@ class Keeper(threading.Thread):
         try:
             presets = self._survey.presets_for(job.folder)
         except UserError as error:
-            presets, problems = (), (*problems, *error.problems)
+            presets, problems = (), problems or error.problems
         self._answer(self._tasks.read(job, scratch, presets, problems))
 
     def _give_up(self, job: Job) -> None:
@@ -254,15 +256,17 @@ class Keeper(threading.Thread):
 
     def _publish(self, order: Publish) -> None:
         job = order.finished.task.job
-        results = self._spool.publish(order.finished, self._times(), "outbox")
+        publication = self._spool.publication(job.job_id)
+        results = publication.publish(order.finished, self._times(), "outbox", order.replaces)
         self._answer(Published(order.finished, results))
         where = self._spool.file_done(job, self._today())
         self._forget(job)
         self._answer(Filed(job, State.DONE, where, "", ""))
 
-    def _reconfigure(self, settings: Settings, folder: FolderSettings) -> None:
-        self.folder, self.manner = folder, manner_of(folder)
-        rules = rules_of(folder, self.manner, final=self._survey.rules.final)
+    def _reconfigure(self, settings: Settings) -> None:
+        self.folder = settings_file.folder(settings, self.folder.root)
+        self.manner = manner_of(self.folder)
+        rules = rules_of(self.folder, self.manner, final=self._survey.rules.final)
         self._survey.reconfigure(rules, settings)
         self._tasks = self._tasks.with_settings(settings)
         self._look_at = self._clock.monotonic()

@@ -17,15 +17,6 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
-        self._watchdog_usec = environment.get("WATCHDOG_USEC", "")
-        self._watchdog_pid = environment.get("WATCHDOG_PID", "")
-
-    @property
-    def watchdog_seconds(self) -> float | None:
-        """How long systemd waits for a sign of life of this process; None: it does not."""
-        if self._watchdog_pid not in ("", str(os.getpid())) or not self._watchdog_usec.isdecimal():
-            return None
-        return int(self._watchdog_usec) / 1e6 or None
 
     def ready(self, status: str) -> None:
         """The daemon works, or works again after a reload."""
@@ -42,14 +33,6 @@ class Notifier:
     def reloading(self, monotonic_seconds: float) -> None:
         """Settings are read again, since this moment of CLOCK_MONOTONIC; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_seconds * 1e6)}")
-
-    def alive(self) -> None:
-        """A sign of life for the watchdog."""
-        self._send("WATCHDOG=1")
-
-    def extend(self, seconds: float) -> None:
-        """Starting or stopping needs up to so many seconds more, from now."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def _send(self, state: str) -> None:
         if not self._address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.problems import Problem
-from config.settings import FolderSettings, Settings
+from config.settings import Settings
 from daemon.job import Candidate, FolderState, Job, Plan, State, Task
 from daemon.receipt import Finished, Why
 from daemon.story import Event
@@ -37,6 +37,7 @@ class Publish:
     """Put the results into the outbox and file the originals."""
 
     finished: Finished
+    replaces: tuple[str, ...]  # results of an earlier job of the same name and content
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class FileDone:
 
     job: Job
     state: State
+    earlier: tuple[str, ...]  # the results that it already has
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,6 @@ class Reconfigure:
     """Go on with other settings."""
 
     settings: Settings
-    folder: FolderSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ class Filed:
     where: str  # relative to the root
     cause: str
     advice: str
+    earlier: tuple[str, ...] = ()  # of a duplicate: the results that it already has
 
 
 @dataclass(frozen=True, slots=True)

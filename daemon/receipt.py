@@ -146,6 +146,16 @@ def receipt(
     )
 
 
+def work_seconds(finished: Finished) -> float:
+    """What the job took without its waiting and its publication."""
+    seconds = finished.prepare_seconds
+    for variant in finished.variants:
+        edit = variant.edit
+        seconds += edit.encode_seconds + edit.denoise_seconds + edit.decode_seconds
+        seconds += variant.compose_seconds
+    return seconds
+
+
 def _model(finished: Finished) -> Mapping[str, str]:
     model = finished.model
     loaded_at = datetime.fromtimestamp(finished.model_loaded_at, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daemon.history import Entry
 from daemon.job import Job, State
-from daemon.receipt import Finished
+from daemon.receipt import Finished, work_seconds
 
 
 def entry_of_result(
@@ -20,7 +20,7 @@ def entry_of_result(
         content_key=task.content_key,
         state=State.DONE,
         results=results,
-        total_seconds=now - task.job.claimed_at,
+        total_seconds=work_seconds(finished),
         denoise_seconds=sum(variant.edit.denoise_seconds for variant in finished.variants),
         steps=task.recipe.steps * task.recipe.variants,
         width=prepared.width,

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import assert_never
 
-from config import settings as settings_module
 from config.problems import UserError
 from config.settings import Settings
 from daemon import orders, queueing, status, story
@@ -297,9 +296,8 @@ class Service:
     def _take_over(self, settings: Settings) -> None:
         old = self.workshop.settings
         self.workshop.settings = settings
-        for root, folder in self.folders.items():
-            mine = settings_module.folder(settings, Path(root))
-            folder.keeper.submit(orders.Reconfigure(settings, mine))
+        for folder in self.folders.values():
+            folder.keeper.submit(orders.Reconfigure(settings))
         self.tell(story.SettingsReloaded())
         if settings.model != old.model or _roots(settings) != _roots(old):
             text = "Another model or other hot folders take effect at the next start."

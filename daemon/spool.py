@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -14,12 +13,12 @@ from typing import Any
 from config.problems import Problem, UserError
 from daemon import files
 from daemon.job import Candidate, Job, JobFile, Role, Seen
-from daemon.names import numbered, result_names
-from daemon.receipt import Finished, Variant, Why, receipt, report, why_text
+from daemon.names import numbered
+from daemon.publication import NOTES, Publication
+from daemon.receipt import Why, report, why_text
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
 _PAPER = "job.json"
-_PUBLISHED = "published.json"
 
 
 class Changed(Exception):  # noqa: N818 - no error: the user's good right
@@ -130,81 +129,9 @@ class Spool:
         self._write_paper(job)
         return job
 
-    def publish(self, finished: Finished, now: Iterator[float], folder: str) -> tuple[str, ...]:
-        """Put all results and their receipts into `folder` (outbox or review).
-
-        Returns the paths of the results relative to the root. What an earlier, interrupted call
-        has published completely is not published again.
-        """
-        job = finished.task.job
-        files.make_folder(self.work(job.job_id))
-        published = self._published(job)
-        for variant in finished.variants:
-            if variant.index not in published:
-                name = self._publish_one(finished, variant, now, folder)
-                published[variant.index] = name
-        return tuple(published[variant.index] for variant in finished.variants)
-
-    def _publish_one(
-        self, finished: Finished, variant: Variant, now: Iterator[float], folder: str
-    ) -> str:
-        job = finished.task.job
-        target = self.root / folder / job.folder
-        files.make_folder(target)
-        began = next(now)
-        name = self._copy_result(finished, variant, target)
-        ended = next(now)
-        text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
-        files.write_whole(target / f"{name}.json", text.encode())
-        return str((target / name).relative_to(self.root))
-
-    def _copy_result(self, finished: Finished, variant: Variant, target: Path) -> str:
-        job = finished.task.job
-        stem, _, written = job.image.name.rpartition(".")
-        extension = written if not variant.composed.format_changed else None
-        recipe = finished.task.recipe
-        names = result_names(
-            stem,
-            extension or variant.composed.path.suffix.removeprefix("."),
-            recipe.seed + variant.index if recipe.variants > 1 else None,
-        )
-        free = (name for name in names if self._is_free(job, variant, target, name))
-        return files.copy_whole(variant.composed.path, target, free)
-
-    def _is_free(self, job: Job, variant: Variant, target: Path, name: str) -> bool:
-        if (target / name).exists() or (target / f"{name}.json").exists():
-            return False
-        # Noted before the result is there, so that recovery knows whose it is.
-        note = {**self._notes(job), str(variant.index): _relative(self.root, target / name)}
-        files.write_whole(self.work(job.job_id) / _PUBLISHED, json.dumps(note).encode())
-        return True
-
-    def _notes(self, job: Job) -> dict[str, str]:
-        with contextlib.suppress(FileNotFoundError):
-            notes: dict[str, str] = json.loads((self.work(job.job_id) / _PUBLISHED).read_bytes())
-            return notes
-        return {}
-
-    def _published(self, job: Job) -> dict[int, str]:
-        complete = {}
-        for index, name in self._notes(job).items():
-            path = self.root / name
-            if _job_of(path.with_name(f"{path.name}.json")) == job.job_id:
-                complete[int(index)] = name
-        return complete
-
-    def clear_half_published(self, job: Job) -> None:
-        """Remove what an interrupted publication left without its receipt."""
-        complete = self._published(job).values()
-        for name in self._notes(job).values():
-            path = self.root / name
-            if name not in complete and not path.with_name(f"{path.name}.json").exists():
-                path.unlink(missing_ok=True)
-
-    def is_published(self, job: Job) -> bool:
-        """Whether every result that was begun to be published has its receipt."""
-        notes = self._notes(job)
-        return bool(notes) and len(self._published(job)) == len(notes)
+    def publication(self, job_id: str) -> Publication:
+        """The results of a job, on their way to the outbox."""
+        return Publication(self.root, self.work(job_id))
 
     def file_done(self, job: Job, day: str) -> str:
         """Move the originals to done/; returns that folder relative to the root."""
@@ -273,7 +200,7 @@ class Spool:
 
     def _remove_work(self, job: Job) -> None:
         work = self.work(job.job_id)
-        (work / _PUBLISHED).unlink(missing_ok=True)
+        (work / NOTES).unlink(missing_ok=True)
         (work / _PAPER).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):  # somebody tidied up
             work.rmdir()
@@ -311,18 +238,6 @@ def _read_paper(path: Path) -> Job:
         JobFile(**{**file, "role": Role(file["role"])}) for file in document["files"]
     )
     return Job(**{**document, "files": originals})
-
-
-def _job_of(path: Path) -> str | None:
-    try:
-        document: dict[str, str] = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return document.get("job_id")
-
-
-def _relative(root: Path, path: Path) -> str:
-    return os.path.relpath(path, root)
 
 
 def _make_free_folder(parent: Path, stem: str) -> Path:

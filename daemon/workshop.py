@@ -29,7 +29,7 @@ from daemon.logs import Row
 from daemon.mishaps import Mishaps
 from daemon.names import printable
 from daemon.pixel_pool import Answered, Died, PixelPool, Work
-from daemon.receipt import Finished, why_of
+from daemon.receipt import Finished, why_of, work_seconds
 from daemon.record import entry_of_ending, entry_of_result
 from daemon.story import Event
 from pipeline.channel import BatchDone, FromEditor, Ready, Refused, Unusable
@@ -84,17 +84,20 @@ class Workshop:
         self._tell(story.JobClaimed(**about(job.root, job.job)))
         for note in answer.task.notes:
             self._tell(story.JobNote(text=note, **about(job.root, job.job)))
-        if self._is_skipped(job):
+        earlier = self._earlier(job, OnDuplicate.SKIP)
+        if earlier:
             self.jobs.put(job.at(Publishing()))
-            self._keepers[root].submit(orders.FileDone(job.job, State.DUPLICATE))
+            self._keepers[root].submit(orders.FileDone(job.job, State.DUPLICATE, earlier))
         else:
             self._prepare(job)
 
-    def _is_skipped(self, job: Active) -> bool:
+    def _earlier(self, job: Active, manner: OnDuplicate) -> tuple[str, ...]:
+        """The results of the same name and content, where the settings treat them in that way."""
         keeper = self._keepers[job.root]
-        if keeper.folder.on_duplicate is not OnDuplicate.SKIP:
-            return False
-        return bool(self._history.earlier(keeper.identity, job.job.path, job.task.content_key))
+        if keeper.folder.on_duplicate is not manner:
+            return ()
+        earlier = self._history.earlier(keeper.identity, job.job.path, job.task.content_key)
+        return earlier.results if earlier else ()
 
     def _prepare(self, job: Active) -> None:
         assert self._facts is not None, "nothing is claimed before the editor is ready"
@@ -117,7 +120,7 @@ class Workshop:
         job = self.jobs.active(answer.finished.task.job.job_id)
         if job is None:
             return
-        seconds = self._clock.time() - job.job.claimed_at
+        seconds = work_seconds(answer.finished)
         self._tell(
             story.JobDone(
                 results=tuple(map(printable, answer.results)),
@@ -204,7 +207,8 @@ class Workshop:
             model_loaded_at=self._loaded_at,
         )
         self.jobs.put(job.at(Publishing()))
-        self._keepers[job.root].submit(orders.Publish(finished))
+        replaced = self._earlier(job, OnDuplicate.REDO)
+        self._keepers[job.root].submit(orders.Publish(finished, replaced))
 
     # What the editor says
 
@@ -361,7 +365,8 @@ def _running(job: Active, index: int) -> Event:
 
 def _ending(answer: orders.Filed, about_it: About) -> Event:
     if answer.state is State.DUPLICATE:
-        return story.JobDuplicate(earlier=(), originals=answer.where, **about_it)
+        earlier = tuple(map(printable, answer.earlier))
+        return story.JobDuplicate(earlier=earlier, originals=answer.where, **about_it)
     quarantined = answer.state is State.QUARANTINED
     kind = story.JobQuarantined if quarantined else story.JobFailed
     return kind(cause=answer.cause, advice=answer.advice, originals=answer.where, **about_it)

@@ -14,7 +14,8 @@ class EditRequest:
     """One picture to edit. All paths are local scratch files."""
 
     request_id: str
-    images: tuple[Path, ...]  # 8-bit sRGB RGB; the first is edited, at the size that the model works at
+    # 8-bit sRGB RGB; the first is edited, in the size that the model works at
+    images: tuple[Path, ...]
     prompt: str
     negative_prompt: str
     steps: int

@@ -1,4 +1,4 @@
-"""What the daemon asks of a pixel worker and what it gets back; no picture library is imported here."""
+"""What the daemon asks of a pixel worker and gets back; no picture library is imported here."""
 
 from __future__ import annotations
 

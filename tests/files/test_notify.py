@@ -31,15 +31,11 @@ def test_every_word_reaches_systemd(systemd: socket.socket, tmp_path: Path) -> N
     notifier.ready("watching /srv/hot")
     notifier.status("hero.png step 3/10")
     notifier.reloading(12.5)
-    notifier.alive()
-    notifier.extend(30)
     notifier.stopping("giving jobs back")
-    assert [_heard(systemd) for _ in range(6)] == [
+    assert [_heard(systemd) for _ in range(4)] == [
         ["READY=1", "STATUS=watching /srv/hot"],
         ["STATUS=hero.png step 3/10"],
         ["RELOADING=1", "MONOTONIC_USEC=12500000"],
-        ["WATCHDOG=1"],
-        ["EXTEND_TIMEOUT_USEC=30000000"],
         ["STOPPING=1", "STATUS=giving jobs back"],
     ]
 
@@ -54,8 +50,8 @@ def test_an_abstract_address_is_understood() -> None:
         name = f"hotfolder-test-{os.getpid()}"
         receiver.bind(f"\0{name}")
         receiver.settimeout(5.0)
-        Notifier({"NOTIFY_SOCKET": f"@{name}"}).alive()
-        assert receiver.recv(99) == b"WATCHDOG=1"
+        Notifier({"NOTIFY_SOCKET": f"@{name}"}).status("idle")
+        assert receiver.recv(99) == b"STATUS=idle"
 
 
 def test_without_systemd_or_with_a_deaf_one_nothing_happens(tmp_path: Path) -> None:
@@ -73,12 +69,3 @@ def test_a_process_started_by_systemd_is_heard(
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert _heard(systemd) == ["READY=1", "STATUS=人像"]
-
-
-def test_the_watchdog_counts_only_for_this_process() -> None:
-    mine = {"WATCHDOG_USEC": "90000000", "WATCHDOG_PID": str(os.getpid())}
-    assert Notifier(mine).watchdog_seconds == 90.0
-    assert Notifier({"WATCHDOG_USEC": "90000000"}).watchdog_seconds == 90.0
-    assert Notifier({**mine, "WATCHDOG_PID": "1"}).watchdog_seconds is None
-    assert Notifier({**mine, "WATCHDOG_USEC": "0"}).watchdog_seconds is None
-    assert Notifier({}).watchdog_seconds is None

@@ -129,6 +129,21 @@ def test_a_duplicate_is_filed_where_the_settings_say_skip(hot: HotFolder) -> Non
     assert hot.files("outbox") == {"cat.png", "cat.png.json"}
 
 
+def test_redo_replaces_the_result_that_nobody_has_touched(hot: HotFolder) -> None:
+    hot.write_settings("defaults: {settle_seconds: 0.2, on_duplicate: redo}")
+    content = hot.drop("cat.png", seed=1).read_bytes()
+    assert hot.call("run", "--once", "--editor", "echo").returncode == 0
+    first = hot.receipt("cat.png")["job_id"]
+    hot.drop("cat.png", seed=1).write_bytes(content)
+    assert hot.call("run", "--once", "--editor", "echo").returncode == 0
+    assert hot.receipt("cat.png")["job_id"] != first
+    (hot.outbox / "cat.png").write_bytes(b"retouched by hand")
+    hot.drop("cat.png", seed=1).write_bytes(content)
+    assert hot.call("run", "--once", "--editor", "echo").returncode == 0
+    assert (hot.outbox / "cat.png").read_bytes() == b"retouched by hand"
+    assert "cat_2.png" in hot.files("outbox")
+
+
 def test_the_echo_of_a_picture_is_the_picture(hot: HotFolder) -> None:
     image = hot.drop("cat.png")
     before = Image.open(image).tobytes()

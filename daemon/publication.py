@@ -1,0 +1,148 @@
+"""How results reach the outbox: whole, under a free name, the receipt last, and never twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from daemon import files
+from daemon.job import Job
+from daemon.names import result_names
+from daemon.receipt import Finished, Variant, receipt
+
+NOTES = "published.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    """A result that was about to appear; written before it does, so that recovery knows it."""
+
+    name: str  # relative to the root
+    sha256: str
+
+
+class Publication:
+    """The results of one job, and its notes about them in its work folder."""
+
+    def __init__(self, root: Path, work: Path) -> None:
+        self._root, self._work = root, work
+
+    def publish(
+        self, finished: Finished, now: Iterator[float], folder: str, earlier: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Put all results and their receipts into `folder` (outbox or review).
+
+        Returns the paths of the results relative to the root. What an earlier, interrupted call
+        has published completely is not published again. `earlier` are results of the same names
+        to replace; those that somebody has changed since stay, and the new ones get free names.
+        """
+        files.make_folder(self._work)
+        for variant in finished.variants:
+            if variant.index not in self._complete(finished.task.job):
+                self._publish(finished, variant, now, folder, earlier)
+        complete = self._complete(finished.task.job)
+        return tuple(complete[variant.index] for variant in finished.variants)
+
+    def is_complete(self, job: Job) -> bool:
+        """Whether every variant has its receipt."""
+        variants = _read(self._work / NOTES).get("variants")
+        return variants is not None and len(self._complete(job)) == variants
+
+    def clear_half_done(self, job: Job) -> None:
+        """Remove what an interrupted call left without its receipt."""
+        complete = self._complete(job).values()
+        for note in self._notes().values():
+            path = self._root / note.name
+            is_ours = path.is_file() and files.sha256_of(path) == note.sha256
+            if note.name not in complete and is_ours and not _receipt_of(path).exists():
+                path.unlink()
+
+    def _publish(
+        self,
+        finished: Finished,
+        variant: Variant,
+        now: Iterator[float],
+        folder: str,
+        earlier: tuple[str, ...],
+    ) -> None:
+        target = self._root / folder / finished.task.job.folder
+        files.make_folder(target)
+        began = next(now)
+        name = self._place(finished, variant, target, earlier)
+        ended = next(now)
+        text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
+        files.write_whole(_receipt_of(target / name), text.encode())
+
+    def _place(
+        self, finished: Finished, variant: Variant, target: Path, earlier: tuple[str, ...]
+    ) -> str:
+        source = variant.composed.path
+        for name in earlier:
+            old = self._root / name
+            if old.suffix == source.suffix and self._is_replaceable(old, finished, variant):
+                self._note(finished, variant, old)
+                _receipt_of(old).unlink()  # it exists only beside a complete result
+                files.copy_over(source, old)
+                return old.name
+        names = _names(finished, variant)
+        free = (name for name in names if self._is_free(finished, variant, target / name))
+        return files.copy_whole(source, target, free)
+
+    def _is_replaceable(self, old: Path, finished: Finished, variant: Variant) -> bool:
+        written = _read(_receipt_of(old))
+        if written.get("job_id") in (None, finished.task.job.job_id) or not old.is_file():
+            return False
+        seed = finished.task.recipe.seed + variant.index
+        is_same = finished.task.recipe.variants == 1 or written["recipe"]["seed"] == seed
+        return is_same and bool(written["output"]["sha256"] == files.sha256_of(old))
+
+    def _is_free(self, finished: Finished, variant: Variant, path: Path) -> bool:
+        if path.exists() or _receipt_of(path).exists():
+            return False
+        self._note(finished, variant, path)
+        return True
+
+    def _note(self, finished: Finished, variant: Variant, path: Path) -> None:
+        note = _Note(name=os.path.relpath(path, self._root), sha256=variant.composed.sha256)
+        notes = {**self._notes(), variant.index: note}
+        document = {
+            "variants": len(finished.variants),
+            "results": {str(index): asdict(note) for index, note in notes.items()},
+        }
+        files.write_whole(self._work / NOTES, json.dumps(document).encode())
+
+    def _notes(self) -> Mapping[int, _Note]:
+        results = _read(self._work / NOTES).get("results", {})
+        return {int(index): _Note(**note) for index, note in results.items()}
+
+    def _complete(self, job: Job) -> Mapping[int, str]:
+        return {
+            index: note.name
+            for index, note in self._notes().items()
+            if _read(_receipt_of(self._root / note.name)).get("job_id") == job.job_id
+        }
+
+
+def _names(finished: Finished, variant: Variant) -> Iterator[str]:
+    stem, _, written = finished.task.job.image.name.rpartition(".")
+    made = variant.composed.path.suffix.removeprefix(".")
+    recipe = finished.task.recipe
+    seed = recipe.seed + variant.index if recipe.variants > 1 else None
+    return result_names(stem, made if variant.composed.format_changed else written, seed)
+
+
+def _receipt_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON document of ours; empty where there is none, or where it is not ours."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        document = json.loads(path.read_bytes())
+        return document if isinstance(document, dict) else {}
+    return {}
