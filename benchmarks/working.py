@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
 from harness import HotFolder
 
+from benchmarks.departures import Departures
 from benchmarks.effort import Effort
 from benchmarks.measure import Judged, Measure
 from benchmarks.pictures import SIDECAR, megapixel, write_pair
 from benchmarks.running import SETTLE_SECONDS, Running
-from daemon.history import Entry, History
-from daemon.spool import folder_id
 
 _CLAIM_SECONDS = SETTLE_SECONDS + 1.0
 _JOB_MS = 150
@@ -31,16 +30,16 @@ def _jobs_in_a_row(hot: HotFolder, effort: Effort) -> Iterator[Measure]:
     hot.write_settings()
     for number in range(effort.jobs):
         write_pair(hot.inbox, f"picture{number}", megapixel())
-    with Running(hot) as running:
+    with Departures(hot.inbox) as left, Running(hot) as running:
         last_done = running.wait_for("action=job_done", count=effort.jobs)
         first_claimed = running.wait_for("action=job_claimed")
     yield Measure(
         name=f"{effort.jobs} echo jobs in a row: claim to receipt",
         unit="ms",
-        samples=_claim_to_receipt_ms(hot, effort.jobs),
+        samples=_claim_to_receipt_ms(hot, left, [f"picture{it}.jpg" for it in range(effort.jobs)]),
         floor=_JOB_MS,
-        how=f"{_picture()}; from the claim to the receipt by the history; jobs overlap, so that"
-        " this includes waiting for the ones before",
+        how=f"{_picture()}; from the rename that takes the image out of the inbox to the one that"
+        " gives the receipt its name; jobs overlap, so that this includes waiting for others",
     )
     yield from _stages(hot, effort)
     yield Measure(
@@ -68,7 +67,7 @@ def _stages(hot: HotFolder, effort: Effort) -> Iterator[Measure]:
 
 def _single_drops(hot: HotFolder, effort: Effort) -> Iterator[Measure]:
     hot.write_settings(f"defaults: {{settle_seconds: {SETTLE_SECONDS:g}}}")
-    with Running(hot) as running:
+    with Departures(hot.inbox) as left, Running(hot) as running:
         running.wait_for("action=editor_ready")
         seconds = tuple(_drop_to_claim(hot, running, it) for it in range(effort.drops))
     yield Measure(
@@ -83,9 +82,9 @@ def _single_drops(hot: HotFolder, effort: Effort) -> Iterator[Measure]:
     yield Measure(
         name="one echo job alone: claim to receipt",
         unit="ms",
-        samples=_claim_to_receipt_ms(hot, effort.drops),
+        samples=_claim_to_receipt_ms(hot, left, [f"drop{it}.jpg" for it in range(effort.drops)]),
         floor=_JOB_MS,
-        how=f"{_picture()}; the next one comes when this one is done",
+        how=f"{_picture()}; measured in the same way; the next comes when this one is done",
     )
 
 
@@ -100,20 +99,16 @@ def _drop_to_claim(hot: HotFolder, running: Running, number: int) -> float:
     return claimed_at - dropped_at
 
 
-def _claim_to_receipt_ms(hot: HotFolder, jobs: int) -> tuple[float, ...]:
-    entries = _entries(hot, jobs)
-    assert len(entries) == jobs
-    return tuple(1000 * entry.total_seconds for entry in entries)
+def _claim_to_receipt_ms(
+    hot: HotFolder, left: Departures, names: Iterable[str]
+) -> tuple[float, ...]:
+    return tuple(1000 * (_receipt_time(hot, name) - left.at[name]) for name in names)
+
+
+def _receipt_time(hot: HotFolder, name: str) -> float:
+    # ctime: the receipt was written before it got its name, and is a receipt only since then.
+    return (hot.outbox / f"{name}.json").stat().st_ctime
 
 
 def _picture() -> str:
     return f"a JPEG of 1024 x 1024 pixels and {len(megapixel()) // 1024} KiB each"
-
-
-def _entries(hot: HotFolder, limit: int) -> tuple[Entry, ...]:
-    state = Path(hot.environment["XDG_STATE_HOME"]) / "hotfolder"
-    history = History(state, print, look=True)
-    try:
-        return history.recent(folder_id(hot.root), limit)
-    finally:
-        history.close()
