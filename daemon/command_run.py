@@ -151,7 +151,7 @@ def _started(editor: str, selection: Selection) -> story.Started:
 
 
 def _close(service: Service) -> ExitCode:
-    rows = service.workshop.outcomes
+    rows = service.workshop.endings.rows
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(summary_table(rows, columns), end="", flush=True)
     failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)

@@ -57,7 +57,7 @@ class EditorLine:
         self, kind: str, model: ModelSettings, deliver: Callable[[Said | Ended], None]
     ) -> None:
         self._kind, self._model, self._deliver = kind, model, deliver
-        self._deaths_in_a_row = 0
+        self.deaths_in_a_row = 0
         self.condition: Condition = Dead(restart_at=0.0)
 
     @property
@@ -91,7 +91,7 @@ class EditorLine:
             case Loading(child), Unusable() if child is said.child:
                 self.condition = Dead(now)
             case Busy(child, facts), BatchDone() if child is said.child:
-                self._deaths_in_a_row = 0
+                self.deaths_in_a_row = 0
                 self.condition = Idle(child, facts)
             case Busy(child, facts, job_id), _ if child is said.child:
                 self.condition = Busy(child, facts, job_id, now)
@@ -107,8 +107,8 @@ class EditorLine:
         match self.condition:
             case Loading(child) | Idle(child) | Busy(child) if child is ended.child:
                 job_id = self.condition.job_id if isinstance(self.condition, Busy) else None
-                wait = _RESTART_SECONDS[min(self._deaths_in_a_row, len(_RESTART_SECONDS) - 1)]
-                self._deaths_in_a_row += 1
+                wait = _RESTART_SECONDS[min(self.deaths_in_a_row, len(_RESTART_SECONDS) - 1)]
+                self.deaths_in_a_row += 1
                 self.condition = Dead(now + wait)
                 return job_id
         return None

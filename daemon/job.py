@@ -122,6 +122,9 @@ class Plan:
     look_again_at: float | None  # monotonic seconds; None: nothing is due
 
 
+NOTHING = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
+
+
 class Role(StrEnum):
     """What a file is to its job."""
 

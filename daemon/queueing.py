@@ -23,16 +23,14 @@ def next_candidate(
     plans: Mapping[str, Plan], taken: Mapping[str, frozenset[Seen]]
 ) -> Choice | None:
     """The best candidate of all hot folders that nobody has taken yet."""
-    choices = (
-        Choice(root, candidate)
-        for root, plan in plans.items()
-        for candidate in plan.ready
-        if candidate.image not in taken[root]
-    )
-    firsts: dict[str, Choice] = {}
-    for choice in choices:
-        firsts.setdefault(choice.root, choice)  # each plan is in its order already
-    return min(firsts.values(), key=_urgency, default=None)
+    firsts = (_first(root, plan, taken[root]) for root, plan in plans.items())
+    return min(filter(None, firsts), key=_urgency, default=None)
+
+
+def _first(root: str, plan: Plan, taken: frozenset[Seen]) -> Choice | None:
+    # A plan has its candidates in their order already.
+    free = (Choice(root, one) for one in plan.ready if one.image not in taken)
+    return next(free, None)
 
 
 def _urgency(choice: Choice) -> tuple[int, float]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import assert_never
 
 from config.problems import UserError
@@ -17,19 +17,18 @@ from daemon.child import Ended, Said
 from daemon.control import Request
 from daemon.editor_line import EditorLine
 from daemon.history import History
-from daemon.job import FileState, FolderState, Plan, Seen, State
+from daemon.job import NOTHING, FolderState, Plan, Seen
 from daemon.keeper import Clock, Keeper
 from daemon.logs import Log
-from daemon.names import Kind, kind_of, printable
 from daemon.notify import Notifier
 from daemon.pixel_pool import PixelPool
 from daemon.story import Event
+from daemon.watched import WatchedFolder
 from daemon.workshop import Workshop
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
 _OFFLINE_PATIENCE_SECONDS = 60.0  # how long `once` waits for a share that went away
-_FILES_TOLD = 20  # of each look; an inbox may hold thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +47,6 @@ Mail = (
     Stop | Reload | orders.FromKeeper | Said | Ended | Request | story.FolderDegraded | story.Noted
 )
 Mailbox = queue.SimpleQueue[Mail]
-
-
-@dataclass(slots=True)
-class Folder:
-    """What the service knows of one hot folder."""
-
-    keeper: Keeper
-    stands: orders.Stands
-    plan: Plan | None = None
-    under_way: frozenset[Seen] = frozenset()  # images whose claim is not answered yet
-    answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
-    told: frozenset[tuple[str, str, str]] = frozenset()  # of ignored and waiting files
-
-    @property
-    def is_offline(self) -> bool:
-        """Whether its share is away."""
-        return self.stands.state is FolderState.OFFLINE
-
-    @property
-    def taken(self) -> frozenset[Seen]:
-        """Images that are no candidates any more, whatever the plan says."""
-        return self.under_way | self.answered
 
 
 class Service:
@@ -92,8 +69,7 @@ class Service:
     ) -> None:
         self._mailbox, self._clock, self._log, self._once = mailbox, clock, log, once
         self._reread, self._notifier, self._pixels, self._editor = reread, notifier, pixels, editor
-        offline = orders.Stands(FolderState.OFFLINE, "not looked at yet")
-        self.folders = {root: Folder(keeper, offline) for root, keeper in keepers.items()}
+        self.folders = {root: WatchedFolder(keeper) for root, keeper in keepers.items()}
         self.history = history
         self.workshop = Workshop(
             settings=settings,
@@ -116,18 +92,22 @@ class Service:
         while self._stop is None and not self._is_done():
             self._advance()
             self._wait(_TICK_SECONDS)
-            if self.workshop.unusable:
+            if self.workshop.edits.unusable:
                 self._shut_down()
-                raise UserError(self.workshop.unusable)
+                raise UserError(self.workshop.edits.unusable)
         reason = self._stop.reason if self._stop else "all work is done"
         self._notifier.stopping(reason)
         self.tell(story.Stopping(reason=reason))
         self.workshop.give_back()
         deadline = self._clock.monotonic() + STOP_SECONDS
-        while self.workshop.is_finishing() and self._clock.monotonic() < deadline:
+        while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
         self._shut_down()
         self.tell(story.Stopped())
+
+    def _is_finishing(self) -> bool:
+        claims = any(folder.under_way for folder in self.folders.values())
+        return claims or self.workshop.is_finishing()
 
     def _wait(self, seconds: float) -> None:
         try:
@@ -151,7 +131,7 @@ class Service:
             case Ended():
                 self._ended(mail)
             case Request():
-                mail.reply(self._status(mail))
+                mail.reply(self._status(str(mail.root)))
             case story.FolderDegraded() | story.Noted():
                 self.tell(mail)
             case _:
@@ -162,14 +142,14 @@ class Service:
             answered = self._pixels.heard(said, self._clock.monotonic())
             self.workshop.pixels_answered(answered)
         else:
-            was_ready = self.workshop.is_ready
-            self.workshop.editor_said(said)
-            if self.workshop.is_ready and not was_ready:
+            was_ready = self.workshop.edits.is_ready
+            self.workshop.edits.said(said)
+            if self.workshop.edits.is_ready and not was_ready:
                 self._notifier.ready(self._line())
 
     def _ended(self, ended: Ended) -> None:
         if ended.child not in self._pixels:
-            self.workshop.editor_ended(ended)
+            self.workshop.edits.ended(ended)
         elif died := self._pixels.ended(ended, self._clock.monotonic()):
             self.workshop.pixels_died(died)
 
@@ -179,64 +159,35 @@ class Service:
         folder = self.folders[root]
         match answer:
             case orders.Stands():
-                self._stands(root, folder, answer)
+                self.tell(folder.stand(answer))
             case orders.Looked(plan):
-                folder.answered = frozenset()
-                folder.plan = plan
-                self._tell_of_files(root, folder)
+                for event in folder.look(plan):
+                    self.tell(event)
             case orders.Recovered(jobs):
                 self.workshop.adopt(root, jobs)
             case orders.Claimed(task):
-                self._answered(folder, task.job.path)
+                folder.answer(task.job.path)
                 self.workshop.claimed(root, answer)
             case orders.Invalid(job):
-                self._answered(folder, job.path)
+                folder.answer(job.path)
                 self.workshop.invalid(root, answer)
             case orders.Lost(candidate):
-                self._answered(folder, candidate.image.path)
+                folder.answer(candidate.image.path)
             case orders.Vanished(job):
-                self._answered(folder, job.path)
-                self.workshop.vanished(root, job)
+                folder.answer(job.path)
+                self.workshop.endings.vanished(root, job)
             case orders.Published():
-                self.workshop.published(answer)
+                self.workshop.endings.published(answer)
             case orders.Filed():
-                self.workshop.filed(root, answer)
+                self.workshop.endings.filed(root, answer)
             case orders.GivenBack(job):
-                self.workshop.given_back(root, job)
+                self.workshop.endings.given_back(root, job)
             case _:
                 assert_never(answer)
 
-    def _answered(self, folder: Folder, path: str) -> None:
-        mine = frozenset(seen for seen in folder.under_way if seen.path == path)
-        folder.under_way -= mine
-        folder.answered |= mine
-
-    def _stands(self, root: str, folder: Folder, stands: orders.Stands) -> None:
-        folder.stands = stands
-        match stands.state:
-            case FolderState.ONLINE:
-                manner = folder.keeper.manner
-                self.tell(story.FolderOnline(root=Path(root), watch=manner.watch, why=manner.why))
-            case FolderState.LOW_SPACE:
-                self.tell(story.FolderLowSpace(root=Path(root), reason=stands.reason))
-            case _:
-                self.tell(story.FolderOffline(root=Path(root), reason=stands.reason))
-
-    def _tell_of_files(self, root: str, folder: Folder) -> None:
-        assert folder.plan is not None
-        now = frozenset(_worth_telling(folder.plan))
-        new = sorted(now - folder.told)
-        for kind, path, reason in new[:_FILES_TOLD]:
-            event = story.FileIgnored if kind == "ignored" else story.FileWaiting
-            self.tell(event(root=Path(root), path=path, reason=reason))
-        if len(new) > _FILES_TOLD:
-            more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
-            self.tell(story.Noted(text=f"{more} in {root}: hotfolder plan lists them all."))
-        folder.told = now
-
     def _advance(self) -> None:
         self.workshop.advance(self._clock.monotonic())
-        while self.workshop.is_ready and self._has_room():
+        while self.workshop.edits.is_ready and self._has_room():
             choice = queueing.next_candidate(self._plans(), self._taken())
             if choice is None:
                 break
@@ -280,7 +231,7 @@ class Service:
     def _moves(self) -> bool:
         here = {root for root, folder in self.folders.items() if not folder.is_offline}
         return any(job.root in here for job in self.workshop.jobs) or any(
-            _moves(folder) for root, folder in self.folders.items() if root in here
+            folder.moves for root, folder in self.folders.items() if root in here
         )
 
     def _reload(self) -> None:
@@ -306,22 +257,21 @@ class Service:
     def _line(self) -> str:
         return status.line(self.workshop.jobs, self._plans_of_all())
 
-    def _status(self, request: Request) -> Mapping[str, object]:
+    def _status(self, root: str) -> status.Document:
+        editor = status.editor_document(self._editor.condition, self.workshop.edits.facts)
+        folder = self.folders.get(root)
+        if folder is None:
+            return status.document([], editor)
+        plan = folder.plan or NOTHING
         now, midnight = self._clock.monotonic(), _midnight(self._clock.time())
-        documents = []
-        for root, folder in self.folders.items():
-            if folder.plan is None or root != str(request.root):
-                continue
-            jobs = [
-                status.job_document(job, now, self._typical_seconds(job))
-                for job in self.workshop.jobs
-                if job.root == root
-            ]
-            today = self.history.counts_since(folder.keeper.identity, midnight)
-            stands = folder.stands
-            documents.append(status.folder_document(root, stands, folder.plan, jobs, today))
-        editor = status.editor_document(self._editor.condition, self.workshop.facts)
-        return status.document(documents, editor)
+        jobs = [
+            status.job_document(job, now, self._typical_seconds(job))
+            for job in self.workshop.jobs
+            if job.root == root
+        ]
+        today = self.history.counts_since(folder.keeper.identity, midnight)
+        mine = status.folder_document(root, folder.stands, plan, jobs, today)
+        return status.document([mine], editor)
 
     def _typical_seconds(self, job: Active | Resumable) -> float | None:
         if isinstance(job, Active):
@@ -348,28 +298,6 @@ class Service:
             folder.keeper.submit(orders.Quit())
         for folder in self.folders.values():
             folder.keeper.join(timeout=1.0)
-
-
-def _moves(folder: Folder) -> bool:
-    plan = folder.plan
-    if plan is None or folder.under_way or folder.answered or plan.ready:
-        return True
-    return any(_settles(file) for file in plan.states)
-
-
-def _settles(file: FileState) -> bool:
-    # A folder preset is seen and stays so.
-    is_preset = kind_of(PurePath(file.path).name) is Kind.PRESET
-    return file.state in (State.SEEN, State.SETTLING) and not is_preset
-
-
-def _worth_telling(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    for ignored in plan.ignored:
-        yield "ignored", printable(ignored.path), ignored.reason
-    for file in plan.states:
-        # Their reasons count seconds, or they end by themselves.
-        if file.state in (State.HELD, State.WAITING_SIDECAR):
-            yield "waiting", printable(file.path), file.reason
 
 
 def _roots(settings: Settings) -> frozenset[Path]:
