@@ -46,6 +46,7 @@ from daemon.survey import Survey
 from daemon.trouble import Trouble, trouble_of
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
+_REST_SECONDS = 1.0  # at the most, between two looks at a full inbox
 _TROUBLE_SECONDS = 2.0
 
 
@@ -88,7 +89,8 @@ class Keeper(threading.Thread):
         self._known: set[str] = set()
         self._stands = Stands(FolderState.OFFLINE, "not looked at yet")
         self._look_at = clock.monotonic()
-        self._look_cost_seconds = 0.0
+        self._looked_at = self._look_at  # the end of the last look
+        self._look_seconds = 0.0  # that it took
 
     def submit(self, order: Order) -> None:
         """Put an order at the end of the queue; its answer goes to `deliver`."""
@@ -163,8 +165,9 @@ class Keeper(threading.Thread):
 
     def _look_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
-        pause = max(_HINT_SECONDS, 4 * self._look_cost_seconds)
-        self._look_at = min(self._look_at, self._clock.monotonic() + pause)
+        rested_at = self._looked_at + min(4 * self._look_seconds, _REST_SECONDS)
+        soon = max(self._clock.monotonic() + _HINT_SECONDS, rested_at)
+        self._look_at = min(self._look_at, soon)
 
     def _look(self) -> None:
         now = self._clock.monotonic()
@@ -178,7 +181,8 @@ class Keeper(threading.Thread):
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
         self._answer(Looked(plan))
-        self._look_cost_seconds = self._clock.monotonic() - now
+        self._looked_at = self._clock.monotonic()
+        self._look_seconds = self._looked_at - now
 
     def _work_off(self) -> None:
         while self._waiting:
