@@ -129,42 +129,42 @@ def _add_root(command: argparse.ArgumentParser) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_init
+    from daemon.commands import init as command_init
 
     return command_init.init(arguments.folder)
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_run
+    from daemon.commands import run as command_run
 
     return command_run.run(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_check
+    from daemon.commands import check as command_check
 
     return command_check.check(arguments)
 
 
 def _plan(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_look
+    from daemon.commands import look as command_look
 
     return command_look.plan(arguments)
 
 
 def _why(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_look
+    from daemon.commands import look as command_look
 
     return command_look.why(arguments)
 
 
 def _status(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_look
+    from daemon.commands import look as command_look
 
     return command_look.status(arguments)
 
 
 def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
-    from daemon import command_init
+    from daemon.commands import init as command_init
 
     return command_init.make_tiny_model(arguments.folder)

@@ -14,10 +14,11 @@ from typing import Protocol, assert_never
 from config import settings as settings_file
 from config.problems import UserError
 from config.settings import FolderSettings, Settings
-from daemon import task, ticket
+from daemon import ticket
+from daemon.inbox.manner import Manner, manner_of, rules_of
+from daemon.inbox.survey import Survey
 from daemon.job import FolderState, Job, State
-from daemon.logbook import Logbook
-from daemon.manner import Manner, manner_of, rules_of
+from daemon.log.logbook import Logbook
 from daemon.orders import (
     Answer,
     Claim,
@@ -42,8 +43,8 @@ from daemon.orders import (
     Write,
 )
 from daemon.spool import Changed, Spool, folder_id
-from daemon.survey import Survey
 from daemon.trouble import Trouble, trouble_of
+from daemon.work import task
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _REST_SECONDS = 1.0  # at the most, between two looks at a full inbox

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-from daemon.wording import plain
+from daemon.log.wording import plain
 
 _SEND_SECONDS = 1.0
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from config.problems import Problem
 from config.settings import Settings
 from daemon.job import Candidate, FolderState, Job, Plan, State, Task
+from daemon.log.story import Event
 from daemon.receipt import Finished, Why
-from daemon.story import Event
 
 
 @dataclass(frozen=True, slots=True)

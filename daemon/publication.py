@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon import files
+from daemon.inbox.names import result_names
 from daemon.job import Job
-from daemon.names import result_names
 from daemon.receipt import Finished, Variant, receipt
 
 NOTES = "published.json"

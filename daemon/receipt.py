@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from config.problems import Problem
+from daemon.inbox.names import printable
 from daemon.job import Job, State, Task
-from daemon.names import printable
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.pictures import Composed, Prepared
 

@@ -11,20 +11,22 @@ from typing import assert_never
 
 from config.problems import UserError
 from config.settings import Settings
-from daemon import orders, queueing, status, story
-from daemon.active import Active, Resumable
-from daemon.child import Ended, Said
+from daemon import orders, status
 from daemon.control import Request
-from daemon.editor_line import EditorLine
 from daemon.history import History
 from daemon.job import NOTHING, FolderState, Plan, Seen
 from daemon.keeper import Clock, Keeper
-from daemon.logs import Log
+from daemon.log import story
+from daemon.log.logs import Log
+from daemon.log.story import Event
 from daemon.notify import Notifier
-from daemon.pixel_pool import PixelPool
-from daemon.story import Event
 from daemon.watched import WatchedFolder
-from daemon.workshop import Workshop
+from daemon.work import queueing
+from daemon.work.active import Active, Resumable
+from daemon.work.child import Ended, Said
+from daemon.work.editor_line import EditorLine
+from daemon.work.pixel_pool import PixelPool
+from daemon.work.workshop import Workshop
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0

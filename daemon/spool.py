@@ -12,8 +12,8 @@ from typing import Any
 
 from config.problems import Problem, UserError
 from daemon import files
+from daemon.inbox.names import numbered
 from daemon.job import Candidate, Job, JobFile, Role, Seen
-from daemon.names import numbered
 from daemon.publication import NOTES, Publication
 from daemon.receipt import Why, report, why_text
 

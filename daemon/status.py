@@ -6,13 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from daemon.active import Active, Editing, Resting, Resumable
-from daemon.editor_line import Condition
 from daemon.history import Counts
+from daemon.inbox.names import printable
 from daemon.job import Plan, State
-from daemon.names import printable
 from daemon.orders import Stands
 from daemon.receipt import own_version
+from daemon.work.active import Active, Editing, Resting, Resumable
+from daemon.work.editor_line import Condition
 from pipeline.editor import ModelFacts
 
 SCHEMA = 1

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from daemon import orders, story
+from daemon import orders
+from daemon.inbox.names import Kind, kind_of, printable
 from daemon.job import FileState, FolderState, Plan, Seen, State
 from daemon.keeper import Keeper
-from daemon.names import Kind, kind_of, printable
-from daemon.story import Event
+from daemon.log import story
+from daemon.log.story import Event
 
 _NUMBER = re.compile(r"\d+")
 _FILES_TOLD = 20  # of each look; an inbox may hold thousands

@@ -8,7 +8,8 @@ import sys
 from multiprocessing.connection import Connection
 from typing import assert_never
 
-from pipeline import channel, pixels
+from pipeline import channel
+from pipeline.picture import pixels
 from pipeline.pictures import Compose, PictureError, Prepare
 
 MEMORY_BYTES = 8 << 30  # an 8192 x 8192 picture with 16 bits a channel needs about half of it

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from config.keys import Written
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from daemon.inbox.known import Unread
+from daemon.inbox.pairing import Moment, Rules, look, plan
+from daemon.inbox.reading import Readings
+from daemon.inbox.settling import Watched
 from daemon.job import Candidate, FileState, Listing, Plan, Seen, State
-from daemon.known import Unread
-from daemon.pairing import Moment, Rules, look, plan
-from daemon.reading import Readings
-from daemon.settling import Watched
 
 # A bitmap of one pixel; the daemon goes by contents, so it may have any image's name.
 WHOLE = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 58, 0, 0, 54, 40, 1, 1, 1, 24, 0, 4, 0, 0, 0, 0)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from daemon.job import State
-from daemon.logs import Row, open_log, summary_table
-from daemon.story import Detail, JobNote, Noted
+from daemon.log.logs import Row, open_log, summary_table
+from daemon.log.story import Detail, JobNote, Noted
 
 ROOT = Path("/srv/hot")
 NOTE = JobNote(root=ROOT, job_id="j1", path="a b\n\udcff.png", text="Its colours were odd.")
@@ -111,8 +111,8 @@ def test_an_empty_table_has_its_headings() -> None:
 
 def test_without_a_terminal_rich_is_not_loaded() -> None:
     program = (
-        "import io, sys; from datetime import datetime; from daemon.logs import *;"
-        "from daemon.story import Noted;"
+        "import io, sys; from datetime import datetime; from daemon.log.logs import *;"
+        "from daemon.log.story import Noted;"
         "open_log(io.StringIO(), {}, datetime.now, verbose=True).tell(Noted(text='x'));"
         "summary_table([], None); sys.exit('rich' in sys.modules)"
     )
@@ -123,8 +123,8 @@ PROGRAM = """
 import os, sys
 from datetime import datetime
 from pathlib import Path
-from daemon.logs import open_log
-from daemon.story import *
+from daemon.log.logs import open_log
+from daemon.log.story import *
 log = open_log(sys.stderr, os.environ, datetime.now, verbose=False)
 hero = dict(root=Path("/srv/hot"), job_id="j1", path="[bold]{人像}\\n\\udcff.png")
 log.tell(JobRunning(**hero, seed=1, steps=30))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.inbox.scan import scan
 from daemon.job import Odd
-from daemon.scan import scan
 
 ODD_NAMES = [
     "-rf.jpg",

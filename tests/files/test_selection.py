@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from config.problems import UserError
-from daemon import selection
-from daemon.selection import default_steps, find_folders, read_settings
+from daemon.commands import selection
+from daemon.commands.selection import default_steps, find_folders, read_settings
 from daemon.spool import make_hot_folder
 
 

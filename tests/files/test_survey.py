@@ -10,9 +10,9 @@ from paper import FINAL, PROMPT, RULES, WHOLE, about, names, states
 from config.keys import Written
 from config.problems import UserError
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from daemon.inbox.pairing import Rules
+from daemon.inbox.survey import Survey
 from daemon.job import Plan, State
-from daemon.pairing import Rules
-from daemon.survey import Survey
 
 ODD_STEMS = ["-rf", "a\nb", "👩‍👩‍👧", "\udce9", "b" * 250, " ", "a.b.c"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.watch import Watcher
+from daemon.inbox.watch import Watcher
 
 SECONDS = 5.0
 
@@ -163,7 +163,7 @@ def test_stopping_gives_all_descriptors_back(inbox: Path, ears: Ears) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from daemon.watch import Watcher
+from daemon.inbox.watch import Watcher
 watcher = Watcher(Path(sys.argv[1]), lambda: None, print)
 watcher.start()
 watcher.stop()

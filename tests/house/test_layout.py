@@ -13,7 +13,12 @@ TOP = Path(__file__).parents[2]
 ORDER = ("config", "pipeline", "daemon")
 HEAVY = {"torch", "diffusers", "transformers", "accelerate", "safetensors"}
 HEAVY_ALLOWED = ("pipeline/qwen/", "pipeline/tiny.py")
-LIGHT_MODULES = ("daemon.cli", "daemon.command_run", "daemon.command_look", "daemon.command_check")
+LIGHT_MODULES = (
+    "daemon.cli",
+    "daemon.commands.run",
+    "daemon.commands.look",
+    "daemon.commands.check",
+)
 
 
 def modules() -> list[Path]:

@@ -25,10 +25,10 @@ from config.settings import (
 )
 from config.settings_reader import read_settings
 from config.text import decode
-from daemon import retry
 from daemon.cli import ExitCode, parser
+from daemon.inbox.names import Kind, kind_of
 from daemon.job import FolderState, State
-from daemon.names import Kind, kind_of
+from daemon.work import retry
 from pipeline import instruction, recipe
 
 TOP = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from config.keys import Format, Keep, OriginalSize, Region, Size
+from pipeline.picture.pixels import compose, prepare
 from pipeline.pictures import Compose, Composed, Prepare, Prepared
-from pipeline.pixels import compose, prepare
 from pipeline.recipe import Recipe
 
 Array = npt.NDArray[np.uint8]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.canvas import library_size, place
-from pipeline.padding import content, padded, scaled
+from pipeline.picture.canvas import library_size, place
+from pipeline.picture.padding import content, padded, scaled
 from pipeline.pictures import Placement
 
 SIDES = st.integers(1, 9000)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image, ImageOps, JpegImagePlugin
 
 from config.keys import ExactSize, Format, Keep, ModelSize, Region, Size
-from pipeline.container import Kind
+from pipeline.container.examination import Kind
+from pipeline.picture.pixels import compose
+from pipeline.picture.saving import result_kind
 from pipeline.pictures import Compose, PictureError
-from pipeline.pixels import compose
-from pipeline.saving import result_kind
 
 Scene = Callable[[int, int], Image.Image]
 Pixels = Callable[[Path], npt.NDArray[np.uint8]]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.container import Incomplete, Kind, Verdict, Whole, examine
-from pipeline.foreign import NotAPicture
+from pipeline.container.examination import Incomplete, Kind, Verdict, Whole, examine
+from pipeline.container.foreign import NotAPicture
 
 Scene = Callable[[int, int], Image.Image]
 
@@ -163,6 +163,7 @@ def test_a_file_that_shrinks_meanwhile_is_incomplete(scene: Scene) -> None:
 
 
 def test_looking_at_a_file_loads_no_picture_library() -> None:
-    code = "import sys, pipeline.container; print({'PIL', 'numpy', 'torch'} & set(sys.modules))"
+    heavy = "{'PIL', 'numpy', 'torch'}"
+    code = f"import sys, pipeline.container.examination; print({heavy} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from config.keys import ExactSize, Format
-from pipeline.exif import DamagedExifError, upright
+from pipeline.picture.exif import DamagedExifError, upright
 
 Scene = Callable[[int, int], Image.Image]
 MakeJob = Callable[..., Any]  # the fixture `job`

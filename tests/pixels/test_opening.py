@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.container import Kind
-from pipeline.damage import fitting
-from pipeline.images import Picture, open_picture
+from pipeline.container.examination import Kind
+from pipeline.picture.damage import fitting
+from pipeline.picture.images import Picture, open_picture
 from pipeline.pictures import PictureError
 
 Scene = Callable[[int, int], Image.Image]

@@ -9,9 +9,9 @@ import pytest
 from harness import HotFolder
 
 from config.settings import FolderSettings, Lora
-from daemon.finding import Verdict
-from daemon.folder_check import look_at_folder
-from daemon.model_check import look_at_loras, look_at_model
+from daemon.commands.finding import Verdict
+from daemon.commands.folder_check import look_at_folder
+from daemon.commands.model_check import look_at_loras, look_at_model
 
 
 def check(hot: HotFolder, *words: object) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.mounts import is_share, mount_of, parse
+from daemon.inbox.mounts import is_share, mount_of, parse
 
 TABLE = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

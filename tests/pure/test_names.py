@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.names import (
+from daemon.inbox.names import (
     Kind,
     conversion,
     is_prose,

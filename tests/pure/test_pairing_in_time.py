@@ -6,8 +6,8 @@ import pytest
 from paper import FINAL, PART, PROMPT, RULES, WHOLE, PaperInbox, about, names, states
 
 from config.keys import Written
+from daemon.inbox.pairing import chain
 from daemon.job import State
-from daemon.pairing import chain
 
 READY, WAITS, HELD, SETTLING = State.READY, State.WAITING_SIDECAR, State.HELD, State.SETTLING
 NAMES_LOGO = b"prompt: add the logo\nimages: [logo.png]\n"

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from paper import FINAL, PART, PROMPT, RULES, TEXT, WHOLE, PaperInbox, names, states
 
+from daemon.inbox.names import Kind, kind_of
+from daemon.inbox.pairing import Rules
 from daemon.job import Plan, State
-from daemon.names import Kind, kind_of
-from daemon.pairing import Rules
 
 NAMES_LOGO = b"prompt: add the logo\nimages: [logo.png]\n"
 BROKEN = b"promt: red\n"

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from config.problems import Problem
-from daemon.story import (
+from daemon.log.story import (
     EditorReady,
     Event,
     FolderLowSpace,

@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.wording import columns, duration, field, logfmt, plain
+from daemon.log.wording import columns, duration, field, logfmt, plain
 
 
 @pytest.mark.parametrize(

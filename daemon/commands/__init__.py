@@ -1,0 +1,1 @@
+"""The commands: each asks, looks or starts, and puts what it found into words."""

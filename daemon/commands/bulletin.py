@@ -1,0 +1,129 @@
+"""How a hot folder stands, read back from the document that its daemon, or a glance, gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from daemon.commands.asking import Document
+from daemon.inbox.names import Kind, kind_of
+from daemon.job import State
+from daemon.log.wording import duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileNews:
+    """One file of the inbox."""
+
+    file: str
+    state: str
+    reason: str
+    problems: tuple[str, ...]
+
+    @property
+    def is_worth_a_line(self) -> bool:
+        """Whether it says more than the lines of the images do."""
+        match kind_of(self.file.rpartition("/")[2]):
+            case Kind.SIDECAR:  # one that serves an image stands as its image does
+                return self.state == State.WAITING_SIDECAR
+            case Kind.PRESET:
+                return self.state != State.SEEN
+            case _:
+                return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobNews:
+    """One job under way."""
+
+    job_id: str
+    file: str
+    state: str
+    text: str  # "step 3 of 10, about 12 s more", may be empty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulletin:
+    """One hot folder."""
+
+    root: str
+    state: str
+    reason: str
+    done_today: int
+    failed_today: int
+    jobs: tuple[JobNews, ...]
+    files: tuple[FileNews, ...]
+    ignored: tuple[FileNews, ...]
+
+
+def read(document: Document) -> Bulletin:
+    """Read a document of status.folder_document; what another version leaves out is empty."""
+    today = _table(document, "today")
+    return Bulletin(
+        root=_text(document, "root"),
+        state=_text(document, "state"),
+        reason=_text(document, "reason"),
+        done_today=_count(today, "done"),
+        failed_today=_count(today, "failed"),
+        jobs=tuple(map(_job, _tables(document, "jobs"))),
+        files=tuple(map(_file, _tables(document, "files"))),
+        ignored=tuple(map(_file, _tables(document, "ignored"))),
+    )
+
+
+def _file(document: Document) -> FileNews:
+    problems = document.get("problems")
+    return FileNews(
+        file=_text(document, "file"),
+        state=_text(document, "state") or "ignored",
+        reason=_text(document, "reason"),
+        problems=tuple(map(str, problems)) if isinstance(problems, list) else (),
+    )
+
+
+def _job(document: Document) -> JobNews:
+    return JobNews(
+        job_id=_text(document, "job_id"),
+        file=_text(document, "file"),
+        state=_text(document, "state"),
+        text=", ".join(_progress(document)),
+    )
+
+
+def _progress(document: Document) -> Iterator[str]:
+    if reason := _text(document, "reason"):
+        yield reason
+    if steps := _count(document, "steps"):
+        yield f"step {_count(document, 'step')} of {steps}"
+    if (variant := _count(document, "variant")) > 1:
+        yield f"variant {variant}"
+    if "eta_seconds" in document:
+        yield f"about {duration(_number(document, 'eta_seconds'))} more"
+    if "retry_in_seconds" in document:
+        yield f"tried again in {duration(_number(document, 'retry_in_seconds'))}"
+    if (attempts := _count(document, "attempts")) > 1:
+        yield f"attempt {attempts}"
+
+
+def _text(document: Document, key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(document: Document, key: str) -> float:
+    value = document.get(key)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _count(document: Document, key: str) -> int:
+    return int(_number(document, key))
+
+
+def _table(document: Document, key: str) -> Document:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(document: Document, key: str) -> Iterator[Document]:
+    value = document.get(key)
+    yield from (it for it in value if isinstance(it, dict)) if isinstance(value, list) else ()

@@ -1,0 +1,80 @@
+"""Standard output as its reader has it: coloured and wrapped on a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from daemon.log.wording import columns, plain
+
+Rows = Sequence[Sequence[str]]
+
+_GAP = "  "
+_RESET = "\x1b[0m"
+_GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"
+_COLOURS: Mapping[str, str] = {  # by the words of states, hot folders and findings
+    **dict.fromkeys(("ok", "done", "online"), _GREEN),
+    **dict.fromkeys(("ready", "claimed", "running", "publishing"), _CYAN),
+    **dict.fromkeys(("warning", "held", "review", "paused", "low-space", "offline"), _YELLOW),
+    **dict.fromkeys(("problem", "failed", "quarantined"), _RED),
+    **dict.fromkeys(("reference", "seen", "ignored"), _FAINT),
+}
+
+
+class Page:
+    """Writes to one stream what people read."""
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold any character
+        self._stream = stream
+        self._is_terminal = stream.isatty() and environment.get("TERM") != "dumb"
+        self._is_coloured = self._is_terminal and not environment.get("NO_COLOR")
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self._stream.write(f"{plain(text)}\n")
+        self._stream.flush()
+
+    def finding(self, word: str, subject: str, text: str) -> None:
+        """Write one line that begins with a coloured word."""
+        first = self._coloured(word, f"{word:<8}")
+        self._stream.write(f"{first} {subject:<8} {plain(text)}\n")
+        self._stream.flush()
+
+    def table(self, rows: Rows) -> None:
+        """Write rows of equally many cells, of which the second is a word to be coloured."""
+        cells = [[plain(cell) for cell in row] for row in rows]
+        if cells:
+            self._stream.write(self._wrapped(cells) if self._is_terminal else _aligned(cells))
+
+    def _coloured(self, word: str, text: str) -> str:
+        colour = _COLOURS.get(word) if self._is_coloured else None
+        return f"{colour}{text}{_RESET}" if colour else text
+
+    def _wrapped(self, rows: Rows) -> str:
+        from rich.console import Console  # noqa: PLC0415 - rich costs 60 ms, only there
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        grid = Table.grid(padding=(0, len(_GAP)))
+        for first, word, *others in rows:
+            coloured = Text.from_ansi(self._coloured(word, word))
+            grid.add_row(Text(first), coloured, *map(Text, others))
+        width = shutil.get_terminal_size().columns
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, highlight=False)
+        with console.capture() as captured:
+            console.print(grid)
+        return captured.get()
+
+
+def _aligned(rows: Rows) -> str:
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    return "".join(f"{_line(row, widths)}\n" for row in rows)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = (cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True))
+    return _GAP.join(cells).rstrip()

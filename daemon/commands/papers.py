@@ -1,0 +1,102 @@
+"""What receipts and failure reports say about the files of ended jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.inbox.names import printable
+from daemon.log.wording import duration
+
+_Paper = Mapping[str, object]
+_NO_PAPER: _Paper = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What is left of one ended job, newest by `ended_at`."""
+
+    ended_at: float  # Unix time
+    lines: tuple[str, ...]  # one sentence each
+
+
+def traces(root: Path, name: str) -> tuple[Trace, ...]:
+    """The ended jobs that had a file of this name in the inbox, the newest first."""
+    folder, _, base = name.rpartition("/")
+    found = [*_results(root, folder, base), *_failures(root, folder, base)]
+    found = found or [*_originals(root, name)]
+    return tuple(sorted(found, key=lambda trace: -trace.ended_at))
+
+
+def of_result(root: Path, result: str) -> Trace | None:
+    """The trace of a result by its path relative to the root; None where it has no receipt."""
+    return next(_of_receipt(root, root / f"{result}.json"), None)
+
+
+def of_failure(folder: Path, root: Path) -> tuple[str, ...]:
+    """The first lines of WHY.txt in a folder of failed/; empty where there is none."""
+    try:
+        text = (folder / "WHY.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    where = printable(str((folder / "WHY.txt").relative_to(root)))
+    return (*text.partition("\n\n")[0].splitlines(), f"The whole report is {where}.")
+
+
+def _results(root: Path, folder: str, base: str) -> Iterator[Trace]:
+    for corner in ("outbox", "review"):
+        for path in (root / corner / folder).glob("*.json"):
+            if _field(_read(path), "input", "name") == printable(base):
+                yield from _of_receipt(root, path)
+
+
+def _of_receipt(root: Path, path: Path) -> Iterator[Trace]:
+    paper = _read(path)
+    if paper is _NO_PAPER:
+        return
+    result = printable(str(path.with_suffix("").relative_to(root)))
+    steps, seed = _field(paper, "recipe", "steps"), _field(paper, "recipe", "seed")
+    total = _field(paper, "seconds", "total")
+    lines = [
+        f"{_field(paper, 'input', 'name')} was edited: {result}.",
+        f"Prompt: {_field(paper, 'recipe', 'prompt')}",
+        f"Seed {seed}, {steps} steps, job {paper.get('job_id')}.",
+    ]
+    if isinstance(total, int | float):
+        lines.append(f"It took {duration(total)} from its arrival.")
+    if _field(paper, "model", "weights") == "random":
+        lines.append("The model has random weights: the result is a test pattern.")
+    yield Trace(ended_at=path.stat().st_mtime, lines=tuple(lines))
+
+
+def _failures(root: Path, folder: str, base: str) -> Iterator[Trace]:
+    for path in (root / "failed").glob("*/*/report.json"):
+        paper = _read(path)
+        files = paper.get("files")
+        is_it = isinstance(files, list) and printable(base) in files
+        if is_it and paper.get("folder") == printable(folder):
+            yield Trace(ended_at=path.stat().st_mtime, lines=of_failure(path.parent, root))
+
+
+def _originals(root: Path, name: str) -> Iterator[Trace]:
+    for path in (root / "done").glob("*"):
+        original = path / name
+        if original.is_file():
+            where = printable(str(original.relative_to(root)))
+            line = f"{printable(name)} was used by a job that has ended; it is {where} now."
+            yield Trace(ended_at=original.stat().st_ctime, lines=(line,))
+
+
+def _read(path: Path) -> _Paper:
+    try:
+        paper = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return _NO_PAPER  # no paper of ours, or taken away meanwhile
+    return paper if isinstance(paper, dict) else _NO_PAPER
+
+
+def _field(paper: _Paper, table: str, key: str) -> object:
+    inner = paper.get(table)
+    return inner.get(key) if isinstance(inner, dict) else None

@@ -1,0 +1,79 @@
+"""The page of `hotfolder plan`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from daemon.commands.forecast import Forecast
+from daemon.commands.outlook import FileOutlook, Outlook
+from daemon.commands.page import Page
+from daemon.inbox.names import Kind, kind_of, printable
+from daemon.job import State
+
+_PROMPT_COLUMNS = 60
+
+
+def write(page: Page, seen: Outlook) -> None:
+    """Write what would happen in one inbox, with a count at the end."""
+    page.line(f"{seen.root}: {seen.note or 'a daemon serves it'}")
+    shown = [file for file in seen.files if file.news.is_worth_a_line]
+    ignored = [(printable(it.path), "ignored", it.reason) for it in seen.ignored]
+    page.table([*(row for file in shown for row in _rows(file)), *ignored])
+    page.line(_count(seen))
+
+
+def job_words(job: Forecast) -> str:
+    """A job that has not begun, in one phrase."""
+    results = " and ".join(map(printable, job.results))
+    return f"{_quoted(job.recipe.prompt)} to {results} ({', '.join(_choices(job))})"
+
+
+def _quoted(prompt: str) -> str:
+    words = " ".join(prompt.split())
+    is_long = len(words) > _PROMPT_COLUMNS
+    return f'"{words[: _PROMPT_COLUMNS - 1]}…"' if is_long else f'"{words}"'
+
+
+def _choices(job: Forecast) -> Iterator[str]:
+    recipe = job.recipe
+    yield "1 step" if recipe.steps == 1 else f"{recipe.steps} steps"
+    yield "seed drawn" if job.seed is None else f"seed {job.seed}"
+    yield f"size {recipe.size}"
+    if recipe.preset is not None:
+        yield f"preset {recipe.preset}"
+    if recipe.lora is not None:
+        yield f"LoRA {recipe.lora}"
+    if recipe.images:
+        yield f"with {', '.join(map(printable, recipe.images))}"
+    if recipe.mask is not None:
+        yield f"mask {printable(recipe.mask)}"
+    if recipe.region is not None:
+        region = recipe.region
+        yield f"region {region.width}x{region.height} at {region.x}, {region.y}"
+
+
+def _rows(file: FileOutlook) -> Iterator[tuple[str, str, str]]:
+    news, job = file.news, file.forecast
+    lines = [] if job is not None and news.state == State.READY else [news.reason]
+    if job is not None:
+        lines += [job_words(job), *job.notes]
+    lines += news.problems
+    first, *others = lines
+    yield news.file, news.state, first
+    for line in others:
+        yield "", "", line
+
+
+def _count(seen: Outlook) -> str:
+    pictures = [it.news for it in seen.files if kind_of(it.news.file) is Kind.IMAGE]
+    states = Counter(news.state for news in pictures)
+    by_state = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    failing = sum(bool(news.problems) for news in pictures)
+    parts = [
+        f"{len(pictures)} picture{'' if len(pictures) == 1 else 's'}",
+        *([by_state] if by_state else []),
+        f"{failing or 'none'} will fail",
+        f"{len(seen.ignored) or 'nothing'} ignored",
+    ]
+    return f"{parts[0]}: {'; '.join(parts[1:])}." if pictures else f"No pictures; {parts[-1]}."

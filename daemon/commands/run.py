@@ -1,0 +1,160 @@
+"""`hotfolder run`: puts the daemon together, runs it, and says at the end how it went."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from config.settings import FolderSettings, ModelSettings, Settings, Watch
+from daemon.cli import ExitCode
+from daemon.commands.selection import Selection, default_steps, read_settings, select
+from daemon.control import Server
+from daemon.history import History
+from daemon.inbox.manner import manner_of, rules_of
+from daemon.inbox.survey import Survey
+from daemon.inbox.watch import Watcher
+from daemon.job import State
+from daemon.keeper import Keeper
+from daemon.log import story
+from daemon.log.logs import open_log, summary_table
+from daemon.notify import Notifier
+from daemon.orders import Look
+from daemon.places import Places, find
+from daemon.receipt import own_version
+from daemon.service import Mailbox, Reload, Service, Stop
+from daemon.work.editor_line import EditorLine
+from daemon.work.pixel_pool import PixelPool
+from daemon.work.task import Tasks
+from pipeline import checkpoint
+
+_PIXEL_WORKERS = 2
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Watch, edit, publish; returns when stopped or, with --once, when all is done."""
+    places = find(os.environ)
+    selection = select(arguments)
+    model = _model(arguments, selection.settings)
+    mailbox: Mailbox = queue.SimpleQueue()
+    log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
+    with contextlib.ExitStack() as stack:
+        stack.callback(log.close)
+        keepers = {
+            str(folder.root): _keeper(folder, selection.settings, places, mailbox, arguments.once)
+            for folder in selection.folders
+        }
+        for folder in selection.folders:
+            server = Server(places, folder.root, mailbox.put)
+            stack.callback(server.close)
+        history = History(places.state, lambda text: mailbox.put(story.Noted(text=text)))
+        stack.callback(history.close)
+        _answer_signals(mailbox)
+        for keeper in keepers.values():
+            _watch(stack, keeper, mailbox)
+        service = Service(
+            mailbox=mailbox,
+            settings=selection.settings,
+            keepers=keepers,
+            editor=EditorLine(arguments.editor, model, mailbox.put),
+            pixels=PixelPool(_PIXEL_WORKERS, mailbox.put),
+            history=history,
+            clock=time,
+            log=log,
+            notifier=Notifier(os.environ),
+            reread=lambda: read_settings(arguments.config, Path.cwd())[0],
+            once=arguments.once,
+        )
+        service.tell(_started(arguments.editor, selection))
+        service.run()
+    return _close(service) if arguments.once else ExitCode.FINE
+
+
+def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
+    """The model to load, found whole before anything starts."""
+    model = settings.model
+    if arguments.model is not None:
+        model = replace(model, path=arguments.model.absolute())
+    if arguments.editor == "echo":
+        return model
+    if model.path is None:
+        problem = Problem(
+            "model.path",
+            "no model is named",
+            "name its folder in hotfolder.yaml or with --model, or try --editor echo",
+        )
+        raise UserError([problem])
+    checkpoint.read(model.path)
+    return model
+
+
+def _keeper(
+    folder: FolderSettings, settings: Settings, places: Places, mailbox: Mailbox, once: bool
+) -> Keeper:
+    manner = manner_of(folder)
+    steps = default_steps(os.environ)
+    survey = Survey(
+        folder.root / "inbox",
+        rules_of(folder, manner, final=once),
+        settings=settings,
+        default_steps=steps,
+        trust_inodes=not manner.is_share,
+    )
+    return Keeper(
+        folder=folder,
+        manner=manner,
+        survey=survey,
+        scratch=places.scratch,
+        clock=time,
+        deliver=mailbox.put,
+        tasks=Tasks(settings, steps),
+    )
+
+
+def _watch(stack: contextlib.ExitStack, keeper: Keeper, mailbox: Mailbox) -> None:
+    if keeper.manner.watch is not Watch.EVENTS:
+        return
+    root = keeper.folder.root
+    watcher = Watcher(
+        root / "inbox",
+        wake=lambda: keeper.submit(Look()),
+        lost=lambda reason: mailbox.put(story.FolderDegraded(root=root, reason=reason)),
+    )
+    watcher.start()
+    stack.callback(watcher.stop)
+
+
+def _answer_signals(mailbox: Mailbox) -> None:
+    # SimpleQueue.put is made to be called from a signal handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        name = signal.Signals(number).name
+        signal.signal(number, lambda *_, name=name: mailbox.put(Stop(f"asked to by {name}")))
+    signal.signal(signal.SIGHUP, lambda *_: mailbox.put(Reload()))
+
+
+def _local_time() -> datetime:
+    return datetime.now(UTC).astimezone()
+
+
+def _started(editor: str, selection: Selection) -> story.Started:
+    folders = tuple(folder.root for folder in selection.folders)
+    return story.Started(version=own_version(), folders=folders, editor=editor)
+
+
+def _close(service: Service) -> ExitCode:
+    rows = service.workshop.endings.rows
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(summary_table(rows, columns), end="", flush=True)
+    failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)
+    if failed or any(folder.is_offline for folder in service.folders.values()):
+        return ExitCode.JOBS_FAILED
+    return ExitCode.FINE

@@ -1,0 +1,1 @@
+"""What lies in an inbox and what it means: from a listing to the jobs that are ready."""

@@ -1,0 +1,81 @@
+"""Opening a file of the inbox: only what was seen, never a link, never waiting for anybody."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from config.problems import Problem
+from daemon.inbox.known import Broken, Unread
+from daemon.inbox.names import printable
+from daemon.job import Seen
+
+Opener = Callable[[str, int], int]
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
+# Taken away or replaced since it was seen; or in use: what SMB and leases say of an open file.
+_NOT_NOW = frozenset(
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENXIO,
+        errno.EBUSY,
+        errno.ETXTBSY,
+        errno.EAGAIN,
+    )
+)
+
+
+def open_seen(inbox: Path, seen: Seen, opener: Opener = os.open) -> BinaryIO | Broken | Unread:
+    """Open a file that is still what was seen; what the share does wrong is raised as OSError."""
+    path = f"{inbox}/{seen.path}"
+    try:
+        descriptor = opener(path, _FLAGS)
+    except OSError as error:
+        if error.errno in _NOT_NOW:
+            return Unread()
+        if error.errno in _FORBIDDEN:
+            return _forbidden(path, seen)
+        raise
+    stream = os.fdopen(descriptor, "rb")
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        stream.close()
+        raise
+    # On NFS opening asks the server, so this is fresher than what the scan was told.
+    if stat.S_ISREG(status.st_mode) and _is_same(status, seen):
+        return stream
+    stream.close()
+    return Unread()
+
+
+def _is_same(status: os.stat_result, seen: Seen) -> bool:
+    return (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime_ns)
+
+
+def _forbidden(path: str, seen: Seen) -> Broken | Unread:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return Unread()
+    owner, mode = _user(status.st_uid), stat.S_IMODE(status.st_mode)
+    what = (
+        f"cannot be read by {_user(os.geteuid())}: it belongs to {owner} and has mode {mode:04o}"
+    )
+    advice = "give the daemon the right to read it (chmod a+r)"
+    return Broken((Problem(printable(seen.name), what, advice),))
+
+
+def _user(number: int) -> str:
+    try:
+        return f"{pwd.getpwuid(number).pw_name} (uid {number})"
+    except KeyError:
+        return f"uid {number}"

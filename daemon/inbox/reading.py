@@ -1,0 +1,188 @@
+"""What settled files say, each read once: sidecars, presets, and whether an image is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import BinaryIO
+
+from config.keys import Written
+from config.presets import read_preset
+from config.problems import Problem, UserError
+from config.settings import Settings
+from config.text import LIMIT_BYTES
+from daemon.inbox.known import Broken, Picture, Text, Unread, Wanted
+from daemon.inbox.names import Kind, kind_of, printable
+from daemon.job import Seen
+from pipeline import instruction, recipe
+from pipeline.container.examination import Incomplete, Whole, examine
+from pipeline.container.foreign import NotAPicture
+from pipeline.instruction import Instruction
+
+OpenFile = Callable[[Seen], BinaryIO | Broken | Unread]
+
+_MIB = 1 << 20
+_NO_SEED = 0  # any seed will do to see whether an instruction makes sense
+
+
+class Readings:
+    """Everything read of one inbox, by the settings in force."""
+
+    def __init__(self, open_file: OpenFile, settings: Settings, default_steps: int) -> None:
+        self._open_file = open_file
+        self._settings, self._default_steps = settings, default_steps
+        self._pictures: dict[Seen, Picture] = {}
+        self._texts: dict[Seen, Text] = {}
+        self._wanted: dict[tuple[Seen | None, tuple[Seen, ...]], Wanted] = {}
+        self._gives_prompt: dict[tuple[Seen, ...], bool] = {}
+
+    def read(self, settled: Iterable[Seen]) -> bool:
+        """Read what is new among these; False where some file cannot be read now, but may be soon.
+
+        Raises OSError where the share does not work.
+        """
+        all_read = True
+        for file in settled:
+            if file not in self._texts and file not in self._pictures:
+                all_read = self._read(file) and all_read
+        return all_read
+
+    def keep(self, files: Collection[Seen]) -> None:
+        """Forget all files but these."""
+        self._pictures = {it: said for it, said in self._pictures.items() if it in files}
+        self._texts = {it: said for it, said in self._texts.items() if it in files}
+        self._wanted = {
+            key: wanted
+            for key, wanted in self._wanted.items()
+            if (key[0] is None or key[0] in files) and all(preset in files for preset in key[1])
+        }
+        self._gives_prompt.clear()
+
+    def picture(self, image: Seen) -> Picture:
+        """What an image holds, and whether all of it is there."""
+        return self._pictures.get(image, _UNREAD)
+
+    def text(self, file: Seen) -> Text:
+        """What a sidecar or a folder preset says."""
+        return self._texts.get(file, _UNREAD)
+
+    def wanted(self, sidecar: Seen | None, presets: tuple[Seen, ...]) -> Wanted:
+        """What a readable or broken sidecar asks for, on readable presets, outermost first."""
+        found = self._wanted.get((sidecar, presets))
+        if found is None:
+            found = self._wanted[sidecar, presets] = self._want(sidecar, self._layers(presets))
+        return found
+
+    def give_prompt(self, presets: tuple[Seen, ...]) -> bool:
+        """Whether these presets let an image run without a sidecar."""
+        found = self._gives_prompt.get(presets)
+        if found is None:
+            merged = self._merged(self._layers(presets), Written())
+            found = self._gives_prompt[presets] = merged.prompt is not None
+        return found
+
+    def read_preset(self, file: Seen) -> Written:
+        """A preset at once, settled or not; raises UserError where it cannot be used."""
+        said = self._texts.get(file) or self._read_text(file, Kind.PRESET)
+        match said:
+            case Written():
+                return said
+            case Broken(problems):
+                raise UserError(problems)
+            case _:
+                advice = "wait until it is complete"
+                raise UserError([Problem(printable(file.path), "is being changed", advice)])
+
+    def _read(self, file: Seen) -> bool:
+        kind = kind_of(file.name)
+        if kind is Kind.IMAGE:
+            picture = self._examine(file)
+            if not isinstance(picture, Unread):
+                self._pictures[file] = picture
+            return not isinstance(picture, Unread)
+        if kind in (Kind.SIDECAR, Kind.PRESET):
+            text = self._read_text(file, kind)
+            if not isinstance(text, Unread):
+                self._texts[file] = text
+            return not isinstance(text, Unread)
+        return True
+
+    def _examine(self, image: Seen) -> Picture:
+        largest = self._settings.limits.max_file_mib
+        if image.size > largest * _MIB:
+            what = f"has {image.size / _MIB:.0f} MiB, more than the {largest:g} that are allowed"
+            return _broken(image, what, "save it smaller, or raise limits.max_file_mib")
+        opened = self._open_file(image)
+        if isinstance(opened, Broken | Unread):
+            return opened
+        with opened:
+            verdict = examine(opened, image.size)
+        match verdict:
+            case NotAPicture(what, advice):
+                return _broken(image, f"is {what}, whatever its name says", advice)
+            case Whole() | Incomplete():
+                return verdict
+
+    def _read_text(self, file: Seen, kind: Kind) -> Text:
+        opened = self._open_file(file)
+        if isinstance(opened, Broken | Unread):
+            return opened
+        try:
+            return _parse(opened, file, kind)
+        except UserError as error:
+            return Broken(error.problems)
+
+    def _layers(self, presets: tuple[Seen, ...]) -> tuple[Written, ...]:
+        said = map(self.text, presets)
+        return tuple(it for it in said if isinstance(it, Written))
+
+    def _want(self, sidecar: Seen | None, layers: tuple[Written, ...]) -> Wanted:
+        said = instruction.NONE if sidecar is None else self.text(sidecar)
+        match said:
+            case Broken(problems):
+                return Wanted(problems=problems)
+            case Instruction():
+                return self._resolve(said, layers)
+            case _:
+                raise AssertionError(said)  # the plan asks only for what has been read
+
+    def _resolve(self, said: Instruction, layers: tuple[Written, ...]) -> Wanted:
+        try:
+            resolved = recipe.resolve(
+                said,
+                folder_presets=layers,
+                presets=self._settings.presets,
+                loras=self._settings.model.loras,
+                limits=self._settings.limits,
+                default_steps=self._default_steps,
+                drawn_seed=_NO_SEED,
+            ).recipe
+        except UserError as error:
+            named = _companions(self._merged(layers, said.written))
+            return Wanted(companions=named, problems=error.problems)
+        named = (*resolved.images, *filter(None, [resolved.mask]))
+        return Wanted(companions=named, priority=resolved.priority)
+
+    def _merged(self, layers: tuple[Written, ...], said: Written) -> Written:
+        folder = recipe.merged(layers)
+        name = said.preset or folder.preset
+        named = self._settings.presets.get(name or "", Written())
+        return recipe.merged([folder, named, said])
+
+
+_UNREAD = Unread()
+
+
+def _parse(opened: BinaryIO, file: Seen, kind: Kind) -> Text:
+    with opened:
+        content = opened.read(LIMIT_BYTES + 1)
+    if kind is Kind.PRESET:
+        return read_preset(content, printable(file.path))
+    return instruction.parse(content, printable(file.name))
+
+
+def _companions(written: Written) -> tuple[str, ...]:
+    return (*(written.images or ()), *filter(None, [written.mask]))
+
+
+def _broken(file: Seen, what: str, advice: str) -> Broken:
+    return Broken((Problem(printable(file.name), what, advice),))

@@ -1,0 +1,106 @@
+"""What lies in an inbox at one moment; links are never followed, nothing is opened or changed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from daemon.inbox.names import Kind, kind_of
+from daemon.job import Listing, Odd, Seen
+
+# A subfolder that says one of these is somebody's to mend; the rest of the inbox goes on.
+_UNREADABLE = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
+# Taken away, or replaced by something else, since its name was read.
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def scan(inbox: Path, *, trust_inodes: bool) -> Listing:
+    """List every file that has a meaning, in the order of the paths.
+
+    Hidden names are not in it, hidden folders are not entered. Raises OSError where the inbox
+    itself, or the share that it lies on, cannot be read.
+    """
+    return _Scan(os.fspath(inbox), trust_inodes=trust_inodes).listing()
+
+
+class _Scan:
+    def __init__(self, inbox: str, *, trust_inodes: bool) -> None:
+        self._inbox = inbox
+        self._trust_inodes = trust_inodes
+        self._files: list[Seen] = []
+        self._odd: list[Odd] = []
+        self._folders: list[str] = []  # found, not yet looked into
+
+    def listing(self) -> Listing:
+        with _entries(self._inbox, _OPEN_FOLDER) as entries:
+            self._take(entries, "")
+        while self._folders:
+            self._look_into(self._folders.pop())
+        return Listing(tuple(sorted(self._files)), tuple(sorted(self._odd)))
+
+    def _look_into(self, folder: str) -> None:
+        try:
+            with _entries(f"{self._inbox}/{folder}", _OPEN_FOLDER | os.O_NOFOLLOW) as entries:
+                self._take(entries, f"{folder}/")
+        except OSError as error:
+            if error.errno in _UNREADABLE:
+                what = f"a folder that cannot be read ({error.strerror})"
+                self._odd.append(Odd(folder, what))
+            elif error.errno not in _GONE:
+                raise
+
+    def _take(self, entries: Iterator[os.DirEntry[str]], parent: str) -> None:
+        for entry in entries:
+            kind = kind_of(entry.name)
+            if kind is not Kind.HIDDEN:
+                self._take_one(entry, kind, f"{parent}{entry.name}")
+
+    def _take_one(self, entry: os.DirEntry[str], kind: Kind, path: str) -> None:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _UNREADABLE:
+                self._odd.append(Odd(path, f"cannot be looked at ({error.strerror})"))
+            elif error.errno not in _GONE:
+                raise
+            return
+        if stat.S_ISREG(status.st_mode):
+            self._files.append(self._seen(path, status))
+        elif stat.S_ISDIR(status.st_mode) and kind is Kind.UNSUPPORTED:
+            self._folders.append(path)
+        else:
+            self._odd.append(Odd(path, _what(status.st_mode, kind)))
+
+    def _seen(self, path: str, status: os.stat_result) -> Seen:
+        inode = status.st_ino if self._trust_inodes else 0
+        return Seen(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
+
+
+@contextmanager
+def _entries(folder: str, flags: int) -> Iterator[Iterator[os.DirEntry[str]]]:
+    # By its descriptor: the folder that was checked is the folder that is read.
+    descriptor = os.open(folder, flags)
+    try:
+        with os.scandir(descriptor) as entries:
+            yield entries
+    finally:
+        os.close(descriptor)
+
+
+def _what(mode: int, kind: Kind) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISFIFO(mode):
+        return "a FIFO"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    if stat.S_ISDIR(mode):
+        article = "an" if kind is Kind.IMAGE else "a"
+        return f"a folder with the name of {article} {kind}"
+    return "a device"

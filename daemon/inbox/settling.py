@@ -1,0 +1,123 @@
+"""Whether a file of the inbox has stopped changing and is whole, by our own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from config.problems import Problem
+from daemon.inbox.known import Broken, Known, Unread
+from daemon.inbox.names import printable
+from daemon.job import Seen, State
+from pipeline.container.examination import Incomplete, Whole
+
+Watched = Mapping[Seen, float]  # each file, and the monotonic second when it was first seen so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How long is waited for what. With settle_seconds 0 one look is enough."""
+
+    settle_seconds: float
+    settle_max_seconds: float  # for the rest of an incomplete or empty file
+    sidecar_wait_seconds: float
+    sidecar_grace_seconds: float  # for a late sidecar, where a preset lets the image run alone
+    final: bool  # what has settled will not change any more
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why something is not ready."""
+
+    state: State
+    reason: str
+    until: float | None  # monotonic seconds when it may end by itself
+
+
+def look(files: Iterable[Seen], before: Watched, now: float) -> Watched:
+    """Carry the watch over to a new listing; changed and new files start again at `now`."""
+    return {file: before.get(file, now) for file in files}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The watch at one moment, and what has been read by then."""
+
+    watched: Watched
+    known: Known
+    rules: Rules
+    now: float  # monotonic seconds
+    unix_at_zero: float  # Unix time at monotonic second 0, for people
+
+    def settles_at(self, file: Seen) -> float:
+        """The monotonic second at which a file has settled if it does not change before."""
+        return settles_at(file, self.watched, self.rules)
+
+    def is_settled(self, file: Seen) -> bool:
+        """Whether a file has been unchanged for long enough; a time > 0 takes two looks."""
+        return self.now >= self.settles_at(file)
+
+    def text_waits(self, file: Seen) -> Iterator[Wait]:
+        """Why a sidecar or a preset cannot be used yet, the first reason first."""
+        yield from self._settling(file)
+        if isinstance(self.known.text(file), Unread):
+            yield _BUSY
+
+    def picture_waits(self, image: Seen) -> Iterator[Wait]:
+        """Why an image cannot be used yet, the first reason first."""
+        yield from self._settling(image)
+        match self.known.picture(image):
+            case Unread():
+                yield _BUSY
+            case Incomplete(why):
+                until = self.watched[image] + self.rules.settle_max_seconds
+                if self.now < until and not self.rules.final:
+                    reason = f"incomplete: {why}; given up {self.clock(until)} unless it changes"
+                    yield Wait(State.HELD, reason, until)
+            case Whole() | Broken():
+                pass
+
+    def picture_problems(self, image: Seen) -> tuple[Problem, ...]:
+        """Why an image that is waited for no longer, or never was worth it, cannot be used."""
+        match self.known.picture(image):
+            case Broken(problems):
+                return problems
+            case Incomplete(why):
+                advice = "copy it into the inbox again, whole"
+                return (Problem(printable(image.name), f"is incomplete: {why}", advice),)
+            case Whole() | Unread():
+                return ()
+
+    def clock(self, monotonic: float) -> str:
+        """A moment as people say it, with its day where that is not today."""
+        minute = int(self.unix_at_zero + monotonic) // 60
+        day, time = _words(minute)
+        today = _words(int(self.unix_at_zero + self.now) // 60)[0]
+        return time if day == today else f"{day} {time}"
+
+    def _settling(self, file: Seen) -> Iterator[Wait]:
+        at = self.settles_at(file)
+        if self.now < at:
+            since = self.watched[file]
+            word = "settling" if file.size else "empty so far"
+            reason = f"{word}: unchanged for {self.now - since:.1f} s of {at - since:g} s"
+            yield Wait(State.SETTLING, reason, at)
+
+
+def settles_at(file: Seen, watched: Watched, rules: Rules) -> float:
+    """The monotonic second at which a file has settled if it does not change before."""
+    # Copiers make the name first: an empty file is a promise, for as long as promises are kept.
+    if file.size or rules.final:
+        return watched[file] + rules.settle_seconds
+    return watched[file] + max(rules.settle_seconds, rules.settle_max_seconds)
+
+
+_BUSY = Wait(State.SETTLING, "another program is at work on it", None)
+
+
+@lru_cache(maxsize=4096)
+def _words(unix_minute: int) -> tuple[str, str]:
+    moment = datetime.fromtimestamp(unix_minute * 60, UTC).astimezone()
+    return f"{moment:%Y-%m-%d}", f"{moment:%H:%M}"

@@ -1,0 +1,142 @@
+"""The editor process as the daemon knows it: loading, idle, busy with a job, or dead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from config.settings import ModelSettings
+from daemon.work.child import Child, Ended, Said
+from pipeline.channel import BatchDone, EditBatch, FromEditor, OpenEditor, Ready, Unusable
+from pipeline.editor import EditRequest, ModelFacts
+
+LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
+_RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """No process; the next one starts at `restart_at`."""
+
+    restart_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The process has been started and opens its model."""
+
+    child: Child
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The model is loaded."""
+
+    child: Child
+    facts: ModelFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A job is being edited."""
+
+    child: Child
+    facts: ModelFacts
+    job_id: str
+    heard_at: float
+
+
+Condition = Dead | Loading | Idle | Busy
+
+
+class EditorLine:
+    """Starts the editor process, restarts it, and knows which job it is at."""
+
+    def __init__(
+        self, kind: str, model: ModelSettings, deliver: Callable[[Said | Ended], None]
+    ) -> None:
+        self._kind, self._model, self._deliver = kind, model, deliver
+        self.deaths_in_a_row = 0
+        self.condition: Condition = Dead(restart_at=0.0)
+
+    @property
+    def name(self) -> str:
+        """What is loaded, for messages."""
+        return self._kind if self._kind == "echo" else str(self._model.path)
+
+    def start_if_due(self, now: float) -> bool:
+        """Start the process when there is none and its time has come; whether it was started."""
+        match self.condition:
+            case Dead(restart_at) if now >= restart_at:
+                child = Child("pipeline.worker", self._deliver)
+                child.send(OpenEditor(self._kind, self._model))
+                self.condition = Loading(child, now)
+                return True
+        return False
+
+    def edit(self, job_id: str, requests: tuple[EditRequest, ...], now: float) -> None:
+        """Hand a job to the idle editor."""
+        assert isinstance(self.condition, Idle)
+        child, facts = self.condition.child, self.condition.facts
+        self.condition = Busy(child, facts, job_id, now)
+        child.send(EditBatch(requests))
+
+    def heard(self, said: Said, now: float) -> FromEditor | None:
+        """What the process says; None from one that is dead to us."""
+        message: FromEditor = said.message  # type: ignore[assignment] # the line carries no types
+        match self.condition, message:
+            case Loading(child), Ready(facts) if child is said.child:
+                self.condition = Idle(child, facts)
+            case Loading(child), Unusable() if child is said.child:
+                self.condition = Dead(now)
+            case Busy(child, facts), BatchDone() if child is said.child:
+                self.deaths_in_a_row = 0
+                self.condition = Idle(child, facts)
+            case Busy(child, facts, job_id), _ if child is said.child:
+                self.condition = Busy(child, facts, job_id, now)
+            case _:
+                return None
+        return message
+
+    def ended(self, ended: Ended, now: float) -> str | None:
+        """The process is gone: the id of the job that it was at, None where it was at none.
+
+        The next process starts at once, later each time after that.
+        """
+        match self.condition:
+            case Loading(child) | Idle(child) | Busy(child) if child is ended.child:
+                job_id = self.condition.job_id if isinstance(self.condition, Busy) else None
+                wait = _RESTART_SECONDS[min(self.deaths_in_a_row, len(_RESTART_SECONDS) - 1)]
+                self.deaths_in_a_row += 1
+                self.condition = Dead(now + wait)
+                return job_id
+        return None
+
+    def is_mine(self, child: Child) -> bool:
+        """Whether that is the process of now."""
+        match self.condition:
+            case Loading(mine) | Idle(mine) | Busy(mine):
+                return mine is child
+            case Dead():
+                return False
+
+    def kill_hung(self, now: float) -> bool:
+        """Kill a process that has been silent for too long; whether it was killed."""
+        match self.condition:
+            case Loading(child, since) if now - since > LOAD_SECONDS:
+                child.kill()
+                return True
+            case Busy(child, heard_at=heard_at) if now - heard_at > self._model.hang_seconds:
+                child.kill()
+                return True
+        return False
+
+    def close(self) -> None:
+        """End the process."""
+        match self.condition:
+            case Loading(child) | Idle(child) | Busy(child):
+                child.kill()
+            case Dead():
+                pass
+        self.condition = Dead(float("inf"))

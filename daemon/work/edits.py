@@ -1,0 +1,163 @@
+"""The editor's side of the jobs under way: what it is given, what it says, when it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from config.problems import Problem
+from daemon.keeper import Clock
+from daemon.log import story
+from daemon.log.story import Event
+from daemon.work import active, queueing
+from daemon.work.active import Active, Composing, Editing
+from daemon.work.child import Ended, Said
+from daemon.work.editor_line import Busy, EditorLine, Idle
+from daemon.work.jobs import Jobs, about
+from daemon.work.mishaps import Mishaps
+from daemon.work.pixel_pool import PixelPool, Work
+from pipeline.channel import BatchDone, FromEditor, Ready, Unusable
+from pipeline.editor import Done, EditResult, Failed, ModelFacts, Stage, Step
+
+_LOADS = 3  # an editor that dies so often before it was ever ready will not get better
+
+
+class Edits:
+    """Gives prepared jobs to the editor and takes what it says back to them."""
+
+    def __init__(
+        self,
+        *,
+        jobs: Jobs,
+        editor: EditorLine,
+        pixels: PixelPool,
+        mishaps: Mishaps,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        finish: Callable[[Active], None],
+    ) -> None:
+        self.facts: ModelFacts | None = None  # None until the model is loaded
+        self.loaded_at = 0.0  # Unix time
+        self.unusable: tuple[Problem, ...] = ()
+        self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
+        self._clock, self._tell, self._finish = clock, tell, finish
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the editor has been loaded once."""
+        return self.facts is not None
+
+    def begin(self, now: float) -> None:
+        """Start the editor where there is none, end it where it hangs, give it what waits."""
+        self._editor.kill_hung(now)
+        if self._editor.start_if_due(now):
+            self._tell(story.EditorLoading(model=self._editor.name))
+        self._edit_next(now)
+
+    def _edit_next(self, now: float) -> None:
+        job = queueing.next_to_edit(self._jobs.actives())
+        if job is None or not isinstance(self._editor.condition, Idle):
+            return
+        assert job.prepared is not None
+        steps = job.task.recipe.steps
+        self._jobs.put(job.at(Editing(index=0, step=0, steps=steps, since=now)))
+        self._tell(_running(job, 0))
+        self._editor.edit(job.job.job_id, active.edit_requests(job.task, job.prepared[0]), now)
+
+    def said(self, said: Said) -> None:
+        """Take a message of the editor process to its job."""
+        now = self._clock.monotonic()
+        condition = self._editor.condition
+        message = self._editor.heard(said, now)
+        match message:
+            case None:
+                pass
+            case Ready(facts, seconds):
+                self.facts, self.loaded_at = facts, self._clock.time()
+                self._tell(
+                    story.EditorReady(
+                        class_name=facts.class_name,
+                        dtype=facts.dtype,
+                        weights=facts.weights,
+                        seconds=seconds,
+                    )
+                )
+            case Unusable(problems):
+                self.unusable = problems
+            case BatchDone() if isinstance(condition, Busy):
+                self._batch_done(condition.job_id)
+            case _:
+                self._edit_event(message, now)
+
+    def _edit_event(self, message: FromEditor, now: float) -> None:
+        match message:
+            case Stage(request_id):
+                pass
+            case Step(request_id, step, steps):
+                self._stepped(request_id, step, steps, now)
+            case Done(request_id, result):
+                self._edited(request_id, result)
+            case Failed(request_id, error):
+                job = self._jobs.active(active.request_of(request_id)[0])
+                if job is not None and isinstance(job.phase, Editing):
+                    self._mishaps.failed(job, error.failure, error.cause, error.advice)
+            case Ready() | Unusable() | BatchDone():
+                pass
+            case _:
+                assert_never(message)
+
+    def _stepped(self, request_id: str, step: int, steps: int, now: float) -> None:
+        job_id, index = active.request_of(request_id)
+        job = self._jobs.active(job_id)
+        if job is None or not isinstance(job.phase, Editing):
+            return
+        if step == 1 and index > 0:
+            self._tell(_running(job, index))
+        self._jobs.put(job.at(replace(job.phase, index=index, step=step, steps=steps)))
+        self._tell(story.StepDone(step=step, steps=steps, **about(job.root, job.job)))
+
+    def _edited(self, request_id: str, result: EditResult) -> None:
+        job_id, index = active.request_of(request_id)
+        job = self._jobs.active(job_id)
+        if job is None or not isinstance(job.phase, Editing):
+            return
+        job = replace(job, edits=(*job.edits, (index, result)))
+        self._jobs.put(job)
+        assert job.prepared is not None
+        assert self.facts is not None
+        request = active.compose(
+            job.task, job.prepared[0], index, result, allow_flat=self.facts.weights == "none"
+        )
+        self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
+
+    def _batch_done(self, job_id: str) -> None:
+        job = self._jobs.active(job_id)
+        if job is not None and isinstance(job.phase, Editing):
+            self._finish(job.at(Composing()))
+
+    def ended(self, ended: Ended) -> None:
+        """Count the death of the editor against the job that it was at."""
+        if not self._editor.is_mine(ended.child):
+            return
+        job_id = self._editor.ended(ended, self._clock.monotonic())
+        self._tell(story.EditorLost(reason=ended.how, last_words=ended.last_words))
+        if not self.is_ready and self._editor.deaths_in_a_row >= _LOADS:
+            what = f"its process ended {_LOADS} times while it loaded the model ({ended.how})"
+            advice = f"look at its last words: {ended.last_words or 'it said nothing'}"
+            self.unusable = (Problem(self._editor.name, what, advice),)
+        job = self._jobs.active(job_id) if job_id else None
+        if job is not None:
+            cause = f"the editor process ended over it ({ended.how})"
+            self._mishaps.died(job, cause, ended.last_words)
+
+
+def _running(job: Active, index: int) -> Event:
+    recipe = job.task.recipe
+    return story.JobRunning(
+        seed=recipe.seed + index,
+        steps=recipe.steps,
+        variant=index + 1,
+        variants=recipe.variants,
+        **about(job.root, job.job),
+    )

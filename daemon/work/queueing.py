@@ -1,0 +1,71 @@
+"""Which job comes next: pure choices among the ready, the resting and the waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from daemon.job import Candidate, Plan, Seen
+from daemon.work.active import Active, Resting, Resumable, Taking, Waiting
+
+AHEAD_OF_THE_EDITOR = 2  # jobs prepared while another one is edited
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A candidate of a hot folder."""
+
+    root: str
+    candidate: Candidate
+
+
+def next_candidate(
+    plans: Mapping[str, Plan], taken: Mapping[str, frozenset[Seen]]
+) -> Choice | None:
+    """The best candidate of all hot folders that nobody has taken yet."""
+    firsts = (_first(root, plan, taken[root]) for root, plan in plans.items())
+    return min(filter(None, firsts), key=_urgency, default=None)
+
+
+def _first(root: str, plan: Plan, taken: frozenset[Seen]) -> Choice | None:
+    # A plan has its candidates in their order already.
+    free = (Choice(root, one) for one in plan.ready if one.image not in taken)
+    return next(free, None)
+
+
+def _urgency(choice: Choice) -> tuple[int, float]:
+    return (-choice.candidate.priority, choice.candidate.since)
+
+
+def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[str]:
+    """The paths of a candidate's files that other images still need, so that they are copied."""
+    gone = {file.path for file in taken} | {candidate.image.path}
+    own = [candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions]
+    return frozenset(
+        file.path for file in own if plan.needed_by.get(file.path, frozenset()) - gone
+    )
+
+
+def next_to_edit(jobs: Iterable[Active]) -> Active | None:
+    """The prepared job that the editor takes next."""
+    waiting = [job for job in jobs if isinstance(job.phase, Waiting)]
+    return min(waiting, key=lambda job: (-job.task.recipe.priority, job.job.job_id), default=None)
+
+
+def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | None:
+    """The resting job whose time has come first."""
+    rested = [
+        (job.phase.until, job)
+        for job in jobs
+        if isinstance(job.phase, Resting) and job.phase.until <= now
+    ]
+    return min(rested, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int) -> bool:
+    """Whether another job may be claimed."""
+    ahead = sum(
+        job.is_ahead_of_the_editor if isinstance(job, Active) else isinstance(job.phase, Taking)
+        for job in jobs
+    )
+    return ahead + claims_under_way < AHEAD_OF_THE_EDITOR

@@ -1,0 +1,211 @@
+"""The jobs under way: every answer of a keeper, a pixel worker or the editor moves one on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from config.settings import OnDuplicate, Settings
+from daemon import orders
+from daemon.history import History
+from daemon.job import Job, State
+from daemon.keeper import Clock, Keeper
+from daemon.log import story
+from daemon.log.story import Event
+from daemon.receipt import Finished, why_of
+from daemon.work import active, queueing
+from daemon.work.active import (
+    Active,
+    Composing,
+    Preparing,
+    Publishing,
+    Resting,
+    Resumable,
+    Taking,
+)
+from daemon.work.editor_line import EditorLine
+from daemon.work.edits import Edits
+from daemon.work.endings import Endings
+from daemon.work.jobs import Jobs, about
+from daemon.work.mishaps import Mishaps
+from daemon.work.pixel_pool import Answered, Died, PixelPool, Work
+from pipeline.channel import Refused
+from pipeline.editor import Failure
+from pipeline.pictures import Composed, Prepared
+
+
+class Workshop:
+    """Moves claimed jobs from their claim to their filing."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        editor: EditorLine,
+        pixels: PixelPool,
+        keepers: Mapping[str, Keeper],
+        history: History,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        at_once: bool,
+    ) -> None:
+        self.settings = settings
+        self.jobs = Jobs()
+        self._editor, self._pixels, self._keepers = editor, pixels, keepers
+        self._history, self._clock, self._tell = history, clock, tell
+        self._mishaps = Mishaps(
+            jobs=self.jobs,
+            pixels=pixels,
+            keepers=keepers,
+            clock=clock,
+            tell=tell,
+            at_once=at_once,
+        )
+        self.edits = Edits(
+            jobs=self.jobs,
+            editor=editor,
+            pixels=pixels,
+            mishaps=self._mishaps,
+            clock=clock,
+            tell=tell,
+            finish=self._finish,
+        )
+        self.endings = Endings(
+            jobs=self.jobs, keepers=keepers, history=history, clock=clock, tell=tell
+        )
+        self._is_closing = False
+
+    # What the keepers answer
+
+    def adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
+        """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
+        for job in jobs:
+            resting = Resting(self._clock.monotonic(), strike=False, cause="the daemon restarted")
+            self.jobs.put(Resumable(root=root, job=job, phase=resting))
+
+    def claimed(self, root: str, answer: orders.Claimed) -> None:
+        """Begin with a claimed job: filed as a duplicate, or prepared."""
+        job = Active(root=root, task=answer.task, phase=Preparing())
+        if self._is_closing:
+            self._give_back(job)
+            return
+        self.jobs.put(job)
+        self._tell(story.JobClaimed(**about(job.root, job.job)))
+        for note in answer.task.notes:
+            self._tell(story.JobNote(text=note, **about(job.root, job.job)))
+        earlier = self._earlier(job, OnDuplicate.SKIP)
+        if earlier:
+            self.jobs.put(job.at(Publishing()))
+            self._keepers[root].submit(orders.FileDone(job.job, State.DUPLICATE, earlier))
+        else:
+            self._prepare(job)
+
+    def _earlier(self, job: Active, manner: OnDuplicate) -> tuple[str, ...]:
+        """The results of the same name and content, where the settings treat them in that way."""
+        keeper = self._keepers[job.root]
+        if keeper.folder.on_duplicate is not manner:
+            return ()
+        earlier = self._history.earlier(keeper.identity, job.job.path, job.task.content_key)
+        return earlier.results if earlier else ()
+
+    def _prepare(self, job: Active) -> None:
+        assert self.edits.facts is not None, "nothing is claimed before the editor is ready"
+        request = active.prepare(
+            job.task,
+            working_pixels=self.edits.facts.working_pixels,
+            multiple=self.edits.facts.multiple,
+            max_megapixels=self.settings.limits.max_megapixels,
+        )
+        self._pixels.submit(Work(job.job.job_id, 0, request), self._clock.monotonic())
+
+    def invalid(self, root: str, answer: orders.Invalid) -> None:
+        """File a job that cannot be worked as it is."""
+        self.jobs.put(Resumable(root=root, job=answer.job, phase=Publishing()))
+        order = orders.FileFailed(answer.job, why_of(answer.problems), answer.instruction)
+        self._keepers[root].submit(order)
+
+    # What the pixel workers answer
+
+    def pixels_answered(self, answered: Answered) -> None:
+        """Take a pixel worker's answer to its job."""
+        job = self.jobs.active(answered.work.job_id)
+        if job is None or isinstance(job.phase, Publishing | Resting):
+            return
+        match answered.answer:
+            case Prepared() as prepared:
+                self._note(job, prepared.notes)
+                self.jobs.put(
+                    replace(job, prepared=(prepared, answered.seconds)).at(active.Waiting())
+                )
+            case Composed() as composed:
+                self._note(job, composed.notes)
+                self._finish(job.with_variant(answered.work.index, composed, answered.seconds))
+            case Refused(cause, advice):
+                self._mishaps.failed(job, Failure.PERMANENT, cause, advice)
+            case _:
+                assert_never(answered.answer)
+
+    def pixels_died(self, died: Died) -> None:
+        """Count the death of a pixel worker against the picture that it had open."""
+        job = self.jobs.active(died.work.job_id)
+        if job is not None:
+            cause = f"opening or saving the picture ended the program that did it ({died.how})"
+            self._mishaps.died(job, cause, died.last_words)
+
+    def _finish(self, job: Active) -> None:
+        if not job.is_complete or not isinstance(job.phase, Composing):
+            self.jobs.put(job)
+            return
+        assert job.prepared is not None
+        assert self.edits.facts is not None
+        prepared, seconds = job.prepared
+        finished = Finished(
+            task=job.task,
+            prepared=prepared,
+            prepare_seconds=seconds,
+            variants=job.variants,
+            model=self.edits.facts,
+            model_loaded_at=self.edits.loaded_at,
+        )
+        self.jobs.put(job.at(Publishing()))
+        replaced = self._earlier(job, OnDuplicate.REDO)
+        self._keepers[job.root].submit(orders.Publish(finished, replaced))
+
+    # What comes next
+
+    def advance(self, now: float) -> None:
+        """Begin whatever can begin now."""
+        self._pixels.kill_hung(now)
+        self.edits.begin(now)
+        while self.edits.is_ready and queueing.has_room(self.jobs, 0):
+            job = queueing.due(self.jobs, now)
+            if job is None:
+                break
+            self._resume(job)
+
+    def _resume(self, job: Active | Resumable) -> None:
+        assert isinstance(job.phase, Resting)
+        self.jobs.put(Resumable(root=job.root, job=job.job, phase=Taking()))
+        self._keepers[job.root].submit(orders.Resume(job.job, job.phase.strike))
+
+    def give_back(self) -> None:
+        """Give every job back that is not past its edit; stop the editor."""
+        self._is_closing = True
+        self._editor.close()
+        for job in self.jobs.actives():
+            if not isinstance(job.phase, Composing | Publishing | Resting):
+                self._give_back(job)
+
+    def _give_back(self, job: Active) -> None:
+        self._pixels.forget(job.job.job_id)
+        self.jobs.put(job.at(Publishing()))
+        self._keepers[job.root].submit(orders.GiveBack(job.job))
+
+    def is_finishing(self) -> bool:
+        """Whether a job is still on its way out."""
+        return any(isinstance(job.phase, Composing | Publishing) for job in self.jobs)
+
+    def _note(self, job: Active, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self._tell(story.JobNote(text=note, **about(job.root, job.job)))

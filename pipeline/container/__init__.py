@@ -1,0 +1,1 @@
+"""What the bytes of a file say of it, before any picture library opens it."""

@@ -1,0 +1,1 @@
+"""Pixels in and out: open, place on a canvas, bring back, save."""

@@ -1,0 +1,119 @@
+"""What of a file goes over into its result besides pixels: EXIF, resolution, compression."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from pipeline.container.endings import webp_chunks
+from pipeline.container.examination import Kind
+from pipeline.container.window import Window
+from pipeline.picture.exif import DamagedExifError, upright
+
+# Of a TIFF's own tags these describe the photo; the others describe the file's pixels.
+DESCRIPTIONS = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.HostComputer,
+    ExifTags.Base.Copyright,
+)
+DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+LOSSLESS_COMPRESSIONS = frozenset({"tiff_lzw", "packbits"})
+DAMAGE = (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a result takes over from its original."""
+
+    exif: bytes  # the block as it was, b"" = none
+    dpi: tuple[float, float] | None  # across and down the upright picture
+    tiff_compression: str
+    is_lossless_webp: bool
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none or it makes no sense."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except DAMAGE:
+        return 1  # read_carried says that the block is damaged
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def read_carried(
+    image: Image.Image, file: BinaryIO, name: str, kind: Kind, *, is_sideways: bool
+) -> tuple[Carried, tuple[str, ...]]:
+    """Collect what goes over from a loaded picture, and what is said about it."""
+    notes: tuple[str, ...] = ()
+    try:
+        exif = _exif(image)
+    except (*DAMAGE, DamagedExifError):
+        exif = b""
+        notes = (f"{name} has a damaged EXIF block; it is left out of the result.",)
+    return Carried(
+        exif=exif,
+        dpi=_dpi(image, is_sideways=is_sideways),
+        tiff_compression=_compression(image, kind),
+        is_lossless_webp=kind is Kind.WEBP and _is_lossless_webp(file),
+    ), notes
+
+
+def _compression(image: Image.Image, kind: Kind) -> str:
+    """How a TIFF result is compressed: as its original was, if that loses nothing."""
+    compression = str(image.info.get("compression")) if kind is Kind.TIFF else "raw"
+    if compression == "raw" or _has_directories(image):
+        return "raw"  # Pillow can write EXIF directories only into uncompressed files
+    return compression if compression in LOSSLESS_COMPRESSIONS else "tiff_adobe_deflate"
+
+
+def _has_directories(image: Image.Image) -> bool:
+    exif = image.getexif()
+    return any(exif.get_ifd(directory) for directory in DIRECTORIES)
+
+
+def _exif(image: Image.Image) -> bytes:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _tiff_exif(image)
+    exif = image.info.get("exif", b"")
+    upright(exif, *image.size)
+    return bytes(exif)
+
+
+def _tiff_exif(image: TiffImagePlugin.TiffImageFile) -> bytes:
+    """Gather an EXIF block from a TIFF's own tags."""
+    found, kept = image.getexif(), Image.Exif()
+    for tag in DESCRIPTIONS:
+        if tag in found:
+            value = found[tag]
+            # Pillow reads texts as Latin-1 and would write question marks for what is not ASCII.
+            kept[tag] = value.encode("latin-1") if isinstance(value, str) else value
+    for directory in DIRECTORIES:
+        tags = dict(found.get_ifd(directory))
+        tags.pop(ExifTags.IFD.Interop, None)
+        if tags:
+            kept[directory] = tags
+    return kept.tobytes() if len(kept) else b""
+
+
+def _dpi(image: Image.Image, *, is_sideways: bool) -> tuple[float, float] | None:
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (LookupError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not all(math.isfinite(value) and 1 <= value <= 65535 for value in (across, down)):
+        return None
+    return (down, across) if is_sideways else (across, down)
+
+
+def _is_lossless_webp(file: BinaryIO) -> bool:
+    window = Window(file, file.seek(0, 2))
+    return any(name == b"VP8L" for name, _, _ in webp_chunks(window))
