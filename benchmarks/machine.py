@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from daemon import mounts
+from daemon.inbox import mounts
 
 _TOP = Path(__file__).parents[1]
 _LIBRARIES = ("hotfolder", "pillow", "numpy", "pyyaml", "watchdog", "rich")

@@ -22,9 +22,9 @@ from benchmarks.measure import Judged, Measure
 from benchmarks.pictures import SIDECAR, small, write_pair
 from benchmarks.running import SETTLE_SECONDS, Running, resident_mb, wait
 from config import settings as settings_file
+from daemon.inbox.manner import manner_of, rules_of
+from daemon.inbox.survey import Survey
 from daemon.job import Plan
-from daemon.manner import manner_of, rules_of
-from daemon.survey import Survey
 
 FILES = 10_000
 _WARM_SECONDS = 1.0
