@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,44 +40,51 @@ class Denoising:
             schedule = {**schedule, "shift_terminal": None}
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
-        self._done = 0
+        self.done = 0
 
     @property
     def steps(self) -> int:
         """How many steps there are in all."""
         return len(self._timesteps)
 
-    def advance(self) -> None:
-        """Do one step; raises EditError if it goes wrong."""
-        with faults.mapped(f"computing step {self._done + 1} of {self.steps}"):
-            timestep = self._timesteps[self._done]
-            velocity = self._velocity(timestep)
+    @property
+    def doing(self) -> str:
+        """The step that comes next, for messages."""
+        return f"computing step {self.done + 1} of {self.steps}"
+
+    def forwards(self) -> list[Callable[[], torch.Tensor]]:
+        """The passes through the transformer that the next step takes: two with guidance."""
+        texts = [self._encoded.prompt]
+        if self._encoded.negative is not None:
+            texts.append(self._encoded.negative)
+        return [partial(self._forward, text) for text in texts]
+
+    def advance(self, predictions: Sequence[torch.Tensor]) -> None:
+        """Do the step with what `forwards` returned; raises EditError if it goes wrong."""
+        with faults.mapped(self.doing):
+            velocity = predictions[0]
+            if len(predictions) == 2:
+                velocity = guided(predictions[0], predictions[1], self._cfg)
+            timestep = self._timesteps[self.done]
             self.latents = self._scheduler.step(
                 velocity, timestep, self.latents, return_dict=False
             )[0]
-            self._done += 1
-            faults.refuse_unless_finite(self.latents, what=f"picture after step {self._done}")
+            self.done += 1
+            faults.refuse_unless_finite(self.latents, what=f"picture after step {self.done}")
 
-    def _velocity(self, timestep: torch.Tensor) -> torch.Tensor:
-        prediction = self._forward("cond", self._encoded.prompt, timestep)
-        if self._encoded.negative is None:
-            return prediction
-        away_from = self._forward("uncond", self._encoded.negative, timestep)
-        return guided(prediction, away_from, self._cfg)
-
-    def _forward(self, name: str, text: Text, timestep: torch.Tensor) -> torch.Tensor:
+    def _forward(self, text: Text) -> torch.Tensor:
         latents = self.latents
-        with self._transformer.cache_context(name):
-            prediction: torch.Tensor = self._transformer(
-                hidden_states=torch.cat([latents, self._encoded.references], dim=1),
-                timestep=timestep.expand(1).to(latents.dtype) / 1000,
-                guidance=None,
-                encoder_hidden_states_mask=text.mask,
-                encoder_hidden_states=text.embeddings,
-                img_shapes=[list(self._encoded.shapes)],
-                attention_kwargs={},
-                return_dict=False,
-            )[0]
+        timestep = self._timesteps[self.done]
+        prediction: torch.Tensor = self._transformer(
+            hidden_states=torch.cat([latents, self._encoded.references], dim=1),
+            timestep=timestep.expand(1).to(latents.dtype) / 1000,
+            guidance=None,
+            encoder_hidden_states_mask=text.mask,
+            encoder_hidden_states=text.embeddings,
+            img_shapes=[list(self._encoded.shapes)],
+            attention_kwargs={},
+            return_dict=False,
+        )[0]
         return prediction[:, : latents.shape[1]]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import calculate_dimensions
 from PIL import Image
+from transformers import BatchFeature
 
 from pipeline.editor import EditError, EditRequest, Failure
 from pipeline.qwen import faults
@@ -28,6 +29,36 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request as the text encoder and the VAE take it; everything on the CPU."""
+
+    canvases: tuple[Image.Image, ...]
+    shapes: tuple[tuple[int, int, int], ...]  # frames, rows, columns in patches: result, pictures
+    prompt: BatchFeature
+    negative: BatchFeature | None  # None: no classifier-free guidance
+
+    @property
+    def prompts(self) -> tuple[BatchFeature, ...]:
+        """What the text encoder has to read."""
+        return (self.prompt,) if self.negative is None else (self.prompt, self.negative)
+
+    @property
+    def text_tokens(self) -> int:
+        """Of the longest prompt, its pictures counted."""
+        return max(int(one["input_ids"].shape[1]) for one in self.prompts)
+
+    @property
+    def tokens(self) -> int:
+        """Of a sequence in the transformer, at most."""
+        return sum(rows * columns for _, rows, columns in self.shapes) + self.text_tokens
+
+    @property
+    def pixels(self) -> int:
+        """Of the largest picture."""
+        return max(one.width * one.height for one in self.canvases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
     """All that denoising one picture needs; every tensor in the model's dtype, on its device."""
 
@@ -40,10 +71,8 @@ class Encoded:
     shapes: tuple[tuple[int, int, int], ...]  # frames, rows, columns in patches: result, pictures
 
 
-def encode(
-    pipe: Pipeline, request: EditRequest, *, condition_pixels: int, device: torch.device
-) -> Encoded:
-    """Look at the request's pictures and prompts; the noise comes from its seed alone.
+def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> Prepared:
+    """Open the request's pictures and spell out its prompts.
 
     Raises EditError for pictures and prompts that the model cannot take.
     """
@@ -51,20 +80,54 @@ def encode(
     with faults.mapped("reading the pictures and the prompt"):
         glimpses = _glimpses(pipe, canvases, condition_pixels)
         shapes = _shapes(pipe, canvases)
-        prompt = _text(pipe, request.prompt, glimpses, shapes, device, what="prompt")
+        prompt = _inputs(pipe, request.prompt, glimpses, shapes, what="prompt")
         negative = None
         if request.cfg > 1:
             words = request.negative_prompt
-            negative = _text(pipe, words, glimpses, shapes, device, what="negative prompt")
-        noise, references = _latents(pipe, canvases, request.seed, prompt, device)
+            negative = _inputs(pipe, words, glimpses, shapes, what="negative prompt")
+    return Prepared(canvases=tuple(canvases), shapes=shapes, prompt=prompt, negative=negative)
+
+
+def read_text(pipe: Pipeline, inputs: BatchFeature, device: torch.device) -> Text:
+    """What the text encoder makes of a prompt, as the pipelines' encode_prompt has it.
+
+    They drop the tokens of the template before the pictures. A single prompt has no padding,
+    and where every token counts they pass no mask.
+    """
+    # Without its head (load.drop_the_logits) the encoder's logits are its last hidden states.
+    states = pipe.text_encoder(
+        input_ids=inputs["input_ids"].to(device),
+        attention_mask=inputs["attention_mask"].to(device),
+        pixel_values=inputs["pixel_values"].to(device),
+        image_grid_thw=inputs["image_grid_thw"].to(device),
+        use_cache=False,
+    ).logits
+    return Text(embeddings=states[:, pipe.prompt_template_encode_start_idx :], mask=None)
+
+
+def look(
+    pipe: Pipeline,
+    prepared: Prepared,
+    texts: Sequence[Text],
+    *,
+    seed: int,
+    device: torch.device,
+) -> Encoded:
+    """Take the pictures through the VAE; the noise comes from the seed alone.
+
+    `texts` is what became of the prepared prompts. Raises EditError if it goes wrong.
+    """
+    with faults.mapped("reading the pictures"):
+        dtype = texts[0].embeddings.dtype
+        noise, references = _latents(pipe, prepared.canvases, seed, dtype, device)
     return Encoded(
-        width=canvases[0].width,
-        height=canvases[0].height,
-        prompt=prompt,
-        negative=negative,
+        width=prepared.canvases[0].width,
+        height=prepared.canvases[0].height,
+        prompt=texts[0],
+        negative=texts[1] if len(texts) == 2 else None,
         noise=noise,
         references=references,
-        shapes=shapes,
+        shapes=prepared.shapes,
     )
 
 
@@ -113,20 +176,22 @@ def _shapes(pipe: Pipeline, canvases: Sequence[Image.Image]) -> tuple[tuple[int,
     return tuple((1, one.height // side, one.width // side) for one in (canvases[0], *canvases))
 
 
-def _text(
+def _inputs(
     pipe: Pipeline,
     written: str,
     glimpses: list[Image.Image],
     shapes: tuple[tuple[int, int, int], ...],
-    device: torch.device,
     *,
     what: str,
-) -> Text:
+) -> BatchFeature:
     words = disarm(written)
     check_length(measure(pipe, words, [one.size for one in glimpses], shapes), what=what)
-    image = glimpses if is_plus(pipe) else glimpses[0]
-    embeddings, mask = pipe.encode_prompt(prompt=words, image=image, device=device)
-    return Text(embeddings=embeddings, mask=mask)
+    numbered = len(glimpses) if is_plus(pipe) else 0
+    text = wrap(pipe.prompt_template_encode, words, numbered_pictures=numbered)
+    inputs: BatchFeature = pipe.processor(
+        text=[text], images=glimpses, padding=True, return_tensors="pt"
+    )
+    return inputs
 
 
 def measure(
@@ -157,7 +222,7 @@ def _latents(
     pipe: Pipeline,
     canvases: Sequence[Image.Image],
     seed: int,
-    prompt: Text,
+    dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise in the first picture's size, and all pictures through the VAE, pixel by pixel."""
@@ -172,7 +237,7 @@ def _latents(
         pipe.transformer.config.in_channels // 4,
         canvases[0].height,
         canvases[0].width,
-        prompt.embeddings.dtype,
+        dtype,
         device,
         torch.Generator("cpu").manual_seed(seed),  # the same noise whatever the device
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import time
@@ -11,85 +10,51 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from config.problems import Problem, UserError
-from config.settings import Lora, ModelSettings
+from config.settings import ModelSettings
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
-from pipeline.editor import (
-    Done,
-    EditError,
-    EditRequest,
-    EditResult,
-    Event,
-    Failed,
-    ModelFacts,
-    OnEvent,
-    Stage,
-    StageName,
-    Step,
-)
-from pipeline.qwen import decode, encode, faults, load, lora, precision, residence
-from pipeline.qwen.denoise import Denoising
+from pipeline.editor import EditRequest, Event, Failed, ModelFacts, OnEvent
+from pipeline.qwen import encode, faults, load, memory, parts, place, precision, room
+from pipeline.qwen.audience import Audience
+from pipeline.qwen.batch import Batch, Means
+from pipeline.qwen.place import Place
 from pipeline.qwen.precision import Precision
+from pipeline.qwen.stream import TransferError
+from pipeline.qwen.tiles import WindowedVae
 
 log = logging.getLogger(__name__)
 
 
 def open_editor(
-    settings: ModelSettings, environment: Mapping[str, str] = os.environ
+    settings: ModelSettings,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    at: Place | None = None,
 ) -> QwenEditor:
-    """Load the model of the settings and bring it to the GPU if there is one.
+    """Load the model of the settings, to compute at a place: the GPU if there is one.
 
-    Raises UserError if the settings, DTYPE or the model folder cannot be used.
+    Raises UserError if the settings, DTYPE or the model folder cannot be used, if there is too
+    little memory for the model, or if its weights do not reach the GPU unchanged.
     """
     if settings.path is None:
         advice = "write the absolute path of a local model folder"
         raise UserError([Problem("model.path", "it is not set", advice)])
     source = checkpoint.read(settings.path)
     chosen = precision.from_environment(environment)
-    device = _device()
+    memory.refuse_unless_it_fits(source, memory.available_bytes())
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
-    if settings.compile:
-        log.warning("model.compile has no effect yet")
-    residence.settle(pipe, device, settings.vram_gib)
-    return QwenEditor(source=source, pipe=pipe, chosen=chosen, device=device, loras=settings.loras)
-
-
-class _DroppedError(Exception):
-    """The request at work is no longer wanted."""
-
-
-class _Audience:
-    """Tells events, and remembers which requests nobody waits for any more."""
-
-    def __init__(self, on_event: OnEvent) -> None:
-        self._on_event = on_event
-        self._dropped: frozenset[str] = frozenset()
-
-    def wants(self, request_id: str) -> bool:
-        """Whether somebody still waits for it."""
-        return request_id not in self._dropped
-
-    def tell(self, event: Event) -> None:
-        """Raise _DroppedError if the event's request is no longer wanted."""
-        self._dropped |= self._on_event(event)
-        if not self.wants(event.request_id):
-            raise _DroppedError
-
-    def tell_end(self, event: Done | Failed) -> None:
-        """Tell how a request ended; too late to drop it."""
-        self._dropped |= self._on_event(event)
-
-
-def _device() -> torch.device:
-    # With its index: what limits the GPU's memory takes no device without one.
-    if torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("cpu")
+    return QwenEditor(
+        source=source,
+        pipe=pipe,
+        chosen=chosen,
+        settings=settings,
+        at=at if at is not None else place.find(settings.vram_gib),
+    )
 
 
 class QwenEditor:
-    """Edits one request after another with a model that stays loaded."""
+    """Edits requests together with a model that stays loaded."""
 
     def __init__(
         self,
@@ -97,17 +62,31 @@ class QwenEditor:
         source: Checkpoint,
         pipe: load.Pipeline,
         chosen: Precision,
-        device: torch.device,
-        loras: Mapping[str, Lora],
+        settings: ModelSettings,
+        at: Place,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
         self._pipe = pipe
         self._precision = chosen
-        self._device = device
-        self._loras = loras
-        self._clock = clock
+        self._parts = parts.stow(pipe, at)
         self._is_tidy = True
+        space = room.Room(at, self._parts.size)
+        space.open(room.usual_work(source))
+        self._prove()
+        if settings.compile:
+            load.compile_blocks(pipe)
+        self._means = Means(
+            pipe=pipe,
+            parts=self._parts,
+            vae=WindowedVae(pipe.vae),
+            room=space,
+            device=at.device,
+            condition_pixels=source.condition_pixels,
+            loras=settings.loras,
+            jobs_together=settings.batch,
+            clock=clock,
+        )
 
     def describe(self) -> ModelFacts:
         """What this editor is."""
@@ -127,111 +106,30 @@ class QwenEditor:
 
         An error that poisons the GPU is raised: this process can edit no more.
         """
-        audience = _Audience(on_event)
-        for request in requests:
-            if audience.wants(request.request_id):
-                self._tidy_up()
-                self._edit_one(request, audience)
+        if not self._is_tidy:
+            faults.give_back_memory()
+        self._is_tidy = False
+        failures: list[str] = []
+
+        def watch(event: Event) -> frozenset[str]:
+            if isinstance(event, Failed):
+                failures.append(event.request_id)
+            return on_event(event)
+
+        with torch.no_grad():
+            Batch(self._means, Audience(watch)).run(requests)
+        self._is_tidy = not failures
 
     def close(self) -> None:
         """Give the model's memory back."""
-        self._pipe = None
-        self._is_tidy = False
-        self._tidy_up()
+        self._parts.close()
+        del self._pipe, self._parts, self._means
+        faults.give_back_memory()
 
-    def _edit_one(self, request: EditRequest, audience: _Audience) -> None:
-        self._is_tidy = False
+    def _prove(self) -> None:
         try:
-            result = self._result(request, audience)
-        except _DroppedError:
-            return
-        except EditError as error:
-            ending: Done | Failed = Failed(request.request_id, faults.without_traceback(error))
-        else:
-            self._is_tidy = True
-            ending = Done(request.request_id, result)
-        audience.tell_end(ending)
-
-    def _result(self, request: EditRequest, audience: _Audience) -> EditResult:
-        try:
-            with torch.no_grad():
-                return self._stages(request, audience)
-        finally:
-            # Where parts take turns on the GPU, an error leaves two of them there.
-            self._pipe.maybe_free_model_hooks()
-
-    def _stages(self, request: EditRequest, audience: _Audience) -> EditResult:
-        chosen_lora = lora.find(self._loras, request.lora)
-        self._forget_peak()
-        began = self._clock()
-        audience.tell(Stage(request.request_id, StageName.ENCODE))
-        encoded = encode.encode(
-            self._pipe,
-            request,
-            condition_pixels=self._source.condition_pixels,
-            device=self._device,
-        )
-        encoded_at = self._clock_when_idle()
-        audience.tell(Stage(request.request_id, StageName.DENOISE))
-        with lora.wearing(
-            self._pipe.transformer,
-            chosen_lora,
-            device=self._device,
-            dtype=encoded.noise.dtype,
-        ):
-            latents = self._denoise(request, encoded, chosen_lora, audience)
-        denoised_at = self._clock_when_idle()
-        audience.tell(Stage(request.request_id, StageName.DECODE))
-        picture = decode.decode(self._pipe, latents, width=encoded.width, height=encoded.height)
-        decode.write(picture, request.result)
-        return EditResult(
-            path=request.result,
-            encode_seconds=encoded_at - began,
-            denoise_seconds=denoised_at - encoded_at,
-            decode_seconds=self._clock() - denoised_at,
-            peak_vram_gib=self._peak_vram_gib(),
-        )
-
-    def _denoise(
-        self,
-        request: EditRequest,
-        encoded: encode.Encoded,
-        chosen_lora: Lora | None,
-        audience: _Audience,
-    ) -> torch.Tensor:
-        denoising = Denoising(
-            encoded,
-            transformer=self._pipe.transformer,
-            schedule=lora.schedule_for(chosen_lora, self._pipe.scheduler.config),
-            steps=request.steps,
-            cfg=request.cfg,
-            device=self._device,
-        )
-        for step in range(1, denoising.steps + 1):
-            denoising.advance()
-            audience.tell(Step(request.request_id, step, denoising.steps))
-        return denoising.latents
-
-    def _tidy_up(self) -> None:
-        """Free what the tracebacks of an ended request may still have held."""
-        if not self._is_tidy:
-            gc.collect()
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            self._is_tidy = True
-
-    def _clock_when_idle(self) -> float:
-        """The time at which the work given to the GPU so far is done."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return self._clock()
-
-    def _forget_peak(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
-
-    def _peak_vram_gib(self) -> float:
-        if self._device.type != "cuda":
-            return 0.0
-        peak_bytes: int = torch.cuda.max_memory_allocated(self._device)
-        return peak_bytes / residence.GIB
+            self._parts.prove()
+        except TransferError as error:
+            what = f"weights do not reach it unchanged ({error})"
+            advice = "start again; if it stays so, the GPU, its slot or the memory is broken"
+            raise UserError([Problem("the GPU", what, advice)]) from error

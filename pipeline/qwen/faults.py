@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +18,14 @@ _SMALLER = "Close other programs on the GPU, use fewer reference images, or set 
 
 @contextmanager
 def mapped(doing: str) -> Iterator[None]:
-    """Turn a library's error into an EditError, and let one that poisons the GPU pass.
+    """Turn a library's error into an EditError; two of the GPU's own pass as they are.
 
-    After a CUDA error other than out-of-memory every later call fails too: only a new process
-    helps, so that such an error must end this one.
+    Out-of-memory, which a smaller plan may cure. And any other CUDA error: every later call fails
+    too, only a new process helps, so that such an error must end this one.
     """
     try:
         yield
-    except EditError:
+    except (EditError, torch.OutOfMemoryError):
         raise
     except (MemoryError, OSError, RuntimeError, ValueError) as error:
         if is_sticky(error):
@@ -73,3 +74,10 @@ def refuse_unless_finite(values: torch.Tensor, *, what: str) -> None:
     if values.dtype == torch.float16:
         advice = "Unset DTYPE: this model overflows in fp16, bf16 does not."
     raise EditError(cause, advice, Failure.TRANSIENT)
+
+
+def give_back_memory() -> None:
+    """Free what the tracebacks of an ended request may still have held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -86,6 +86,12 @@ def choose_attention(pipe: Pipeline, name: str) -> None:
         raise UserError([Problem("model.attention", problem, "write 'native'")])
 
 
+def compile_blocks(pipe: Pipeline) -> None:
+    """Compile the transformer's blocks when they are first used, once for all of them."""
+    for block in pipe.transformer.transformer_blocks:
+        block.compile()
+
+
 def _from_folder(checkpoint: Checkpoint, dtype: torch.dtype) -> Pipeline:
     try:
         return _PIPELINES[checkpoint.class_name].from_pretrained(

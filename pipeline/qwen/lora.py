@@ -55,6 +55,14 @@ def find(loras: Mapping[str, Lora], name: str | None) -> Lora | None:
     return loras[name]
 
 
+def size_bytes(lora: Lora | None) -> int:
+    """How much memory it takes to wear it, or nothing for one that cannot be worn."""
+    try:
+        return 0 if lora is None else lora.path.stat().st_size
+    except OSError:
+        return 0
+
+
 @contextmanager
 def wearing(
     transformer: torch.nn.Module, lora: Lora | None, *, device: torch.device, dtype: torch.dtype

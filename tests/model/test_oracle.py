@@ -121,13 +121,16 @@ def test_the_canvas_reaches_the_vae_pixel_by_pixel(
     canvas: Callable[..., Path],
     request_of: Callable[..., EditRequest],
 ) -> None:
-    from pipeline.qwen.encode import encode
+    from pipeline.qwen.encode import look, prepare, read_text
 
     pipe = open_editor(edit_class)._pipe
+    cpu = torch.device("cpu")
     size = (160, 32)  # no size that the library would choose
     request = request_of(images=(canvas(size),))
     with torch.no_grad():
-        found = encode(pipe, request, condition_pixels=9216, device=torch.device("cpu"))
+        prepared = prepare(pipe, request, condition_pixels=9216)
+        text = read_text(pipe, prepared.prompt, cpu)
+        found = look(pipe, prepared, [text], seed=7, device=cpu)
         pixels = np.asarray(Image.open(request.images[0]), dtype=np.float32) / 127.5 - 1
         sample = torch.from_numpy(pixels).permute(2, 0, 1)[None, :, None]
         latents = pipe._encode_vae_image(sample, generator=None)

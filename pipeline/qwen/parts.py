@@ -1,0 +1,148 @@
+"""The parts of a model with the loaders of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.qwen.load import Pipeline
+from pipeline.qwen.place import InHostMemory, Place, Streamed
+from pipeline.qwen.plan import ModelSize, StackSize
+from pipeline.qwen.stream import AtHome, Loader, StreamLoader
+from pipeline.qwen.sweep import BlockStack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A model that is on the device while its stage lasts: its stacks, and all beside them."""
+
+    rest: Loader
+    stacks: tuple[BlockStack, ...] = ()
+
+    @contextmanager
+    def on_stage(self, *, resident: Sequence[int], stays: bool) -> Iterator[None]:
+        """Within this context it can compute; `resident` blocks of each stack stay till its end.
+
+        With `stays` they stay for longer, unless the stage goes wrong.
+        """
+        begun: list[Loader] = []
+        is_good = False
+        try:
+            for loader, units in zip(self._loaders(), (1, *resident), strict=True):
+                begun.append(loader)
+                loader.begin(units)
+            self.rest.acquire(0)
+            yield
+            is_good = True
+        finally:
+            if not (stays and is_good):
+                for loader in begun:
+                    loader.end()
+
+    def _loaders(self) -> tuple[Loader, ...]:
+        return (self.rest, *(stack.loader for stack in self.stacks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a pipeline consists of."""
+
+    encoder: Part  # its stacks: the vision tower, the text layers
+    transformer: Part
+    vae: Part
+    size: ModelSize
+    loaders: tuple[StreamLoader, ...]  # none where the weights are at home
+
+    def prove(self) -> None:
+        """Bring all weights to the device once; raises TransferError unless all arrive whole."""
+        for loader in self.loaders:
+            loader.prove()
+
+    def leave(self) -> None:
+        """Give the device's memory back, as far as parts have stayed beyond their stages."""
+        for loader in self.loaders:
+            loader.end()
+
+    def close(self) -> None:
+        """Give all memory back."""
+        for loader in self.loaders:
+            loader.close()
+
+
+class _Stowing:
+    """Makes the loaders for a place, one after the other."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.loaders: list[StreamLoader] = []
+
+    def loader(self, units: Sequence[Sequence[torch.nn.Parameter]]) -> Loader:
+        match self._place:
+            case InHostMemory():
+                return AtHome()
+            case Streamed(device=device, lane=lane):
+                self.loaders.append(StreamLoader(units, lane, device))
+                return self.loaders[-1]
+
+    def rest(self, model: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> Loader:
+        taken = {id(weight) for block in blocks for weight in block.parameters()}
+        rest = [weight for weight in model.parameters() if id(weight) not in taken]
+        for buffer in model.buffers():
+            buffer.data = buffer.data.to(self._place.device)
+        return self.loader([rest])
+
+    def stack(
+        self, owner: torch.nn.Module, name: str, carried: tuple[str, ...] = ()
+    ) -> BlockStack:
+        units = [list(block.parameters()) for block in getattr(owner, name)]
+        return BlockStack(owner, name, self.loader(units), carried=carried)
+
+
+def stow(pipe: Pipeline, place: Place) -> Parts:
+    """Bring the pipeline's weights to where they wait for their stages."""
+    stowing = _Stowing(place)
+    encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
+    size = measure(pipe)
+    vision = stowing.stack(encoder.model.visual, "blocks")
+    text = stowing.stack(encoder.model.language_model, "layers")
+    carried = ("encoder_hidden_states", "hidden_states")
+    blocks = stowing.stack(transformer, "transformer_blocks", carried)
+    of_encoder = [*vision.blocks, *text.blocks]
+    return Parts(
+        encoder=Part(rest=stowing.rest(encoder, of_encoder), stacks=(vision, text)),
+        transformer=Part(rest=stowing.rest(transformer, blocks.blocks), stacks=(blocks,)),
+        vae=Part(rest=stowing.rest(vae, ())),
+        size=size,
+        loaders=tuple(stowing.loaders),
+    )
+
+
+def measure(pipe: Pipeline) -> ModelSize:
+    """The sizes that a plan is made from."""
+    encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
+    vision = _stack_size(encoder.model.visual.blocks)
+    text = _stack_size(encoder.model.language_model.layers)
+    blocks = _stack_size(transformer.transformer_blocks)
+    return ModelSize(
+        vision=vision,
+        text=text,
+        encoder_rest_bytes=_bytes(encoder) - vision.all_bytes - text.all_bytes,
+        transformer=blocks,
+        transformer_rest_bytes=_bytes(transformer) - blocks.all_bytes,
+        vae_bytes=_bytes(vae),
+        text_width=encoder.config.text_config.hidden_size,
+        transformer_width=transformer.inner_dim,
+        vae_width=vae.config.base_dim,
+        item_bytes=transformer.dtype.itemsize,
+    )
+
+
+def _stack_size(blocks: Sequence[torch.nn.Module]) -> StackSize:
+    return StackSize(blocks=len(blocks), block_bytes=_bytes(blocks[0]))
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in module.parameters())

@@ -1,0 +1,52 @@
+"""The device that a model computes on, and how weights get there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.qwen.lane import CudaLane, Lane
+from pipeline.qwen.plan import GIB
+
+_MARGIN_GIB = 0.75  # what the driver and other programs may come to need
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """A device with memory of its own, to which weights come as they are needed."""
+
+    device: torch.device
+    lane: Lane
+    budget_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InHostMemory:
+    """The processor, which computes where the weights are."""
+
+    device: torch.device
+
+
+Place = Streamed | InHostMemory
+
+
+def find(vram_gib: float | None) -> Place:
+    """The GPU if there is one, within `vram_gib` or what is free."""
+    if not torch.cuda.is_available():
+        return InHostMemory(device=torch.device("cpu"))
+    # With its index: what limits the GPU's memory takes no device without one.
+    device = torch.device("cuda", torch.cuda.current_device())
+    return Streamed(
+        device=device, lane=CudaLane(device), budget_bytes=_budget_bytes(device, vram_gib)
+    )
+
+
+def _budget_bytes(device: torch.device, vram_gib: float | None) -> int:
+    free_bytes: int
+    free_bytes, total_bytes = torch.cuda.mem_get_info(device)
+    if vram_gib is None:
+        return free_bytes - int(_MARGIN_GIB * GIB)
+    budget_bytes = int(vram_gib * GIB)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, budget_bytes / total_bytes), device)
+    return min(budget_bytes, free_bytes)

@@ -1,0 +1,213 @@
+"""What of a model stays on the GPU in each stage, decided from sizes and a budget alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+GIB = 2**30
+SLOTS = 2  # blocks under way: one at work, one on the bus
+
+# What a stage needs beside weights, in numbers of the model's width for each token, or of the
+# VAE's width for each pixel: peaks measured on the full-size architecture, rounded up.
+_TRANSFORMER_WIDTHS_PER_TOKEN = 36
+_KEPT_WIDTHS_PER_TOKEN = 5  # by each further sequence in flight
+_TEXT_WIDTHS_PER_TOKEN = 64
+_VAE_WIDTHS_PER_PIXEL = 16
+_VAE_BYTES_PER_PIXEL = 200  # what even a tiled picture takes: its coarsest layers, its result
+_MARGIN_BYTES = GIB // 2  # workspaces of the libraries, and what fragmentation wastes
+_SMALLEST_TILE = 256  # pixels along its side
+_TILE_MULTIPLE = 64
+_TILE_BORDER = 256  # pixels that a tile is computed wider than it is used, both sides together
+_AFTER_OUT_OF_MEMORY = 0.8
+
+
+class TooSmallError(Exception):
+    """The budget holds not even the smallest plan."""
+
+    def __init__(self, stage: str, needed_bytes: int) -> None:
+        super().__init__(f"{stage} needs {needed_bytes / GIB:.1f} GiB of GPU memory")
+        self.stage = stage
+        self.needed_bytes = needed_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSize:
+    """Blocks of equal shape, one after the other."""
+
+    blocks: int
+    block_bytes: int
+
+    @property
+    def all_bytes(self) -> int:
+        """All blocks together."""
+        return self.blocks * self.block_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSize:
+    """How large a model's parts are; "rest" is what of a part belongs to no block."""
+
+    vision: StackSize
+    text: StackSize
+    encoder_rest_bytes: int
+    transformer: StackSize
+    transformer_rest_bytes: int
+    vae_bytes: int
+    text_width: int  # numbers for each token in the text encoder
+    transformer_width: int
+    vae_width: int  # channels of the VAE at full resolution
+    item_bytes: int  # of one number
+
+    @property
+    def all_bytes(self) -> int:
+        """All weights."""
+        encoder_bytes = self.vision.all_bytes + self.text.all_bytes + self.encoder_rest_bytes
+        transformer_bytes = self.transformer.all_bytes + self.transformer_rest_bytes
+        return encoder_bytes + transformer_bytes + self.vae_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The largest of what a batch asks for."""
+
+    sequences: int  # passes through the transformer in each step: two for a job with guidance
+    tokens: int  # of the longest sequence: result, references and text
+    text_tokens: int  # of the longest prompt with its pictures
+    pixels: int  # of the largest picture
+    lora_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What stays where."""
+
+    keeps_all: bool  # every weight stays on the GPU from job to job
+    transformer_resident: int  # blocks that stay while denoising; the others pass through
+    together: int  # sequences that share one passage of the blocks
+    tile_side: int | None  # pixels along a tile of the VAE; None: pictures are taken whole
+
+
+def plan(size: ModelSize, work: Work, budget_bytes: int) -> Plan:
+    """The fastest plan within the budget; raises TooSmallError if there is none."""
+    room_bytes = budget_bytes - _MARGIN_BYTES
+    tile_side = _tile_side(size, work, room_bytes)
+    if size.all_bytes + _most_working_bytes(size, work) <= room_bytes:
+        blocks = size.transformer.blocks
+        return Plan(
+            keeps_all=True,
+            transformer_resident=blocks,
+            together=work.sequences,
+            tile_side=None,
+        )
+    _refuse_unless("reading the prompt", _encoding_bytes(size, work), room_bytes)
+    _refuse_unless("denoising", _denoising_bytes(size, work, together=1), room_bytes)
+    together = _together(size, work, room_bytes)
+    return Plan(
+        keeps_all=False,
+        transformer_resident=_resident(size, work, room_bytes, together),
+        together=together,
+        tile_side=tile_side,
+    )
+
+
+def after_out_of_memory(budget_bytes: int) -> int:
+    """The budget to plan with once the GPU has turned out to be smaller than thought."""
+    return int(budget_bytes * _AFTER_OUT_OF_MEMORY)
+
+
+def least_bytes(size: ModelSize, work: Work) -> int:
+    """The smallest budget that holds a plan with untiled pictures and nothing resident."""
+    stages = (
+        _encoding_bytes(size, work),
+        _denoising_bytes(size, work, together=work.sequences),
+        size.vae_bytes + _whole_picture_bytes(size, work),
+    )
+    return max(stages) + _MARGIN_BYTES
+
+
+def describe(found: Plan, size: ModelSize, budget_bytes: int) -> str:
+    """The plan in a sentence for people."""
+    allowed = f"{budget_bytes / GIB:.1f} GiB of GPU memory allowed"
+    if found.keeps_all:
+        return f"{allowed}: the whole model ({size.all_bytes / GIB:.1f} GiB) stays on the GPU"
+    blocks = size.transformer.blocks
+    passing = blocks - found.transformer_resident
+    if passing == 0:
+        transformer = f"all {blocks} blocks of the transformer stay there while it denoises"
+    else:
+        gib = passing * size.transformer.block_bytes / GIB
+        transformer = (
+            f"{found.transformer_resident} of the transformer's {blocks} blocks stay there while "
+            f"it denoises, the others ({gib:.1f} GiB) pass through once a step"
+        )
+    whole = "whole" if found.tile_side is None else f"in tiles of {found.tile_side} pixels"
+    return (
+        f"{allowed}: {transformer} for up to {found.together} sequences together; "
+        f"the text encoder passes through once a batch; the VAE takes pictures {whole}"
+    )
+
+
+def _refuse_unless(stage: str, needed_bytes: int, room_bytes: int) -> None:
+    if needed_bytes > room_bytes:
+        raise TooSmallError(stage, needed_bytes + _MARGIN_BYTES)
+
+
+def _most_working_bytes(size: ModelSize, work: Work) -> int:
+    denoising = _sequence_bytes(size, work, together=work.sequences) + work.lora_bytes
+    return max(denoising, _text_bytes(size, work), _whole_picture_bytes(size, work))
+
+
+def _text_bytes(size: ModelSize, work: Work) -> int:
+    return work.text_tokens * size.text_width * size.item_bytes * _TEXT_WIDTHS_PER_TOKEN
+
+
+def _encoding_bytes(size: ModelSize, work: Work) -> int:
+    slots = SLOTS * (size.vision.block_bytes + size.text.block_bytes)
+    return size.encoder_rest_bytes + slots + _text_bytes(size, work)
+
+
+def _sequence_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    widths = _TRANSFORMER_WIDTHS_PER_TOKEN + _KEPT_WIDTHS_PER_TOKEN * together
+    return work.tokens * size.transformer_width * size.item_bytes * widths
+
+
+def _denoising_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    weights = size.transformer_rest_bytes + SLOTS * size.transformer.block_bytes
+    return weights + work.lora_bytes + _sequence_bytes(size, work, together=together)
+
+
+def _together(size: ModelSize, work: Work, room_bytes: int) -> int:
+    for together in range(work.sequences, 1, -1):
+        if _denoising_bytes(size, work, together=together) <= room_bytes:
+            return together
+    return 1
+
+
+def _resident(size: ModelSize, work: Work, room_bytes: int, together: int) -> int:
+    stack = size.transformer
+    spare_bytes = room_bytes - _denoising_bytes(size, work, together=together)
+    if spare_bytes + SLOTS * stack.block_bytes >= stack.all_bytes:
+        return stack.blocks
+    return min(spare_bytes // stack.block_bytes, stack.blocks - 1)
+
+
+def _whole_picture_bytes(size: ModelSize, work: Work) -> int:
+    return work.pixels * (_VAE_BYTES_PER_PIXEL + _window_bytes_per_pixel(size))
+
+
+def _window_bytes_per_pixel(size: ModelSize) -> int:
+    return _VAE_WIDTHS_PER_PIXEL * size.vae_width * size.item_bytes
+
+
+def _tile_side(size: ModelSize, work: Work, room_bytes: int) -> int | None:
+    for_windows = room_bytes - size.vae_bytes - work.pixels * _VAE_BYTES_PER_PIXEL
+    if work.pixels * _window_bytes_per_pixel(size) <= for_windows:
+        return None
+    widest = math.isqrt(max(for_windows, 0) // _window_bytes_per_pixel(size))
+    side = (widest - _TILE_BORDER) // _TILE_MULTIPLE * _TILE_MULTIPLE
+    if side < _SMALLEST_TILE:
+        smallest = (_SMALLEST_TILE + _TILE_BORDER) ** 2 * _window_bytes_per_pixel(size)
+        fixed = size.vae_bytes + work.pixels * _VAE_BYTES_PER_PIXEL
+        _refuse_unless("the picture", fixed + smallest, room_bytes)
+    return max(side, _SMALLEST_TILE)

@@ -1,0 +1,77 @@
+"""Lanes to devices that are as quick, as slow or as broken as devices can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from pipeline.qwen.lane import InlineLane, Mark
+
+
+class EarlyLane(InlineLane):
+    """Copies the moment that it is asked to: what is still in use would be overwritten."""
+
+    def __init__(self) -> None:
+        self.copies = 0
+        self.targets: set[int] = set()
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy and count."""
+        self.copies += 1
+        self.targets.add(target.data_ptr())
+        super().fetch(target, source, after=after)
+
+
+class LateLane(InlineLane):
+    """Copies only when somebody waits: what is used unawaited would be another's."""
+
+    def __init__(self) -> None:
+        self._asked: list[Callable[[], object]] = []
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Leave rubbish in the target till somebody waits."""
+        del after
+        target.fill_(0x55)
+        self._asked.append(lambda: target.copy_(source))
+        return len(self._asked)
+
+    def wait(self, arrival: Mark) -> None:
+        """Copy in order, up to what is waited for, and nothing beyond."""
+        for number in range(arrival):
+            self._asked[number]()
+            self._asked[number] = lambda: None
+
+    def drain(self) -> None:
+        """Copy the rest."""
+        self.wait(len(self._asked))
+
+
+class BrokenLane(InlineLane):
+    """Flips a bit of its fourth copy."""
+
+    def __init__(self) -> None:
+        self._copies = 0
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy, wrongly once."""
+        super().fetch(target, source, after=after)
+        self._copies += 1
+        if self._copies == 4:
+            target[11] ^= 4
+
+
+class CrampedLane(InlineLane):
+    """Runs out of memory at chosen copies, counted from 1."""
+
+    def __init__(self, *at: int) -> None:
+        self._at = at
+        self.copies = 0
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy, or fail as an allocation would."""
+        self.copies += 1
+        if self.copies in self._at:
+            message = "CUDA out of memory."
+            raise torch.OutOfMemoryError(message)
+        super().fetch(target, source, after=after)

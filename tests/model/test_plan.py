@@ -1,0 +1,114 @@
+"""What stays on the GPU follows from sizes and a budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.qwen.plan import (
+    GIB,
+    ModelSize,
+    StackSize,
+    TooSmallError,
+    Work,
+    after_out_of_memory,
+    describe,
+    least_bytes,
+    plan,
+)
+
+MIB = 2**20
+# Qwen-Image-Edit in bf16.
+REAL = ModelSize(
+    vision=StackSize(blocks=32, block_bytes=40 * MIB),
+    text=StackSize(blocks=28, block_bytes=466 * MIB),
+    encoder_rest_bytes=1150 * MIB,
+    transformer=StackSize(blocks=60, block_bytes=648 * MIB),
+    transformer_rest_bytes=80 * MIB,
+    vae_bytes=250 * MIB,
+    text_width=3584,
+    transformer_width=3072,
+    vae_width=96,
+    item_bytes=2,
+)
+GUIDED = Work(sequences=2, tokens=8700, text_tokens=700, pixels=2**20)
+
+
+def test_a_large_card_keeps_everything() -> None:
+    found = plan(REAL, GUIDED, 80 * GIB)
+    assert found.keeps_all
+    assert found.transformer_resident == 60
+    assert "stays on the GPU" in describe(found, REAL, 80 * GIB)
+
+
+@pytest.mark.parametrize("budget_gib", [6, 8, 12, 16, 24])
+def test_a_small_card_takes_a_guided_job_with_both_sequences_together(budget_gib: int) -> None:
+    found = plan(REAL, GUIDED, budget_gib * GIB)
+    assert not found.keeps_all
+    assert 0 <= found.transformer_resident < 60
+    assert (found.together, found.tile_side) == (2, None)
+
+
+def test_a_card_that_holds_the_transformer_alone_keeps_all_its_blocks_while_denoising() -> None:
+    found = plan(REAL, GUIDED, 48 * GIB)
+    assert (found.keeps_all, found.transformer_resident) == (False, 60)
+    assert "all 60 blocks" in describe(found, REAL, 48 * GIB)
+
+
+@given(st.floats(5, 100), st.integers(1, 16), st.integers(1, 30_000), st.integers(1, 64))
+def test_more_memory_never_makes_a_plan_smaller(
+    budget_gib: float, sequences: int, tokens: int, megapixels: int
+) -> None:
+    work = Work(sequences=sequences, tokens=tokens, text_tokens=700, pixels=megapixels * 2**20)
+    try:
+        smaller = plan(REAL, work, int(budget_gib * GIB))
+    except TooSmallError:
+        return
+    larger = plan(REAL, work, int(budget_gib * 1.5 * GIB))
+    assert larger.keeps_all >= smaller.keeps_all
+    assert larger.together >= smaller.together
+    if larger.together == smaller.together:
+        assert larger.transformer_resident >= smaller.transformer_resident
+
+
+def test_many_sequences_give_blocks_their_room_first_and_then_fly_in_turns() -> None:
+    many = replace(GUIDED, sequences=16, tokens=30_000)
+    assert plan(REAL, many, 24 * GIB).together == 16
+    assert 1 <= plan(REAL, many, 11 * GIB).together < 16
+    assert plan(REAL, many, 11 * GIB).transformer_resident == 0
+
+
+def test_a_large_picture_is_tiled_and_its_tiles_are_large() -> None:
+    large = replace(GUIDED, pixels=64 * 2**20)
+    side = plan(REAL, large, 16 * GIB).tile_side
+    assert side is not None
+    assert 640 <= side < 8192
+
+
+def test_a_budget_that_is_too_small_is_told_with_what_is_needed() -> None:
+    with pytest.raises(TooSmallError) as raised:
+        plan(REAL, GUIDED, 2 * GIB)
+    assert raised.value.needed_bytes > 2 * GIB
+    assert f"{raised.value.needed_bytes / GIB:.1f} GiB" in str(raised.value)
+
+
+def test_the_least_budget_is_just_enough() -> None:
+    least = least_bytes(REAL, GUIDED)
+    assert plan(REAL, GUIDED, least).tile_side is None
+    with pytest.raises(TooSmallError):
+        plan(REAL, GUIDED, least // 2)
+
+
+def test_after_an_out_of_memory_the_plan_is_smaller() -> None:
+    before = plan(REAL, GUIDED, 16 * GIB)
+    after = plan(REAL, GUIDED, after_out_of_memory(16 * GIB))
+    assert after.transformer_resident < before.transformer_resident
+
+
+def test_the_description_names_what_stays_and_what_passes() -> None:
+    said = describe(plan(REAL, GUIDED, 16 * GIB), REAL, 16 * GIB)
+    assert "of the transformer's 60 blocks" in said
+    assert "2 sequences" in said
