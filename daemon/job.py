@@ -156,6 +156,7 @@ class Job:
     claimed_at: float  # Unix time
     attempts: int  # runs begun, this one included
     strikes: int  # runs that ended badly while the daemon lived
+    alone: bool  # it was in a batch that died: until it has run alone, nobody knows whose fault
 
     @property
     def image(self) -> JobFile:

@@ -138,8 +138,8 @@ class Keeper(threading.Thread):
                 self._look()
             case Claim():
                 self._claim(order)
-            case Resume(job, strike):
-                self._resume(job, strike=strike)
+            case Resume():
+                self._resume(order)
             case Publish():
                 self._publish(order)
             case FileFailed(job, why, instruction):
@@ -238,8 +238,9 @@ class Keeper(threading.Thread):
         self._known.add(job.job_id)
         self._take_up(job, order.candidate.problems)
 
-    def _resume(self, job: Job, *, strike: bool) -> None:
-        self._take_up(self._spool.count_strike(job) if strike else job, ())
+    def _resume(self, order: Resume) -> None:
+        job = self._spool.count_end(order.job, strike=order.strike, alone=order.alone)
+        self._take_up(job, ())
 
     def _take_up(self, job: Job, problems: task.Problems) -> None:
         scratch = self._scratch / job.job_id

@@ -30,6 +30,7 @@ class Resume:
 
     job: Job
     strike: bool  # whether its last end counts against it
+    alone: bool  # whether it is to run alone now
 
 
 @dataclass(frozen=True, slots=True)

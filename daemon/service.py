@@ -201,7 +201,7 @@ class Service:
 
     def _has_room(self) -> bool:
         under_way = sum(len(folder.under_way) for folder in self.folders.values())
-        return queueing.has_room(self.workshop.jobs, under_way)
+        return self.workshop.has_room(under_way)
 
     def _plans(self) -> Mapping[str, Plan]:
         return {

@@ -85,6 +85,7 @@ class Spool:
             claimed_at=ticket.claimed_at,
             attempts=0,
             strikes=0,
+            alone=False,
         )
         files.make_folder(self.work(job.job_id))
         self._write_paper(job)
@@ -123,9 +124,9 @@ class Spool:
         self._write_paper(job)
         return job
 
-    def count_strike(self, job: Job) -> Job:
-        """Count an end that was the job's own fault."""
-        job = replace(job, strikes=job.strikes + 1)
+    def count_end(self, job: Job, *, strike: bool, alone: bool) -> Job:
+        """Count how the last attempt ended, and whether the next one is to be made alone."""
+        job = replace(job, strikes=job.strikes + strike, alone=alone)
         self._write_paper(job)
         return job
 

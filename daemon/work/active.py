@@ -47,7 +47,8 @@ class Resting:
     """It went wrong and is tried again at `until`."""
 
     until: float  # monotonic seconds
-    strike: bool
+    strike: bool  # whether its last end counts against it
+    alone: bool  # whether it is to run alone then
     cause: str
 
 
@@ -150,6 +151,11 @@ def edit_requests(task: Task, prepared: Prepared) -> tuple[EditRequest, ...]:
         )
         for index in range(task.recipe.variants)
     )
+
+
+def request_ids(task: Task) -> frozenset[str]:
+    """The ids of all requests of `edit_requests`."""
+    return frozenset(f"{task.job.job_id}.{index}" for index in range(task.recipe.variants))
 
 
 def request_of(request_id: str) -> tuple[str, int]:

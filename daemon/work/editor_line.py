@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from config.settings import ModelSettings
 from daemon.work.child import Child, Ended, Said
-from pipeline.channel import BatchDone, EditBatch, FromEditor, OpenEditor, Ready, Unusable
+from pipeline.channel import BatchDone, Drop, EditBatch, FromEditor, OpenEditor, Ready, Unusable
 from pipeline.editor import EditRequest, ModelFacts
 
 LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
@@ -39,11 +39,11 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A job is being edited."""
+    """Jobs are being edited, in one pass."""
 
     child: Child
     facts: ModelFacts
-    job_id: str
+    job_ids: frozenset[str]
     heard_at: float
 
 
@@ -75,11 +75,11 @@ class EditorLine:
                 return True
         return False
 
-    def edit(self, job_id: str, requests: tuple[EditRequest, ...], now: float) -> None:
-        """Hand a job to the idle editor."""
+    def edit(self, job_ids: frozenset[str], requests: tuple[EditRequest, ...], now: float) -> None:
+        """Hand the requests of some jobs to the idle editor."""
         assert isinstance(self.condition, Idle)
         child, facts = self.condition.child, self.condition.facts
-        self.condition = Busy(child, facts, job_id, now)
+        self.condition = Busy(child, facts, job_ids, now)
         child.send(EditBatch(requests))
 
     def heard(self, said: Said, now: float) -> FromEditor | None:
@@ -93,25 +93,30 @@ class EditorLine:
             case Busy(child, facts), BatchDone() if child is said.child:
                 self.deaths_in_a_row = 0
                 self.condition = Idle(child, facts)
-            case Busy(child, facts, job_id), _ if child is said.child:
-                self.condition = Busy(child, facts, job_id, now)
+            case Busy(child, facts, job_ids), _ if child is said.child:
+                self.condition = Busy(child, facts, job_ids, now)
             case _:
                 return None
         return message
 
-    def ended(self, ended: Ended, now: float) -> str | None:
-        """The process is gone: the id of the job that it was at, None where it was at none.
+    def drop(self, request_ids: frozenset[str]) -> None:
+        """Let some requests leave the pass under way."""
+        if isinstance(self.condition, Busy):
+            self.condition.child.send(Drop(request_ids))
+
+    def ended(self, ended: Ended, now: float) -> frozenset[str]:
+        """The process is gone: the ids of the jobs that it was at.
 
         The next process starts at once, later each time after that.
         """
         match self.condition:
             case Loading(child) | Idle(child) | Busy(child) if child is ended.child:
-                job_id = self.condition.job_id if isinstance(self.condition, Busy) else None
+                busy = self.condition if isinstance(self.condition, Busy) else None
                 wait = _RESTART_SECONDS[min(self.deaths_in_a_row, len(_RESTART_SECONDS) - 1)]
                 self.deaths_in_a_row += 1
                 self.condition = Dead(now + wait)
-                return job_id
-        return None
+                return busy.job_ids if busy else frozenset()
+        return frozenset()
 
     def is_mine(self, child: Child) -> bool:
         """Whether that is the process of now."""

@@ -18,7 +18,16 @@ from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool, Work
 from pipeline.channel import BatchDone, FromEditor, Ready, Unusable
-from pipeline.editor import Done, EditResult, Failed, ModelFacts, Stage, Step
+from pipeline.editor import (
+    Done,
+    EditError,
+    EditRequest,
+    EditResult,
+    Failed,
+    ModelFacts,
+    Stage,
+    Step,
+)
 
 _LOADS = 3  # an editor that dies so often before it was ever ready will not get better
 
@@ -36,12 +45,14 @@ class Edits:
         clock: Clock,
         tell: Callable[[Event], None],
         finish: Callable[[Active], None],
+        most_together: int,
     ) -> None:
         self.facts: ModelFacts | None = None  # None until the model is loaded
         self.loaded_at = 0.0  # Unix time
         self.unusable: tuple[Problem, ...] = ()
         self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
         self._clock, self._tell, self._finish = clock, tell, finish
+        self._most_together = most_together  # jobs that are edited in one pass
 
     @property
     def is_ready(self) -> bool:
@@ -56,14 +67,19 @@ class Edits:
         self._edit_next(now)
 
     def _edit_next(self, now: float) -> None:
-        job = queueing.next_to_edit(self._jobs.actives())
-        if job is None or not isinstance(self._editor.condition, Idle):
+        if not isinstance(self._editor.condition, Idle):
             return
-        assert job.prepared is not None
-        steps = job.task.recipe.steps
-        self._jobs.put(job.at(Editing(index=0, step=0, steps=steps, since=now)))
-        self._tell(_running(job, 0))
-        self._editor.edit(job.job.job_id, active.edit_requests(job.task, job.prepared[0]), now)
+        batch = queueing.next_batch(self._jobs.actives(), self._most_together)
+        requests: list[EditRequest] = []
+        for job in batch:
+            assert job.prepared is not None
+            steps = job.task.recipe.steps
+            self._jobs.put(job.at(Editing(index=0, step=0, steps=steps, since=now)))
+            self._tell(_running(job, 0))
+            requests += active.edit_requests(job.task, job.prepared[0])
+        if requests:
+            job_ids = frozenset(job.job.job_id for job in batch)
+            self._editor.edit(job_ids, tuple(requests), now)
 
     def said(self, said: Said) -> None:
         """Take a message of the editor process to its job."""
@@ -86,7 +102,7 @@ class Edits:
             case Unusable(problems):
                 self.unusable = problems
             case BatchDone() if isinstance(condition, Busy):
-                self._batch_done(condition.job_id)
+                self._batch_done(condition.job_ids)
             case _:
                 self._edit_event(message, now)
 
@@ -99,9 +115,7 @@ class Edits:
             case Done(request_id, result):
                 self._edited(request_id, result)
             case Failed(request_id, error):
-                job = self._jobs.active(active.request_of(request_id)[0])
-                if job is not None and isinstance(job.phase, Editing):
-                    self._mishaps.failed(job, error.failure, error.cause, error.advice)
+                self._failed(request_id, error)
             case Ready() | Unusable() | BatchDone():
                 pass
             case _:
@@ -131,25 +145,33 @@ class Edits:
         )
         self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
 
-    def _batch_done(self, job_id: str) -> None:
-        job = self._jobs.active(job_id)
+    def _failed(self, request_id: str, error: EditError) -> None:
+        job = self._jobs.active(active.request_of(request_id)[0])
         if job is not None and isinstance(job.phase, Editing):
-            self._finish(job.at(Composing()))
+            # Its other variants would be edited for nothing.
+            self._editor.drop(active.request_ids(job.task))
+            self._mishaps.failed(job, error.failure, error.cause, error.advice)
+
+    def _batch_done(self, job_ids: frozenset[str]) -> None:
+        for job_id in sorted(job_ids):
+            job = self._jobs.active(job_id)
+            if job is not None and isinstance(job.phase, Editing):
+                self._finish(job.at(Composing()))
 
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""
         if not self._editor.is_mine(ended.child):
             return
-        job_id = self._editor.ended(ended, self._clock.monotonic())
+        job_ids = self._editor.ended(ended, self._clock.monotonic())
         self._tell(story.EditorLost(reason=ended.how, last_words=ended.last_words))
         if not self.is_ready and self._editor.deaths_in_a_row >= _LOADS:
             what = f"its process ended {_LOADS} times while it loaded the model ({ended.how})"
             advice = f"look at its last words: {ended.last_words or 'it said nothing'}"
             self.unusable = (Problem(self._editor.name, what, advice),)
-        job = self._jobs.active(job_id) if job_id else None
-        if job is not None:
-            cause = f"the editor process ended over it ({ended.how})"
-            self._mishaps.died(job, cause, ended.last_words)
+        cause = f"the editor process ended over it ({ended.how})"
+        jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
+        for job in [job for job in jobs if isinstance(job.phase, Editing)]:
+            self._mishaps.died(job, cause, ended.last_words, together=len(job_ids) > 1)
 
 
 def _running(job: Active, index: int) -> Event:

@@ -42,10 +42,13 @@ class Mishaps:
         )
         self._decide(job, decision, Why(State.FAILED, cause, f"{advice} {MOVE_BACK}"))
 
-    def died(self, job: Active, cause: str, last_words: str) -> None:
-        """See to a job over which a process died."""
+    def died(self, job: Active, cause: str, last_words: str, *, together: bool) -> None:
+        """See to a job over which a process died, alone or together with others."""
         decision = retry.after_death(
-            strikes=job.job.strikes, attempts=job.job.attempts, at_once=self._at_once
+            strikes=job.job.strikes,
+            attempts=job.job.attempts,
+            together=together,
+            at_once=self._at_once,
         )
         advice = f"Open the picture in another program and save it again. {MOVE_BACK}"
         details = ("", "The last words of that process:", last_words) if last_words else ()
@@ -65,7 +68,7 @@ class Mishaps:
 
     def _rest(self, job: Active, again: retry.Again, cause: str) -> None:
         until = self._clock.monotonic() + again.wait_seconds
-        resting = Resting(until, strike=again.strike, cause=cause)
+        resting = Resting(until, strike=again.strike, alone=again.alone, cause=cause)
         self._jobs.put(replace(job, edits=(), variants=(), prepared=None).at(resting))
         self._tell(
             story.JobRetry(

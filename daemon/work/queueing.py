@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from daemon.job import Candidate, Plan, Seen
 from daemon.work.active import Active, Resting, Resumable, Taking, Waiting
 
-AHEAD_OF_THE_EDITOR = 2  # jobs prepared while another one is edited
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -46,10 +44,16 @@ def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[s
     )
 
 
-def next_to_edit(jobs: Iterable[Active]) -> Active | None:
-    """The prepared job that the editor takes next."""
+def next_batch(jobs: Iterable[Active], most: int) -> tuple[Active, ...]:
+    """The prepared jobs that the editor takes next, in one pass.
+
+    Those that wait now: nobody waits for company. A job that is to run alone does.
+    """
     waiting = [job for job in jobs if isinstance(job.phase, Waiting)]
-    return min(waiting, key=lambda job: (-job.task.recipe.priority, job.job.job_id), default=None)
+    waiting.sort(key=lambda job: (-job.task.recipe.priority, job.job.job_id))
+    if waiting and waiting[0].job.alone:
+        return (waiting[0],)
+    return tuple(job for job in waiting if not job.job.alone)[:most]
 
 
 def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | None:
@@ -62,10 +66,10 @@ def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | 
     return min(rested, key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
-def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int) -> bool:
-    """Whether another job may be claimed."""
+def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int, most: int) -> bool:
+    """Whether another job may be claimed: `most` are got ready while others are edited."""
     ahead = sum(
         job.is_ahead_of_the_editor if isinstance(job, Active) else isinstance(job.phase, Taking)
         for job in jobs
     )
-    return ahead + claims_under_way < AHEAD_OF_THE_EDITOR
+    return ahead + claims_under_way < most

@@ -18,6 +18,7 @@ class Again:
 
     wait_seconds: float
     strike: bool  # whether this end counts against the job
+    alone: bool  # whether the next run is to be without company
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,18 @@ def after_failure(failure: Failure, *, strikes: int, attempts: int, at_once: boo
         case Failure.PERMANENT:
             return GiveUp()
         case Failure.ENVIRONMENT:
-            return Again(0.0 if at_once else ENVIRONMENT_WAIT_SECONDS, strike=False)
+            return Again(0.0 if at_once else ENVIRONMENT_WAIT_SECONDS, strike=False, alone=False)
         case Failure.TRANSIENT if strikes >= len(WAIT_SECONDS):
             return GiveUp()
         case Failure.TRANSIENT:
-            return Again(0.0 if at_once else WAIT_SECONDS[strikes], strike=True)
+            wait_seconds = 0.0 if at_once else WAIT_SECONDS[strikes]
+            return Again(wait_seconds, strike=True, alone=False)
 
 
-def after_death(*, strikes: int, attempts: int, at_once: bool) -> Decision:
-    """What follows the death of the process that worked on this job alone."""
+def after_death(*, strikes: int, attempts: int, together: bool, at_once: bool) -> Decision:
+    """What follows the death of the process that worked on this job, alone or with others."""
+    if together and attempts < MAX_ATTEMPTS:
+        return Again(0.0, strike=False, alone=True)
     if strikes + 1 >= DEADLY_STRIKES or attempts >= MAX_ATTEMPTS:
         return Quarantine()
-    return Again(0.0 if at_once else WAIT_SECONDS[strikes], strike=True)
+    return Again(0.0 if at_once else WAIT_SECONDS[strikes], strike=True, alone=True)

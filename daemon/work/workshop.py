@@ -34,6 +34,8 @@ from pipeline.channel import Refused
 from pipeline.editor import Failure
 from pipeline.pictures import Composed, Prepared
 
+_LEAST_AHEAD = 2  # jobs got ready while another one is edited, where batches are of one
+
 
 class Workshop:
     """Moves claimed jobs from their claim to their filing."""
@@ -70,6 +72,7 @@ class Workshop:
             clock=clock,
             tell=tell,
             finish=self._finish,
+            most_together=settings.model.batch,
         )
         self.endings = Endings(
             jobs=self.jobs, keepers=keepers, history=history, clock=clock, tell=tell
@@ -80,8 +83,10 @@ class Workshop:
 
     def adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
         """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
+        now = self._clock.monotonic()
         for job in jobs:
-            resting = Resting(self._clock.monotonic(), strike=False, cause="the daemon restarted")
+            cause = "the daemon restarted"
+            resting = Resting(now, strike=False, alone=job.alone, cause=cause)
             self.jobs.put(Resumable(root=root, job=job, phase=resting))
 
     def claimed(self, root: str, answer: orders.Claimed) -> None:
@@ -151,7 +156,7 @@ class Workshop:
         job = self.jobs.active(died.work.job_id)
         if job is not None:
             cause = f"opening or saving the picture ended the program that did it ({died.how})"
-            self._mishaps.died(job, cause, died.last_words)
+            self._mishaps.died(job, cause, died.last_words, together=False)
 
     def _finish(self, job: Active) -> None:
         if not job.is_complete or not isinstance(job.phase, Composing):
@@ -178,16 +183,21 @@ class Workshop:
         """Begin whatever can begin now."""
         self._pixels.kill_hung(now)
         self.edits.begin(now)
-        while self.edits.is_ready and queueing.has_room(self.jobs, 0):
+        while self.edits.is_ready and self.has_room(0):
             job = queueing.due(self.jobs, now)
             if job is None:
                 break
             self._resume(job)
 
+    def has_room(self, claims_under_way: int) -> bool:
+        """Whether another job may be claimed."""
+        most = max(_LEAST_AHEAD, self.settings.model.batch)
+        return queueing.has_room(self.jobs, claims_under_way, most)
+
     def _resume(self, job: Active | Resumable) -> None:
         assert isinstance(job.phase, Resting)
         self.jobs.put(Resumable(root=job.root, job=job.job, phase=Taking()))
-        self._keepers[job.root].submit(orders.Resume(job.job, job.phase.strike))
+        self._keepers[job.root].submit(orders.Resume(job.job, job.phase.strike, job.phase.alone))
 
     def give_back(self) -> None:
         """Give every job back that is not past its edit; stop the editor."""

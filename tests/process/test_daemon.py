@@ -91,6 +91,24 @@ def test_an_editor_that_dies_twice_over_a_job_quarantines_it(
     assert "State: quarantined" in hot.why("cat")
 
 
+def test_after_a_death_in_company_each_job_runs_alone_and_none_is_blamed(
+    hot: HotFolder, start: Start, tiny_model: Path
+) -> None:
+    hot.settle_fast()
+    for name in ("one", "two", "three"):
+        hot.drop(f"{name}.png", steps=30)
+    daemon = start("--once", "--model", tiny_model)
+    wait_for(lambda: sum("action=job_running" in line for line in heard(daemon)) >= 2)
+    wait_for(lambda: daemon.said("action=step_done"))
+    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    wait_for(lambda: daemon.said("action=job_retry"))
+    wait_for(lambda: "action=step_done" in heard(daemon)[-1])
+    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    assert daemon.process.wait(60) == 0
+    attempts = sorted(hot.receipt(f"{name}.png")["attempts"] for name in ("one", "two", "three"))
+    assert attempts[-1] == 3  # once in company, once alone and killed, once alone
+
+
 def test_a_hung_editor_is_replaced(hot: HotFolder, start: Start, tiny_model: Path) -> None:
     hot.write_settings(
         "defaults: {settle_seconds: 0.2}", f"model: {{path: {tiny_model}, hang_seconds: 10}}"
