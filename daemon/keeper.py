@@ -47,7 +47,7 @@ from daemon.trouble import Trouble, trouble_of
 from daemon.work import task
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
-_REST_SECONDS = 1.0  # at the most, between two looks at a full inbox
+_REST_SECONDS = 0.5  # at the most, between two looks at a full inbox
 _TROUBLE_SECONDS = 2.0
 
 
@@ -166,7 +166,7 @@ class Keeper(threading.Thread):
 
     def _look_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
-        rested_at = self._looked_at + min(4 * self._look_seconds, _REST_SECONDS)
+        rested_at = self._looked_at + min(self._look_seconds, _REST_SECONDS)
         soon = max(self._clock.monotonic() + _HINT_SECONDS, rested_at)
         self._look_at = min(self._look_at, soon)
 

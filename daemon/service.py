@@ -257,7 +257,10 @@ class Service:
             self.tell(story.Noted(text=text))
 
     def _line(self) -> str:
-        return status.line(self.workshop.jobs, self._plans_of_all())
+        folders = self.folders.values()
+        ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
+        waiting = sum(folder.waiting for folder in folders)
+        return status.line(self.workshop.jobs, ready=ready, waiting=waiting)
 
     def _status(self, root: str) -> status.Document:
         editor = status.editor_document(self._editor.condition, self.workshop.edits.facts)
@@ -280,9 +283,6 @@ class Service:
             recipe = job.task.recipe
             return self.history.typical_seconds(recipe.steps * recipe.variants)
         return None
-
-    def _plans_of_all(self) -> list[Plan]:
-        return [folder.plan for folder in self.folders.values() if folder.plan is not None]
 
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""

@@ -94,13 +94,11 @@ def document(folders: Sequence[Document], editor: Document) -> Document:
     }
 
 
-def line(jobs: Iterable[Active | Resumable], plans: Iterable[Plan]) -> str:
+def line(jobs: Iterable[Active | Resumable], *, ready: int, waiting: int) -> str:
     """How everything stands, for `systemctl status`."""
-    states = Counter(file.state for plan in plans for file in plan.states)
-    ready = sum(len(plan.ready) for plan in plans)
     parts = [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
     parts.append(f"queue {ready}")
-    if waiting := states[State.WAITING_SIDECAR]:
+    if waiting:
         parts.append(f"waiting for sidecar {waiting}")
     return " · ".join(parts)
 

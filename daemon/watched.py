@@ -29,6 +29,7 @@ class WatchedFolder:
     plan: Plan | None = None
     under_way: frozenset[Seen] = frozenset()  # images whose claim is not answered yet
     answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
+    waiting: int = 0  # files that wait for their sidecar or image
     _told: frozenset[_News] = frozenset()
 
     @property
@@ -67,7 +68,11 @@ class WatchedFolder:
 
     def look(self, plan: Plan) -> Iterator[Event]:
         """Take note of what a look found; gives what is new and worth telling."""
-        self.plan, self.answered = plan, frozenset()
+        self.answered = frozenset()
+        if plan is self.plan:  # nothing has changed; ten thousand files need no second reading
+            return
+        self.plan = plan
+        self.waiting = sum(file.state is State.WAITING_SIDECAR for file in plan.states)
         news = _news(plan)
         new = sorted(frozenset(news) - self._told)
         self._told = frozenset(news)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from daemon.work.child import Child, Ended, Said
 from pipeline.channel import FromPixels, ToPixels
+from pipeline.pictures import Prepare
 
 HANG_SECONDS = 300.0
 
@@ -101,6 +102,8 @@ class PixelPool:
     def _hand_out(self, now: float) -> None:
         for child, busy in self._busy.items():
             if busy is None and self._queue:
-                work = self._queue.popleft()
+                # What is nearly done goes first: it is the older job, and its scratch is freed.
+                work = min(self._queue, key=lambda it: isinstance(it.request, Prepare))
+                self._queue.remove(work)
                 self._busy[child] = _Busy(work, now)
                 child.send(work.request)
