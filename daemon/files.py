@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
+_TEMPORARY_START, _TEMPORARY_END = ".hotfolder-", ".tmp"
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
@@ -40,13 +41,25 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def copy(source: Path, target: Path) -> Copied:
     """Copy a regular file to a new one while hashing it; links are not followed."""
+    return _copy(source, target, durably=False)
+
+
+def copy_durably(source: Path, target: Path) -> Copied:
+    """Copy like `copy`, and see to it that the content survives a power cut."""
+    return _copy(source, target, durably=True)
+
+
+def _copy(source: Path, target: Path, *, durably: bool) -> Copied:
     digest, size = hashlib.sha256(), 0
     descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb", 0) as reader, target.open("xb", buffering=0) as writer:
+    with os.fdopen(descriptor, "rb", 0) as reader, target.open("xb") as writer:
         while chunk := reader.read(_CHUNK_BYTES):
             digest.update(chunk)
             writer.write(chunk)
             size += len(chunk)
+        writer.flush()
+        if durably:
+            os.fsync(writer.fileno())
     return Copied(digest.hexdigest(), size)
 
 
@@ -54,9 +67,7 @@ def copy_whole(source: Path, folder: Path, names: Iterable[str]) -> str:
     """Copy a file into a folder under the first free name; it is seen whole or not at all."""
     temporary = _temporary(folder)
     try:
-        copy(source, temporary)
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
+        copy_durably(source, temporary)
         name = move(temporary, folder, names)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -69,14 +80,36 @@ def copy_over(source: Path, target: Path) -> None:
     """Copy a file in place of another, which is seen whole, old or new."""
     temporary = _temporary(target.parent)
     try:
-        copy(source, temporary)
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
+        copy_durably(source, temporary)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a regular file is there; a link to one is none."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder that is empty, if it is there and so."""
+    # Where somebody put something else, or NFS keeps a file that is still open, it may stay.
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what a write left in a folder that was killed half-way."""
+    for path in folder.glob(f"{_TEMPORARY_START}*{_TEMPORARY_END}"):
+        path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
@@ -86,12 +119,29 @@ def sha256_of(path: Path) -> str:
 
 
 def move(source: Path, folder: Path, names: Iterable[str]) -> str:
-    """Move a file within its file system to the first free name of a folder; returns the name."""
+    """Move a file within its file system to the first free name of a folder; returns the name.
+
+    Raises FileExistsError where none of the names is free.
+    """
     for name in names:
-        with contextlib.suppress(FileExistsError):
-            _move_to_free(source, folder / name)
+        if _is_moved(source, folder / name):
             return name
-    raise AssertionError("names never end")  # noqa: EM101, TRY003
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+
+
+def _is_moved(source: Path, target: Path) -> bool:
+    try:
+        _move_to_free(source, target)
+    except FileExistsError:
+        # A move that was cut off between its two steps, or a link that NFS made and denied.
+        if not _are_one(source, target):
+            return False
+        source.unlink()
+    return True
+
+
+def _are_one(first: Path, second: Path) -> bool:
+    return os.path.samestat(first.lstat(), second.lstat())
 
 
 def _move_to_free(source: Path, target: Path) -> None:
@@ -109,7 +159,11 @@ def _rename_to_free(source: Path, target: Path) -> None:
     # A share without hard links: reserve the name, then take the reserved place.
     with target.open("xb"):
         pass
-    source.replace(target)
+    try:
+        source.replace(target)
+    except BaseException:
+        target.unlink()
+        raise
 
 
 def make_folder(folder: Path) -> None:
@@ -135,4 +189,4 @@ def sync_folder(folder: Path) -> None:
 
 
 def _temporary(folder: Path) -> Path:
-    return folder / f".hotfolder-{secrets.token_hex(8)}.tmp"
+    return folder / f"{_TEMPORARY_START}{secrets.token_hex(8)}{_TEMPORARY_END}"

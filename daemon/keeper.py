@@ -42,6 +42,8 @@ from daemon.orders import (
     Vanished,
     Write,
 )
+from daemon.receipt import Finished
+from daemon.recovery import UNKNOWN, Left
 from daemon.spool import Changed, Spool, folder_id
 from daemon.trouble import Trouble, trouble_of
 from daemon.work import task
@@ -87,7 +89,9 @@ class Keeper(threading.Thread):
         self._clock, self._deliver, self._tasks = clock, deliver, tasks
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._waiting: deque[Order] = deque()  # orders that a trouble holds up
-        self._known: set[str] = set()
+        self._known: set[str] = set()  # jobs that the service knows
+        self._announced: set[str] = set()  # of them, those whose results are out
+        self._is_to_recover = True  # whether work/ may hold jobs that are not known
         self._stands = Stands(FolderState.OFFLINE, "not looked at yet")
         self._look_at = clock.monotonic()
         self._looked_at = self._look_at  # the end of the last look
@@ -109,17 +113,17 @@ class Keeper(threading.Thread):
                 self._hold_up(order, trouble_of(error, Path(self.root)))
 
     def _next_order(self) -> Order:
-        try:
-            order = self._orders.get(timeout=max(0.0, self._look_at - self._clock.monotonic()))
-        except queue.Empty:
-            return Look()
-        if isinstance(order, Look):
-            self._look_soon()
-            return self._next_order()
-        if self._waiting and not isinstance(order, Quit):
-            self._waiting.append(order)
-            return self._next_order()
-        return order
+        while True:
+            try:
+                order = self._orders.get(timeout=max(0.0, self._look_at - self._clock.monotonic()))
+            except queue.Empty:
+                return Look()
+            if isinstance(order, Look):
+                self._look_soon()
+            elif self._waiting and not isinstance(order, Quit):
+                self._waiting.append(order)
+            else:
+                return order
 
     def _hold_up(self, order: Order, trouble: Trouble) -> None:
         self._stand(trouble.state, trouble.reason)
@@ -128,7 +132,8 @@ class Keeper(threading.Thread):
             case Look():
                 pass
             case Claim(candidate):
-                self._answer(Lost(candidate))  # what was moved already is found by _recover
+                self._answer(Lost(candidate))
+                self._is_to_recover = True  # some of its files may have been moved already
             case _:
                 self._waiting.appendleft(order)
 
@@ -142,10 +147,8 @@ class Keeper(threading.Thread):
                 self._resume(order)
             case Publish():
                 self._publish(order)
-            case FileFailed(job, why, instruction):
-                where = self._spool.file_failed(job, self._today(), why, instruction)
-                self._forget(job)
-                self._answer(Filed(job, why.state, where, why.cause, why.advice))
+            case FileFailed():
+                self._file_failed(order)
             case FileDone(job, state, earlier):
                 where = self._spool.file_done(job, self._today())
                 self._forget(job)
@@ -173,9 +176,9 @@ class Keeper(threading.Thread):
     def _look(self) -> None:
         now = self._clock.monotonic()
         self._look_at = now + self.manner.poll_seconds
-        plan = self._survey.take(now)
-        if self._stands.state is FolderState.OFFLINE:
+        if self._is_to_recover:
             self._recover()
+        plan = self._survey.take(now)
         self._work_off()
         # Only now: an order that fails again must not make the folder flap.
         self._stand(*self._space())
@@ -213,18 +216,26 @@ class Keeper(threading.Thread):
         return FolderState.ONLINE, ""
 
     def _recover(self) -> None:
-        jobs = [job for job in self._spool.recover() if job.job_id not in self._known]
-        self._known.update(job.job_id for job in jobs)
-        unfinished = []
-        for job in jobs:
-            publication = self._spool.publication(job.job_id)
-            if publication.is_complete(job):
-                self._spool.file_done(job, self._today())
-                self._forget(job)
-            else:
-                publication.clear_half_done(job)
-                unfinished.append(job)
+        lefts = [left for left in self._spool.recover() if left.job.job_id not in self._known]
+        unfinished = [left.job for left in lefts if not self._is_cleared(left)]
+        self._known.update(job.job_id for job in unfinished)
         self._answer(Recovered(tuple(unfinished)))
+        self._is_to_recover = False
+
+    def _is_cleared(self, left: Left) -> bool:
+        """Whether nothing is left to be done for what lay in work/."""
+        job, publication = left.job, self._spool.publication(left.job.job_id)
+        if not left.is_known:
+            self._file_failed(FileFailed(job, UNKNOWN, "{}"))
+        elif publication.is_complete(job):
+            self._spool.file_done(job, self._today())
+        elif not left.is_begun:
+            self._spool.give_back(job)
+        else:
+            publication.clear_half_done(job)
+            return False
+        self._forget(job)
+        return True
 
     def _claim(self, order: Claim) -> None:
         now, unix_now = self._clock.monotonic(), self._clock.time()
@@ -235,12 +246,15 @@ class Keeper(threading.Thread):
         except Changed:
             self._answer(Lost(order.candidate))
             return
-        self._known.add(job.job_id)
         self._take_up(job, order.candidate.problems)
 
     def _resume(self, order: Resume) -> None:
-        job = self._spool.count_end(order.job, strike=order.strike, alone=order.alone)
-        self._take_up(job, ())
+        try:
+            job = self._spool.count_end(order.job, strike=order.strike, alone=order.alone)
+        except FileNotFoundError:
+            self._give_up(order.job)
+        else:
+            self._take_up(job, ())
 
     def _take_up(self, job: Job, problems: task.Problems) -> None:
         scratch = self._scratch / job.job_id
@@ -253,6 +267,7 @@ class Keeper(threading.Thread):
             presets = self._survey.presets_for(job.folder)
         except UserError as error:
             presets, problems = (), problems or error.problems
+        self._known.add(job.job_id)
         self._answer(self._tasks.read(job, scratch, presets, problems))
 
     def _give_up(self, job: Job) -> None:
@@ -263,11 +278,23 @@ class Keeper(threading.Thread):
     def _publish(self, order: Publish) -> None:
         job = order.finished.task.job
         publication = self._spool.publication(job.job_id)
-        results = publication.publish(order.finished, self._times(), "outbox", order.replaces)
-        self._answer(Published(order.finished, results))
+        if job.job_id not in self._announced:
+            if not _is_on_scratch(order.finished):
+                publication.clear_half_done(job)
+                self._answer(Recovered((job,)))
+                return
+            results = publication.publish(order.finished, self._times(), "outbox", order.replaces)
+            self._answer(Published(order.finished, results))
+            self._announced.add(job.job_id)
         where = self._spool.file_done(job, self._today())
         self._forget(job)
         self._answer(Filed(job, State.DONE, where, "", ""))
+
+    def _file_failed(self, order: FileFailed) -> None:
+        job, why = order.job, order.why
+        where = self._spool.file_failed(job, self._today(), why, order.instruction)
+        self._forget(job)
+        self._answer(Filed(job, why.state, where, why.cause, why.advice))
 
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = settings_file.folder(settings, self.folder.root)
@@ -279,9 +306,11 @@ class Keeper(threading.Thread):
 
     def _forget(self, job: Job) -> None:
         self._known.discard(job.job_id)
+        self._announced.discard(job.job_id)
         rmtree(self._scratch / job.job_id, ignore_errors=True)
 
     def _stand(self, state: FolderState, reason: str) -> None:
+        self._is_to_recover |= state is FolderState.OFFLINE
         if (state, reason) != (self._stands.state, self._stands.reason):
             self._stands = Stands(state, reason)
             self._answer(self._stands)
@@ -295,3 +324,8 @@ class Keeper(threading.Thread):
 
     def _answer(self, answer: Answer) -> None:
         self._deliver(FromKeeper(self.root, answer))
+
+
+def _is_on_scratch(finished: Finished) -> bool:
+    """Whether the results are still there; somebody may have emptied the cache."""
+    return all(variant.composed.path.exists() for variant in finished.variants)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class _Note:
 
     name: str  # relative to the root
     sha256: str
+    replaced: str = ""  # the receipt of the result that it takes the place of
+    is_out: bool = False  # its receipt was written; somebody may have taken both away since
 
 
 class Publication:
@@ -54,13 +56,25 @@ class Publication:
         return variants is not None and len(self._complete(job)) == variants
 
     def clear_half_done(self, job: Job) -> None:
-        """Remove what an interrupted call left without its receipt."""
+        """Remove what an interrupted call left without its receipt.
+
+        An earlier result that it was about to replace gets its own receipt back.
+        """
         complete = self._complete(job).values()
         for note in self._notes().values():
-            path = self._root / note.name
-            is_ours = path.is_file() and files.sha256_of(path) == note.sha256
-            if note.name not in complete and is_ours and not _receipt_of(path).exists():
-                path.unlink()
+            files.clear_temporaries((self._root / note.name).parent)
+            if note.name not in complete:
+                self._clear(note)
+
+    def _clear(self, note: _Note) -> None:
+        path = self._root / note.name
+        if not files.is_regular(path) or os.path.lexists(_receipt_of(path)):
+            return
+        sha256 = files.sha256_of(path)
+        if sha256 == _Origin.of(note.replaced).sha256:
+            files.write_whole(_receipt_of(path), note.replaced.encode())
+        elif sha256 == note.sha256:
+            path.unlink()
 
     def _publish(
         self,
@@ -77,6 +91,7 @@ class Publication:
         ended = next(now)
         text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
         files.write_whole(_receipt_of(target / name), text.encode())
+        self._note(variant, replace(self._notes()[variant.index], is_out=True), finished)
 
     def _place(
         self, finished: Finished, variant: Variant, target: Path, earlier: tuple[str, ...]
@@ -84,8 +99,9 @@ class Publication:
         source = variant.composed.path
         for name in earlier:
             old = self._root / name
-            if old.suffix == source.suffix and self._is_replaceable(old, finished, variant):
-                self._note(finished, variant, old)
+            if old.suffix == source.suffix and _is_replaceable(old, finished, variant):
+                written = _receipt_of(old).read_text(encoding="utf-8")
+                self._note(variant, self._note_of(variant, old, written), finished)
                 _receipt_of(old).unlink()  # it exists only beside a complete result
                 files.copy_over(source, old)
                 return old.name
@@ -93,22 +109,17 @@ class Publication:
         free = (name for name in names if self._is_free(finished, variant, target / name))
         return files.copy_whole(source, target, free)
 
-    def _is_replaceable(self, old: Path, finished: Finished, variant: Variant) -> bool:
-        written = _read(_receipt_of(old))
-        if written.get("job_id") in (None, finished.task.job.job_id) or not old.is_file():
-            return False
-        seed = finished.task.recipe.seed + variant.index
-        is_same = finished.task.recipe.variants == 1 or written["recipe"]["seed"] == seed
-        return is_same and bool(written["output"]["sha256"] == files.sha256_of(old))
-
     def _is_free(self, finished: Finished, variant: Variant, path: Path) -> bool:
-        if path.exists() or _receipt_of(path).exists():
+        if os.path.lexists(path) or os.path.lexists(_receipt_of(path)):
             return False
-        self._note(finished, variant, path)
+        self._note(variant, self._note_of(variant, path), finished)
         return True
 
-    def _note(self, finished: Finished, variant: Variant, path: Path) -> None:
-        note = _Note(name=os.path.relpath(path, self._root), sha256=variant.composed.sha256)
+    def _note_of(self, variant: Variant, path: Path, replaced: str = "") -> _Note:
+        name = os.path.relpath(path, self._root)
+        return _Note(name=name, sha256=variant.composed.sha256, replaced=replaced)
+
+    def _note(self, variant: Variant, note: _Note, finished: Finished) -> None:
         notes = {**self._notes(), variant.index: note}
         document = {
             "variants": len(finished.variants),
@@ -124,7 +135,7 @@ class Publication:
         return {
             index: note.name
             for index, note in self._notes().items()
-            if _read(_receipt_of(self._root / note.name)).get("job_id") == job.job_id
+            if note.is_out or _origin_beside(self._root / note.name).job_id == job.job_id
         }
 
 
@@ -138,6 +149,39 @@ def _names(finished: Finished, variant: Variant) -> Iterator[str]:
 
 def _receipt_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _is_replaceable(old: Path, finished: Finished, variant: Variant) -> bool:
+    origin = _origin_beside(old)
+    if origin.job_id in (None, finished.task.job.job_id) or not files.is_regular(old):
+        return False
+    recipe = finished.task.recipe
+    is_same = recipe.variants == 1 or origin.seed == recipe.seed + variant.index
+    return is_same and origin.sha256 == files.sha256_of(old)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a receipt says of its result; None what it does not say."""
+
+    job_id: object = None
+    seed: object = None
+    sha256: object = None
+
+    @classmethod
+    def of(cls, text: bytes | str) -> _Origin:
+        try:
+            written = json.loads(text)
+            return cls(written["job_id"], written["recipe"]["seed"], written["output"]["sha256"])
+        except (ValueError, LookupError, TypeError):
+            return cls()
+
+
+def _origin_beside(result: Path) -> _Origin:
+    try:
+        return _Origin.of(_receipt_of(result).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return _Origin()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -72,12 +72,16 @@ def _whole(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def _one_line(text: str) -> str:
+    return _whole(" ".join(text.split("\n")))
+
+
 def why_text(job: Job, why: Why) -> str:
     """WHY.txt: what was not edited, the cause, what to do, then the details."""
     lines = [
         f"{printable(job.image.name)} was not edited.",
-        f"Cause: {_whole(why.cause)}",
-        f"What to do: {_whole(why.advice)}",
+        f"Cause: {_one_line(why.cause)}",
+        f"What to do: {_one_line(why.advice)}",
         "",
         f"File: {printable(job.path)}",
         f"Job: {job.job_id}",
@@ -87,7 +91,7 @@ def why_text(job: Job, why: Why) -> str:
         f"The whole story: logs/{job.job_id}.log",
         *why.details,
     ]
-    return "\n".join(lines) + "\n"
+    return _encodable("\n".join(lines) + "\n")
 
 
 def report(job: Job, why: Why, instruction: str) -> str:
@@ -200,4 +204,9 @@ def own_version() -> str:
 
 
 def _dump(document: Mapping[str, object]) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return _encodable(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def _encodable(text: str) -> str:
+    r"""A text with bytes that are no UTF-8 as \udcff, which JSON reads as what they were."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from config.problems import Problem, UserError
 from daemon import files
@@ -16,9 +17,10 @@ from daemon.inbox.names import numbered
 from daemon.job import Candidate, Job, JobFile, Role, Seen
 from daemon.publication import NOTES, Publication
 from daemon.receipt import Why, report, why_text
+from daemon.recovery import PAPER, Left, left_in
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
-_PAPER = "job.json"
+_REPORT = "report.json"
 
 
 class Changed(Exception):  # noqa: N818 - no error: the user's good right
@@ -38,7 +40,7 @@ class Ticket:
 def folder_id(root: Path) -> str:
     """The id of a hot folder; raises UserError where its marker is missing."""
     try:
-        return (root / ".hotfolder" / "id").read_text(encoding="ascii").strip()
+        return (root / ".hotfolder" / "id").read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
         problem = Problem(
             str(root),
@@ -92,7 +94,7 @@ class Spool:
         try:
             for file, one in zip(seen, job.files, strict=True):
                 self._take(job, file, one)
-        except (FileNotFoundError, Changed) as error:
+        except (FileNotFoundError, NotADirectoryError, Changed) as error:
             self.give_back(job)
             raise Changed(candidate.image.path) from error
         files.sync_folder(self.work(job.job_id))
@@ -100,12 +102,14 @@ class Spool:
 
     def _take(self, job: Job, file: Seen, one: JobFile) -> None:
         source, target = self.inbox / file.path, self.work(job.job_id) / one.name
+        before = source.lstat()
+        if not _is_content_of(file, before) or before.st_ctime_ns != file.ctime_ns:
+            raise Changed(file.path)
         if one.moved:
-            source.rename(target)
+            source.rename(target)  # changes the ctime
         else:
-            files.copy(source, target)
-        status = target.lstat() if one.moved else source.lstat()
-        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+            files.copy_durably(source, target)
+        if not _is_content_of(file, (target if one.moved else source).lstat()):
             raise Changed(file.path)
 
     def copy_to_scratch(self, job: Job, scratch: Path) -> Job:
@@ -145,13 +149,17 @@ class Spool:
         return str(target.relative_to(self.root))
 
     def file_failed(self, job: Job, day: str, why: Why, instruction: str) -> str:
-        """Move the originals to failed/ beside WHY.txt and report.json; returns that folder."""
+        """Move the originals to failed/ beside WHY.txt and report.json; returns that folder.
+
+        A call that failed half-way may be repeated, and goes on where it stopped.
+        """
         parent = self.root / "failed" / day
         files.make_folder(parent)
-        target = _make_free_folder(parent, job.image.name.rpartition(".")[0])
-        self._move_files(job, target)
-        files.write_whole(target / "report.json", report(job, why, instruction).encode())
+        target = _make_own_folder(parent, job)
+        # First: originals without their WHY.txt would say nothing, and one may have its name.
+        files.write_whole(target / _REPORT, report(job, why, instruction).encode())
         files.write_whole(target / "WHY.txt", why_text(job, why).encode())
+        self._move_files(job, target)
         self._remove_work(job)
         return str(target.relative_to(self.root))
 
@@ -174,7 +182,7 @@ class Spool:
         home = self.inbox / job.folder
         files.make_folder(home)
         work = self.work(job.job_id)
-        moved = [file for file in job.files if file.moved and (work / file.name).exists()]
+        moved = [file for file in job.files if file.moved and os.path.lexists(work / file.name)]
         pair = [file for file in moved if file.role is not Role.COMPANION]
         for file, name in zip(pair, _free_names(home, pair), strict=True):
             files.move(work / file.name, home, iter((name,)))
@@ -185,26 +193,26 @@ class Spool:
         self._drop_copies(job)
         self._remove_work(job)
 
-    def recover(self) -> Iterator[Job]:
-        """The jobs that lie in work/, oldest first; what is empty there is removed."""
-        files.make_folder(self.root / ".hotfolder" / "work")
-        for folder in sorted((self.root / ".hotfolder" / "work").iterdir()):
-            try:
-                yield _read_paper(folder / _PAPER)
-            except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+    def recover(self) -> Iterator[Left]:
+        """What lies in work/, oldest first; what is empty there is removed."""
+        work = self.root / ".hotfolder" / "work"
+        files.make_folder(work)
+        for folder in sorted(path for path in work.iterdir() if path.is_dir()):
+            files.clear_temporaries(folder)
+            if (left := left_in(folder)) is not None:
+                yield left
+            else:
+                files.remove_empty(folder)
 
     def _write_paper(self, job: Job) -> None:
         content = json.dumps(asdict(job), indent=1).encode()
-        files.write_whole(self.work(job.job_id) / _PAPER, content)
+        files.write_whole(self.work(job.job_id) / PAPER, content)
 
     def _remove_work(self, job: Job) -> None:
         work = self.work(job.job_id)
         (work / NOTES).unlink(missing_ok=True)
-        (work / _PAPER).unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # somebody tidied up
-            work.rmdir()
+        (work / PAPER).unlink(missing_ok=True)
+        files.remove_empty(work)
         files.sync_folder(work.parent)
 
 
@@ -230,21 +238,32 @@ def _free_names(home: Path, pair: list[JobFile]) -> tuple[str, ...]:
 
 
 def _any_taken(home: Path, names: tuple[str, ...]) -> bool:
-    return any((home / name).exists() for name in names)
+    return any(os.path.lexists(home / name) for name in names)
 
 
-def _read_paper(path: Path) -> Job:
-    document: dict[str, Any] = json.loads(path.read_bytes())
-    originals = tuple(
-        JobFile(**{**file, "role": Role(file["role"])}) for file in document["files"]
-    )
-    return Job(**{**document, "files": originals})
+def _is_content_of(file: Seen, status: os.stat_result) -> bool:
+    is_same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+    return is_same and stat.S_ISREG(status.st_mode)
 
 
-def _make_free_folder(parent: Path, stem: str) -> Path:
-    for name in numbered(stem):
+def _make_own_folder(parent: Path, job: Job) -> Path:
+    for name in numbered(job.image.name.rpartition(".")[0] or job.image.name):
+        folder = parent / name
         with contextlib.suppress(FileExistsError):
-            (parent / name).mkdir()
+            folder.mkdir()
             files.sync_folder(parent)
-            return parent / name
+            return folder
+        if _is_begun(folder, job):
+            return folder
     raise AssertionError("names never end")  # noqa: EM101, TRY003
+
+
+def _is_begun(folder: Path, job: Job) -> bool:
+    """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
+    try:
+        report_there: object = json.loads((folder / _REPORT).read_bytes())
+    except FileNotFoundError:
+        return not any(folder.iterdir())
+    except (OSError, ValueError):
+        return False
+    return isinstance(report_there, dict) and report_there.get("job_id") == job.job_id

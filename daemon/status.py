@@ -33,7 +33,7 @@ def job_document(job: Active | Resumable, now: float, typical_seconds: float | N
             document["seconds"] = round(now - since, 1)
             if typical_seconds is not None:
                 document["eta_seconds"] = round(max(0.0, typical_seconds - (now - since)), 1)
-        case Resting(until, _, cause):
+        case Resting(until=until, cause=cause):
             document |= {"reason": cause, "retry_in_seconds": round(max(0.0, until - now), 1)}
         case _:
             pass

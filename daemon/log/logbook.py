@@ -25,5 +25,6 @@ class Logbook:
             self._append(f"{job_id}.log", line)
 
     def _append(self, name: str, line: str) -> None:
+        self._folder.mkdir(exist_ok=True)  # somebody may have tidied up
         with (self._folder / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -85,7 +86,8 @@ class Child:
                 self._last_words.append(piece)
 
     def _receive(self, listener: threading.Thread) -> None:
-        with contextlib.suppress(EOFError, ConnectionResetError):
+        # EOFError: between two messages; OSError: in the middle of one.
+        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 self._deliver(Said(self, self._connection.recv()))
         # It closed the line: dying, or as good as dead.

@@ -36,14 +36,16 @@ Decision = Again | GiveUp | Quarantine
 
 def after_failure(failure: Failure, *, strikes: int, attempts: int, at_once: bool) -> Decision:
     """What follows a failed edit of a job that has failed `strikes` times before."""
-    if attempts >= MAX_ATTEMPTS:
-        return GiveUp()
     match failure:
         case Failure.PERMANENT:
             return GiveUp()
+        case Failure.ENVIRONMENT if not at_once:
+            return Again(ENVIRONMENT_WAIT_SECONDS, strike=False, alone=False)
+        case Failure.ENVIRONMENT if attempts < MAX_ATTEMPTS:
+            return Again(0.0, strike=False, alone=False)
         case Failure.ENVIRONMENT:
-            return Again(0.0 if at_once else ENVIRONMENT_WAIT_SECONDS, strike=False, alone=False)
-        case Failure.TRANSIENT if strikes >= len(WAIT_SECONDS):
+            return GiveUp()
+        case Failure.TRANSIENT if strikes >= len(WAIT_SECONDS) or attempts >= MAX_ATTEMPTS:
             return GiveUp()
         case Failure.TRANSIENT:
             wait_seconds = 0.0 if at_once else WAIT_SECONDS[strikes]

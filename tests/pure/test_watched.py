@@ -1,0 +1,112 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample import candidate, keeper, plan, seen
+
+from daemon.job import FileState, FolderState, Ignored, Plan, State
+from daemon.log import story
+from daemon.log.story import Event
+from daemon.orders import Stands
+from daemon.watched import WatchedFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> WatchedFolder:
+    return WatchedFolder(keeper(tmp_path / "hot", tmp_path / "scratch", lambda _: None))
+
+
+def holding(*files: FileState, ignored: tuple[Ignored, ...] = ()) -> Plan:
+    return replace(plan(), states=files, ignored=ignored)
+
+
+def told(events: object) -> list[str]:
+    assert hasattr(events, "__iter__")
+    return [type(event).__name__ for event in events]
+
+
+def look(folder: WatchedFolder, plan: Plan) -> list[Event]:
+    return list(folder.look(plan))
+
+
+def test_a_waiting_file_is_told_once_however_its_seconds_count_down(folder: WatchedFolder) -> None:
+    first = FileState("a.png", State.HELD, "given up in 12 s")
+    later = FileState("a.png", State.HELD, "given up in 11 s")
+    (event,) = look(folder, holding(first))
+    assert isinstance(event, story.FileWaiting)
+    assert event.reason == "given up in 12 s"
+    assert look(folder, holding(later)) == []
+
+
+def test_another_reason_is_news(folder: WatchedFolder) -> None:
+    look(folder, holding(FileState("a.png", State.HELD, "a reference is missing")))
+    news = look(folder, holding(FileState("a.png", State.WAITING_SIDECAR, "waits for a.yaml")))
+    assert told(news) == ["FileWaiting"]
+
+
+def test_a_file_that_went_and_came_back_is_told_again(folder: WatchedFolder) -> None:
+    waiting = FileState("a.png", State.WAITING_SIDECAR, "waits")
+    for each, events in ((holding(waiting), 1), (holding(), 0), (holding(waiting), 1)):
+        assert len(look(folder, each)) == events
+
+
+def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: WatchedFolder) -> None:
+    files = [Ignored(f"{number}.heic", "a HEIC picture") for number in range(2000)]
+    *few, rest = look(folder, holding(ignored=tuple(files)))
+    assert told(few) == ["FileIgnored"] * 20
+    assert isinstance(rest, story.Noted)
+    assert rest.text.startswith("1980 more files")
+
+
+def test_what_is_ready_or_settling_is_no_news(folder: WatchedFolder) -> None:
+    files = [FileState("a.png", state, "") for state in (State.READY, State.SETTLING, State.SEEN)]
+    assert look(folder, holding(*files)) == []
+
+
+def test_a_claim_under_way_is_taken_until_a_look_after_its_answer(folder: WatchedFolder) -> None:
+    image = seen("a.png")
+    folder.look(plan(candidate(image)))
+    folder.under_way = frozenset({image})
+    look(folder, plan(candidate(image)))
+    assert folder.taken == {image}
+    folder.answer("a.png")
+    assert folder.taken == {image}
+    look(folder, plan())
+    assert folder.taken == frozenset()
+
+
+def test_a_folder_moves_until_it_was_looked_at(folder: WatchedFolder) -> None:
+    assert folder.moves
+    look(folder, plan())
+    assert not folder.moves
+
+
+@pytest.mark.parametrize(
+    ("path", "state", "moves"),
+    [
+        ("a.png", State.SETTLING, True),
+        ("a.png", State.WAITING_SIDECAR, False),
+        ("a.png", State.HELD, False),
+        ("_preset.yaml", State.SEEN, False),
+    ],
+)
+def test_it_moves_while_a_file_settles(
+    folder: WatchedFolder, path: str, state: State, moves: bool
+) -> None:
+    look(folder, holding(FileState(path, state, "")))
+    assert folder.moves is moves
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "offline"),
+    [
+        (FolderState.ONLINE, story.FolderOnline, False),
+        (FolderState.LOW_SPACE, story.FolderLowSpace, False),
+        (FolderState.OFFLINE, story.FolderOffline, True),
+    ],
+)
+def test_how_it_stands_is_told(
+    folder: WatchedFolder, state: FolderState, event: type, offline: bool
+) -> None:
+    assert isinstance(folder.stand(Stands(state, "so")), event)
+    assert folder.is_offline is offline

@@ -1,0 +1,202 @@
+"""Samples of a job on its way: the values that its modules hand to each other."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from config.keys import Format, Keep, OriginalSize, Region
+from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from daemon.inbox.manner import choose, rules_of
+from daemon.inbox.survey import Survey
+from daemon.job import Candidate, Job, JobFile, Plan, Role, Seen, Task
+from daemon.keeper import Keeper
+from daemon.orders import FromKeeper
+from daemon.receipt import Finished, Variant
+from daemon.spool import Ticket, make_hot_folder
+from daemon.work.active import Active, Phase, Resting, Resumable
+from daemon.work.task import Tasks
+from pipeline.editor import EditResult, ModelFacts
+from pipeline.pictures import Composed, Placement, Prepared
+from pipeline.recipe import Recipe
+
+RECIPE = Recipe(
+    prompt="make it blue",
+    negative_prompt=" ",
+    preset=None,
+    steps=4,
+    cfg=4.0,
+    seed=42,
+    lora=None,
+    images=(),
+    mask=None,
+    region=None,
+    variants=1,
+    priority=5,
+    size=OriginalSize(),
+    keep=Keep.AUTO,
+    format=Format.SAME,
+    quality=95,
+)
+FACTS = ModelFacts(
+    path="/models/tiny",
+    class_name="QwenImageEditPlusPipeline",
+    fingerprint="f1",
+    dtype="bf16",
+    weights="random",
+    working_pixels=None,
+    multiple=32,
+    versions=(("torch", "2.13"),),
+)
+TICKET = Ticket(job_id="20261122-120000-aaaaaaaa", drawn_seed=7, arrived_at=1.0, claimed_at=2.0)
+
+
+def job(name: str = "cat.png", sidecar: str = "cat.yaml", folder: str = "") -> Job:
+    """A job whose image and sidecar were moved."""
+    originals = tuple(
+        JobFile(role=role, name=it, moved=True, sha256="aa", size=1)
+        for role, it in ((Role.IMAGE, name), (Role.SIDECAR, sidecar))
+    )
+    return Job(
+        job_id=TICKET.job_id,
+        folder=folder,
+        files=originals,
+        drawn_seed=7,
+        arrived_at=1.0,
+        claimed_at=2.0,
+        attempts=1,
+        strikes=0,
+        alone=False,
+    )
+
+
+def task(of: Job, recipe: Recipe = RECIPE, scratch: Path = Path("/scratch")) -> Task:
+    """The task of a job."""
+    return Task(
+        job=of,
+        recipe=recipe,
+        instruction='{"prompt": "make it blue"}',
+        content_key="kk",
+        scratch=scratch,
+        companions={},
+        notes=(),
+    )
+
+
+def finished(of: Task, *contents: bytes) -> Finished:
+    """The job with a result of each content, on its scratch."""
+    placement = Placement(
+        region=Region(0, 0, 64, 48),
+        canvas_width=64,
+        canvas_height=64,
+        content_width=64,
+        content_height=48,
+        left=0,
+        top=8,
+    )
+    return Finished(
+        task=of,
+        prepared=Prepared(canvases=(), width=64, height=48, placement=placement, notes=()),
+        prepare_seconds=0.5,
+        variants=tuple(_variant(of.scratch, *pair) for pair in enumerate(contents)),
+        model=FACTS,
+        model_loaded_at=1_700_000_000.0,
+    )
+
+
+def _variant(scratch: Path, index: int, content: bytes) -> Variant:
+    path = scratch / f"result-{index}.png"
+    path.write_bytes(content)
+    return Variant(
+        index=index,
+        edit=EditResult(
+            path=path,
+            encode_seconds=0.25,
+            denoise_seconds=2.0,
+            decode_seconds=0.25,
+            peak_vram_gib=1.23456,
+        ),
+        composed=Composed(
+            path=path,
+            format_changed=False,
+            width=64,
+            height=48,
+            sha256=hashlib.sha256(content).hexdigest(),
+            notes=(),
+        ),
+        compose_seconds=1.0,
+    )
+
+
+def active(number: int, phase: Phase, *, priority: int = 5, alone: bool = False) -> Active:
+    """A job under way; higher numbers are younger."""
+    one = replace(job(f"{number}.png"), job_id=f"job-{number:03}", alone=alone)
+    return Active(root="/hot", task=task(one, replace(RECIPE, priority=priority)), phase=phase)
+
+
+def resumable(number: int, until: float) -> Resumable:
+    """A job that rests."""
+    one = replace(job(f"{number}.png"), job_id=f"job-{number:03}")
+    resting = Resting(until, strike=False, alone=False, cause="it was tired")
+    return Resumable(root="/hot", job=one, phase=resting)
+
+
+def seen(path: str, inbox: Path | None = None) -> Seen:
+    """A file as a look sees it: on paper, or of a real inbox."""
+    if inbox is None:
+        return Seen(path, 1, 0, 0, 0)
+    status = os.lstat(inbox / path)
+    return Seen(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def candidate(
+    image: Seen, *others: Seen, sidecar: Seen | None = None, priority: int = 5, since: float = 0.0
+) -> Candidate:
+    """A candidate; `others` are its companions."""
+    return Candidate(
+        image=image,
+        sidecar=sidecar,
+        companions=others,
+        priority=priority,
+        since=since,
+        problems=(),
+    )
+
+
+def plan(*ready: Candidate, needed_by: dict[str, frozenset[str]] | None = None) -> Plan:
+    """A plan with these candidates."""
+    return Plan(states=(), ignored=(), ready=ready, needed_by=needed_by or {}, look_again_at=None)
+
+
+def settings(folder: FolderSettings) -> Settings:
+    """The settings of one hot folder."""
+    return Settings(
+        model=ModelSettings(), folders=(folder,), defaults=folder, presets={}, limits=Limits()
+    )
+
+
+def keeper(
+    root: Path, scratch: Path, deliver: Callable[[FromKeeper], None], *, final: bool = False
+) -> Keeper:
+    """A keeper of a new hot folder where files settle at once and any space is enough."""
+    make_hot_folder(root, "the-id")
+    folder = FolderSettings(root=root, settle_seconds=0.0, poll_seconds=0.05, min_free_gib=0.0)
+    manner, all_settings = choose(folder, None), settings(folder)
+    survey = Survey(
+        root / "inbox",
+        rules_of(folder, manner, final=final),
+        settings=all_settings,
+        default_steps=4,
+        trust_inodes=True,
+    )
+    return Keeper(
+        folder=folder,
+        manner=manner,
+        survey=survey,
+        scratch=scratch,
+        clock=time,
+        deliver=deliver,
+        tasks=Tasks(all_settings, 4),
+    )
