@@ -24,7 +24,7 @@ from daemon.work.active import (
     Resumable,
     Taking,
 )
-from daemon.work.editor_line import EditorLine
+from daemon.work.editor_line import Busy, EditorLine
 from daemon.work.edits import Edits
 from daemon.work.endings import Endings
 from daemon.work.jobs import Jobs, about
@@ -34,7 +34,7 @@ from pipeline.channel import Refused
 from pipeline.editor import Failure
 from pipeline.pictures import Composed, Prepared
 
-_LEAST_AHEAD = 2  # jobs got ready while another one is edited, where batches are of one
+_LEAST_AHEAD = 2  # jobs got ready at any time, so that the next edit can begin at once
 
 
 class Workshop:
@@ -190,8 +190,13 @@ class Workshop:
             self._resume(job)
 
     def has_room(self, claims_under_way: int) -> bool:
-        """Whether another job may be claimed."""
-        most = max(_LEAST_AHEAD, self.settings.model.batch)
+        """Whether another job may be claimed.
+
+        While the editor works, the next batch is got ready; before that, a job that is claimed
+        early would only wait.
+        """
+        is_busy = isinstance(self._editor.condition, Busy)
+        most = max(_LEAST_AHEAD, self.settings.model.batch if is_busy else 0)
         return queueing.has_room(self.jobs, claims_under_way, most)
 
     def _resume(self, job: Active | Resumable) -> None:
