@@ -97,11 +97,6 @@ class Active:
                 return State.CLAIMED
 
     @property
-    def is_ahead_of_the_editor(self) -> bool:
-        """Whether it has yet to reach the editor."""
-        return isinstance(self.phase, Preparing | Waiting)
-
-    @property
     def is_complete(self) -> bool:
         """Whether all variants are finished."""
         return len(self.variants) == self.task.recipe.variants

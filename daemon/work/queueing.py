@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from daemon.job import Candidate, Plan, Seen
-from daemon.work.active import Active, Resting, Resumable, Taking, Waiting
+from daemon.work.active import (
+    Active,
+    Composing,
+    Editing,
+    Preparing,
+    Publishing,
+    Resting,
+    Resumable,
+    Taking,
+    Waiting,
+)
+
+MOST_FINISHING = 2  # edits that wait to be saved: as many as there are pixel workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +80,19 @@ def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | 
 
 
 def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int, most: int) -> bool:
-    """Whether another job may be claimed: `most` are got ready while others are edited."""
-    ahead = sum(
-        job.is_ahead_of_the_editor if isinstance(job, Active) else isinstance(job.phase, Taking)
-        for job in jobs
-    )
-    return ahead + claims_under_way < most
+    """Whether another job may be claimed: `most` are got ready while others are edited.
+
+    None while finished edits pile up behind the pixel workers: it would only wait, claimed.
+    """
+    ahead = finishing = 0
+    for job in jobs:
+        match job.phase:
+            case Preparing() | Waiting() | Taking():
+                ahead += 1
+            case Composing():
+                finishing += 1
+            case Editing() | Publishing() | Resting():
+                pass
+            case _:
+                assert_never(job.phase)
+    return ahead + claims_under_way < most and finishing < MOST_FINISHING
