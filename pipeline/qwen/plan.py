@@ -10,12 +10,12 @@ SLOTS = 2  # blocks under way: one at work, one on the bus
 
 # What a stage needs beside weights, in numbers of the model's width for each token, or of the
 # VAE's width for each pixel: peaks measured on the full-size architecture, rounded up.
-_TRANSFORMER_WIDTHS_PER_TOKEN = 36
-_KEPT_WIDTHS_PER_TOKEN = 5  # by each further sequence in flight
+_TRANSFORMER_WIDTHS_PER_TOKEN = 20
+_KEPT_WIDTHS_PER_TOKEN = 2  # by each further sequence in flight
 _TEXT_WIDTHS_PER_TOKEN = 64
-_VAE_WIDTHS_PER_PIXEL = 16
-_VAE_BYTES_PER_PIXEL = 200  # what even a tiled picture takes: its coarsest layers, its result
-_MARGIN_BYTES = GIB // 2  # workspaces of the libraries, and what fragmentation wastes
+_VAE_WIDTHS_PER_PIXEL = 12
+_VAE_BYTES_PER_PIXEL = 140  # what even a tiled picture takes: its coarsest layers, its result
+_MARGIN_BYTES = 3 * GIB // 4  # workspaces of the libraries, and what fragmentation wastes
 _SMALLEST_TILE = 256  # pixels along its side
 _TILE_MULTIPLE = 64
 _TILE_BORDER = 256  # pixels that a tile is computed wider than it is used, both sides together
