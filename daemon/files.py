@@ -134,13 +134,14 @@ def _is_moved(source: Path, target: Path) -> bool:
         _move_to_free(source, target)
     except FileExistsError:
         # A move that was cut off between its two steps, or a link that NFS made and denied.
-        if not _are_one(source, target):
+        if not are_one(source, target):
             return False
         source.unlink()
     return True
 
 
-def _are_one(first: Path, second: Path) -> bool:
+def are_one(first: Path, second: Path) -> bool:
+    """Whether two names are of one file."""
     return os.path.samestat(first.lstat(), second.lstat())
 
 

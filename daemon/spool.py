@@ -184,7 +184,7 @@ class Spool:
         work = self.work(job.job_id)
         moved = [file for file in job.files if file.moved and os.path.lexists(work / file.name)]
         pair = [file for file in moved if file.role is not Role.COMPANION]
-        for file, name in zip(pair, _free_names(home, pair), strict=True):
+        for file, name in zip(pair, _free_names(home, work, pair), strict=True):
             files.move(work / file.name, home, iter((name,)))
         for file in moved:
             if file.role is Role.COMPANION:
@@ -231,14 +231,19 @@ def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile
     return JobFile(role=role, name=file.name, moved=moved, sha256="", size=file.size)
 
 
-def _free_names(home: Path, pair: list[JobFile]) -> tuple[str, ...]:
+def _free_names(home: Path, work: Path, pair: list[JobFile]) -> tuple[str, ...]:
     """A name for each file, with one number for all: an image keeps its sidecar."""
-    numbers = zip(*(numbered(file.name) for file in pair), strict=False)
-    return next((names for names in numbers if not _any_taken(home, names)), ())
+    sources = [work / file.name for file in pair]
+    for names in zip(*(numbered(file.name) for file in pair), strict=False):
+        targets = [home / name for name in names]
+        if not any(map(_is_taken, targets, sources)):
+            return names
+    return ()  # of no file
 
 
-def _any_taken(home: Path, names: tuple[str, ...]) -> bool:
-    return any(os.path.lexists(home / name) for name in names)
+def _is_taken(target: Path, source: Path) -> bool:
+    # By the file itself: an earlier move was cut off half-way.
+    return os.path.lexists(target) and not files.are_one(target, source)
 
 
 def _is_content_of(file: Seen, status: os.stat_result) -> bool:
@@ -260,6 +265,7 @@ def _make_own_folder(parent: Path, job: Job) -> Path:
 
 def _is_begun(folder: Path, job: Job) -> bool:
     """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
+    files.clear_temporaries(folder)
     try:
         report_there: object = json.loads((folder / _REPORT).read_bytes())
     except FileNotFoundError:
