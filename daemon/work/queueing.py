@@ -19,8 +19,6 @@ from daemon.work.active import (
     Waiting,
 )
 
-MOST_FINISHING = 2  # edits that wait to be saved: as many as there are pixel workers
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -82,7 +80,7 @@ def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | 
 def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int, most: int) -> bool:
     """Whether another job may be claimed: `most` are got ready while others are edited.
 
-    None while finished edits pile up behind the pixel workers: it would only wait, claimed.
+    Fewer while finished edits pile up behind the pixel workers: it would only wait, claimed.
     """
     ahead = finishing = 0
     for job in jobs:
@@ -95,4 +93,5 @@ def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int, most: in
                 pass
             case _:
                 assert_never(job.phase)
-    return ahead + claims_under_way < most and finishing < MOST_FINISHING
+    ahead += claims_under_way
+    return ahead < most and ahead + finishing <= most
