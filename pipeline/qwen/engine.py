@@ -41,7 +41,8 @@ def open_editor(
         raise UserError([Problem("model.path", "it is not set", advice)])
     source = checkpoint.read(settings.path)
     chosen = precision.from_environment(environment)
-    memory.refuse_unless_it_fits(source, memory.available_bytes())
+    item_bytes = load.TORCH_DTYPES[chosen].itemsize
+    memory.refuse_unless_it_fits(source, item_bytes, memory.available_bytes())
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
     return QwenEditor(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from math import prod
 from pathlib import Path
 
 from config.problems import Problem, UserError
@@ -22,15 +24,18 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
     raise RuntimeError(message)
 
 
-def needed_bytes(source: Checkpoint) -> int:
-    """What the model takes in main memory: its weights, once, and a little to work with."""
+def needed_bytes(source: Checkpoint, item_bytes: int) -> int:
+    """What the model takes in main memory: its weights, once, and a little to work with.
+
+    `item_bytes` is the size of a number as it is computed with, whatever the files hold.
+    """
     files = (path for part in _PARTS for path in (source.path / part).glob("*.safetensors"))
-    return sum(weights.read(path).size_bytes for path in files) + _SPARE_BYTES
+    return sum(map(_numbers, files)) * item_bytes + _SPARE_BYTES
 
 
-def refuse_unless_it_fits(source: Checkpoint, available: int) -> None:
+def refuse_unless_it_fits(source: Checkpoint, item_bytes: int, available: int) -> None:
     """Raise UserError if the weights do not fit in the memory that is available."""
-    needed = needed_bytes(source)
+    needed = needed_bytes(source, item_bytes)
     if needed <= available:
         return
     what = (
@@ -39,3 +44,8 @@ def refuse_unless_it_fits(source: Checkpoint, available: int) -> None:
     )
     advice = "close other programs, add memory, or choose a smaller model"
     raise UserError([Problem(str(source.path), what, advice)])
+
+
+def _numbers(file: Path) -> int:
+    tensors = json.loads(weights.read(file).header)
+    return sum(prod(one["shape"]) for name, one in tensors.items() if name != "__metadata__")
