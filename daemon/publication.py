@@ -16,6 +16,7 @@ from daemon.job import Job
 from daemon.receipt import Finished, Variant, receipt
 
 NOTES = "published.json"
+_FOLDERS = ("outbox", "review")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,9 @@ class Publication:
         An earlier result that it was about to replace gets its own receipt back.
         """
         complete = self._complete(job).values()
+        for folder in _FOLDERS:
+            files.clear_temporaries(self._root / folder / job.folder)
         for note in self._notes().values():
-            files.clear_temporaries((self._root / note.name).parent)
             if note.name not in complete:
                 self._clear(note)
 
