@@ -20,6 +20,7 @@ from typing import IO
 import pipeline
 
 _LAST_WORDS_BYTES = 4096
+_DYING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,17 @@ class Child:
         with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 self._deliver(Said(self, self._connection.recv()))
-        # It closed the line: dying, or as good as dead.
-        self.kill()
-        returncode = self._process.wait()
+        returncode = self._wait()
         listener.join(timeout=1)
         words = b"".join(self._last_words).decode("utf-8", "replace").strip()
         self._deliver(Ended(self, _how(returncode), words))
+
+    def _wait(self) -> int:
+        # It closed the line: dying, and then what it died of is worth a moment, or as good as dead.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=_DYING_SECONDS)
+        self.kill()
+        return self._process.wait()
 
 
 def _how(returncode: int) -> str:
