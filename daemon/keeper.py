@@ -205,6 +205,7 @@ class Keeper(threading.Thread):
         return True
 
     def _space(self) -> tuple[FolderState, str]:
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)  # caches get emptied
         for path in (Path(self.root), self._scratch):
             free = disk_usage(path).free
             if free < self.folder.min_free_gib * 2**30:

@@ -182,7 +182,7 @@ def keeper(
 ) -> Keeper:
     """A keeper of a new hot folder where files settle at once and any space is enough."""
     make_hot_folder(root, "the-id")
-    folder = FolderSettings(root=root, settle_seconds=0.0, poll_seconds=0.05, min_free_gib=0.0)
+    folder = FolderSettings(root=root, settle_seconds=0.0, poll_seconds=30.0, min_free_gib=0.0)
     manner, all_settings = choose(folder, None), settings(folder)
     survey = Survey(
         root / "inbox",

@@ -97,7 +97,7 @@ class Child:
         self._deliver(Ended(self, _how(returncode), words))
 
     def _wait(self) -> int:
-        # It closed the line: dying, and then what it died of is worth a moment, or as good as dead.
+        # It closed the line: dying, and what of is worth a moment, or as good as dead.
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout=_DYING_SECONDS)
         self.kill()

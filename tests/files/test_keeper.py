@@ -1,0 +1,377 @@
+import queue
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from paper import WHOLE
+from sample import TICKET, candidate, finished, keeper, seen, task
+
+from daemon import orders
+from daemon.job import Candidate, FolderState, Job, State, Task
+from daemon.keeper import Keeper
+from daemon.log import story
+from daemon.receipt import Why
+from daemon.spool import Spool
+
+T = TypeVar("T")
+WHY = Why(State.FAILED, "It is broken.", "Mend it.")
+
+
+class Kept:
+    """A hot folder with its keeper at work."""
+
+    def __init__(self, root: Path, scratch: Path) -> None:
+        self.root, self.inbox, self.scratch = root, root / "inbox", scratch
+        self.answers: queue.SimpleQueue[orders.Answer] = queue.SimpleQueue()
+        self.seen: list[orders.Answer] = []
+        self.keeper: Keeper = keeper(root, scratch, lambda mail: self.answers.put(mail.answer))
+        self.submit = self.keeper.submit
+
+    def next(self, kind: type[T], where: Callable[[T], object] = lambda _: True) -> T:
+        """The next answer of a kind; those before it are in `seen`."""
+        deadline = time.monotonic() + 20.0
+        while True:
+            answer = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            self.seen.append(answer)
+            if isinstance(answer, kind) and where(answer):
+                return answer
+
+    def drop(self, name: str = "cat.png", sidecar: str = "prompt: blue\n") -> None:
+        (self.inbox / name).write_bytes(WHOLE)
+        (self.inbox / name).with_suffix(".yaml").write_text(sidecar)
+
+    def ready(self) -> Candidate:
+        """The first candidate that a look finds."""
+        self.submit(orders.Look())
+        return self.next(orders.Looked, lambda looked: looked.plan.ready).plan.ready[0]
+
+    def claim(self) -> Task:
+        """Drop a pair and claim it."""
+        self.drop()
+        self.submit(orders.Claim(self.ready(), frozenset()))
+        return self.next(orders.Claimed).task
+
+    def stands(self, state: FolderState) -> orders.Stands:
+        """Look until it stands so."""
+        self.submit(orders.Look())
+        return self.next(orders.Stands, lambda stands: stands.state is state)
+
+    def tree(self) -> dict[str, tuple[int, int]]:
+        """Everything in the hot folder, with its times and inodes."""
+        paths = (path for path in self.root.rglob("*"))
+        return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in paths}
+
+
+@pytest.fixture
+def on(tmp_path: Path) -> Iterator[Callable[[Path], Kept]]:
+    """Puts a keeper on a folder, and ends it with the test."""
+    begun: list[Kept] = []
+
+    def begin(root: Path) -> Kept:
+        begun.append(Kept(root, tmp_path / "scratch"))
+        return begun[-1]
+
+    yield begin
+    for kept in begun:
+        if kept.keeper.ident is None:
+            continue
+        kept.submit(orders.Quit())
+        kept.keeper.join(10)
+        assert not kept.keeper.is_alive()
+
+
+@pytest.fixture
+def kept(tmp_path: Path, on: Callable[[Path], Kept]) -> Kept:
+    """A keeper at work."""
+    one = on(tmp_path / "hot")
+    one.keeper.start()
+    return one
+
+
+def below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+class TestTheWayOfAJob:
+    """Look, claim, resume, publish, file: each order has its answer."""
+
+    def test_a_job_comes_from_the_inbox_to_the_outbox(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        assert (claimed.recipe.prompt, claimed.job.attempts) == ("blue", 1)
+        assert (claimed.scratch / "original-0").read_bytes() == WHOLE
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        assert kept.next(orders.Published).results == ("outbox/cat.png",)
+        filed = kept.next(orders.Filed)
+        assert filed.state is State.DONE
+        assert below(kept.root / filed.where) == {"cat.png", "cat.yaml"}
+        assert below(kept.root / "outbox") == {"cat.png", "cat.png.json"}
+        assert below(kept.inbox) == below(kept.root / ".hotfolder" / "work") == set()
+        assert not claimed.scratch.exists()
+
+    def test_another_attempt_begins_with_fresh_copies_and_the_same_seed(self, kept: Kept) -> None:
+        first = kept.claim()
+        shutil.rmtree(first.scratch)
+        kept.submit(orders.Resume(first.job, strike=True, alone=True))
+        again = kept.next(orders.Claimed).task
+        assert (again.job.attempts, again.job.strikes, again.job.alone) == (2, 1, True)
+        assert again.recipe == first.recipe
+        assert (again.scratch / "original-0").read_bytes() == WHOLE
+
+    def test_a_changed_file_is_lost_and_stays(self, kept: Kept) -> None:
+        kept.drop()
+        ready = kept.ready()
+        (kept.inbox / "cat.yaml").write_text("prompt: red, after all\n")
+        kept.submit(orders.Claim(ready, frozenset()))
+        assert kept.next(orders.Lost).candidate is ready
+        assert below(kept.inbox) == {"cat.png", "cat.yaml"}
+
+    def test_a_faulty_instruction_is_claimed_to_be_filed(self, kept: Kept) -> None:
+        kept.drop(sidecar="promt: blue\n")
+        kept.submit(orders.Claim(kept.ready(), frozenset()))
+        invalid = kept.next(orders.Invalid)
+        assert "'promt' is no key" in invalid.problems[0].what
+        kept.submit(orders.FileFailed(invalid.job, WHY, invalid.instruction))
+        where = kept.next(orders.Filed).where
+        assert below(kept.root / where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+
+    def test_given_back_it_is_found_by_the_next_look(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        kept.submit(orders.GiveBack(claimed.job))
+        kept.next(orders.GivenBack)
+        assert kept.ready().image.path == "cat.png"
+
+    def test_a_folder_preset_holds_for_the_job(self, kept: Kept) -> None:
+        (kept.inbox / "_preset.yaml").write_text("steps: 17\n")
+        assert kept.claim().recipe.steps == 17
+
+
+class TestOffline:
+    """Without its marker nothing in a folder is touched, and it goes on by itself."""
+
+    def test_nothing_is_touched_and_all_is_done_when_it_is_back(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        marker = kept.root / ".hotfolder" / "id"
+        marker.rename(kept.scratch / "id")
+        assert "share is not mounted" in kept.stands(FolderState.OFFLINE).reason
+        before = kept.tree()
+        kept.submit(orders.Write(story.Noted(text="Hello."), 0.0))
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        kept.submit(orders.Claim(candidate(seen("cat.png")), frozenset()))
+        for _ in range(2):  # looks that see nothing
+            kept.submit(orders.Look())
+            with pytest.raises(queue.Empty):
+                kept.answers.get(timeout=0.3)
+        assert kept.tree() == before
+        (kept.scratch / "id").rename(marker)
+        kept.submit(orders.Look())
+        kept.next(orders.Filed)
+        assert list(kept.root.glob("logs/LOG-*"))
+        assert any(
+            isinstance(answer, orders.Lost) for answer in (*kept.seen, kept.next(orders.Lost))
+        )
+
+    def test_another_folder_in_its_place_is_not_taken_for_it(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        (kept.root / ".hotfolder" / "id").write_text("of another share")
+        assert "another hot folder" in kept.stands(FolderState.OFFLINE).reason
+
+    def test_an_inbox_that_is_gone_takes_it_offline_until_it_is_back(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        kept.inbox.rename(kept.root / "elsewhere")
+        assert str(kept.inbox) in kept.stands(FolderState.OFFLINE).reason
+        (kept.root / "elsewhere").rename(kept.inbox)
+        kept.stands(FolderState.ONLINE)
+
+    def test_an_order_held_up_does_not_let_it_flap(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        (kept.root / "outbox").rmdir()
+        (kept.root / "outbox").write_text("in the way")
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        kept.stands(FolderState.OFFLINE)
+        for _ in range(5):
+            kept.submit(orders.Look())
+            kept.next(orders.Recovered)  # the first thing in a look
+        (kept.root / "outbox").unlink()
+        kept.stands(FolderState.ONLINE)
+        stood = [answer.state for answer in kept.seen if isinstance(answer, orders.Stands)]
+        assert stood == [FolderState.ONLINE, FolderState.OFFLINE, FolderState.ONLINE]
+        assert below(kept.root / "outbox") == {"cat.png", "cat.png.json"}
+
+    def test_it_can_be_ended_while_it_is_offline(self, kept: Kept) -> None:
+        (kept.root / ".hotfolder" / "id").unlink()
+        kept.stands(FolderState.OFFLINE)
+        kept.submit(orders.Write(story.Noted(text="Hello."), 0.0))
+        kept.submit(orders.Quit())
+        kept.keeper.join(10)
+        assert not kept.keeper.is_alive()
+
+    @pytest.mark.parametrize("marker", [True, False], ids=["online", "offline"])
+    def test_thousands_of_orders_at_once_do_not_end_it(
+        self, tmp_path: Path, on: Callable[[Path], Kept], marker: bool
+    ) -> None:
+        kept = on(tmp_path / "hot")
+        if not marker:
+            (kept.root / ".hotfolder" / "id").unlink()
+        for _ in range(3000):
+            kept.submit(orders.Look())
+            kept.submit(orders.Write(story.Noted(text="Hello."), 0.0))
+        kept.keeper.start()
+        kept.stands(FolderState.ONLINE if marker else FolderState.OFFLINE)
+        assert kept.keeper.is_alive()
+
+
+class TestFullDisk:
+    """Where space is short, jobs are kept and go on."""
+
+    @pytest.fixture
+    def kept(self, small_disk: Path, on: Callable[[Path], Kept]) -> Kept:
+        """A keeper on a disk of one MiB."""
+        one = on(small_disk)
+        one.keeper.start()
+        return one
+
+    def test_publishing_waits_for_space_and_goes_on(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        of = finished(claimed, b"x" * 600_000)
+        (kept.root / "ballast").write_bytes(b"x" * 600_000)
+        kept.submit(orders.Publish(of, ()))
+        assert "make room" in kept.stands(FolderState.LOW_SPACE).reason
+        assert below(kept.root / "outbox") == set()
+        work = below(kept.root / ".hotfolder" / "work" / claimed.job.job_id)
+        assert {"cat.png", "cat.yaml", "job.json"} <= work
+        (kept.root / "ballast").unlink()
+        kept.stands(FolderState.ONLINE)
+        assert below(kept.root / "outbox") == {"cat.png", "cat.png.json"}
+        assert any(isinstance(answer, orders.Filed) for answer in kept.seen)
+
+    def test_a_claim_that_found_no_space_leaves_all_in_the_inbox(self, kept: Kept) -> None:
+        (kept.inbox / "logo.png").write_bytes(WHOLE + b"x" * 600_000)
+        kept.drop(sidecar="prompt: blue\nimages: [logo.png]\n")
+        ready = kept.ready()
+        kept.submit(orders.Claim(ready, frozenset({"logo.png"})))
+        kept.next(orders.Lost)
+        again = kept.next(
+            orders.Looked, lambda looked: looked.plan.ready and looked.plan.ready[0] != ready
+        )
+        assert again.plan.ready[0].image.path == "cat.png"
+        assert below(kept.inbox) == {"cat.png", "cat.yaml", "logo.png"}
+        assert below(kept.root / ".hotfolder" / "work") == set()
+
+
+class TestWhatUsersDo:
+    """Whatever somebody does to the folders, jobs go on or say why not."""
+
+    def test_results_are_told_and_published_once_however_long_filing_takes(
+        self, kept: Kept
+    ) -> None:
+        claimed = kept.claim()
+        (kept.root / "done").rmdir()
+        (kept.root / "done").write_text("in the way")
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        kept.next(orders.Published)
+        for path in list((kept.root / "outbox").iterdir()):
+            path.unlink()  # somebody has fetched them
+        kept.stands(FolderState.OFFLINE)
+        (kept.root / "done").unlink()
+        kept.submit(orders.Look())
+        kept.next(orders.Filed)
+        assert sum(isinstance(answer, orders.Published) for answer in kept.seen) == 1
+        assert below(kept.root / "outbox") == set()
+
+    def test_an_emptied_cache_makes_the_job_begin_again(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        of = finished(claimed, b"blue")
+        shutil.rmtree(kept.scratch)
+        kept.submit(orders.Publish(of, ()))
+        assert kept.next(orders.Recovered, lambda found: found.jobs).jobs == (claimed.job,)
+        kept.submit(orders.Resume(claimed.job, strike=False, alone=False))
+        assert kept.next(orders.Claimed).task.job.attempts == 2
+
+    def test_what_is_left_of_a_job_that_somebody_broke_goes_back(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        (kept.root / ".hotfolder" / "work" / claimed.job.job_id / "cat.png").unlink()
+        kept.submit(orders.Resume(claimed.job, strike=False, alone=False))
+        assert kept.next(orders.Vanished).job.job_id == claimed.job.job_id
+        assert below(kept.inbox) == {"cat.yaml"}
+
+    def test_a_job_whose_folder_was_deleted_has_vanished(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        shutil.rmtree(kept.root / ".hotfolder" / "work" / claimed.job.job_id)
+        kept.submit(orders.Resume(claimed.job, strike=False, alone=False))
+        assert kept.next(orders.Vanished).job.job_id == claimed.job.job_id
+        kept.drop("dog.png")
+        assert kept.ready().image.path == "dog.png"
+
+    @pytest.mark.parametrize("folder", ["outbox", "done", "logs", "failed", ".hotfolder/work"])
+    def test_folders_that_were_deleted_are_made_again(self, kept: Kept, folder: str) -> None:
+        kept.stands(FolderState.ONLINE)
+        shutil.rmtree(kept.root / folder)
+        claimed = kept.claim()
+        kept.submit(orders.Write(story.Noted(text="Hello."), 0.0))
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        assert kept.next(orders.Filed).state is State.DONE
+        assert all(
+            it.state is FolderState.ONLINE for it in kept.seen if isinstance(it, orders.Stands)
+        )
+
+
+def left_behind(kept: Kept, *, begun: bool) -> Job:
+    """A claimed job of an earlier daemon."""
+    kept.drop()
+    spool = Spool(kept.root)
+    image, sidecar = (seen(name, kept.inbox) for name in ("cat.png", "cat.yaml"))
+    job = spool.claim(candidate(image, sidecar=sidecar), frozenset(), TICKET)
+    return spool.begin_attempt(job) if begun else job
+
+
+class TestRecovery:
+    """What an earlier daemon left is finished, begun again, given back or filed."""
+
+    @pytest.fixture
+    def kept(self, tmp_path: Path, on: Callable[[Path], Kept]) -> Kept:
+        """A keeper that has not begun."""
+        return on(tmp_path / "hot")
+
+    def test_a_begun_job_is_handed_over(self, kept: Kept) -> None:
+        job = left_behind(kept, begun=True)
+        kept.keeper.start()
+        assert kept.next(orders.Recovered).jobs == (job,)
+
+    def test_a_job_whose_claim_was_cut_off_is_in_the_first_plan(self, kept: Kept) -> None:
+        left_behind(kept, begun=False)
+        kept.keeper.start()
+        assert kept.next(orders.Recovered).jobs == ()
+        (first,) = kept.next(orders.Looked).plan.ready
+        assert first.image.path == "cat.png"
+
+    def test_a_published_job_is_filed(self, kept: Kept, tmp_path: Path) -> None:
+        job = left_behind(kept, begun=True)
+        (tmp_path / "scratch").mkdir()
+        of = finished(task(job, scratch=tmp_path / "scratch"), b"x")
+        times = iter([1.0, 2.0])
+        Spool(kept.root).publication(job.job_id).publish(of, times, "outbox", ())
+        kept.keeper.start()
+        assert kept.next(orders.Recovered).jobs == ()
+        assert {Path(name).name for name in below(kept.root / "done")} == {"cat.png", "cat.yaml"}
+
+    def test_originals_that_lost_their_paper_are_filed_with_a_why(self, kept: Kept) -> None:
+        job = left_behind(kept, begun=True)
+        (kept.root / ".hotfolder" / "work" / job.job_id / "job.json").write_text("{")
+        kept.keeper.start()
+        filed = kept.next(orders.Filed)
+        assert (filed.state, filed.job.job_id) == (State.FAILED, job.job_id)
+        assert below(kept.root / filed.where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+
+    def test_a_recovery_that_fails_is_tried_again(self, kept: Kept) -> None:
+        job = left_behind(kept, begun=True)
+        (kept.root / ".hotfolder" / "work" / job.job_id / "job.json").write_text("{")
+        (kept.root / "failed").rmdir()
+        (kept.root / "failed").write_text("in the way")
+        kept.keeper.start()
+        kept.next(orders.Stands)
+        (kept.root / "failed").unlink()
+        kept.submit(orders.Look())
+        assert kept.next(orders.Filed).job.job_id == job.job_id
