@@ -28,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = parser().parse_args(argv)
     try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir("/")  # the working directory was deleted: nothing is relative to it any more
+    try:
         command: Command = arguments.command
         return command(arguments)
     except UserError as error:
@@ -116,6 +120,13 @@ def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="make a tiny model with random weights, for trying and testing",
     )
     make.add_argument("folder", type=Path, metavar="DIR")
+    make.add_argument(
+        "--class",
+        dest="edit_class",
+        choices=("QwenImageEditPlusPipeline", "QwenImageEditPipeline"),
+        default="QwenImageEditPlusPipeline",
+        help="which of the two classes that edit; the first takes several pictures",
+    )
     make.set_defaults(command=_make_tiny_model)
 
 
@@ -167,4 +178,4 @@ def _status(arguments: argparse.Namespace) -> ExitCode:
 def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands import init as command_init
 
-    return command_init.make_tiny_model(arguments.folder)
+    return command_init.make_tiny_model(arguments.folder, arguments.edit_class)

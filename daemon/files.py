@@ -189,5 +189,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a name is one of ours for a file that is not whole yet."""
+    return name.startswith(_TEMPORARY_START) and name.endswith(_TEMPORARY_END)
+
+
 def _temporary(folder: Path) -> Path:
     return folder / f"{_TEMPORARY_START}{secrets.token_hex(8)}{_TEMPORARY_END}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -123,6 +123,17 @@ class Plan:
 
 
 NOTHING = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
+
+
+def without(plan: Plan, left: Mapping[Seen, str]) -> Plan:
+    """The plan with some candidates held, each for its reason."""
+    held = {image.path: reason for image, reason in left.items()}
+    ready = tuple(one for one in plan.ready if one.image not in left)
+    states = tuple(
+        replace(file, state=State.HELD, reason=held[file.path]) if file.path in held else file
+        for file in plan.states
+    )
+    return replace(plan, ready=ready, states=states)
 
 
 class Role(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import disk_usage, rmtree
@@ -17,7 +17,7 @@ from config.settings import FolderSettings, Settings
 from daemon import ticket
 from daemon.inbox.manner import Manner, manner_of, rules_of
 from daemon.inbox.survey import Survey
-from daemon.job import FolderState, Job, State
+from daemon.job import FolderState, Job, Plan, Seen, State, without
 from daemon.log.logbook import Logbook
 from daemon.orders import (
     Answer,
@@ -42,15 +42,16 @@ from daemon.orders import (
     Vanished,
     Write,
 )
-from daemon.receipt import Finished
+from daemon.receipt import Finished, in_the_way
 from daemon.recovery import UNKNOWN, Left
-from daemon.spool import Changed, Spool, folder_id
+from daemon.spool import Changed, Spool, Untouchable, folder_id, may_not
 from daemon.trouble import Trouble, trouble_of
 from daemon.work import task
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _REST_SECONDS = 0.5  # at the most, between two looks at a full inbox
 _TROUBLE_SECONDS = 2.0
+_FORGIVE_SECONDS = 300.0
 
 
 class Clock(Protocol):
@@ -92,6 +93,8 @@ class Keeper(threading.Thread):
         self._known: set[str] = set()  # jobs that the service knows
         self._announced: set[str] = set()  # of them, those whose results are out
         self._is_to_recover = True  # whether work/ may hold jobs that are not known
+        self._untouchable: Mapping[Seen, str] = {}  # images that we may not take, and why
+        self._forgive_at = clock.monotonic() + _FORGIVE_SECONDS
         self._stands = Stands(FolderState.OFFLINE, "not looked at yet")
         self._look_at = clock.monotonic()
         self._looked_at = self._look_at  # the end of the last look
@@ -179,6 +182,7 @@ class Keeper(threading.Thread):
         if self._is_to_recover:
             self._recover()
         plan = self._survey.take(now)
+        plan = self._without_untouchables(plan, now)
         self._work_off()
         # Only now: an order that fails again must not make the folder flap.
         self._stand(*self._space())
@@ -187,6 +191,12 @@ class Keeper(threading.Thread):
         self._answer(Looked(plan))
         self._looked_at = self._clock.monotonic()
         self._look_seconds = self._looked_at - now
+
+    def _without_untouchables(self, plan: Plan, now: float) -> Plan:
+        # A file whose permissions are mended is another Seen; a folder's are tried again in time.
+        if now > self._forgive_at:
+            self._forgive_at, self._untouchable = now + _FORGIVE_SECONDS, {}
+        return without(plan, self._untouchable) if self._untouchable else plan
 
     def _work_off(self) -> None:
         while self._waiting:
@@ -244,10 +254,12 @@ class Keeper(threading.Thread):
         drawn = ticket.draw(unix_now, waited_seconds=now - order.candidate.since)
         try:
             job = self._spool.claim(order.candidate, order.kept, drawn)
+            self._take_up(job, order.candidate.problems)
         except Changed:
             self._answer(Lost(order.candidate))
-            return
-        self._take_up(job, order.candidate.problems)
+        except Untouchable as error:
+            self._untouchable = {**self._untouchable, order.candidate.image: str(error)}
+            self._answer(Lost(order.candidate))
 
     def _resume(self, order: Resume) -> None:
         try:
@@ -264,6 +276,10 @@ class Keeper(threading.Thread):
         except FileNotFoundError:
             self._give_up(job)
             return
+        except PermissionError as error:
+            self._spool.give_back(job)
+            self._forget(job)
+            raise Untouchable(may_not(error)) from error
         try:
             presets = self._survey.presets_for(job.folder)
         except UserError as error:
@@ -284,7 +300,14 @@ class Keeper(threading.Thread):
                 publication.clear_half_done(job)
                 self._answer(Recovered((job,)))
                 return
-            results = publication.publish(order.finished, self._times(), "outbox", order.replaces)
+            try:
+                results = publication.publish(
+                    order.finished, self._times(), "outbox", order.replaces
+                )
+            except (NotADirectoryError, FileExistsError) as error:
+                why = in_the_way(error)
+                self._file_failed(FileFailed(job, why, order.finished.task.instruction))
+                return
             self._answer(Published(order.finished, results))
             self._announced.add(job.job_id)
         where = self._spool.file_done(job, self._today())

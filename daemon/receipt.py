@@ -17,6 +17,7 @@ from pipeline.editor import EditResult, ModelFacts
 from pipeline.pictures import Composed, Prepared
 
 SCHEMA = 1
+_VERBS = ("is ", "has ", "holds ", "cannot ")
 MOVE_BACK = "Then move the files back into the inbox."
 
 
@@ -55,12 +56,19 @@ class Why:
 
 def why_of(problems: tuple[Problem, ...]) -> Why:
     """The words for an instruction or a picture that somebody must mend."""
-    causes = [f"{problem.where}: {_whole(problem.what)}" for problem in problems]
+    causes = [_cause(problem) for problem in problems]
     advice = [_whole(problem.advice) for problem in problems]
     advice[0] = advice[0][:1].upper() + advice[0][1:]
     if len(problems) == 1:
         return Why(State.FAILED, causes[0], f"{advice[0]} {MOVE_BACK}")
-    return Why(State.FAILED, _numbered(causes), f"{_numbered(advice)} {MOVE_BACK}")
+    details = ("", "One by one:", *(f"  {problem}." for problem in problems))
+    return Why(State.FAILED, _numbered(causes), f"{_numbered(advice)} {MOVE_BACK}", details)
+
+
+def _cause(problem: Problem) -> str:
+    # "photo.jpg is empty", but "photo.yaml, line 3: steps is 4000".
+    is_of_the_file = ", line" not in problem.where and problem.what.startswith(_VERBS)
+    return f"{problem.where}{' ' if is_of_the_file else ': '}{_whole(problem.what)}"
 
 
 def _numbered(sentences: list[str]) -> str:
@@ -74,6 +82,16 @@ def _whole(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return _whole(" ".join(text.split("\n")))
+
+
+def in_the_way(error: OSError) -> Why:
+    """The words for a result that finds a file where its folder should be."""
+    where = printable(str(error.filename or "outbox"))
+    return Why(
+        State.FAILED,
+        f"there is a file where the result needs a folder: {where}",
+        f"Rename that file. {MOVE_BACK}",
+    )
 
 
 def why_text(job: Job, why: Why) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from daemon import files
-from daemon.inbox.names import numbered
+from daemon.inbox.names import numbered, printable
 from daemon.job import Candidate, Job, JobFile, Role, Seen
 from daemon.publication import NOTES, Publication
 from daemon.receipt import Why, report, why_text
@@ -21,6 +22,10 @@ from daemon.recovery import PAPER, Left, left_in
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
 _REPORT = "report.json"
+
+
+class Untouchable(Exception):  # noqa: N818 - no error: somebody else's file
+    """A file that we may not move or read; it is back in its place. Says why, in words."""
 
 
 class Changed(Exception):  # noqa: N818 - no error: the user's good right
@@ -61,6 +66,25 @@ def make_hot_folder(root: Path, identity: str) -> bool:
     return True
 
 
+def lock(root: Path) -> int | None:
+    """Be the only daemon of a hot folder on this machine, until the descriptor is closed.
+
+    None where the file system knows no locks. Raises UserError where another one is.
+    """
+    descriptor = os.open(root / ".hotfolder" / "id", os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        what = "another daemon serves this hot folder"
+        advice = "stop it first, or give this one another hot folder"
+        raise UserError([Problem(str(root), what, advice)]) from None
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 class Spool:
     """One hot folder's job files."""
 
@@ -75,9 +99,12 @@ class Spool:
     def claim(self, candidate: Candidate, kept: frozenset[str], ticket: Ticket) -> Job:
         """Take the files of a candidate out of the inbox, those in `kept` as copies.
 
-        Raises Changed, with everything back in its place, where a file is not what was seen.
+        Raises Changed where a file is not what was seen, and Untouchable where we may not take it;
+        everything is back in its place then.
         """
-        seen = [candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions]
+        files_of_it = [candidate.image, candidate.sidecar, *candidate.companions]
+        # Once each: an instruction may name its own picture, by mistake.
+        seen = list(dict.fromkeys(filter(None, files_of_it)))
         job = Job(
             job_id=ticket.job_id,
             folder=candidate.image.folder,
@@ -97,6 +124,9 @@ class Spool:
         except (FileNotFoundError, NotADirectoryError, Changed) as error:
             self.give_back(job)
             raise Changed(candidate.image.path) from error
+        except PermissionError as error:
+            self.give_back(job)
+            raise Untouchable(may_not(error)) from error
         files.sync_folder(self.work(job.job_id))
         return job
 
@@ -219,6 +249,15 @@ class Spool:
 def scratch_name(index: int) -> str:
     """The name of a job's n-th file on scratch; its own name may be anything."""
     return f"original-{index}"
+
+
+def may_not(error: PermissionError) -> str:
+    """The words for a file that we may not touch."""
+    name = printable(str(error.filename)) if error.filename else "a file of the job"
+    return (
+        f"{name} may not be taken by this user ({error.strerror}); let its group write to the"
+        " file and its folder (chmod g+rw), or copy it here anew"
+    )
 
 
 def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile:

@@ -6,6 +6,7 @@ import errno
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.files import is_temporary
 from daemon.job import FolderState
 
 _GONE = {
@@ -38,7 +39,7 @@ class Trouble:
 
 def trouble_of(error: OSError, root: Path) -> Trouble:
     """Say what an error met under `root` means; errors that no rule knows count as offline."""
-    where = error.filename if isinstance(error.filename, str) else str(root)
+    where = _place(error, root)
     words = f"{where}: {error.strerror or error}"
     if error.errno in _FULL:
         return Trouble(FolderState.LOW_SPACE, f"{words}; make room there, the work then goes on")
@@ -48,3 +49,11 @@ def trouble_of(error: OSError, root: Path) -> Trouble:
     if error.errno in _GONE:
         return Trouble(FolderState.OFFLINE, f"the share is not there ({words})")
     return Trouble(FolderState.OFFLINE, words)
+
+
+def _place(error: OSError, root: Path) -> str:
+    if not isinstance(error.filename, str):
+        return str(root)
+    path = Path(error.filename)
+    # Every try has a temporary name of its own; the trouble is the folder's, and the same.
+    return str(path.parent if is_temporary(path.name) else path)

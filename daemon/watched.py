@@ -50,7 +50,9 @@ class WatchedFolder:
     @property
     def moves(self) -> bool:
         """Whether anything in its inbox is about to happen by itself."""
-        if self.plan is None or self.taken or self.plan.ready:
+        if self.plan is None or self.taken:
+            return True
+        if self.plan.ready and self.stands.state is FolderState.ONLINE:
             return True
         return any(_settles(file) for file in self.plan.states)
 

@@ -26,16 +26,17 @@ def init(folder: Path) -> ExitCode:
     if is_written:
         print(f"{_SETTINGS.absolute()} has its settings: name your model folder there.")
     else:
-        print(f"{_SETTINGS.absolute()} was there before and stays as it is.")
+        print(f"{_SETTINGS.absolute()} was there before and stays as it is:")
+        print(f"unless it has it already, add `- root: {root}` under its folders.")
     print(f"Next: hotfolder check, then hotfolder run, then drop pictures into {root}/inbox.")
     return ExitCode.FINE
 
 
-def make_tiny_model(folder: Path) -> ExitCode:
+def make_tiny_model(folder: Path, edit_class: str) -> ExitCode:
     """Make a tiny checkpoint of the real classes with random weights."""
     from pipeline import tiny
 
-    tiny.build(folder.absolute())
+    tiny.build(folder.absolute(), edit_class=edit_class)
     print(f"{folder.absolute()} holds a tiny model with random weights: it shows that all works,")
     print("its pictures are test patterns and no edits.")
     return ExitCode.FINE

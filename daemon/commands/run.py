@@ -23,7 +23,7 @@ from daemon.history import History
 from daemon.inbox.manner import manner_of, rules_of
 from daemon.inbox.survey import Survey
 from daemon.inbox.watch import Watcher
-from daemon.job import State
+from daemon.job import FolderState, State
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import open_log, summary_table
@@ -32,6 +32,7 @@ from daemon.orders import Look
 from daemon.places import Places, find
 from daemon.receipt import own_version
 from daemon.service import Mailbox, Reload, Service, Stop
+from daemon.spool import lock
 from daemon.work.editor_line import EditorLine
 from daemon.work.pixel_pool import PixelPool
 from daemon.work.task import Tasks
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             for folder in selection.folders
         }
         for folder in selection.folders:
+            if not keepers[str(folder.root)].manner.is_share and (held := lock(folder.root)):
+                stack.callback(os.close, held)
             server = Server(places, folder.root, mailbox.put)
             stack.callback(server.close)
         history = History(places.state, lambda text: mailbox.put(story.Noted(text=text)))
@@ -155,6 +158,7 @@ def _close(service: Service) -> ExitCode:
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(summary_table(rows, columns), end="", flush=True)
     failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)
-    if failed or any(folder.is_offline for folder in service.folders.values()):
+    folders = service.folders.values()
+    if failed or any(folder.stands.state is not FolderState.ONLINE for folder in folders):
         return ExitCode.JOBS_FAILED
     return ExitCode.FINE

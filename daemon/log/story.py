@@ -220,7 +220,8 @@ class FileIgnored(FolderEvent):
     reason: str  # "a HEIC picture: save it as JPEG, PNG, WebP, TIFF or BMP"
 
     def __str__(self) -> str:
-        return f"{self.path} is left alone: {self.reason}."
+        reason = self.reason.removesuffix(": left alone")
+        return f"{self.path} is left alone: {reason}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +232,8 @@ class FileWaiting(FolderEvent):
     reason: str  # "no instruction yet: photo.yaml or photo.txt"
 
     def __str__(self) -> str:
-        return f"{self.path} waits: {self.reason}."
+        # Some reasons say already that it waits.
+        return f"{self.path} waits: {self.reason.removeprefix('waits for ')}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ class EditorLine:
     ) -> None:
         self._kind, self._model, self._deliver = kind, model, deliver
         self.deaths_in_a_row = 0
+        self._hung = ""  # why we have killed the process
         self.condition: Condition = Dead(restart_at=0.0)
 
     @property
@@ -126,16 +127,22 @@ class EditorLine:
             case Dead():
                 return False
 
-    def kill_hung(self, now: float) -> bool:
-        """Kill a process that has been silent for too long; whether it was killed."""
+    def kill_hung(self, now: float) -> None:
+        """Kill a process that has been silent for too long."""
         match self.condition:
             case Loading(child, since) if now - since > LOAD_SECONDS:
+                self._hung = f"still loading after {LOAD_SECONDS:g} s"
                 child.kill()
-                return True
             case Busy(child, heard_at=heard_at) if now - heard_at > self._model.hang_seconds:
+                self._hung = f"it said nothing for {self._model.hang_seconds:g} s"
                 child.kill()
-                return True
-        return False
+            case _:
+                pass
+
+    def how(self, ended: Ended) -> str:
+        """How the process ended: killed by us, or by itself."""
+        hung, self._hung = self._hung, ""
+        return hung or ended.how
 
     def close(self) -> None:
         """End the process."""

@@ -162,13 +162,14 @@ class Edits:
         """Count the death of the editor against the job that it was at."""
         if not self._editor.is_mine(ended.child):
             return
+        how = self._editor.how(ended)
         job_ids = self._editor.ended(ended, self._clock.monotonic())
-        self._tell(story.EditorLost(reason=ended.how, last_words=ended.last_words))
+        self._tell(story.EditorLost(reason=how, last_words=ended.last_words))
         if not self.is_ready and self._editor.deaths_in_a_row >= _LOADS:
-            what = f"its process ended {_LOADS} times while it loaded the model ({ended.how})"
+            what = f"its process ended {_LOADS} times while it loaded the model ({how})"
             advice = f"look at its last words: {ended.last_words or 'it said nothing'}"
             self.unusable = (Problem(self._editor.name, what, advice),)
-        cause = f"the editor process ended over it ({ended.how})"
+        cause = f"the editor process ended over it ({how})"
         jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
         for job in [job for job in jobs if isinstance(job.phase, Editing)]:
             self._mishaps.died(job, cause, ended.last_words, together=len(job_ids) > 1)

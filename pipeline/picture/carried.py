@@ -29,6 +29,8 @@ DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 LOSSLESS_COMPRESSIONS = frozenset({"tiff_lzw", "packbits"})
 DAMAGE = (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error)
 
+_X_RESOLUTION = 282  # TIFF 6.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
@@ -105,6 +107,8 @@ def _tiff_exif(image: TiffImagePlugin.TiffImageFile) -> bytes:
 
 
 def _dpi(image: Image.Image, *, is_sideways: bool) -> tuple[float, float] | None:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _X_RESOLUTION not in image.tag_v2:
+        return None  # Pillow makes up one dot an inch
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (LookupError, TypeError, ValueError, ZeroDivisionError):

@@ -186,19 +186,29 @@ class TestOffline:
         kept.stands(FolderState.ONLINE)
 
     def test_an_order_held_up_does_not_let_it_flap(self, kept: Kept) -> None:
-        claimed = kept.claim()
-        (kept.root / "outbox").rmdir()
-        (kept.root / "outbox").write_text("in the way")
-        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        kept.stands(FolderState.ONLINE)
+        shutil.rmtree(kept.root / "logs")
+        (kept.root / "logs").write_text("in the way")
+        kept.submit(orders.Write(story.Noted(text="A line."), 0.0))
         kept.stands(FolderState.OFFLINE)
         for _ in range(5):
             kept.submit(orders.Look())
             kept.next(orders.Recovered)  # the first thing in a look
-        (kept.root / "outbox").unlink()
+        (kept.root / "logs").unlink()
+        (kept.root / "logs").mkdir()
         kept.stands(FolderState.ONLINE)
         stood = [answer.state for answer in kept.seen if isinstance(answer, orders.Stands)]
         assert stood == [FolderState.ONLINE, FolderState.OFFLINE, FolderState.ONLINE]
-        assert below(kept.root / "outbox") == {"cat.png", "cat.png.json"}
+        assert "A line." in "".join(path.read_text() for path in kept.root.glob("logs/LOG-*"))
+
+    def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        (kept.root / "outbox").rmdir()
+        (kept.root / "outbox").write_text("in the way")
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        filed = kept.next(orders.Filed)
+        assert filed.state is State.FAILED
+        assert str(kept.root / "outbox") in filed.cause
 
     def test_it_can_be_ended_while_it_is_offline(self, kept: Kept) -> None:
         (kept.root / ".hotfolder" / "id").unlink()

@@ -3,10 +3,11 @@
 import os
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import HotFolder
+from harness import Daemon, HotFolder, wait_for
 from PIL import Image
 
 NAMES = [
@@ -160,3 +161,38 @@ def test_once_leaves_a_lone_image_and_a_lone_sidecar(hot: HotFolder) -> None:
 def test_python_dash_m_daemon_is_the_command(hot: HotFolder) -> None:
     assert sys.executable
     assert "usage: hotfolder" in hot.call("--help").stdout
+
+
+def test_a_picture_that_names_itself_as_reference_fails_once(hot: HotFolder) -> None:
+    hot.drop("cat.png", images=["cat.png"])
+    assert hot.once().returncode == 1
+    assert "the picture to edit itself" in hot.why("cat")
+    assert hot.files("inbox") == set()
+
+
+def test_a_file_where_a_result_needs_a_folder_is_said(hot: HotFolder) -> None:
+    (hot.outbox / "sub").write_text("in the way")
+    hot.drop("sub/cat.png")
+    assert hot.once().returncode == 1
+    assert "outbox/sub" in hot.why("cat")
+
+
+def test_once_ends_where_there_is_too_little_space(hot: HotFolder) -> None:
+    hot.write_settings("defaults: {settle_seconds: 0.2, min_free_gib: 1000000}")
+    hot.drop("cat.png")
+    ran = hot.call("run", "--once", "--editor", "echo")
+    assert ran.returncode == 1
+    assert "folder_low_space" in ran.stderr
+    assert hot.files("inbox") == {"cat.png", "cat.yaml"}
+
+
+def test_a_second_daemon_with_another_state_folder_is_refused(
+    hot: HotFolder, start: Callable[..., Daemon]
+) -> None:
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    hot.environment["XDG_STATE_HOME"] = str(hot.cwd / "state")
+    second = hot.once()
+    assert second.returncode == 78
+    assert "another daemon" in second.stderr
+    assert daemon.stop() == 0
