@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -266,8 +267,11 @@ class Keeper(threading.Thread):
             job = self._spool.count_end(order.job, strike=order.strike, alone=order.alone)
         except FileNotFoundError:
             self._give_up(order.job)
-        else:
+            return
+        with contextlib.suppress(Untouchable):  # it is in the inbox again; its next claim says why
             self._take_up(job, ())
+            return
+        self._answer(Vanished(job))
 
     def _take_up(self, job: Job, problems: task.Problems) -> None:
         scratch = self._scratch / job.job_id

@@ -1,5 +1,7 @@
+import contextlib
 import queue
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +91,18 @@ def kept(tmp_path: Path, on: Callable[[Path], Kept]) -> Kept:
     one = on(tmp_path / "hot")
     one.keeper.start()
     return one
+
+
+@contextlib.contextmanager
+def sealed(folder: Path) -> Iterator[None]:
+    """A folder in which nobody, not even root, may write; needs root and a disk that knows it."""
+    command = subprocess.run(["chattr", "+i", folder], capture_output=True, check=False)
+    if command.returncode:
+        pytest.skip(f"{folder} cannot be sealed: {command.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", folder], check=True)
 
 
 def below(folder: Path) -> set[str]:
@@ -314,6 +328,17 @@ class TestWhatUsersDo:
         assert kept.next(orders.Vanished).job.job_id == claimed.job.job_id
         kept.drop("dog.png")
         assert kept.ready().image.path == "dog.png"
+
+    def test_a_job_that_may_not_be_read_any_more_goes_back_and_ends_nothing(
+        self, kept: Kept
+    ) -> None:
+        claimed = kept.claim()
+        shutil.rmtree(claimed.scratch)
+        with sealed(kept.scratch):
+            kept.submit(orders.Resume(claimed.job, strike=False, alone=False))
+            assert kept.next(orders.Vanished).job.job_id == claimed.job.job_id
+        assert below(kept.inbox) == {"cat.png", "cat.yaml"}
+        assert kept.ready().image.path == "cat.png"
 
     @pytest.mark.parametrize("folder", ["outbox", "done", "logs", "failed", ".hotfolder/work"])
     def test_folders_that_were_deleted_are_made_again(self, kept: Kept, folder: str) -> None:
