@@ -44,6 +44,7 @@ class Busy:
     child: Child
     facts: ModelFacts
     job_ids: frozenset[str]
+    since: float
     heard_at: float
 
 
@@ -80,7 +81,7 @@ class EditorLine:
         """Hand the requests of some jobs to the idle editor."""
         assert isinstance(self.condition, Idle)
         child, facts = self.condition.child, self.condition.facts
-        self.condition = Busy(child, facts, job_ids, now)
+        self.condition = Busy(child, facts, job_ids, now, now)
         child.send(EditBatch(requests))
 
     def heard(self, said: Said, now: float) -> FromEditor | None:
@@ -94,8 +95,8 @@ class EditorLine:
             case Busy(child, facts), BatchDone() if child is said.child:
                 self.deaths_in_a_row = 0
                 self.condition = Idle(child, facts)
-            case Busy(child, facts, job_ids), _ if child is said.child:
-                self.condition = Busy(child, facts, job_ids, now)
+            case Busy(child, facts, job_ids, since), _ if child is said.child:
+                self.condition = Busy(child, facts, job_ids, since, now)
             case _:
                 return None
         return message

@@ -34,6 +34,7 @@ from pipeline.channel import Refused
 from pipeline.editor import Failure
 from pipeline.pictures import Composed, Prepared
 
+_A_WHILE_SECONDS = 0.5
 _LEAST_AHEAD = 2  # jobs got ready at any time, so that the next edit can begin at once
 
 
@@ -192,11 +193,14 @@ class Workshop:
     def has_room(self, claims_under_way: int) -> bool:
         """Whether another job may be claimed.
 
-        While the editor works, the next batch is got ready; before that, a job that is claimed
-        early would only wait.
+        While the editor is at work for a while, the next batch is got ready; otherwise a job that
+        is claimed early would only wait.
         """
-        is_busy = isinstance(self._editor.condition, Busy)
-        most = max(_LEAST_AHEAD, self.settings.model.batch if is_busy else 0)
+        editor = self._editor.condition
+        is_at_work = (
+            isinstance(editor, Busy) and self._clock.monotonic() > editor.since + _A_WHILE_SECONDS
+        )
+        most = max(_LEAST_AHEAD, self.settings.model.batch if is_at_work else 0)
         return queueing.has_room(self.jobs, claims_under_way, most)
 
     def _resume(self, job: Active | Resumable) -> None:
