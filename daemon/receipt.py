@@ -178,7 +178,7 @@ def work_seconds(finished: Finished) -> float:
     return seconds
 
 
-def _model(finished: Finished) -> Mapping[str, str]:
+def _model(finished: Finished) -> Mapping[str, str | bool]:
     model = finished.model
     loaded_at = datetime.fromtimestamp(finished.model_loaded_at, UTC)
     return {
@@ -186,6 +186,9 @@ def _model(finished: Finished) -> Mapping[str, str]:
         "class": model.class_name,
         "fingerprint": model.fingerprint,
         "dtype": model.dtype,
+        "attention": model.attention,
+        # Compiled blocks would not see a LoRA.
+        "compiled": model.is_compiled and finished.task.recipe.lora is None,
         "weights": model.weights,
         "loaded_at": loaded_at.astimezone().isoformat(timespec="milliseconds"),
     }

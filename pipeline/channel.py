@@ -62,7 +62,15 @@ class BatchDone:
     """Every request of the batch has ended; the editor is free."""
 
 
-FromEditor = Ready | Unusable | Event | BatchDone
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that the editor process says for the log, at any time."""
+
+    level: int  # of the logging module
+    text: str
+
+
+FromEditor = Ready | Unusable | Event | BatchDone | Remark
 
 
 @dataclass(frozen=True, slots=True)

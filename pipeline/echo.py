@@ -28,6 +28,8 @@ class EchoEditor:
             class_name="EchoEditor",
             fingerprint="echo",
             dtype="uint8",
+            attention="none",
+            is_compiled=False,
             weights="none",
             working_pixels=None,
             multiple=32,

@@ -110,6 +110,8 @@ class ModelFacts:
     class_name: str
     fingerprint: str
     dtype: str
+    attention: str  # the attention kernel, by diffusers' name; "none" without a model
+    is_compiled: bool  # the transformer's blocks; those of a job with a LoRA never are
     weights: str  # "trained", "random", or "none" for an editor without a model
     working_pixels: int | None  # the area that the model edits at; None = any size as it is
     multiple: int  # both sides of a canvas are multiples of this

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
+import traceback
 from multiprocessing.connection import Connection
 from typing import assert_never
 
@@ -34,14 +36,30 @@ class Line:
         return self._dropped
 
 
+class Remarks(logging.Handler):
+    """What the editor logs goes to the daemon, which has the log."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(logging.INFO)
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand one record over, and for whoever looks for a fault, where its error arose."""
+        self._connection.send(channel.Remark(record.levelno, record.getMessage()))
+        if record.exc_info and record.exc_info[1] is not None:
+            story = "".join(traceback.format_exception(record.exc_info[1]))
+            self._connection.send(channel.Remark(logging.DEBUG, story.strip()))
+
+
 def open_editor(kind: str, model: ModelSettings) -> Editor:
     """The editor of that kind, its model loaded; raises UserError if the model cannot be used."""
     if kind == "echo":
         return EchoEditor()
     # Imported here: the echo editor starts without torch.
-    from pipeline.qwen import offline  # noqa: PLC0415
+    from pipeline.qwen import allocator, offline  # noqa: PLC0415
 
     offline.enforce()
+    allocator.enforce()
     from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
 
     return open_qwen(model)
@@ -83,7 +101,11 @@ def main() -> None:
     """Entry of `python -m pipeline.worker DESCRIPTOR`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(channel.connect(int(sys.argv[1])))
+        connection = channel.connect(int(sys.argv[1]))
+        log = logging.getLogger("pipeline")
+        log.setLevel(logging.INFO)
+        log.addHandler(Remarks(connection))
+        serve(connection)
 
 
 if __name__ == "__main__":

@@ -161,6 +161,13 @@ class Detail(Noted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explained(Detail):
+    """How the editor goes about its work."""
+
+    level: ClassVar[int] = logging.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FolderEvent(DaemonEvent):
     """Something about one hot folder or a file in its inbox."""
 
@@ -220,8 +227,7 @@ class FileIgnored(FolderEvent):
     reason: str  # "a HEIC picture: save it as JPEG, PNG, WebP, TIFF or BMP"
 
     def __str__(self) -> str:
-        reason = self.reason.removesuffix(": left alone")
-        return f"{self.path} is left alone: {reason}."
+        return f"{self.path} is left alone: {self.reason.removesuffix(': left alone')}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,10 +322,8 @@ class JobFailed(JobEvent):
 
     def __str__(self) -> str:
         cause, advice = self.cause.rstrip("."), self.advice.rstrip(".")
-        return (
-            f"{self.path} was not edited: {cause}. What to do: {advice}."
-            f" The originals are in {self.originals}."
-        )
+        told = f"{self.path} was not edited: {cause}. What to do: {advice}."
+        return f"{told} The originals are in {self.originals}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,8 +366,7 @@ class JobRetry(JobEvent):
 
     def __str__(self) -> str:
         when = f"in {duration(self.wait_seconds)}" if self.wait_seconds > 0 else "at once"
-        cause = self.cause.rstrip(".")
-        return f"{self.path} did not work: {cause}. It is tried again {when}."
+        return f"{self.path} did not work: {self.cause.rstrip('.')}. It is tried again {when}."
 
 
 Event = (
@@ -377,6 +380,7 @@ Event = (
     | EditorLost
     | Noted
     | Detail
+    | Explained
     | FolderOnline
     | FolderOffline
     | FolderLowSpace

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from config.settings import ModelSettings
 from daemon.work.child import Child, Ended, Said
-from pipeline.channel import BatchDone, Drop, EditBatch, FromEditor, OpenEditor, Ready, Unusable
+from pipeline.channel import (
+    BatchDone,
+    Drop,
+    EditBatch,
+    FromEditor,
+    OpenEditor,
+    Ready,
+    Remark,
+    Unusable,
+)
 from pipeline.editor import EditRequest, ModelFacts
 
 LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
@@ -95,6 +104,8 @@ class EditorLine:
             case Busy(child, facts), BatchDone() if child is said.child:
                 self.deaths_in_a_row = 0
                 self.condition = Idle(child, facts)
+            case ((Loading(child) | Idle(child)), Remark()) if child is said.child:
+                pass
             case Busy(child, facts, job_ids, since), _ if child is said.child:
                 self.condition = Busy(child, facts, job_ids, since, now)
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
@@ -17,7 +18,7 @@ from daemon.work.editor_line import Busy, EditorLine, Idle
 from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool, Work
-from pipeline.channel import BatchDone, FromEditor, Ready, Unusable
+from pipeline.channel import BatchDone, FromEditor, Ready, Remark, Unusable
 from pipeline.editor import (
     Done,
     EditError,
@@ -101,6 +102,8 @@ class Edits:
                 )
             case Unusable(problems):
                 self.unusable = problems
+            case Remark(level, text):
+                self._tell(_remarked(level, text))
             case BatchDone() if isinstance(condition, Busy):
                 self._batch_done(condition.job_ids)
             case _:
@@ -116,7 +119,7 @@ class Edits:
                 self._edited(request_id, result)
             case Failed(request_id, error):
                 self._failed(request_id, error)
-            case Ready() | Unusable() | BatchDone():
+            case Ready() | Unusable() | BatchDone() | Remark():
                 pass
             case _:
                 assert_never(message)
@@ -184,3 +187,10 @@ def _running(job: Active, index: int) -> Event:
         variants=recipe.variants,
         **about(job.root, job.job),
     )
+
+
+def _remarked(level: int, text: str) -> Event:
+    sentence = f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    if level >= logging.WARNING:
+        return story.Noted(text=sentence)
+    return story.Explained(text=sentence) if level >= logging.INFO else story.Detail(text=sentence)

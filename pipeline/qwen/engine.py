@@ -70,6 +70,7 @@ class QwenEditor:
         self._source = source
         self._pipe = pipe
         self._precision = chosen
+        self._settings = settings
         self._parts = parts.stow(pipe, at)
         self._is_tidy = True
         space = room.Room(at, self._parts.size)
@@ -96,6 +97,8 @@ class QwenEditor:
             class_name=self._source.class_name,
             fingerprint=self._source.fingerprint,
             dtype=self._precision.value,
+            attention=str(self._settings.attention),
+            is_compiled=self._settings.compile,
             weights=self._source.weights,
             working_pixels=self._source.working_pixels,
             multiple=encode.MULTIPLE,

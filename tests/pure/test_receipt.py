@@ -54,6 +54,15 @@ def test_a_receipt_has_exactly_the_promised_keys(done: Finished) -> None:
     assert {"path", "class", "fingerprint", "dtype", "weights"} <= set(document["model"])
 
 
+def test_the_model_is_told_with_its_kernel_and_whether_its_blocks_were_compiled(
+    done: Finished, tmp_path: Path
+) -> None:
+    model = written(done)["model"]
+    assert (model["attention"], model["compiled"]) == ("native", True)
+    with_lora = finished(task(job(), FULL, scratch=tmp_path), b"picture")
+    assert written(with_lora)["model"]["compiled"] is False
+
+
 def test_its_seconds_add_up_and_waiting_is_what_is_left(done: Finished) -> None:
     seconds = written(done)["seconds"]
     assert list(seconds) == [
