@@ -7,20 +7,18 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from config.problems import UserError
 from config.settings import FolderSettings, Settings, without_file
 from daemon.cli import ExitCode
+from daemon.commands import means
+from daemon.commands.attention_check import look_at_attention
 from daemon.commands.finding import Finding, Verdict, ok, problems
 from daemon.commands.folder_check import look_at_folder
-from daemon.commands.machine_check import (
-    available_memory_bytes,
-    look_at_libraries,
-    look_at_places,
-    look_at_switches,
-)
+from daemon.commands.machine_check import look_at_libraries, look_at_places, look_at_switches
 from daemon.commands.model_check import look_at_loras, look_at_model
 from daemon.commands.page import Page
 from daemon.commands.selection import default_steps, find_folders, read_settings
@@ -48,7 +46,7 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     floors = [folder.min_free_gib for folder in folders] or [without_file().defaults.min_free_gib]
     yield from look_at_places(os.environ, max(floors))
     if arguments.editor != "echo":
-        yield from _model(arguments.model, read)
+        yield from _model(arguments.model, read, [folder.root for folder in folders])
 
 
 def _settings(arguments: argparse.Namespace) -> Generator[Finding, None, _Read | None]:
@@ -79,13 +77,15 @@ def _folders(
         return ()
 
 
-def _model(named: Path | None, read: _Read | None) -> Findings:
+def _model(named: Path | None, read: _Read | None, roots: Sequence[Path]) -> Findings:
+    settings = (read[0] if read is not None else without_file()).model
     if named is not None:
-        yield from look_at_model(named.absolute(), available_memory_bytes())
-    elif read is not None:
-        yield from look_at_model(read[0].model.path, available_memory_bytes())
-    if read is not None:
-        yield from look_at_loras(read[0].model.loras)
+        settings = replace(settings, path=named.absolute())
+    if named is not None or read is not None:
+        is_held = means.daemon_holds_model(roots, os.environ)
+        yield from look_at_model(settings, None if is_held else means.look(os.environ))
+    yield from look_at_loras(settings.loras)
+    yield from look_at_attention(settings.attention)
     yield from look_at_libraries()
     yield from look_at_switches(os.environ)
 

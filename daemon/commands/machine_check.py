@@ -20,8 +20,6 @@ from pipeline.qwen import offline, precision
 _SUBJECT = "machine"
 _TORCH_SECONDS = 120.0  # a cold import from a slow disk
 _NVIDIA = Path("/proc/driver/nvidia/version")
-_MEMORY = Path("/proc/meminfo")
-_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" without one
 
 _TORCH = """
 import json, torch
@@ -79,26 +77,6 @@ def _look_at_place(name: str, path: Path) -> Iterator[Finding]:
 def _nearest_existing(path: Path) -> Path | None:
     found = next(one for one in (path, *path.parents) if one.exists())
     return found if found.is_dir() else None
-
-
-def available_memory_bytes() -> int | None:
-    """The memory that a new program may take without swapping; None where it is not told."""
-    try:
-        lines = _MEMORY.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    limits = [*free, *_limit_bytes()]
-    return min(limits, default=None)
-
-
-def _limit_bytes() -> Iterator[int]:
-    try:
-        written = _MEMORY_LIMIT.read_text(encoding="ascii").strip()
-    except OSError:
-        return
-    if written.isdecimal():
-        yield int(written)
 
 
 def look_at_libraries() -> Iterator[Finding]:
@@ -171,9 +149,9 @@ def look_at_switches(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 def _precision(environment: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        chosen = precision.from_environment(environment)
+        chosen = precision.asked_for(environment)
     except UserError as error:
         yield from problems(_SUBJECT, error.problems)
         return
     if chosen is precision.Precision.FP16:
-        yield warning(_SUBJECT, "DTYPE=fp16 gives black pictures with this model", "leave it out")
+        yield warning(_SUBJECT, precision.FP16_CAUTION, "leave it out")

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
-from math import prod
-from pathlib import Path
 
 from config.problems import UserError
-from config.settings import Lora
+from config.settings import Lora, ModelSettings
 from daemon.commands.finding import Finding, ok, problem, problems, warning
+from daemon.commands.gpu import NoGpu
+from daemon.commands.means import Means
+from daemon.commands.plan_check import look_at_plan
 from pipeline import checkpoint, weights
 from pipeline.checkpoint import Checkpoint
+from pipeline.qwen import memory, sizes
 
 _SUBJECT = "model"
 _GIB = 2**30
-_BYTES_PER_WEIGHT = 2  # bf16, whatever the file holds
-_HELD_IN_RAM = re.compile(r"(model|diffusion_pytorch_model)(-\d+-of-\d+)?\.safetensors")
 
 
-def look_at_model(path: Path | None, available_bytes: int | None) -> Iterator[Finding]:
-    """Look a model folder over; `available_bytes` of memory are there, None: nobody knows."""
-    if path is None:
+def look_at_model(settings: ModelSettings, means: Means | None) -> Iterator[Finding]:
+    """Look a model over, and whether it fits; None: a daemon that holds one has the memory now."""
+    if settings.path is None:
         advice = "name its folder in hotfolder.yaml (model.path) or with --model"
         yield problem(_SUBJECT, "no model is named", advice)
         return
     try:
-        found = checkpoint.read(path)
+        found = checkpoint.read(settings.path)
     except UserError as error:
         yield from problems(_SUBJECT, error.problems)
         return
     yield ok(_SUBJECT, _described(found))
     yield _trained(found)
-    yield _memory(path, available_bytes)
+    if means is None:
+        what = "whether it fits is not looked at while a running daemon holds a model"
+        yield ok(_SUBJECT, f"{what}; stop it to have that checked")
+    else:
+        yield from _fitting(found, settings, means)
 
 
 def look_at_loras(loras: dict[str, Lora]) -> Iterator[Finding]:
@@ -67,31 +69,28 @@ def _trained(found: Checkpoint) -> Finding:
     return ok(_SUBJECT, "its weights are trained")
 
 
-def _memory(path: Path, available_bytes: int | None) -> Finding:
+def _fitting(found: Checkpoint, settings: ModelSettings, means: Means) -> Iterator[Finding]:
     try:
-        needed = sum(map(_weights_in, _weight_files(path))) * _BYTES_PER_WEIGHT
-    except (OSError, weights.BrokenWeightsError) as error:
-        return problem(_SUBJECT, f"{path} cannot be read: {error}", "copy the model folder again")
-    text = f"its weights take {_size(needed)} of memory (RAM)"
-    if available_bytes is None:
-        return warning(_SUBJECT, text, "how much this machine has could not be found out")
-    if needed > available_bytes:
-        what = f"{text}, only {_size(available_bytes)} are available"
-        return problem(_SUBJECT, what, "end other programs, add memory or use a smaller model")
-    return ok(_SUBJECT, f"{text}, {_size(available_bytes)} are available")
+        size = sizes.read(found, means.item_bytes)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    yield from _memory(found, means)
+    yield from look_at_plan(size, found, settings, means.gpu)
 
 
-def _weight_files(path: Path) -> Iterator[Path]:
-    for component in ("text_encoder", "transformer", "vae"):
-        for file in (path / component).iterdir():
-            if _HELD_IN_RAM.fullmatch(file.name):
-                yield file
-
-
-def _weights_in(file: Path) -> int:
-    tensors = json.loads(weights.read(file).header)
-    shapes = (tensor["shape"] for name, tensor in tensors.items() if name != "__metadata__")
-    return sum(map(prod, shapes))
+def _memory(found: Checkpoint, means: Means) -> Iterator[Finding]:
+    try:
+        memory.refuse_unless_it_fits(found, means.item_bytes, means.memory_bytes)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    needed = _size(memory.needed_bytes(found, means.item_bytes))
+    locked = "" if isinstance(means.gpu, NoGpu) else ", locked for as long as it is loaded"
+    available = _size(means.memory_bytes)
+    yield ok(
+        _SUBJECT, f"it needs {needed} of main memory (RAM){locked}; {available} are available"
+    )
 
 
 def _size(count: int) -> str:

@@ -14,7 +14,7 @@ from config.settings import ModelSettings
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 from pipeline.editor import EditRequest, Event, Failed, ModelFacts, OnEvent
-from pipeline.qwen import encode, faults, load, memory, parts, place, precision, room
+from pipeline.qwen import budget, encode, faults, load, memory, parts, place, precision, room
 from pipeline.qwen.audience import Audience
 from pipeline.qwen.batch import Batch, Means
 from pipeline.qwen.place import Place
@@ -73,8 +73,8 @@ class QwenEditor:
         self._settings = settings
         self._parts = parts.stow(pipe, at)
         self._is_tidy = True
-        space = room.Room(at, self._parts.size)
-        space.open(room.usual_work(source))
+        space = room.Room(at, self._parts.size, budget.usual_work(source))
+        space.open()
         self._prove()
         if settings.compile:
             load.compile_blocks(pipe)

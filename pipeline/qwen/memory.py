@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from math import prod
+from collections.abc import Iterator
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from pipeline import weights
 from pipeline.checkpoint import Checkpoint
+from pipeline.qwen import sizes
 
 GIB = 2**30
 _SPARE_BYTES = 2 * GIB  # pictures, libraries, and the pages of the file that is being read
-_PARTS = ("text_encoder", "transformer", "vae")
+_SMALLEST_ITEM_BYTES = 2  # of a number in bf16
+_RECLAIMABLE = ("inactive_file", "active_file")  # the group's share of the file cache
 
 
-def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """What programs can still take without swapping, as the kernel estimates it."""
-    for line in meminfo.read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    message = f"{meminfo} has no line MemAvailable"
-    raise RuntimeError(message)
+def available_bytes(
+    meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """What programs can still take without swapping: of the machine, and of the container.
+
+    `group` is the folder of the control group (version 2) that limits the container, if any.
+    """
+    return min([_available_of_machine(meminfo), *_available_of_group(group)])
 
 
 def needed_bytes(source: Checkpoint, item_bytes: int) -> int:
     """What the model takes in main memory: its weights, once, and a little to work with.
 
-    `item_bytes` is the size of a number as it is computed with, whatever the files hold.
+    `item_bytes` is the size of a number as it is computed with, whatever the files hold. Raises
+    UserError if the files do not hold the weights of such a model.
     """
-    files = (path for part in _PARTS for path in (source.path / part).glob("*.safetensors"))
-    return sum(map(_numbers, files)) * item_bytes + _SPARE_BYTES
+    return sizes.read(source, item_bytes).all_bytes + _SPARE_BYTES
 
 
 def refuse_unless_it_fits(source: Checkpoint, item_bytes: int, available: int) -> None:
@@ -39,13 +40,37 @@ def refuse_unless_it_fits(source: Checkpoint, item_bytes: int, available: int) -
     if needed <= available:
         return
     what = (
-        f"the model needs {needed / GIB:.1f} GiB of main memory, "
+        f"the model needs {needed / GIB:.1f} GiB of main memory (RAM), "
         f"and {available / GIB:.1f} GiB are available"
     )
-    advice = "close other programs, add memory, or choose a smaller model"
+    advice = _advice(source, item_bytes, available)
     raise UserError([Problem(str(source.path), what, advice)])
 
 
-def _numbers(file: Path) -> int:
-    tensors = json.loads(weights.read(file).header)
-    return sum(prod(one["shape"]) for name, one in tensors.items() if name != "__metadata__")
+def _advice(source: Checkpoint, item_bytes: int, available: int) -> str:
+    if item_bytes > _SMALLEST_ITEM_BYTES:
+        smaller = needed_bytes(source, _SMALLEST_ITEM_BYTES)
+        if smaller <= available:
+            return f"leave DTYPE out: in bf16 it needs {smaller / GIB:.1f} GiB"
+    return "close other programs or add memory"
+
+
+def _available_of_machine(meminfo: Path) -> int:
+    for line in meminfo.read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    message = f"{meminfo} has no line MemAvailable"
+    raise RuntimeError(message)
+
+
+def _available_of_group(group: Path) -> Iterator[int]:
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used_bytes = int((group / "memory.current").read_text(encoding="ascii"))
+        stat = (group / "memory.stat").read_text(encoding="ascii")
+    except OSError:  # the root group has no limit and no such files
+        return
+    if limit != "max":
+        counts = dict(line.split() for line in stat.splitlines())
+        reclaimable_bytes = sum(int(counts[name]) for name in _RECLAIMABLE)
+        yield max(0, int(limit) - used_bytes + reclaimable_bytes)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline.qwen.budget import allowed_bytes
 from pipeline.qwen.lane import CudaLane, Lane
 from pipeline.qwen.plan import GIB
-
-_MARGIN_GIB = 0.75  # what the driver and other programs may come to need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +44,7 @@ def find(vram_gib: float | None) -> Place:
 def _budget_bytes(device: torch.device, vram_gib: float | None) -> int:
     free_bytes: int
     free_bytes, total_bytes = torch.cuda.mem_get_info(device)
-    if vram_gib is None:
-        return free_bytes - int(_MARGIN_GIB * GIB)
-    budget_bytes = int(vram_gib * GIB)
-    torch.cuda.set_per_process_memory_fraction(min(1.0, budget_bytes / total_bytes), device)
-    return min(budget_bytes, free_bytes)
+    if vram_gib is not None:
+        fraction = min(1.0, int(vram_gib * GIB) / total_bytes)
+        torch.cuda.set_per_process_memory_fraction(fraction, device)
+    return allowed_bytes(free_bytes, vram_gib)

@@ -83,6 +83,10 @@ class Plan:
     """What stays where."""
 
     keeps_all: bool  # every weight stays on the GPU from job to job
+    # Blocks of the text encoder's towers that keep their place while it reads, and so may arrive
+    # long before they are needed.
+    vision_resident: int
+    text_resident: int
     transformer_resident: int  # blocks that stay while denoising; the others pass through
     together: int  # sequences that share one passage of the blocks
     tile_side: int | None  # pixels along a tile of the VAE; None: pictures are taken whole
@@ -93,21 +97,30 @@ def plan(size: ModelSize, work: Work, budget_bytes: int) -> Plan:
     room_bytes = budget_bytes - _MARGIN_BYTES
     tile_side = _tile_side(size, work, room_bytes)
     if size.all_bytes + _most_working_bytes(size, work) <= room_bytes:
-        blocks = size.transformer.blocks
-        return Plan(
-            keeps_all=True,
-            transformer_resident=blocks,
-            together=work.sequences,
-            tile_side=None,
-        )
+        return everything(size, work)
     _refuse_unless("reading the prompt", _encoding_bytes(size, work), room_bytes)
     _refuse_unless("denoising", _denoising_bytes(size, work, together=1), room_bytes)
     together = _together(size, work, room_bytes)
+    vision, text = _reading_resident(size, work, room_bytes)
     return Plan(
         keeps_all=False,
+        vision_resident=vision,
+        text_resident=text,
         transformer_resident=_resident(size, work, room_bytes, together),
         together=together,
         tile_side=tile_side,
+    )
+
+
+def everything(size: ModelSize, work: Work) -> Plan:
+    """The plan where there is room for all."""
+    return Plan(
+        keeps_all=True,
+        vision_resident=size.vision.blocks,
+        text_resident=size.text.blocks,
+        transformer_resident=size.transformer.blocks,
+        together=work.sequences,
+        tile_side=None,
     )
 
 
@@ -126,26 +139,49 @@ def least_bytes(size: ModelSize, work: Work) -> int:
     return max(stages) + _MARGIN_BYTES
 
 
+def smallest_bytes(size: ModelSize, work: Work) -> int:
+    """The smallest budget that holds any plan: sequences one by one, pictures in tiles."""
+    picture = min(_whole_picture_bytes(size, work), _smallest_tiles_bytes(size, work))
+    in_stages = max(
+        _encoding_bytes(size, work),
+        _denoising_bytes(size, work, together=1),
+        size.vae_bytes + picture,
+    )
+    return min(in_stages, size.all_bytes + _most_working_bytes(size, work)) + _MARGIN_BYTES
+
+
 def describe(found: Plan, size: ModelSize, budget_bytes: int) -> str:
     """The plan in a sentence for people."""
     allowed = f"{budget_bytes / GIB:.1f} GiB of GPU memory allowed"
+    return f"{allowed}: {'; '.join(stages(found, size))}"
+
+
+def stages(found: Plan, size: ModelSize) -> tuple[str, str, str]:
+    """What the plan means for reading prompts, for denoising, and for pictures: a clause each."""
+    side = found.tile_side
+    pictures = f"pictures are taken {'whole' if side is None else f'in tiles of {side} pixels'}"
+    denoising = f"it denoises {_sequences(found.together)}"
     if found.keeps_all:
-        return f"{allowed}: the whole model ({size.all_bytes / GIB:.1f} GiB) stays on the GPU"
-    blocks = size.transformer.blocks
-    passing = blocks - found.transformer_resident
-    if passing == 0:
-        transformer = f"all {blocks} blocks of the transformer stay there while it denoises"
-    else:
-        gib = passing * size.transformer.block_bytes / GIB
-        transformer = (
-            f"{found.transformer_resident} of the transformer's {blocks} blocks stay there while "
-            f"it denoises, the others ({gib:.1f} GiB) pass through once a step"
-        )
-    whole = "whole" if found.tile_side is None else f"in tiles of {found.tile_side} pixels"
-    return (
-        f"{allowed}: {transformer} for up to {found.together} sequences together; "
-        f"the text encoder passes through once a batch; the VAE takes pictures {whole}"
+        whole = f"the whole model ({size.all_bytes / GIB:.1f} GiB) stays on the GPU"
+        return (whole, denoising, pictures)
+    layers = _staying_words(found.text_resident, size.text, "text encoder layers", "a batch")
+    blocks = _staying_words(
+        found.transformer_resident, size.transformer, "transformer blocks", "a step"
     )
+    return (f"while it reads prompts, {layers}", f"while {denoising}, {blocks}", pictures)
+
+
+def _staying_words(staying: int, stack: StackSize, what: str, how_often: str) -> str:
+    passing = stack.blocks - staying
+    if passing == 0:
+        return f"all {stack.blocks} {what} stay on the GPU"
+    gib = passing * stack.block_bytes / GIB
+    there = f"{staying} of {stack.blocks} {what} stay on the GPU"
+    return f"{there}, the others ({gib:.1f} GiB) pass through once {how_often}"
+
+
+def _sequences(together: int) -> str:
+    return f"{together} sequences together" if together > 1 else "one sequence at a time"
 
 
 def _refuse_unless(stage: str, needed_bytes: int, room_bytes: int) -> None:
@@ -184,16 +220,33 @@ def _together(size: ModelSize, work: Work, room_bytes: int) -> int:
     return 1
 
 
+def _reading_resident(size: ModelSize, work: Work, room_bytes: int) -> tuple[int, int]:
+    """Of the vision tower, which comes first, and of the text layers."""
+    spare_bytes = room_bytes - _encoding_bytes(size, work)
+    vision = _staying(size.vision, spare_bytes)
+    taken_bytes = vision * size.vision.block_bytes
+    return vision, _staying(size.text, spare_bytes - taken_bytes)
+
+
 def _resident(size: ModelSize, work: Work, room_bytes: int, together: int) -> int:
-    stack = size.transformer
     spare_bytes = room_bytes - _denoising_bytes(size, work, together=together)
+    return _staying(size.transformer, spare_bytes)
+
+
+def _staying(stack: StackSize, spare_bytes: int) -> int:
+    """How many blocks can stay, with the slots counted already."""
     if spare_bytes + SLOTS * stack.block_bytes >= stack.all_bytes:
         return stack.blocks
-    return min(spare_bytes // stack.block_bytes, stack.blocks - 1)
+    return max(0, min(spare_bytes // stack.block_bytes, stack.blocks - 1))
 
 
 def _whole_picture_bytes(size: ModelSize, work: Work) -> int:
     return work.pixels * (_VAE_BYTES_PER_PIXEL + _window_bytes_per_pixel(size))
+
+
+def _smallest_tiles_bytes(size: ModelSize, work: Work) -> int:
+    window_bytes = (_SMALLEST_TILE + _TILE_BORDER) ** 2 * _window_bytes_per_pixel(size)
+    return work.pixels * _VAE_BYTES_PER_PIXEL + window_bytes
 
 
 def _window_bytes_per_pixel(size: ModelSize) -> int:
@@ -207,7 +260,6 @@ def _tile_side(size: ModelSize, work: Work, room_bytes: int) -> int | None:
     widest = math.isqrt(max(for_windows, 0) // _window_bytes_per_pixel(size))
     side = (widest - _TILE_BORDER) // _TILE_MULTIPLE * _TILE_MULTIPLE
     if side < _SMALLEST_TILE:
-        smallest = (_SMALLEST_TILE + _TILE_BORDER) ** 2 * _window_bytes_per_pixel(size)
-        fixed = size.vae_bytes + work.pixels * _VAE_BYTES_PER_PIXEL
-        _refuse_unless("the picture", fixed + smallest, room_bytes)
+        needed_bytes = size.vae_bytes + _smallest_tiles_bytes(size, work)
+        _refuse_unless("the picture", needed_bytes, room_bytes)
     return max(side, _SMALLEST_TILE)

@@ -18,16 +18,29 @@ class Precision(StrEnum):
     FP16 = "fp16"
     FP32 = "fp32"
 
+    @property
+    def item_bytes(self) -> int:
+        """The size of one number."""
+        return 4 if self is Precision.FP32 else 2
 
-def from_environment(environment: Mapping[str, str]) -> Precision:
+
+# Activations of this model pass the largest fp16 number.
+FP16_CAUTION = "DTYPE=fp16 gives black pictures with this model"
+
+
+def asked_for(environment: Mapping[str, str]) -> Precision:
     """What DTYPE asks for, bf16 unless it says otherwise; raises UserError if it says nonsense."""
     written = environment.get("DTYPE") or Precision.BF16
     try:
-        precision = Precision(written)
+        return Precision(written)
     except ValueError as error:
         advice = f"write {', '.join(Precision)}, or leave it out"
         raise UserError([Problem("DTYPE", f"'{written}' is no precision", advice)]) from error
+
+
+def from_environment(environment: Mapping[str, str]) -> Precision:
+    """The same, for a model that is about to be loaded: the log warns of fp16."""
+    precision = asked_for(environment)
     if precision is Precision.FP16:
-        # Activations of this model pass the largest fp16 number.
-        log.warning("DTYPE=fp16 gives black pictures with this model; bf16 does not")
+        log.warning("%s; bf16 does not", FP16_CAUTION)
     return precision

@@ -8,10 +8,9 @@ from typing import TypeVar
 
 import torch
 
-from config.problems import Problem, UserError
-from pipeline.checkpoint import Checkpoint
 from pipeline.editor import EditError, Failure
 from pipeline.qwen import faults
+from pipeline.qwen.budget import plan_for_usual
 from pipeline.qwen.place import Place, Streamed
 from pipeline.qwen.plan import (
     GIB,
@@ -21,60 +20,49 @@ from pipeline.qwen.plan import (
     Work,
     after_out_of_memory,
     describe,
+    everything,
     plan,
 )
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_USUAL_TEXT_TOKENS = 1500  # a long prompt beside a picture of a megapixel
-_PIXELS_PER_TOKEN = 16 * 16
-_WORKING_PIXELS = 1024 * 1024  # where the model does not say
 _ADVICE = "Use smaller pictures or fewer reference images, or raise model.vram_gib."
-
-
-def usual_work(source: Checkpoint) -> Work:
-    """A job with guidance on a picture of the model's own area."""
-    pixels = source.working_pixels or _WORKING_PIXELS
-    tokens = 2 * pixels // _PIXELS_PER_TOKEN + _USUAL_TEXT_TOKENS
-    return Work(sequences=2, tokens=tokens, text_tokens=_USUAL_TEXT_TOKENS, pixels=pixels)
 
 
 class Room:
     """Plans within a budget, which shrinks when the GPU proves smaller than thought."""
 
-    def __init__(self, place: Place, size: ModelSize) -> None:
+    def __init__(self, place: Place, size: ModelSize, usual: Work) -> None:
         self._size = size
+        self._usual = usual
         self._budget_bytes = place.budget_bytes if isinstance(place, Streamed) else None
 
-    def open(self, usual: Work) -> None:
+    def open(self) -> None:
         """Say what a usual job will find; raises UserError if there is no room for one."""
         if self._budget_bytes is None:
             log.info("no GPU: the model computes on the processor, in main memory")
             return
-        try:
-            found = plan(self._size, usual, self._budget_bytes)
-        except TooSmallError as error:
-            what = f"{error}, and {self._budget_bytes / GIB:.1f} GiB are allowed or free"
-            advice = "raise it, close other programs on the GPU, or use a larger one"
-            raise UserError([Problem("model.vram_gib", what, advice)]) from error
+        found = plan_for_usual(self._size, self._usual, self._budget_bytes)
         log.info("%s", describe(found, self._size, self._budget_bytes))
 
     def plan(self, work: Work) -> Plan:
         """The plan for this work; raises EditError if it is too large for the GPU."""
         if self._budget_bytes is None:
-            blocks = self._size.transformer.blocks
-            return Plan(
-                keeps_all=True,
-                transformer_resident=blocks,
-                together=work.sequences,
-                tile_side=None,
-            )
+            return everything(self._size, work)
         try:
             return plan(self._size, work, self._budget_bytes)
         except TooSmallError as error:
             cause = f"This job is too large for the GPU: {error}."
             raise EditError(cause, _ADVICE, Failure.PERMANENT) from error
+
+    def for_reading(self, works: Sequence[Work]) -> Plan:
+        """The plan for reading prompts: the usual one unless one is longer than usual.
+
+        So the text encoder can be on its way before it is known what it is to read. Raises
+        EditError if these are too large for the GPU.
+        """
+        return self.plan(largest([self._usual, *works]))
 
     def retrying(self, doing: str, stage: Callable[[], T]) -> T:
         """What `stage` returns, asked again with a smaller budget when the GPU runs out of memory.

@@ -18,6 +18,7 @@ from pipeline.qwen.plan import (
     describe,
     least_bytes,
     plan,
+    smallest_bytes,
 )
 
 MIB = 2**20
@@ -55,7 +56,7 @@ def test_a_small_card_takes_a_guided_job_with_both_sequences_together(budget_gib
 def test_a_card_that_holds_the_transformer_alone_keeps_all_its_blocks_while_denoising() -> None:
     found = plan(REAL, GUIDED, 48 * GIB)
     assert (found.keeps_all, found.transformer_resident) == (False, 60)
-    assert "all 60 blocks" in describe(found, REAL, 48 * GIB)
+    assert "all 60 transformer blocks stay on the GPU" in describe(found, REAL, 48 * GIB)
 
 
 @given(st.floats(5, 100), st.integers(1, 16), st.integers(1, 30_000), st.integers(1, 64))
@@ -102,6 +103,24 @@ def test_the_least_budget_is_just_enough() -> None:
         plan(REAL, GUIDED, least // 2)
 
 
+@given(
+    st.integers(1, 8),
+    st.integers(1, 30_000),
+    st.integers(1, 5_000),
+    st.integers(2**10, 64 * 2**20),
+    st.booleans(),
+)
+def test_the_smallest_budget_holds_a_plan_and_one_byte_less_holds_none(
+    sequences: int, tokens: int, text_tokens: int, pixels: int, is_shallow: bool
+) -> None:
+    size = replace(REAL, transformer=replace(REAL.transformer, blocks=1)) if is_shallow else REAL
+    work = Work(sequences=sequences, tokens=tokens, text_tokens=text_tokens, pixels=pixels)
+    smallest = smallest_bytes(size, work)
+    assert plan(size, work, smallest).together >= 1
+    with pytest.raises(TooSmallError):
+        plan(size, work, smallest - 1)
+
+
 def test_after_an_out_of_memory_the_plan_is_smaller() -> None:
     before = plan(REAL, GUIDED, 16 * GIB)
     after = plan(REAL, GUIDED, after_out_of_memory(16 * GIB))
@@ -110,5 +129,15 @@ def test_after_an_out_of_memory_the_plan_is_smaller() -> None:
 
 def test_the_description_names_what_stays_and_what_passes() -> None:
     said = describe(plan(REAL, GUIDED, 16 * GIB), REAL, 16 * GIB)
-    assert "of the transformer's 60 blocks" in said
-    assert "2 sequences" in said
+    assert said.startswith("16.0 GiB of GPU memory allowed: while it reads prompts, ")
+    assert "of 28 text encoder layers stay on the GPU" in said
+    assert "while it denoises 2 sequences together, " in said
+    assert "of 60 transformer blocks stay on the GPU, the others (" in said
+    assert said.endswith("; pictures are taken whole")
+
+
+def test_the_description_names_turns_and_tiles() -> None:
+    many = replace(GUIDED, tokens=75_000, pixels=16 * 2**20)
+    said = describe(plan(REAL, many, 12 * GIB), REAL, 12 * GIB)
+    assert "while it denoises one sequence at a time, 0 of 60" in said
+    assert "pictures are taken in tiles of " in said

@@ -11,7 +11,7 @@ from harness import HotFolder
 from config.settings import FolderSettings, Lora
 from daemon.commands.finding import Verdict
 from daemon.commands.folder_check import look_at_folder
-from daemon.commands.model_check import look_at_loras, look_at_model
+from daemon.commands.model_check import look_at_loras
 
 
 def check(hot: HotFolder, *words: object) -> str:
@@ -107,21 +107,22 @@ def test_a_model_is_described_with_its_memory(hot: HotFolder, tiny_model: Path) 
     said = check(hot, "--model", tiny_model)
     assert f"{tiny_model}: QwenImageEditPlusPipeline, works at" in said
     assert "its weights are random" in said
-    assert "MiB of memory (RAM)" in said
+    assert "it needs 2.0 GiB of main memory (RAM)" in said
     assert "torch 2." in said
     assert "offline: HF_HUB_OFFLINE" in said
 
 
-def test_no_model_at_all_says_where_to_name_one() -> None:
-    (finding,) = look_at_model(None, None)
-    assert finding.verdict is Verdict.PROBLEM
-    assert "name its folder in hotfolder.yaml (model.path) or with --model" in finding.text
+def test_fp16_is_warned_of_once(hot: HotFolder, tiny_model: Path) -> None:
+    hot.environment["DTYPE"] = "fp16"
+    done = hot.call("check", "--model", tiny_model)
+    assert (done.stdout + done.stderr).count("fp16 gives black pictures") == 1
 
 
-def test_a_model_that_does_not_fit_into_memory_is_a_problem(tiny_model: Path) -> None:
-    (finding,) = (it for it in look_at_model(tiny_model, 1000) if "memory" in it.text)
-    assert finding.verdict is Verdict.PROBLEM
-    assert "only 0.0 MiB are available" in finding.text
+@pytest.mark.parametrize("name", ["flash_hub", "warp"])
+def test_a_kernel_that_would_be_fetched_or_is_none_is_a_problem(hot: HotFolder, name: str) -> None:
+    hot.write_settings(f"model: {{attention: {name}}}")
+    (line,) = problems(hot, "check", "--editor", "echo")
+    assert f"model.attention is {name}; write one of native, " in line
 
 
 def test_a_lora_that_is_missing_is_a_problem() -> None:

@@ -1,0 +1,152 @@
+"""check tells how a model will use this machine, and what to choose where it does not fit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness import Daemon, HotFolder, wait_for
+from published import write
+
+from config.settings import ModelSettings
+from daemon.commands.attention_check import look_at_attention
+from daemon.commands.finding import Verdict
+from daemon.commands.gpu import Found, Gpu, NoGpu, UntoldGpu
+from daemon.commands.means import Means
+from daemon.commands.model_check import look_at_model
+
+GIB = 2**30
+CARD = Gpu(uuid="GPU-1", name="RTX 4080", total_bytes=16 * GIB, free_bytes=15 * GIB)
+
+
+@pytest.fixture(scope="module")
+def published(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published") / "model"
+    write(folder, tiny_model)
+    return folder
+
+
+def looked_at(
+    path: Path | None,
+    gpu: Found = CARD,
+    *,
+    memory_gib: float = 64,
+    item_bytes: int = 2,
+    **settings: float,
+) -> dict[str, Verdict]:
+    """What is said of a model on such a machine, with its verdicts."""
+    model = replace(ModelSettings(path=path), **settings)  # type: ignore[arg-type] # by name
+    means = Means(memory_bytes=int(memory_gib * GIB), gpu=gpu, item_bytes=item_bytes)
+    return {finding.text: finding.verdict for finding in look_at_model(model, means)}
+
+
+def one(said: dict[str, Verdict], words: str) -> tuple[str, Verdict]:
+    """The one finding that has these words."""
+    (found,) = ((text, verdict) for text, verdict in said.items() if words in text)
+    return found
+
+
+def test_no_model_at_all_says_where_to_name_one() -> None:
+    advice = "name its folder in hotfolder.yaml (model.path) or with --model"
+    assert looked_at(None) == {f"no model is named; {advice}": Verdict.PROBLEM}
+
+
+def test_the_plan_names_what_stays_in_each_stage_and_what_flies_together(published: Path) -> None:
+    said = looked_at(published)
+    assert set(said.values()) == {Verdict.OK}
+    one(
+        said,
+        "it may use about 13.8 GiB of GPU memory (model.vram_gib: auto; RTX 4080 has 15.0 of 16.0",
+    )
+    one(said, "of 28 text encoder layers stay on the GPU, the others (")
+    one(said, "plan for a job with guidance: while it denoises 2 sequences together, ")
+    one(said, "plan for 4 such jobs at once: while it denoises 8 sequences together, ")
+    one(said, "plan: pictures are taken whole (of 1.0 megapixels)")
+
+
+def test_the_plan_keeps_to_what_the_settings_allow(published: Path) -> None:
+    said = looked_at(published, vram_gib=6, batch=1)
+    one(said, "it may use about 6.0 GiB of GPU memory (model.vram_gib: 6;")
+    assert not [text for text in said if "such jobs" in text]
+
+
+def test_a_gpu_for_everything_is_told_in_few_words(published: Path) -> None:
+    large = replace(CARD, total_bytes=96 * GIB, free_bytes=95 * GIB)
+    one(looked_at(published, large), "plan: the whole model (52.7 GiB) stays on the GPU")
+
+
+def test_a_gpu_that_holds_no_plan_is_a_problem_with_the_least_that_would_do(
+    published: Path,
+) -> None:
+    text, verdict = one(looked_at(published, vram_gib=3), "model.vram_gib: this model needs")
+    assert verdict is Verdict.PROBLEM
+    assert "and 3.0 GiB are allowed or free; raise it, close other programs" in text
+    needed_gib = float(text.partition("at least ")[2].partition(" GiB")[0])
+    assert Verdict.PROBLEM not in looked_at(published, vram_gib=needed_gib).values()
+
+
+def test_without_a_gpu_the_processor_computes(published: Path) -> None:
+    said = looked_at(published, NoGpu())
+    one(said, "without a GPU the processor computes, in main memory")
+    assert not [text for text in said if "plan" in text]
+
+
+def test_a_gpu_of_unknown_memory_is_planned_for_where_the_settings_say_how_much(
+    published: Path,
+) -> None:
+    gpu = UntoldGpu("nvidia-smi gave no answer in 20 s", "restart the machine")
+    said = looked_at(published, gpu, vram_gib=8)
+    text, verdict = one(said, "could not be found out: nvidia-smi gave no answer")
+    assert (verdict, text.endswith("; restart the machine")) == (Verdict.WARNING, True)
+    one(said, "while it denoises 2 sequences together")
+    assert not [text for text in looked_at(published, gpu) if text.startswith("plan")]
+
+
+def test_main_memory_is_told_with_what_is_needed_and_what_is_there(published: Path) -> None:
+    one(looked_at(published), "it needs 54.7 GiB of main memory (RAM), locked for as long as")
+    text, verdict = one(looked_at(published, memory_gib=32), "the model needs 54.7 GiB of main")
+    assert verdict is Verdict.PROBLEM
+    assert "and 32.0 GiB are available; close other programs or add memory" in text
+
+
+def test_numbers_of_four_bytes_need_twice_the_memory(published: Path) -> None:
+    text, _ = one(looked_at(published, item_bytes=4), "needs 107.4 GiB of main memory")
+    assert "leave DTYPE out: in bf16 it needs 54.7 GiB" in text
+
+
+def test_a_kernel_whose_package_is_missing_is_a_problem() -> None:
+    assert list(look_at_attention("native")) == []
+    (finding,) = look_at_attention("_sage_qk_int8_pv_fp16_cuda")
+    assert finding.verdict is Verdict.PROBLEM
+    assert "its package (sageattention) is not installed; install it, or write" in finding.text
+
+
+def test_the_command_asks_nvidia_smi_and_ends_with_78(
+    hot: HotFolder, published: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU-1, 4096, 3000, NVIDIA T400'\n")
+    program.chmod(0o755)
+    hot.environment["PATH"] = f"{tmp_path}:{hot.environment['PATH']}"
+    done = hot.call("check", "--model", published)
+    assert done.returncode == 78
+    assert "1.7 GiB of GPU memory (model.vram_gib: auto; NVIDIA T400 has 2.9 of" in done.stdout
+    assert "problem  model    model.vram_gib: this model needs at least" in done.stdout
+
+
+def test_memory_that_a_running_daemon_holds_is_not_missed(
+    hot: HotFolder, tiny_model: Path, start: Callable[..., Daemon]
+) -> None:
+    daemon = start("--model", tiny_model)
+    wait_for(lambda: daemon.said("action=editor_loading"))
+    done = hot.call("check", "--model", tiny_model)
+    assert "whether it fits is not looked at while a running daemon holds a model" in done.stdout
+    assert "main memory" not in done.stdout
+
+
+def test_a_running_daemon_without_a_model_holds_nothing(
+    hot: HotFolder, tiny_model: Path, start: Callable[..., Daemon]
+) -> None:
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    assert "it needs 2.0 GiB of main memory" in hot.call("check", "--model", tiny_model).stdout
