@@ -1,5 +1,6 @@
 # make demo: see it work.  make test: prove it.  Both set everything up themselves.
-.PHONY: all setup demo test check fmt
+# make torture: prove it again, for an hour, with everything that can go wrong.
+.PHONY: all setup demo test torture check fmt
 all: check test
 
 # The environment is made again when what it is made from has changed.
@@ -13,6 +14,9 @@ demo: setup
 
 test: setup
 	.venv/bin/python -m pytest
+
+torture: setup
+	.venv/bin/python -m pytest -m torture
 
 check: setup
 	.venv/bin/ruff format --check .
