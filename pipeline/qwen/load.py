@@ -1,7 +1,10 @@
-"""The model in memory: loaded from a local folder, with what the library gets wrong put right."""
+"""The model of a local folder, with what the library gets wrong put right."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import diffusers
@@ -11,6 +14,8 @@ from huggingface_hub import is_offline_mode
 
 from config.problems import Problem, UserError
 from pipeline.checkpoint import EDIT, EDIT_PLUS, Checkpoint
+from pipeline.model_folder import FETCH
+from pipeline.qwen import inventory, skeleton
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.processor import PlainProcessor, mark_image_tokens
 
@@ -21,6 +26,11 @@ _PIPELINES = {
     EDIT: diffusers.QwenImageEditPipeline,
     EDIT_PLUS: diffusers.QwenImageEditPlusPipeline,
 }
+_SPELLINGS = {
+    "text_encoder": inventory.OF_ENCODER,
+    "transformer": inventory.OF_DIFFUSERS,
+    "vae": inventory.OF_DIFFUSERS,
+}
 TORCH_DTYPES = {
     Precision.BF16: torch.bfloat16,
     Precision.FP16: torch.float16,
@@ -29,19 +39,34 @@ TORCH_DTYPES = {
 
 
 def load(checkpoint: Checkpoint, precision: Precision) -> Pipeline:
-    """The pipeline on the CPU, ready to edit.
+    """The pipeline, ready to edit once its weights are read: parts.stow brings them.
 
-    Raises UserError if the library cannot make a model of the folder, and RuntimeError if the
-    libraries were imported before they were told to stay off the network.
+    Takes no memory to speak of. Raises UserError if the library cannot make a model of the
+    folder or the weights in it are not the model's, and RuntimeError if the libraries were
+    imported before they were told to stay off the network.
     """
     if not is_offline_mode():
         message = "call pipeline.qwen.offline.enforce() before importing the model libraries"
         raise RuntimeError(message)
     _keep_quiet()
-    pipe = _from_folder(checkpoint, TORCH_DTYPES[precision])
-    pipe.processor = PlainProcessor(pipe.tokenizer, checkpoint.path / "processor")
-    drop_the_logits(pipe.text_encoder)
-    restore_picture_positions(pipe.text_encoder)
+    dtype = TORCH_DTYPES[precision]
+    with _explained(checkpoint.path):
+        models = {
+            "text_encoder": skeleton.text_encoder(checkpoint.path / "text_encoder", dtype),
+            "transformer": skeleton.transformer(checkpoint.path / "transformer", dtype),
+            "vae": skeleton.vae(checkpoint.path / "vae", dtype),
+        }
+    drop_the_logits(models["text_encoder"])
+    restore_picture_positions(models["text_encoder"])
+    _promise(models, checkpoint.path)
+    with _explained(checkpoint.path):
+        pipe = _PIPELINES[checkpoint.class_name].from_pretrained(
+            str(checkpoint.path),
+            **models,
+            processor=None,  # the library's own needs torchvision
+            local_files_only=True,
+        )
+        pipe.processor = PlainProcessor(pipe.tokenizer, checkpoint.path / "processor")
     return pipe
 
 
@@ -86,25 +111,34 @@ def choose_attention(pipe: Pipeline, name: str) -> None:
         raise UserError([Problem("model.attention", problem, "write 'native'")])
 
 
-def compile_blocks(pipe: Pipeline) -> None:
-    """Compile the transformer's blocks when they are first used, once for all of them."""
+def compile_blocks(pipe: Pipeline, backend: Any = "inductor") -> None:
+    """Compile the transformer's blocks when they are first used, once for all of them.
+
+    For any size from the start, so that a result does not depend on the sizes before it.
+    """
     for block in pipe.transformer.transformer_blocks:
-        block.compile()
+        block.compile(backend=backend, dynamic=True)
 
 
-def _from_folder(checkpoint: Checkpoint, dtype: torch.dtype) -> Pipeline:
+def _promise(models: Mapping[str, skeleton.Model], folder: Path) -> None:
+    problems: list[Problem] = []
+    for name, model in models.items():
+        try:
+            inventory.promise(model, folder / name, _SPELLINGS[name])
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn what a library raises at a folder that it cannot use into a UserError."""
     try:
-        return _PIPELINES[checkpoint.class_name].from_pretrained(
-            str(checkpoint.path),
-            processor=None,  # the library's own needs torchvision
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-        )
+        yield
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         what = f"the model cannot be loaded ({type(error).__name__}: {error})"
-        advice = "copy the model folder again, whole"
-        raise UserError([Problem(str(checkpoint.path), what, advice)]) from error
+        raise UserError([Problem(str(folder), what, FETCH)]) from error
 
 
 def _keep_quiet() -> None:

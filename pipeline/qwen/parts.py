@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline.qwen.lane import InlineLane
 from pipeline.qwen.load import Pipeline
+from pipeline.qwen.origin import UnreadWeight
 from pipeline.qwen.place import InHostMemory, Place, Streamed
 from pipeline.qwen.plan import ModelSize, StackSize
+from pipeline.qwen.slab import Slab
 from pipeline.qwen.stream import AtHome, Loader, StreamLoader
 from pipeline.qwen.sweep import BlockStack
 
@@ -81,7 +84,8 @@ class _Stowing:
 
     def loader(self, units: Sequence[Sequence[torch.nn.Parameter]]) -> Loader:
         match self._place:
-            case InHostMemory():
+            case InHostMemory(device=device):
+                _bring_home(units, device)
                 return AtHome()
             case Streamed(device=device, lane=lane):
                 self.loaders.append(StreamLoader(units, lane, device))
@@ -101,8 +105,20 @@ class _Stowing:
         return BlockStack(owner, name, self.loader(units), carried=carried)
 
 
+def _bring_home(units: Sequence[Sequence[torch.nn.Parameter]], device: torch.device) -> None:
+    """Read the weights that are in files yet; the others are where they are used."""
+    unread = [[weight for weight in unit if isinstance(weight, UnreadWeight)] for unit in units]
+    Slab(unread, InlineLane())  # its memory stays for as long as the weights do
+    for unit in unread:
+        for weight in unit:
+            weight.data = weight.data.to(device)
+
+
 def stow(pipe: Pipeline, place: Place) -> Parts:
-    """Bring the pipeline's weights to where they wait for their stages."""
+    """Bring the pipeline's weights, from files or memory, to where they wait for their stages.
+
+    Raises UserError if a file cannot be read.
+    """
     stowing = _Stowing(place)
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     size = measure(pipe)

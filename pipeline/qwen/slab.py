@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import torch
 
+from pipeline.qwen.filling import fill
 from pipeline.qwen.lane import Lane
 
 _ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
@@ -32,8 +33,8 @@ class Layout:
             stop = end + weight.numel() * weight.element_size()
             piece = _Piece(start=end, stop=stop, dtype=weight.dtype, shape=weight.shape)
             self.pieces.append(piece)
-            end = -(-stop // _ALIGNMENT) * _ALIGNMENT
-        self.bytes = end
+            end = _rounded_up(stop, _ALIGNMENT)
+        self.bytes = _rounded_up(end, mmap.PAGESIZE)  # only whole pages can be pinned
 
     def views(self, flat: torch.Tensor) -> list[torch.Tensor]:
         """The weights in `flat`, uint8 of at least `bytes`, as tensors that share its memory."""
@@ -46,19 +47,26 @@ class Layout:
 class Slab:
     """Holds units of weights; each parameter becomes a view of its place in the slab.
 
-    One mapping of exactly the size that is needed, pinned as a whole.
+    One mapping of exactly the size that is needed. Each unit is pinned as soon as its weights
+    have come from where they were, while the next are on their way.
     """
 
     def __init__(self, units: Sequence[Sequence[torch.nn.Parameter]], lane: Lane) -> None:
+        """Raises UserError if a weight cannot be read from its file."""
         self._lane = lane
         self._units = units
+        self._pinned: list[torch.Tensor] = []
         self.layouts = [Layout(unit) for unit in units]
         self.bytes = sum(layout.bytes for layout in self.layouts)
-        self._memory = _memory(self.bytes)
-        self._flats = self._memory.split([layout.bytes for layout in self.layouts])
-        for unit, layout, flat in zip(units, self.layouts, self._flats, strict=True):
-            _move(unit, layout.views(flat))
-        lane.pin(self._memory)
+        memory = _memory(self.bytes)
+        self._flats = memory.split([layout.bytes for layout in self.layouts])
+        places = [
+            layout.views(flat) for layout, flat in zip(self.layouts, self._flats, strict=True)
+        ]
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            fill(units, places, on_full=self._pin)
+            undo.pop_all()
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, uint8."""
@@ -72,7 +80,18 @@ class Slab:
 
     def close(self) -> None:
         """Unpin; the memory goes when the last parameter goes."""
-        self._lane.unpin(self._memory)
+        while self._pinned:
+            self._lane.unpin(self._pinned.pop())
+
+    def _pin(self, index: int) -> None:
+        flat = self._flats[index]
+        if flat.numel():
+            self._lane.pin(flat)
+            self._pinned.append(flat)
+
+
+def _rounded_up(size: int, step: int) -> int:
+    return -(-size // step) * step
 
 
 def _memory(size: int) -> torch.Tensor:
@@ -81,10 +100,3 @@ def _memory(size: int) -> torch.Tensor:
     with suppress(OSError):  # a kernel without huge pages has small ones that do as well
         mapped.madvise(mmap.MADV_HUGEPAGE)  # quicker to fill and to pin
     return torch.frombuffer(mapped, dtype=torch.uint8)[:size]
-
-
-def _move(unit: Sequence[torch.nn.Parameter], views: Sequence[torch.Tensor]) -> None:
-    """Weight by weight, so that never two copies of the model are in memory."""
-    for weight, view in zip(unit, views, strict=True):
-        view.copy_(weight.data)
-        weight.data = view

@@ -1,0 +1,219 @@
+"""How long the full-size transformer takes from its files to its slab (run by hand).
+
+Writes random weights of the published model's shapes to FOLDER unless they are there, then
+measures reading the files and loading them: python -m benchmarks.loading FOLDER --out FILE.
+With --gib N it takes as many blocks as N GiB hold. Pins the memory if there is a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks import fullsize, machine
+from pipeline.qwen import offline
+
+GIB = 2**30
+SHARD_BYTES = 5 * 10**9  # as published
+CHUNK_BYTES = 16 * 2**20
+STEM = "diffusion_pytorch_model"
+Row = dict[str, object]
+
+
+def write(folder: Path, gib: float) -> None:
+    """A transformer of at most so many GiB in bf16, in shards with an index."""
+    import accelerate
+    import torch
+
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    with accelerate.init_empty_weights():
+        whole = fullsize._transformer()
+        block_bytes = _bytes(whole.transformer_blocks[0])
+        rest_bytes = _bytes(whole) - block_bytes * len(whole.transformer_blocks)
+        layers = int((gib * GIB - rest_bytes) // block_bytes)
+        fewer = {"num_layers": min(layers, len(whole.transformer_blocks))}
+        model = type(whole).from_config({**whole.config, **fewer})
+    torch.set_default_dtype(usual)
+    folder.mkdir(parents=True)
+    model.save_config(folder)
+    shards = _shards(dict(model.named_parameters()))
+    names = [f"{STEM}-{n:05}-of-{len(shards):05}.safetensors" for n in range(1, len(shards) + 1)]
+    for name, shard in zip(names, shards, strict=True):
+        _write_shard(folder / name, shard)
+    where = {weight: name for name, shard in zip(names, shards, strict=True) for weight in shard}
+    (folder / f"{STEM}.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+
+
+def _bytes(module: Any) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in module.parameters())
+
+
+def _shards(weights: dict[str, Any]) -> list[dict[str, Any]]:
+    shards: list[dict[str, Any]] = [{}]
+    size_bytes = 0
+    for name, weight in weights.items():
+        size_bytes += weight.numel() * weight.element_size()
+        if size_bytes > SHARD_BYTES:
+            shards.append({})
+            size_bytes = weight.numel() * weight.element_size()
+        shards[-1][name] = weight
+    return shards
+
+
+def _write_shard(path: Path, weights: dict[str, Any]) -> None:
+    tensors: dict[str, object] = {}
+    end = 0
+    for name in sorted(weights):  # as the library orders weights of one dtype
+        start, end = end, end + weights[name].numel() * weights[name].element_size()
+        shape = list(weights[name].shape)
+        tensors[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    header = json.dumps(tensors).encode()
+    header += b" " * (-len(header) % 8)
+    noise = os.urandom(CHUNK_BYTES)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for start in range(0, end, CHUNK_BYTES):
+            file.write(noise[: end - start])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(files: Sequence[Path], threads: int) -> float:
+    """Seconds for reading all files once, each thread into a buffer of its own, over and over."""
+
+    def reading(path: Path) -> None:
+        buffer = bytearray(CHUNK_BYTES)
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+
+    with ThreadPoolExecutor(threads) as pool:
+        began = time.perf_counter()
+        list(pool.map(reading, files))
+        return time.perf_counter() - began
+
+
+def load(folder: Path, lane: Any) -> tuple[float, int]:
+    """Seconds for loading the transformer, and the bytes of its slabs."""
+    import torch
+
+    from pipeline.qwen import inventory, skeleton
+    from pipeline.qwen.slab import Slab
+
+    began = time.perf_counter()
+    model = skeleton.transformer(folder, torch.bfloat16)
+    inventory.promise(model, folder, inventory.OF_DIFFUSERS)
+    blocks = [list(block.parameters()) for block in model.transformer_blocks]
+    taken = {id(weight) for block in blocks for weight in block}
+    rest = [weight for weight in model.parameters() if id(weight) not in taken]
+    slabs = [Slab(blocks, lane), Slab([rest], lane)]
+    seconds = time.perf_counter() - began
+    for slab in slabs:
+        slab.close()
+    return seconds, sum(slab.bytes for slab in slabs)
+
+
+class PinningLane:
+    """A lane to the GPU that notes how long it pins."""
+
+    def __init__(self) -> None:
+        import torch
+
+        from pipeline.qwen.lane import CudaLane
+
+        self._lane = CudaLane(torch.device("cuda", 0))
+        self.seconds = 0.0
+
+    def pin(self, host: Any) -> None:
+        """Pin."""
+        began = time.perf_counter()
+        self._lane.pin(host)
+        self.seconds += time.perf_counter() - began
+
+    def unpin(self, host: Any) -> None:
+        """Unpin."""
+        self._lane.unpin(host)
+
+
+def measure(folder: Path, *, pins: bool, say: Callable[[Row], None]) -> None:
+    """All rows: from the disk, then from the page cache."""
+    from pipeline.qwen.lane import InlineLane
+
+    files = sorted(folder.glob("*.safetensors"))
+    weight_bytes = sum(file.stat().st_size for file in files)
+    load(folder, InlineLane())  # imports, and what else happens once
+    for is_cold in (True, False):
+        cache = "cold" if is_cold else "warm"
+        reading = {}
+        for threads in (1, 8):
+            _prepare(files, is_cold=is_cold)
+            reading[threads] = seconds = read(files, threads)
+            speed = round(weight_bytes / seconds / 1e9, 2)
+            say({"what": "reading", "threads": threads, "cache": cache} | _s(seconds, gb_s=speed))
+        for lane in (InlineLane(), *([PinningLane()] if pins else [])):
+            _prepare(files, is_cold=is_cold)
+            before_bytes = _rss_bytes("VmRSS")
+            seconds, slab_bytes = load(folder, lane)
+            row: Row = {"what": "loading", "cache": cache, "gib": round(slab_bytes / GIB, 3)}
+            if isinstance(lane, PinningLane):
+                row["pinning_s"] = round(lane.seconds, 2)
+            peak_bytes = _rss_bytes("VmHWM") - before_bytes
+            over = {f"over_reading_{n}": round(seconds / reading[n], 3) for n in reading}
+            more = {"peak_rss_over_weights": round(peak_bytes / weight_bytes, 4)}
+            say(row | _s(seconds) | over | more)
+
+
+def _s(seconds: float, **more: object) -> Row:
+    return {"seconds": round(seconds, 3), **more}
+
+
+def _prepare(files: Sequence[Path], *, is_cold: bool) -> None:
+    """Give memory back, let the next peak count from now, and empty or fill the page cache."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if not is_cold:
+        read(files, 8)
+        return
+    for file in files:
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _rss_bytes(key: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1]) * 1024
+
+
+def main() -> None:
+    """Write what is missing, measure, and put the rows into a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--gib", type=float, default=64)
+    arguments = parser.parse_args()
+    offline.enforce()
+    import torch
+
+    if not arguments.folder.exists():
+        write(arguments.folder, arguments.gib)
+    rows: list[Row] = []
+
+    def say(row: Row) -> None:
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        found = {"hardware": machine.hardware(arguments.folder), "rows": rows}
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+
+    measure(arguments.folder, pins=torch.cuda.is_available(), say=say)
+
+
+if __name__ == "__main__":
+    main()

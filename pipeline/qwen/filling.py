@@ -1,0 +1,168 @@
+"""Weights on their way from where they are to where they will wait."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from config.problems import Problem, UserError
+from pipeline.model_folder import FETCH
+from pipeline.qwen.origin import Extent, UnreadWeight, settle
+from pipeline.weights import WeightFile
+
+_READERS = 8  # one thread fills fresh memory more slowly than a good disk reads
+_REQUEST_BYTES = 16 * 2**20
+_TURNED_BYTES = 2**20  # read aside, to be turned into the dtype that is computed with
+
+Unit = Sequence[torch.nn.Parameter]
+Places = Sequence[torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """Consecutive numbers of a weight, read at once."""
+
+    path: Path
+    start_byte: int
+    dtype: torch.dtype  # in the file
+    target: torch.Tensor  # (numbers,), of the dtype that is computed with
+
+
+def fill(units: Sequence[Unit], places: Sequence[Places], on_full: Callable[[int], None]) -> None:
+    """Bring every weight to its place, of its own shape and dtype; from now on it is there.
+
+    Weights in files are read straight to their places, several at a time; a weight in memory is
+    copied, and what it took is given up before the next is copied. `on_full` is told the number
+    of each unit, in order, once all of it is there; the next are being read meanwhile. Raises
+    UserError if a file cannot be read or is no longer what it was when it was looked over.
+    """
+    with ExitStack() as stack:
+        descriptors = _open_all(units, stack)
+        readers = stack.enter_context(_readers())
+        underway = [
+            _start(unit, there, descriptors, readers)
+            for unit, there in zip(units, places, strict=True)
+        ]
+        for index, reads in enumerate(underway):
+            for read in reads:
+                read.result()
+            _settle(units[index], places[index])
+            on_full(index)
+
+
+def _open_all(units: Sequence[Unit], stack: ExitStack) -> dict[Path, int]:
+    """A descriptor for each file that there is something to read from, closed with the stack."""
+    files = {
+        weight.extent.file.path: weight.extent.file
+        for unit in units
+        for weight in unit
+        if isinstance(weight, UnreadWeight)
+    }
+    problems: list[Problem] = []
+    descriptors = {}
+    for path, file in files.items():
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            problems.append(_unreadable(path, error))
+            continue
+        stack.callback(os.close, descriptor)
+        # In pieces of several threads, but by and large from the beginning to the end.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        descriptors[path] = descriptor
+        problems += _changes(file, descriptor)
+    if problems:
+        raise UserError(problems)
+    return descriptors
+
+
+def _changes(file: WeightFile, descriptor: int) -> Iterator[Problem]:
+    size_bytes = os.fstat(descriptor).st_size
+    if size_bytes != file.size_bytes:
+        yield _changed(file.path, f"{size_bytes} bytes instead of {file.size_bytes}")
+
+
+@contextmanager
+def _readers() -> Iterator[ThreadPoolExecutor]:
+    readers = ThreadPoolExecutor(_READERS, thread_name_prefix="weights")
+    try:
+        yield readers
+    finally:
+        readers.shutdown(cancel_futures=True)
+
+
+def _start(
+    unit: Unit, places: Places, descriptors: Mapping[Path, int], readers: ThreadPoolExecutor
+) -> list[Future[None]]:
+    """Ask for all of a unit's weights that are in files, in the order in which they lie there."""
+    requests = [
+        request
+        for weight, place in zip(unit, places, strict=True)
+        if isinstance(weight, UnreadWeight)
+        for request in _requests(weight.extent, place)
+    ]
+    requests.sort(key=lambda request: (request.path, request.start_byte))
+    return [readers.submit(_read, request, descriptors[request.path]) for request in requests]
+
+
+def _requests(extent: Extent, place: torch.Tensor) -> Iterator[_Request]:
+    numbers = place.view(-1)
+    at_once_bytes = _REQUEST_BYTES if extent.dtype == place.dtype else _TURNED_BYTES
+    most = at_once_bytes // extent.dtype.itemsize
+    for first in range(0, numbers.numel(), most):
+        yield _Request(
+            path=extent.file.path,
+            start_byte=extent.start_byte + first * extent.dtype.itemsize,
+            dtype=extent.dtype,
+            target=numbers[first : first + most],
+        )
+
+
+def _read(request: _Request, descriptor: int) -> None:
+    target = request.target
+    if request.dtype == target.dtype:
+        _read_bytes(request, descriptor, target)
+        return
+    stored = torch.empty(target.shape, dtype=request.dtype)
+    _read_bytes(request, descriptor, stored)
+    target.copy_(stored)
+
+
+def _read_bytes(request: _Request, descriptor: int, target: torch.Tensor) -> None:
+    left = memoryview(target.view(torch.uint8).numpy())
+    at_byte = request.start_byte
+    while left:
+        try:
+            count = os.preadv(descriptor, [left], at_byte)
+        except OSError as error:
+            raise UserError([_unreadable(request.path, error)]) from error
+        if count == 0:
+            raise UserError([_changed(request.path, f"it ends after {at_byte} bytes")])
+        left = left[count:]
+        at_byte += count
+
+
+def _settle(unit: Unit, places: Places) -> None:
+    for weight, place in zip(unit, places, strict=True):
+        match weight:
+            case UnreadWeight():
+                pass
+            case _:
+                place.copy_(weight.data)
+        settle(weight, place)
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    advice = f"let everybody read it, check its disk or share, then {FETCH}"
+    return Problem(str(path), f"it cannot be read ({error.strerror})", advice)
+
+
+def _changed(path: Path, how: str) -> Problem:
+    advice = f"start again when nobody writes to it any more; if it stays so, {FETCH}"
+    return Problem(str(path), f"it has changed since it was looked over: {how}", advice)
