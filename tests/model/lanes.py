@@ -27,11 +27,13 @@ class LateLane(InlineLane):
     """Copies only when somebody waits: what is used unawaited would be another's."""
 
     def __init__(self) -> None:
+        self.copies = 0
         self._asked: list[Callable[[], object]] = []
 
     def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
         """Leave rubbish in the target till somebody waits."""
         del after
+        self.copies += 1
         target.fill_(0x55)
         self._asked.append(lambda: target.copy_(source))
         return len(self._asked)
@@ -62,16 +64,17 @@ class BrokenLane(InlineLane):
 
 
 class CrampedLane(InlineLane):
-    """Runs out of memory at chosen copies, counted from 1."""
+    """Runs out of memory at the next copies, as many as it is told."""
 
-    def __init__(self, *at: int) -> None:
-        self._at = at
+    def __init__(self) -> None:
         self.copies = 0
+        self.failing = 0  # of the next copies
 
     def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
         """Copy, or fail as an allocation would."""
-        self.copies += 1
-        if self.copies in self._at:
+        if self.failing:
+            self.failing -= 1
             message = "CUDA out of memory."
             raise torch.OutOfMemoryError(message)
+        self.copies += 1
         super().fetch(target, source, after=after)

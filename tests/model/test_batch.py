@@ -2,56 +2,74 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from model.lanes import CrampedLane, EarlyLane, LateLane
+from model.rooms import MIXED_WORK, decide, passing_through, place
 from PIL import Image
 
 from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT, EDIT_PLUS
-from pipeline.editor import Done, EditRequest, Event, Failed, Failure, Stage, StageName, Step
-from pipeline.qwen import parts
+from pipeline.editor import (
+    Done,
+    EditRequest,
+    Event,
+    Failed,
+    Failure,
+    OnEvent,
+    Stage,
+    StageName,
+    Step,
+)
+from pipeline.qwen import parts, plan
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
 from pipeline.qwen.lane import InlineLane, Lane
-from pipeline.qwen.place import Streamed
-from pipeline.qwen.plan import ModelSize, Work, least_bytes
+from pipeline.qwen.plan import Plan
 
-MIXED_WORK = Work(sequences=8, tokens=3000, text_tokens=1500, pixels=65536)
+BLOCKS = 4
 
 
 @pytest.fixture(scope="module")
-def size(folders: dict[str, Path]) -> ModelSize:
+def least_bytes(folders: dict[str, Path]) -> int:
+    """Memory that is just enough to pass the mixed jobs through."""
     from pipeline import checkpoint
     from pipeline.qwen import load, precision
 
-    source = checkpoint.read(folders[EDIT_PLUS])
-    return parts.measure(load.load(source, precision.Precision.FP32))
+    pipe = load.load(checkpoint.read(folders[EDIT_PLUS]), precision.Precision.FP32)
+    return plan.least_bytes(parts.measure(pipe), MIXED_WORK)
 
 
 @pytest.fixture
-def streaming(folders: dict[str, Path], size: ModelSize) -> Iterator[Callable[..., QwenEditor]]:
-    """streaming(lane, resident, edit_class) -> an editor with so many blocks resident."""
+def planning(folders: dict[str, Path], least_bytes: int) -> Iterator[Callable[..., QwenEditor]]:
+    """planning(lane, edit_class) -> an editor that plans for itself."""
     opened: list[QwenEditor] = []
 
-    def open_it(
-        lane: Lane, resident: int = 0, *, edit_class: str = EDIT_PLUS, spacious: int = 1
-    ) -> QwenEditor:
-        least = least_bytes(size, MIXED_WORK) + resident * size.transformer.block_bytes
-        at = Streamed(device=torch.device("cpu"), lane=lane, budget_bytes=least * spacious)
+    def open_it(lane: Lane, *, edit_class: str = EDIT_PLUS) -> QwenEditor:
         chosen = ModelSettings(path=folders[edit_class], batch=8)
-        opened.append(opening(chosen, {"DTYPE": "fp32"}, at=at))
+        opened.append(opening(chosen, {"DTYPE": "fp32"}, at=place(lane, least_bytes)))
         return opened[-1]
 
     yield open_it
     for editor in opened:
         editor.close()
+
+
+@pytest.fixture
+def streaming(planning: Callable[..., QwenEditor]) -> Callable[..., QwenEditor]:
+    """streaming(lane, *plans) -> an editor that follows the plans; without one nothing stays."""
+
+    def open_it(lane: Lane, *plans: Plan, edit_class: str = EDIT_PLUS) -> QwenEditor:
+        editor = planning(lane, edit_class=edit_class)
+        decide(editor, *(plans or [passing_through(0)]))
+        return editor
+
+    return open_it
 
 
 @pytest.fixture
@@ -63,12 +81,37 @@ def mixed(
     def make() -> list[EditRequest]:
         wide, tall = canvas((160, 64)), canvas((64, 96), tone=90)
         return [
-            request_of(steps=3, cfg=4.0, negative_prompt="blurred"),
+            request_of(steps=4, cfg=4.0, negative_prompt="blurred"),
             request_of(images=(wide,), steps=1, seed=1),
             request_of(images=(tall, wide), steps=2, cfg=2.0, prompt="Turn the square to blue"),
         ]
 
     return make
+
+
+class Crossings:
+    """Listens, and notes how many copies a lane has made by each step of the longest job."""
+
+    def __init__(self, lane: Any, longest: EditRequest) -> None:
+        self._lane = lane
+        self._longest = longest.request_id
+        self._copies: dict[int, int] = {}
+        self.endings: list[Event] = []
+
+    def __call__(self, event: Event) -> frozenset[str]:
+        match event:
+            case Step(name, step, _) if name == self._longest:
+                self._copies[step] = self._lane.copies
+            case Done() | Failed():
+                self.endings.append(event)
+            case _:
+                pass
+        return frozenset()
+
+    @property
+    def of_a_step(self) -> int:
+        """Of one in the midst, where the first ones and the last ones change nothing."""
+        return self._copies[2] - self._copies[1]
 
 
 def _pictures(requests: list[EditRequest]) -> list[Any]:
@@ -81,22 +124,39 @@ def _alone(editor: QwenEditor, requests: list[EditRequest]) -> list[Any]:
     return _pictures(requests)
 
 
-@pytest.mark.parametrize(("lane", "resident"), [(LateLane, 0), (EarlyLane, 1), (LateLane, 2)])
+@pytest.fixture(scope="module")
+def known() -> list[Any]:
+    """What `alone` has computed already."""
+    return []
+
+
+@pytest.fixture
+def alone(
+    open_editor: Callable[..., Any], mixed: Callable[[], list[EditRequest]], known: list[Any]
+) -> list[Any]:
+    """The pictures of the mixed jobs when each is alone, and all weights are at home."""
+    if not known:
+        known += _alone(open_editor(), mixed())
+    return known
+
+
+@pytest.mark.parametrize("kind", [LateLane, EarlyLane])
+@pytest.mark.parametrize("resident", range(BLOCKS + 1))
 def test_a_mixed_batch_gives_what_each_gives_alone_whatever_is_resident(
     *,
-    lane: Callable[[], Lane],
+    kind: Callable[[], Any],
     resident: int,
     streaming: Callable[..., QwenEditor],
     mixed: Callable[[], list[EditRequest]],
-    open_editor: Callable[..., Any],
-    listener: Any,
+    alone: list[Any],
 ) -> None:
-    together = mixed()
-    streaming(lane(), resident).edit(together, listener)
-    assert sum(isinstance(event, Done) for event in listener.events) == 3
-    expected = _alone(open_editor(), mixed())
-    for found, alone in zip(_pictures(together), expected, strict=True):
-        assert np.array_equal(found, alone)
+    together, lane = mixed(), kind()
+    crossings = Crossings(lane, together[0])
+    streaming(lane, passing_through(resident)).edit(together, crossings)
+    assert [type(ending) for ending in crossings.endings] == [Done] * 3
+    assert crossings.of_a_step == BLOCKS - resident
+    for found, expected in zip(_pictures(together), alone, strict=True):
+        assert np.array_equal(found, expected)
 
 
 def test_the_single_picture_model_streams_too(
@@ -105,9 +165,38 @@ def test_the_single_picture_model_streams_too(
     picture_of: Callable[..., Any],
     open_editor: Callable[..., Any],
 ) -> None:
-    differences = {"cfg": 4.0, "steps": 3}
-    found = picture_of(streaming(LateLane(), edit_class=EDIT), request_of(**differences))
-    assert np.array_equal(found, picture_of(open_editor(EDIT), request_of(**differences)))
+    request, lane = request_of(cfg=4.0, steps=4), LateLane()
+    crossings = Crossings(lane, request)
+    streaming(lane, edit_class=EDIT).edit([request], crossings)
+    assert crossings.of_a_step == BLOCKS
+    expected = picture_of(open_editor(EDIT), request_of(cfg=4.0, steps=4))
+    assert np.array_equal(_pictures([request])[0], expected)
+
+
+def test_sequences_that_fly_in_turns_give_the_same_pictures(
+    planning: Callable[..., QwenEditor],
+    mixed: Callable[[], list[EditRequest]],
+    alone: list[Any],
+) -> None:
+    in_turns, lane = mixed(), EarlyLane()
+    editor = planning(lane)
+    decide(editor, passing_through(1), together=2)
+    editor.edit(in_turns, lambda _event: frozenset())
+    for found, expected in zip(_pictures(in_turns), alone, strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_what_stays_for_good_crosses_once(
+    planning: Callable[..., QwenEditor], mixed: Callable[[], list[EditRequest]]
+) -> None:
+    lane = EarlyLane()
+    editor = planning(lane)
+    requests = mixed()[1:2]
+    assert editor._means.room.plan(replace(MIXED_WORK, sequences=1, tokens=300)).keeps_all
+    editor.edit(requests, lambda _event: frozenset())
+    before = lane.copies
+    editor.edit(requests, lambda _event: frozenset())
+    assert lane.copies == before
 
 
 def test_stages_follow_each_other_for_all_and_early_leavers_leave(
@@ -119,7 +208,7 @@ def test_stages_follow_each_other_for_all_and_early_leavers_leave(
     assert stages == [*[StageName.ENCODE] * 3, *[StageName.DENOISE] * 3, *[StageName.DECODE] * 3]
     steps = [event for event in listener.events if isinstance(event, Step)]
     order = [(requests.index(_of(requests, step)), step.step) for step in steps]
-    assert order == [(0, 1), (1, 1), (2, 1), (0, 2), (2, 2), (0, 3)]
+    assert order == [(0, 1), (1, 1), (2, 1), (0, 2), (2, 2), (0, 3), (0, 4)]
 
 
 def _of(requests: list[EditRequest], event: Event) -> EditRequest:
@@ -131,6 +220,7 @@ def test_one_that_is_dropped_from_a_batch_leaves_the_others_unharmed(
     moment: Any,
     open_editor: Callable[..., Any],
     mixed: Callable[[], list[EditRequest]],
+    alone: list[Any],
     listener: Any,
 ) -> None:
     requests = mixed()
@@ -150,8 +240,7 @@ def test_one_that_is_dropped_from_a_batch_leaves_the_others_unharmed(
     assert not unwanted.result.exists()
     endings = [event for event in listener.events if isinstance(event, Done | Failed)]
     assert [type(ending) for ending in endings] == [Done, Done]
-    alone = _alone(open_editor(), mixed()[1:])
-    for found, expected in zip(_pictures(requests[1:]), alone, strict=True):
+    for found, expected in zip(_pictures(requests[1:]), alone[1:], strict=True):
         assert np.array_equal(found, expected)
 
 
@@ -167,6 +256,7 @@ def test_the_encoder_passes_once_a_batch(
         return lane.copies - before
 
     assert copies(mixed()) == copies(mixed()[:1])
+    assert copies(mixed()) >= 2 + 2  # its layers, and those of its vision tower
 
 
 def _all_if_denoising(event: Event, requests: list[EditRequest]) -> frozenset[str]:
@@ -175,49 +265,79 @@ def _all_if_denoising(event: Event, requests: list[EditRequest]) -> frozenset[st
     return frozenset()
 
 
-def _copies_before_editing(streaming: Callable[..., QwenEditor]) -> int:
-    lane = CrampedLane()
-    streaming(lane)
-    return lane.copies
+def _cramping(
+    lane: CrampedLane, at: object, requests: list[EditRequest], *, times: int = 1
+) -> OnEvent:
+    """A listener that lets the lane fail, from a stage or step of the first request on."""
+
+    def listen(event: Event) -> frozenset[str]:
+        match event:
+            case Stage(name, moment) | Step(name, moment, _):
+                if name == requests[0].request_id and moment == at:
+                    lane.failing = times
+            case _:
+                pass
+        return frozenset()
+
+    return listen
 
 
-@pytest.mark.parametrize("later", [1, 4, 7, 10])
+@pytest.mark.parametrize("moment", [StageName.ENCODE, StageName.DENOISE, 1, 2, 3, 4])
 def test_an_out_of_memory_costs_a_smaller_plan_and_not_the_job(
-    later: int,
+    moment: object,
     streaming: Callable[..., QwenEditor],
     mixed: Callable[[], list[EditRequest]],
-    open_editor: Callable[..., Any],
+    alone: list[Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    lane = CrampedLane(_copies_before_editing(streaming) + later)
-    editor = streaming(lane, spacious=2)
-    requests = mixed()
-    editor.edit(requests, lambda _event: frozenset())
-    assert "ran out of memory" in caplog.text
-    for found, alone in zip(_pictures(requests), _alone(open_editor(), mixed()), strict=True):
-        assert np.array_equal(found, alone)
+    lane, requests = CrampedLane(), mixed()
+    editor = streaming(lane, passing_through(2), passing_through(0))
+    editor.edit(requests, _cramping(lane, moment, requests))
+    assert lane.failing == 0
+    assert caplog.text.count("ran out of memory") == 1
+    for found, expected in zip(_pictures(requests), alone, strict=True):
+        assert np.array_equal(found, expected)
 
 
-def test_a_gpu_that_is_always_out_of_memory_fails_the_job_and_says_so(
+@pytest.mark.parametrize("moment", [StageName.ENCODE, StageName.DENOISE, 1, 4])
+def test_a_gpu_that_is_always_out_of_memory_fails_the_jobs_and_says_so(
+    moment: object,
     streaming: Callable[..., QwenEditor],
-    request_of: Callable[..., EditRequest],
-    edit: Callable[..., Event],
+    mixed: Callable[[], list[EditRequest]],
+    listener: Any,
 ) -> None:
-    start = _copies_before_editing(streaming)
-    editor = streaming(CrampedLane(*range(start + 1, start + 1000)))
-    ending = edit(editor, request_of())
-    assert isinstance(ending, Failed)
-    assert "memory" in ending.error.cause
+    lane, requests = CrampedLane(), mixed()
+    listener.drop_at = _cramping(lane, moment, requests, times=1000)
+    editor = streaming(lane, passing_through(2), passing_through(0))
+    editor.edit(requests, listener)
+    lane.failing = 0
+    endings = [event for event in listener.events if isinstance(event, Done | Failed)]
+    assert len(endings) == 3
+    assert all(isinstance(e, Failed) and "memory" in e.error.cause for e in endings)
+    assert not [request for request in requests if request.result.exists()]
+
+
+def test_a_budget_shrinks_until_no_plan_is_left(
+    planning: Callable[..., QwenEditor],
+    request_of: Callable[..., EditRequest],
+    listener: Any,
+) -> None:
+    lane, request = CrampedLane(), request_of()
+    listener.drop_at = _cramping(lane, StageName.ENCODE, [request], times=1000)
+    planning(lane).edit([request], listener)
+    lane.failing = 0
+    assert isinstance(listener.events[-1], Failed)
+    assert "memory" in listener.events[-1].error.cause
 
 
 def test_a_job_that_no_plan_holds_is_refused_and_the_next_is_edited(
-    streaming: Callable[..., QwenEditor],
+    planning: Callable[..., QwenEditor],
     canvas: Callable[..., Path],
     request_of: Callable[..., EditRequest],
     listener: Any,
 ) -> None:
     large, small = request_of(images=(canvas((2048, 1536)),)), request_of()
-    streaming(InlineLane()).edit([large, small], listener)
+    planning(InlineLane()).edit([large, small], listener)
     endings = {e.request_id: e for e in listener.events if isinstance(e, Done | Failed)}
     refused = endings[large.request_id]
     assert isinstance(refused, Failed)
@@ -226,31 +346,9 @@ def test_a_job_that_no_plan_holds_is_refused_and_the_next_is_edited(
     assert isinstance(endings[small.request_id], Done)
 
 
-def test_many_jobs_and_failures_leave_no_tensor_behind(
-    open_editor: Callable[..., Any],
-    request_of: Callable[..., EditRequest],
-    tmp_path: Path,
-) -> None:
-    def tensors() -> int:
-        gc.collect()
-        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
-
-    def some() -> list[EditRequest]:
-        broken = tmp_path / "none.png"
-        good = [request_of(steps=1) for _ in range(4)]
-        return [*good, request_of(images=(broken,)), request_of(lora="none")]
-
-    editor = open_editor()
-    editor.edit(some(), lambda _event: frozenset())
-    before = tensors()
-    for _ in range(4):
-        editor.edit(some(), lambda _event: frozenset())
-    assert tensors() <= before
-
-
 def test_the_plan_is_logged_when_the_editor_opens(
-    streaming: Callable[..., QwenEditor], caplog: pytest.LogCaptureFixture
+    planning: Callable[..., QwenEditor], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO"):
-        streaming(InlineLane())
+        planning(InlineLane())
     assert "GPU memory allowed" in caplog.text
