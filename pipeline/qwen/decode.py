@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.qwen import faults
 from pipeline.qwen.load import Pipeline
+from pipeline.qwen.verdict import Verdict
 
 
 def decode(pipe: Pipeline, latents: torch.Tensor, *, width: int, height: int) -> Image.Image:
@@ -17,7 +18,8 @@ def decode(pipe: Pipeline, latents: torch.Tensor, *, width: int, height: int) ->
         unpacked = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
         unpacked = unpacked.to(pipe.vae.dtype)
         pixels = pipe.vae.decode(_denormalised(pipe, unpacked), return_dict=False)[0][:, :, 0]
-        faults.refuse_unless_finite(pixels, what="decoded picture")
+        is_finite = Verdict(pixels).read()
+        faults.refuse_unless_finite(is_finite, pixels.dtype, what="decoded picture")
         picture: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
     return picture
 
@@ -28,7 +30,7 @@ def write(picture: Image.Image, path: Path) -> None:
     try:
         with faults.mapped("writing the result"):
             # Read once, by the next process on this machine: speed counts, size does not.
-            picture.save(partial, format="PNG", compress_level=1)
+            picture.save(partial, format="PNG", compress_level=0)
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -16,6 +16,22 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import (
 
 from pipeline.qwen import faults
 from pipeline.qwen.encode import Encoded, Text
+from pipeline.qwen.tables import SentOnce
+from pipeline.qwen.verdict import Verdict
+
+
+class Stepped:
+    """A step that has been asked for, and may still be under way."""
+
+    def __init__(self, *, number: int, latents: torch.Tensor) -> None:
+        self.number = number  # counts from 1
+        self._dtype = latents.dtype
+        self._verdict = Verdict(latents)
+
+    def land(self) -> None:
+        """Wait for the step's end; raises EditError if it brought values that are no numbers."""
+        what = f"picture after step {self.number}"
+        faults.refuse_unless_finite(self._verdict.read(), self._dtype, what=what)
 
 
 class Denoising:
@@ -39,8 +55,9 @@ class Denoising:
             # Stretching a schedule to its end divides by zero where the start is the end.
             schedule = {**schedule, "shift_terminal": None}
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
+        self._tables = SentOnce()
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
-        self.done = 0
+        self.done = 0  # steps asked for
 
     @property
     def steps(self) -> int:
@@ -57,10 +74,10 @@ class Denoising:
         texts = [self._encoded.prompt]
         if self._encoded.negative is not None:
             texts.append(self._encoded.negative)
-        return [partial(self._forward, text) for text in texts]
+        return [partial(self._predict, text) for text in texts]
 
-    def advance(self, predictions: Sequence[torch.Tensor]) -> None:
-        """Do the step with what `forwards` returned; raises EditError if it goes wrong."""
+    def advance(self, predictions: Sequence[torch.Tensor]) -> Stepped:
+        """Ask for the step with what `forwards` returned; raises EditError if it goes wrong."""
         with faults.mapped(self.doing):
             velocity = predictions[0]
             if len(predictions) == 2:
@@ -70,7 +87,12 @@ class Denoising:
                 velocity, timestep, self.latents, return_dict=False
             )[0]
             self.done += 1
-            faults.refuse_unless_finite(self.latents, what=f"picture after step {self.done}")
+            return Stepped(number=self.done, latents=self.latents)
+
+    def _predict(self, text: Text) -> torch.Tensor:
+        with self._tables:
+            prediction = self._forward(text)
+        return prediction[:, : self.latents.shape[1]]
 
     def _forward(self, text: Text) -> torch.Tensor:
         latents = self.latents
@@ -85,7 +107,7 @@ class Denoising:
             attention_kwargs={},
             return_dict=False,
         )[0]
-        return prediction[:, : latents.shape[1]]
+        return prediction
 
 
 def guided(prediction: torch.Tensor, away_from: torch.Tensor, cfg: float) -> torch.Tensor:

@@ -16,9 +16,10 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.editor import EditRequest, Event, Failed, ModelFacts, OnEvent
 from pipeline.qwen import budget, encode, faults, load, memory, parts, place, precision, room
 from pipeline.qwen.audience import Audience
-from pipeline.qwen.batch import Batch, Means
+from pipeline.qwen.batch import Batch
 from pipeline.qwen.place import Place
 from pipeline.qwen.precision import Precision
+from pipeline.qwen.stages import Means
 from pipeline.qwen.stream import TransferError
 from pipeline.qwen.tiles import WindowedVae
 

@@ -65,13 +65,13 @@ def without_traceback(error: EditError) -> EditError:
     return EditError(error.cause, error.advice, error.failure)
 
 
-def refuse_unless_finite(values: torch.Tensor, *, what: str) -> None:
-    """Raise EditError if a value is NaN or infinite; such values turn into black pixels."""
-    if bool(torch.isfinite(values).all()):
+def refuse_unless_finite(is_finite: bool, dtype: torch.dtype, *, what: str) -> None:
+    """Raise EditError if a value was NaN or infinite; such values turn into black pixels."""
+    if is_finite:
         return
     cause = f"The model computed values that are no numbers (NaN or infinite) in the {what}."
     advice = "Check that the model folder was copied whole (hotfolder check), then try again."
-    if values.dtype == torch.float16:
+    if dtype == torch.float16:
         advice = "Unset DTYPE: this model overflows in fp16, bf16 does not."
     raise EditError(cause, advice, Failure.TRANSIENT)
 

@@ -6,6 +6,9 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 
+# A copy cannot be interrupted: what the model's forward itself sends waits for one of these.
+_PIECE_BYTES = 32 * 2**20
+
 # A point in the device's work: of a type that only the lane which made it looks into.
 Mark: TypeAlias = Any
 
@@ -89,7 +92,9 @@ class CudaLane:
         """Copy on the stream of the lane."""
         self._stream.wait_event(after)
         with torch.cuda.stream(self._stream):
-            target.copy_(source, non_blocking=True)
+            for start in range(0, source.numel(), _PIECE_BYTES):
+                piece = slice(start, start + _PIECE_BYTES)
+                target[piece].copy_(source[piece], non_blocking=True)
         arrival = torch.cuda.Event()
         arrival.record(self._stream)
         return arrival

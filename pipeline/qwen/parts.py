@@ -25,6 +25,20 @@ class Part:
     rest: Loader
     stacks: tuple[BlockStack, ...] = ()
 
+    def expect(self, *, resident: Sequence[int]) -> None:
+        """Start bringing it, before its stage; what goes wrong leaves nothing behind."""
+        try:
+            for loader, units in zip(self._loaders(), (1, *resident), strict=True):
+                loader.begin(units)
+        except torch.OutOfMemoryError:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the device's memory back, as far as it has stayed beyond its stage."""
+        for loader in self._loaders():
+            loader.end()
+
     @contextmanager
     def on_stage(self, *, resident: Sequence[int], stays: bool) -> Iterator[None]:
         """Within this context it can compute; `resident` blocks of each stack stay till its end.
@@ -64,10 +78,11 @@ class Parts:
         for loader in self.loaders:
             loader.prove()
 
-    def leave(self) -> None:
-        """Give the device's memory back, as far as parts have stayed beyond their stages."""
-        for loader in self.loaders:
-            loader.end()
+    def make_way(self, part: Part) -> None:
+        """Let all other parts give the device's memory back."""
+        for other in (self.encoder, self.transformer, self.vae):
+            if other is not part:
+                other.leave()
 
     def close(self) -> None:
         """Give all memory back."""

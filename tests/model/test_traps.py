@@ -169,5 +169,5 @@ def test_overflow_in_fp16_is_explained_by_fp16() -> None:
     from pipeline.qwen.faults import refuse_unless_finite
 
     with pytest.raises(EditError) as raised:
-        refuse_unless_finite(torch.tensor([1e6]).half(), what="picture")
+        refuse_unless_finite(False, torch.float16, what="picture")
     assert "bf16" in raised.value.advice
