@@ -77,7 +77,9 @@ def _read(asked: subprocess.CompletedProcess[str], environment: Mapping[str, str
         words = (lines or asked.stderr.splitlines() or [f"exit code {asked.returncode}"])[0]
         if words.startswith("No devices"):
             return NoGpu()
-        return UntoldGpu(f"nvidia-smi says: {words}", "mend the driver until nvidia-smi works")
+        return UntoldGpu(
+            f"nvidia-smi says: {words.rstrip('. ')}", "mend the driver until nvidia-smi works"
+        )
     try:
         gpus = [_gpu(line) for line in lines]
     except ValueError:

@@ -140,7 +140,7 @@ def look_at_switches(environment: Mapping[str, str]) -> Iterator[Finding]:
         if environment.get(name, value) != value
     ]
     for written in against:
-        yield warning(_SUBJECT, f"{written} has no effect", "Hotfolder works offline; remove it")
+        yield warning(_SUBJECT, f"{written} has no effect", "Hotfolder sets it itself; remove it")
     names = ", ".join(list(offline.SWITCHES)[:2])
     count = len(offline.SWITCHES) - 2
     yield ok(_SUBJECT, f"offline: {names} and {count} more are set before the model is loaded")

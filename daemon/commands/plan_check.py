@@ -9,7 +9,7 @@ from config.settings import ModelSettings
 from daemon.commands.finding import Finding, ok, problems, warning
 from daemon.commands.gpu import Found, Gpu, NoGpu, UntoldGpu
 from pipeline.checkpoint import Checkpoint
-from pipeline.qwen.budget import allowed_bytes, plan_for_usual, usual_work
+from pipeline.qwen.budget import allowed_bytes, plan_for_usual, told_gib, usual_work
 from pipeline.qwen.plan import GIB, ModelSize, plan, stages
 
 _SUBJECT = "model"
@@ -39,7 +39,7 @@ def _allowance(gpu: Gpu, vram_gib: float | None, budget_bytes: int) -> str:
     free, total = gpu.free_bytes / GIB, gpu.total_bytes / GIB
     written = "auto" if vram_gib is None else f"{vram_gib:g}"
     return (
-        f"it may use about {budget_bytes / GIB:.1f} GiB of GPU memory (model.vram_gib: {written}; "
+        f"it may use about {told_gib(budget_bytes)} GiB of GPU memory (model.vram_gib: {written}; "
         f"{gpu.name} has {free:.1f} of {total:.1f} GiB free)"
     )
 

@@ -18,6 +18,8 @@ SWITCHES = {
     "DO_NOT_TRACK": "1",
     "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # Some kernels would be fetched; the settings choose among the others.
+    "DIFFUSERS_ATTN_BACKEND": "native",
 }
 _READS_THEM_AT_IMPORT = ("huggingface_hub", "transformers", "diffusers")
 

@@ -108,6 +108,13 @@ def test_a_model_is_not_loaded_by_libraries_that_may_use_the_network(
     )
 
 
+def test_no_variable_but_the_settings_choose_the_attention_kernel() -> None:
+    code = "import os; os.environ['DIFFUSERS_ATTN_BACKEND'] = 'flash_hub'\n"
+    code += "from pipeline.qwen import offline; offline.enforce()\n"
+    code += "from diffusers.utils import constants; print(constants.DIFFUSERS_ATTN_BACKEND)"
+    assert _run(code).stdout.split() == ["native"]
+
+
 @pytest.mark.parametrize("path", ["Qwen/Qwen-Image-Edit", "/no/such/model"])
 def test_a_name_that_is_no_local_folder_is_refused(path: str) -> None:
     with pytest.raises(UserError, match=path):
