@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import islice
 
@@ -109,8 +109,7 @@ class Batch:
 
     def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[Flight]:
         flights = []
-        found = self._stages.plan([job for job, _ in read])
-        with self._stages.on_stage(self._means.parts.vae, found):
+        with self._vae_on_stage([job for job, _ in read]):
             for job, texts in read:
                 with self._stages.failing([job]):
                     flight = partial(self._flight, job, whole(texts))
@@ -136,8 +135,8 @@ class Batch:
     def _decode(self, flights: Sequence[Flight]) -> None:
         if not flights:
             return
-        found = self._stages.plan([flight.job for flight in flights])
-        with self._stages.on_stage(self._means.parts.vae, found):
+        jobs = [flight.job for flight in flights]
+        with self._stages.failing(jobs), self._vae_on_stage(jobs):
             for flight in flights:
                 job = flight.job
                 name = job.request.request_id
@@ -148,6 +147,18 @@ class Batch:
                         work = partial(self._picture, flight)
                         self._means.room.retrying("decoding the picture", work)
                         self._audience.tell(Done(name, self._result(job)))
+
+    @contextmanager
+    def _vae_on_stage(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Within this context the VAE can compute; raises EditError if there is no room for it."""
+        with ExitStack() as scenery:
+
+            def bring() -> None:
+                found = self._stages.plan(jobs)
+                scenery.enter_context(self._stages.on_stage(self._means.parts.vae, found))
+
+            self._means.room.retrying("bringing the VAE", bring)
+            yield
 
     def _picture(self, flight: Flight) -> None:
         means, job = self._means, flight.job
