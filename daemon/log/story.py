@@ -369,32 +369,4 @@ class JobRetry(JobEvent):
         return f"{self.path} did not work: {self.cause.rstrip('.')}. It is tried again {when}."
 
 
-Event = (
-    Started
-    | Stopping
-    | Stopped
-    | SettingsReloaded
-    | SettingsRefused
-    | EditorLoading
-    | EditorReady
-    | EditorLost
-    | Noted
-    | Detail
-    | Explained
-    | FolderOnline
-    | FolderOffline
-    | FolderLowSpace
-    | FolderDegraded
-    | FileIgnored
-    | FileWaiting
-    | JobClaimed
-    | JobRunning
-    | StepDone
-    | JobNote
-    | JobDone
-    | JobFailed
-    | JobQuarantined
-    | JobDuplicate
-    | JobGivenBack
-    | JobRetry
-)
+Event = DaemonEvent  # the classes here, and those of modules beside it
