@@ -2,7 +2,8 @@
 
 Writes random weights of the published model's shapes to FOLDER unless they are there, then
 measures reading the files and loading them: python -m benchmarks.loading FOLDER --out FILE.
-With --gib N it takes as many blocks as N GiB hold. Pins the memory if there is a GPU.
+With --gib N it takes as many blocks as N GiB hold, with --repeats N it measures all N times. Pins
+the memory if there is a GPU.
 """
 
 from __future__ import annotations
@@ -144,12 +145,11 @@ class PinningLane:
 
 
 def measure(folder: Path, *, pins: bool, say: Callable[[Row], None]) -> None:
-    """All rows: from the disk, then from the page cache."""
+    """From the disk, then from the page cache: reading, then loading."""
     from pipeline.qwen.lane import InlineLane
 
     files = sorted(folder.glob("*.safetensors"))
     weight_bytes = sum(file.stat().st_size for file in files)
-    load(folder, InlineLane())  # imports, and what else happens once
     for is_cold in (True, False):
         cache = "cold" if is_cold else "warm"
         reading = {}
@@ -198,9 +198,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--gib", type=float, default=64)
+    parser.add_argument("--repeats", type=int, default=1)
     arguments = parser.parse_args()
     offline.enforce()
     import torch
+
+    from pipeline.qwen.lane import InlineLane
 
     if not arguments.folder.exists():
         write(arguments.folder, arguments.gib)
@@ -212,7 +215,9 @@ def main() -> None:
         found = {"hardware": machine.hardware(arguments.folder), "rows": rows}
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 
-    measure(arguments.folder, pins=torch.cuda.is_available(), say=say)
+    load(arguments.folder, InlineLane())  # imports, and what else happens once
+    for _ in range(arguments.repeats):
+        measure(arguments.folder, pins=torch.cuda.is_available(), say=say)
 
 
 if __name__ == "__main__":
