@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK_BYTES = 1 << 20
 _TEMPORARY_START, _TEMPORARY_END = ".hotfolder-", ".tmp"
@@ -50,16 +51,22 @@ def copy_durably(source: Path, target: Path) -> Copied:
 
 
 def _copy(source: Path, target: Path, *, durably: bool) -> Copied:
-    digest, size = hashlib.sha256(), 0
     descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb", 0) as reader, target.open("xb") as writer:
-        while chunk := reader.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            writer.write(chunk)
-            size += len(chunk)
+        copied = pour(reader, writer)
         writer.flush()
         if durably:
             os.fsync(writer.fileno())
+    return copied
+
+
+def pour(source: BinaryIO, target: BinaryIO) -> Copied:
+    """Copy all that is left of one stream to another while hashing it."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK_BYTES):
+        digest.update(chunk)
+        target.write(chunk)
+        size += len(chunk)
     return Copied(digest.hexdigest(), size)
 
 
@@ -194,5 +201,10 @@ def is_temporary(name: str) -> bool:
     return name.startswith(_TEMPORARY_START) and name.endswith(_TEMPORARY_END)
 
 
+def temporary_name() -> str:
+    """A new name for a file that is not whole yet."""
+    return f"{_TEMPORARY_START}{secrets.token_hex(8)}{_TEMPORARY_END}"
+
+
 def _temporary(folder: Path) -> Path:
-    return folder / f"{_TEMPORARY_START}{secrets.token_hex(8)}{_TEMPORARY_END}"
+    return folder / temporary_name()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from daemon import files
-from daemon.inbox.names import result_names
+from daemon.ground import Ground, nobody_else
+from daemon.inbox.names import is_path_below, result_names
 from daemon.job import Job
 from daemon.receipt import Finished, Variant, receipt
 
@@ -28,12 +28,19 @@ class _Note:
     replaced: str = ""  # the receipt of the result that it takes the place of
     is_out: bool = False  # its receipt was written; somebody may have taken both away since
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it may be ours: whoever may write to the share may have written it."""
+        are_texts = all(isinstance(it, str) for it in (self.name, self.sha256, self.replaced))
+        return are_texts and is_path_below(self.name) and self.name.partition("/")[0] in _FOLDERS
+
 
 class Publication:
     """The results of one job, and its notes about them in its work folder."""
 
-    def __init__(self, root: Path, work: Path) -> None:
-        self._root, self._work = root, work
+    def __init__(self, root: Path, work: Path, fence: Callable[[], None] = nobody_else) -> None:
+        """`fence` is called before each change, and raises where it must not be made."""
+        self._ground, self._root, self._work = Ground(root, fence), root, work
 
     def publish(
         self, finished: Finished, now: Iterator[float], folder: str, earlier: tuple[str, ...]
@@ -44,7 +51,7 @@ class Publication:
         has published completely is not published again. `earlier` are results of the same names
         to replace; those that somebody has changed since stay, and the new ones get free names.
         """
-        files.make_folder(self._work)
+        self._ground.make_folder(self._work)
         for variant in finished.variants:
             if variant.index not in self._complete(finished.task.job):
                 self._publish(finished, variant, now, folder, earlier)
@@ -53,7 +60,7 @@ class Publication:
 
     def is_complete(self, job: Job) -> bool:
         """Whether every variant has its receipt."""
-        variants = _read(self._work / NOTES).get("variants")
+        variants = self._read_notes().get("variants")
         return variants is not None and len(self._complete(job)) == variants
 
     def clear_half_done(self, job: Job) -> None:
@@ -63,20 +70,22 @@ class Publication:
         """
         complete = self._complete(job).values()
         for folder in _FOLDERS:
-            files.clear_temporaries(self._root / folder / job.folder)
+            self._ground.clear_temporaries(self._root / folder / job.folder)
         for note in self._notes().values():
             if note.name not in complete:
                 self._clear(note)
 
     def _clear(self, note: _Note) -> None:
         path = self._root / note.name
-        if not files.is_regular(path) or os.path.lexists(_receipt_of(path)):
+        if self._ground.exists(_receipt_of(path)):
             return
-        sha256 = files.sha256_of(path)
+        sha256 = self._sha256_of(path)
+        if sha256 is None:
+            return
         if sha256 == _Origin.of(note.replaced).sha256:
-            files.write_whole(_receipt_of(path), note.replaced.encode())
+            self._ground.write_whole(_receipt_of(path), note.replaced.encode())
         elif sha256 == note.sha256:
-            path.unlink()
+            self._ground.remove(path)
 
     def _publish(
         self,
@@ -87,12 +96,12 @@ class Publication:
         earlier: tuple[str, ...],
     ) -> None:
         target = self._root / folder / finished.task.job.folder
-        files.make_folder(target)
+        self._ground.make_folder(target)
         began = next(now)
         name = self._place(finished, variant, target, earlier)
         ended = next(now)
         text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
-        files.write_whole(_receipt_of(target / name), text.encode())
+        self._ground.write_whole(_receipt_of(target / name), text.encode())
         self._note(variant, replace(self._notes()[variant.index], is_out=True), finished)
 
     def _place(
@@ -101,18 +110,26 @@ class Publication:
         source = variant.composed.path
         for name in earlier:
             old = self._root / name
-            if old.suffix == source.suffix and _is_replaceable(old, finished, variant):
-                written = _receipt_of(old).read_text(encoding="utf-8")
+            if old.suffix == source.suffix and self._is_replaceable(old, finished, variant):
+                written = self._ground.read(_receipt_of(old)).decode()
                 self._note(variant, self._note_of(variant, old, written), finished)
-                _receipt_of(old).unlink()  # it exists only beside a complete result
-                files.copy_over(source, old)
+                self._ground.remove(_receipt_of(old))  # it is only beside a complete result
+                self._ground.bring_over(source, old)
                 return old.name
         names = _names(finished, variant)
         free = (name for name in names if self._is_free(finished, variant, target / name))
-        return files.copy_whole(source, target, free)
+        return self._ground.bring(source, target, free)
+
+    def _is_replaceable(self, old: Path, finished: Finished, variant: Variant) -> bool:
+        origin = self._origin_beside(old)
+        if origin.job_id in (None, finished.task.job.job_id):
+            return False
+        recipe = finished.task.recipe
+        is_same = recipe.variants == 1 or origin.seed == recipe.seed + variant.index
+        return is_same and origin.sha256 == self._sha256_of(old)
 
     def _is_free(self, finished: Finished, variant: Variant, path: Path) -> bool:
-        if os.path.lexists(path) or os.path.lexists(_receipt_of(path)):
+        if self._ground.exists(path) or self._ground.exists(_receipt_of(path)):
             return False
         self._note(variant, self._note_of(variant, path), finished)
         return True
@@ -127,17 +144,40 @@ class Publication:
             "variants": len(finished.variants),
             "results": {str(index): asdict(note) for index, note in notes.items()},
         }
-        files.write_whole(self._work / NOTES, json.dumps(document).encode())
+        self._ground.write_whole(self._work / NOTES, json.dumps(document).encode())
 
     def _notes(self) -> Mapping[int, _Note]:
-        results = _read(self._work / NOTES).get("results", {})
-        return {int(index): _Note(**note) for index, note in results.items()}
+        results = self._read_notes().get("results", {})
+        try:
+            notes = {int(index): _Note(**note) for index, note in results.items()}
+        except (AttributeError, TypeError, ValueError):
+            return {}
+        return {index: note for index, note in notes.items() if note.is_sound}
+
+    def _read_notes(self) -> dict[str, Any]:
+        """What the notes say; empty where there are none, or where they are not ours."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            document = json.loads(self._ground.read(self._work / NOTES))
+            return document if isinstance(document, dict) else {}
+        return {}
+
+    def _origin_beside(self, result: Path) -> _Origin:
+        try:
+            return _Origin.of(self._ground.read(_receipt_of(result)))
+        except (FileNotFoundError, NotADirectoryError):
+            return _Origin()
+
+    def _sha256_of(self, result: Path) -> str | None:
+        try:
+            return self._ground.sha256_of(result)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def _complete(self, job: Job) -> Mapping[int, str]:
         return {
             index: note.name
             for index, note in self._notes().items()
-            if note.is_out or _origin_beside(self._root / note.name).job_id == job.job_id
+            if note.is_out or self._origin_beside(self._root / note.name).job_id == job.job_id
         }
 
 
@@ -151,15 +191,6 @@ def _names(finished: Finished, variant: Variant) -> Iterator[str]:
 
 def _receipt_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
-
-
-def _is_replaceable(old: Path, finished: Finished, variant: Variant) -> bool:
-    origin = _origin_beside(old)
-    if origin.job_id in (None, finished.task.job.job_id) or not files.is_regular(old):
-        return False
-    recipe = finished.task.recipe
-    is_same = recipe.variants == 1 or origin.seed == recipe.seed + variant.index
-    return is_same and origin.sha256 == files.sha256_of(old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +208,3 @@ class _Origin:
             return cls(written["job_id"], written["recipe"]["seed"], written["output"]["sha256"])
         except (ValueError, LookupError, TypeError):
             return cls()
-
-
-def _origin_beside(result: Path) -> _Origin:
-    try:
-        return _Origin.of(_receipt_of(result).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return _Origin()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON document of ours; empty where there is none, or where it is not ours."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        document = json.loads(path.read_bytes())
-        return document if isinstance(document, dict) else {}
-    return {}

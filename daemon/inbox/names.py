@@ -15,6 +15,7 @@ _IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"))
 _PROSE = ".txt"
 _SIDECARS = frozenset((".yaml", ".yml", _PROSE))
 _PRESETS = frozenset(("_preset.yaml", "_preset.yml"))
+_CANCEL = ".cancel"
 
 # Names of copiers at work, of operating systems and of NAS servers; all in lower case.
 _HIDDEN_STARTS = (".", "~$", "~syncthing~")
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     IMAGE = "image"
     SIDECAR = "sidecar"
     PRESET = "folder preset"
+    CANCEL = "cancel file"
     UNSUPPORTED = "unsupported"
     HIDDEN = "hidden"  # never touched, never mentioned
 
@@ -62,6 +64,8 @@ def kind_of(name: str) -> Kind:
         return Kind.IMAGE
     if lower in _PRESETS:
         return Kind.PRESET
+    if extension == _CANCEL:
+        return Kind.CANCEL
     return Kind.SIDECAR if extension in _SIDECARS else Kind.UNSUPPORTED
 
 
@@ -71,6 +75,16 @@ def is_hidden(name: str) -> bool:
     return (
         lower.startswith(_HIDDEN_STARTS) or lower.endswith(_HIDDEN_ENDS) or lower in _HIDDEN_NAMES
     )
+
+
+def is_base_name(name: str) -> bool:
+    """Whether it names something in a folder, and leads nowhere else."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
+
+
+def is_path_below(path: str) -> bool:
+    """Whether it is a relative path that leads nowhere but down; "" is the folder itself."""
+    return not path or all(map(is_base_name, path.split("/")))
 
 
 def conversion(name: str) -> str:

@@ -6,16 +6,23 @@ import errno
 import os
 import pwd
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from config.problems import Problem
+from daemon.descent import Descent, has_other_names
 from daemon.inbox.known import Broken, Unread
 from daemon.inbox.names import printable
 from daemon.job import Seen
 
-Opener = Callable[[str, int], int]
+
+class Opener(Protocol):
+    """Opens a name in a folder that is held, as `os.open` does."""
+
+    def __call__(self, path: str, flags: int, *, dir_fd: int) -> int:
+        """Give the descriptor; raises OSError."""
+        ...
+
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
@@ -35,10 +42,12 @@ _NOT_NOW = frozenset(
 
 def open_seen(inbox: Path, seen: Seen, opener: Opener = os.open) -> BinaryIO | Broken | Unread:
     """Open a file that is still what was seen; what the share does wrong is raised as OSError."""
-    path = f"{inbox}/{seen.path}"
+    path = inbox / seen.path
     try:
-        descriptor = opener(path, _FLAGS)
+        with Descent(inbox.parent).folder(path.parent) as folder:
+            descriptor = opener(path.name, _FLAGS, dir_fd=folder)
     except OSError as error:
+        error.filename = str(path)
         if error.errno in _NOT_NOW:
             return Unread()
         if error.errno in _FORBIDDEN:
@@ -58,12 +67,13 @@ def open_seen(inbox: Path, seen: Seen, opener: Opener = os.open) -> BinaryIO | B
 
 
 def _is_same(status: os.stat_result, seen: Seen) -> bool:
-    return (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime_ns)
+    is_same = (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime_ns)
+    return is_same and not has_other_names(status)
 
 
-def _forbidden(path: str, seen: Seen) -> Broken | Unread:
+def _forbidden(path: Path, seen: Seen) -> Broken | Unread:
     try:
-        status = os.lstat(path)
+        status = path.lstat()
     except FileNotFoundError:
         return Unread()
     owner, mode = _user(status.st_uid), stat.S_IMODE(status.st_mode)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from daemon.descent import Descent, has_other_names
 from daemon.inbox.names import Kind, kind_of
 from daemon.job import Listing, Odd, Seen
 
@@ -18,6 +19,7 @@ _UNREADABLE = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ANOTHER_NAME = "a file with a second name elsewhere (a hard link): copy it here instead"
 
 
 def scan(inbox: Path, *, trust_inodes: bool) -> Listing:
@@ -26,19 +28,20 @@ def scan(inbox: Path, *, trust_inodes: bool) -> Listing:
     Hidden names are not in it, hidden folders are not entered. Raises OSError where the inbox
     itself, or the share that it lies on, cannot be read.
     """
-    return _Scan(os.fspath(inbox), trust_inodes=trust_inodes).listing()
+    return _Scan(inbox, trust_inodes=trust_inodes).listing()
 
 
 class _Scan:
-    def __init__(self, inbox: str, *, trust_inodes: bool) -> None:
+    def __init__(self, inbox: Path, *, trust_inodes: bool) -> None:
         self._inbox = inbox
+        self._descent = Descent(inbox.parent)
         self._trust_inodes = trust_inodes
         self._files: list[Seen] = []
         self._odd: list[Odd] = []
         self._folders: list[str] = []  # found, not yet looked into
 
     def listing(self) -> Listing:
-        with _entries(self._inbox, _OPEN_FOLDER) as entries:
+        with self._entries(self._inbox) as entries:
             self._take(entries, "")
         while self._folders:
             self._look_into(self._folders.pop())
@@ -46,7 +49,7 @@ class _Scan:
 
     def _look_into(self, folder: str) -> None:
         try:
-            with _entries(f"{self._inbox}/{folder}", _OPEN_FOLDER | os.O_NOFOLLOW) as entries:
+            with self._entries(self._inbox / folder) as entries:
                 self._take(entries, f"{folder}/")
         except OSError as error:
             if error.errno in _UNREADABLE:
@@ -70,9 +73,11 @@ class _Scan:
             elif error.errno not in _GONE:
                 raise
             return
-        if stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(status.st_mode) and has_other_names(status):
+            self._odd.append(Odd(path, _ANOTHER_NAME))
+        elif stat.S_ISREG(status.st_mode):
             self._files.append(self._seen(path, status))
-        elif stat.S_ISDIR(status.st_mode) and kind is Kind.UNSUPPORTED:
+        elif stat.S_ISDIR(status.st_mode) and kind in (Kind.UNSUPPORTED, Kind.CANCEL):
             self._folders.append(path)
         else:
             self._odd.append(Odd(path, _what(status.st_mode, kind)))
@@ -81,16 +86,16 @@ class _Scan:
         inode = status.st_ino if self._trust_inodes else 0
         return Seen(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
 
-
-@contextmanager
-def _entries(folder: str, flags: int) -> Iterator[Iterator[os.DirEntry[str]]]:
-    # By its descriptor: the folder that was checked is the folder that is read.
-    descriptor = os.open(folder, flags)
-    try:
-        with os.scandir(descriptor) as entries:
-            yield entries
-    finally:
-        os.close(descriptor)
+    @contextmanager
+    def _entries(self, folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+        # By its descriptor: the folder that was checked is the folder that is read.
+        with self._descent.folder(folder) as held:
+            descriptor = os.open(".", _OPEN_FOLDER, dir_fd=held)
+        try:
+            with os.scandir(descriptor) as entries:
+                yield entries
+        finally:
+            os.close(descriptor)
 
 
 def _what(mode: int, kind: Kind) -> str:

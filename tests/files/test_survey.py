@@ -10,6 +10,7 @@ from paper import FINAL, PROMPT, RULES, WHOLE, about, names, states
 from config.keys import Written
 from config.problems import UserError
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from daemon.inbox import opening
 from daemon.inbox.pairing import Rules
 from daemon.inbox.survey import Survey
 from daemon.job import Plan, State
@@ -31,7 +32,7 @@ def settings(**limits: float) -> Settings:
 def survey(
     inbox: Path,
     rules: Rules = RULES,
-    opener: Callable[[str, int], int] = os.open,
+    opener: opening.Opener = os.open,
     **limits: float,
 ) -> Survey:
     return Survey(
@@ -61,10 +62,10 @@ class Opener:
         self.first = first
         self.opened: list[str] = []
 
-    def __call__(self, path: str, flags: int) -> int:
-        self.opened.append(Path(path).name)
-        self.first(Path(path))
-        return os.open(path, flags)
+    def __call__(self, path: str, flags: int, *, dir_fd: int) -> int:
+        self.opened.append(path)
+        self.first(Path(f"/proc/self/fd/{dir_fd}").readlink() / path)
+        return os.open(path, flags, dir_fd=dir_fd)
 
 
 def refusing(number: int) -> Callable[[Path], None]:
@@ -233,7 +234,7 @@ def test_other_settings_are_taken_up_without_settling_again(tmp_path: Path) -> N
     os.truncate(tmp_path / "a.jpg", 3 << 20)
     one = survey(tmp_path, max_file_mib=2.0)
     take_settled(one)
-    one.reconfigure(FINAL, settings(max_file_mib=4.0))
+    one.reconfigure(FINAL, settings(max_file_mib=4.0), trust_inodes=True)
     (candidate,) = one.take(2.5).ready
     assert candidate.problems == ()
 
