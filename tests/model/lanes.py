@@ -50,16 +50,17 @@ class LateLane(InlineLane):
 
 
 class BrokenLane(InlineLane):
-    """Flips a bit of its fourth copy."""
+    """Flips a bit of one copy, counted from 1."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: int = 4) -> None:
         self._copies = 0
+        self._at = at
 
     def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
         """Copy, wrongly once."""
         super().fetch(target, source, after=after)
         self._copies += 1
-        if self._copies == 4:
+        if self._copies == self._at:
             target[11] ^= 4
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model.lanes import CrampedLane, EarlyLane, LateLane
+from model.lanes import BrokenLane, CrampedLane, EarlyLane, LateLane
 from model.rooms import MIXED_WORK, decide, passing_through, place
 from PIL import Image
 
+from config.problems import UserError
 from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import (
@@ -352,3 +353,36 @@ def test_the_plan_is_logged_when_the_editor_opens(
     with caplog.at_level("INFO"):
         planning(InlineLane())
     assert "GPU memory allowed" in caplog.text
+
+
+def test_opening_brings_every_weight_once_and_compares_it(
+    planning: Callable[..., QwenEditor],
+) -> None:
+    lane = EarlyLane()
+    editor = planning(lane)
+    stacks = [*editor._parts.encoder.stacks, *editor._parts.transformer.stacks]
+    beside = 3  # what of encoder, transformer and VAE is in no stack
+    assert lane.copies >= sum(len(stack.blocks) for stack in stacks) + beside
+
+
+def test_an_editor_whose_weights_do_not_arrive_whole_is_not_opened(
+    planning: Callable[..., QwenEditor],
+) -> None:
+    with pytest.raises(UserError, match="weights do not reach it unchanged"):
+        planning(BrokenLane(at=2))
+
+
+@pytest.mark.xfail(strict=True, reason="a budget that has shrunk never grows again")
+def test_a_job_is_edited_after_another_for_which_no_memory_was_left(
+    planning: Callable[..., QwenEditor],
+    request_of: Callable[..., EditRequest],
+    edit: Callable[..., Event],
+    listener: Any,
+) -> None:
+    lane, request = CrampedLane(), request_of()
+    editor = planning(lane)
+    listener.drop_at = _cramping(lane, StageName.ENCODE, [request], times=1000)
+    editor.edit([request], listener)
+    assert isinstance(listener.events[-1], Failed)
+    lane.failing = 0
+    assert isinstance(edit(editor, request_of()), Done)

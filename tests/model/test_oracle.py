@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +14,61 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
+from model.lanes import LateLane
+from model.rooms import decide, passing_through, place
 from PIL import Image
 
+from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import EditRequest
+from pipeline.qwen.engine import open_editor as opening
 from pipeline.qwen.processor import PlainProcessor
 from pipeline.tiny import CONDITION_PIXELS
 
-SMALL_PIXELS = 128 * 96
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+EARLIER_PLUS = "QwenImageEditPlusPipeline without zero_cond_t"  # as Qwen-Image-Edit-2509
 
 
-@pytest.fixture(autouse=True)
-def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library's areas are constants of about 1 MP; make them the canvases' own."""
+@pytest.fixture
+def areas(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """areas(pixels) lets the library work at that many; its own areas are constants of 1 MP."""
     plus, single = pipeline_qwenimage_edit_plus, pipeline_qwenimage_edit
-    monkeypatch.setattr(plus, "VAE_IMAGE_SIZE", SMALL_PIXELS)
-    monkeypatch.setattr(plus, "CONDITION_IMAGE_SIZE", CONDITION_PIXELS)
     original = single.calculate_dimensions
-    small = lambda _area, ratio: original(SMALL_PIXELS, ratio)  # noqa: E731, stands for a function
-    monkeypatch.setattr(single, "calculate_dimensions", small)
+
+    def set_to(pixels: int) -> None:
+        monkeypatch.setattr(plus, "VAE_IMAGE_SIZE", pixels)
+        monkeypatch.setattr(plus, "CONDITION_IMAGE_SIZE", CONDITION_PIXELS)
+        at_size = lambda _area, ratio: original(pixels, ratio)  # noqa: E731, stands for a function
+        monkeypatch.setattr(single, "calculate_dimensions", at_size)
+
+    return set_to
 
 
-@pytest.fixture(scope="session")
-def oracle(folders: dict[str, Path]) -> Callable[..., Any]:
+@pytest.fixture(scope="module")
+def checkpoints(
+    folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The tiny checkpoints, and one more."""
+    earlier = tmp_path_factory.mktemp("models") / "earlier"
+    shutil.copytree(folders[EDIT_PLUS], earlier)
+    config = earlier / "transformer" / "config.json"
+    written = json.loads(config.read_text())
+    assert written["zero_cond_t"]
+    config.write_text(json.dumps({**written, "zero_cond_t": False}))
+    return {**folders, EARLIER_PLUS: earlier}
+
+
+@pytest.fixture(scope="module")
+def expected(
+    checkpoints: dict[str, Path],
+) -> Callable[..., Callable[[Callable[[int], None], EditRequest], Any]]:
+    """expected(checkpoint, dtype)(areas, request) -> the library's own picture."""
     opened: dict[tuple[str, str], Any] = {}
 
-    def opening(edit_class: str, dtype: str) -> Any:
-        if (edit_class, dtype) not in opened:
-            opened[edit_class, dtype] = _open(folders[edit_class], TORCH_DTYPES[dtype])
-        return opened[edit_class, dtype]
+    def opening(name: str, dtype: str) -> Callable[[Callable[[int], None], EditRequest], Any]:
+        if (name, dtype) not in opened:
+            opened[name, dtype] = _open(checkpoints[name], TORCH_DTYPES[dtype])
+        return partial(_expected, opened[name, dtype])
 
     return opening
 
@@ -62,9 +90,10 @@ def _open(folder: Path, dtype: torch.dtype) -> Any:
     return pipe
 
 
-def _expected(pipe: Any, request: EditRequest) -> Any:
+def _expected(pipe: Any, areas: Callable[[int], None], request: EditRequest) -> Any:
     pictures = [Image.open(path) for path in request.images]
     width, height = pictures[0].size
+    areas(width * height)
     return np.asarray(
         pipe(
             image=pictures if len(pictures) > 1 else pictures[0],
@@ -87,31 +116,93 @@ def test_an_edit_equals_the_librarys_own(
     edit_class: str,
     cfg: float,
     dtype: str,
-    oracle: Callable[..., Any],
+    areas: Callable[[int], None],
+    expected: Callable[..., Any],
     open_editor: Callable[..., Any],
     request_of: Callable[..., EditRequest],
     picture_of: Callable[..., Any],
 ) -> None:
     request = request_of(cfg=cfg, negative_prompt="blurred", prompt="把方块变成红色, softly")
-    expected = _expected(oracle(edit_class, dtype), request)
-    assert np.array_equal(picture_of(open_editor(edit_class, dtype), request), expected)
+    found = picture_of(open_editor(edit_class, dtype), request)
+    assert np.array_equal(found, expected(edit_class, dtype)(areas, request))
 
 
-@pytest.mark.parametrize("sizes", [[(128, 96), (96, 128)], [(96, 128), (128, 96), (128, 96)]])
-def test_an_edit_with_references_equals_the_librarys_own(
+@pytest.mark.parametrize("size", [(32, 32), (160, 64), (64, 160), (256, 96)])
+@pytest.mark.parametrize("edit_class", [EDIT, EDIT_PLUS])
+def test_an_edit_of_any_size_equals_the_librarys_own(
     *,
-    sizes: list[tuple[int, int]],
-    oracle: Callable[..., Any],
+    edit_class: str,
+    size: tuple[int, int],
+    areas: Callable[[int], None],
+    expected: Callable[..., Any],
     open_editor: Callable[..., Any],
     canvas: Callable[..., Path],
     request_of: Callable[..., EditRequest],
     picture_of: Callable[..., Any],
 ) -> None:
+    request = request_of(images=(canvas(size),), cfg=3.0, steps=4, seed=2**40)
+    found = picture_of(open_editor(edit_class), request)
+    assert (found.shape[1], found.shape[0]) == size
+    assert np.array_equal(found, expected(edit_class, "fp32")(areas, request))
+
+
+@pytest.mark.parametrize("further", [1, 2, 3])
+def test_an_edit_with_references_equals_the_librarys_own(
+    *,
+    further: int,
+    areas: Callable[[int], None],
+    expected: Callable[..., Any],
+    open_editor: Callable[..., Any],
+    canvas: Callable[..., Path],
+    request_of: Callable[..., EditRequest],
+    picture_of: Callable[..., Any],
+) -> None:
+    sizes = [(96, 128), (128, 96), (96, 128), (128, 96)][: further + 1]
     images = tuple(canvas(size, tone=60 * i) for i, size in enumerate(sizes))
     request = request_of(images=images, cfg=2.5)
     result = picture_of(open_editor(EDIT_PLUS), request)
     assert (result.shape[1], result.shape[0]) == sizes[0]
-    assert np.array_equal(result, _expected(oracle(EDIT_PLUS, "fp32"), request))
+    assert np.array_equal(result, expected(EDIT_PLUS, "fp32")(areas, request))
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", [EDIT, EDIT_PLUS, EARLIER_PLUS])
+def test_each_of_a_mixed_batch_that_streams_equals_the_librarys_own(
+    *,
+    name: str,
+    dtype: str,
+    areas: Callable[[int], None],
+    expected: Callable[..., Any],
+    checkpoints: dict[str, Path],
+    canvas: Callable[..., Path],
+    request_of: Callable[..., EditRequest],
+) -> None:
+    wide, tall = canvas((160, 64)), canvas((64, 160), tone=90)
+    several = (tall,) if name == EDIT else (tall, wide)
+    requests = [
+        request_of(cfg=4.0, steps=3, negative_prompt="blurred, dark"),
+        request_of(images=(wide,), seed=1, prompt="Turn the square to blue"),
+        request_of(images=several, cfg=1.5),
+    ]
+    lane = LateLane()
+    settings = ModelSettings(path=checkpoints[name], batch=4)
+    editor = opening(settings, {"DTYPE": dtype}, at=place(lane))
+    decide(editor, passing_through(1))
+    editor.edit(requests, lambda _event: frozenset())
+    editor.close()
+    for request in requests:
+        with Image.open(request.result) as picture:
+            assert np.array_equal(np.asarray(picture), expected(name, dtype)(areas, request))
+
+
+def test_zero_cond_t_shows_in_the_picture(
+    areas: Callable[[int], None],
+    expected: Callable[..., Any],
+    request_of: Callable[..., EditRequest],
+) -> None:
+    request = request_of()
+    newest, earlier = (expected(n, "fp32")(areas, request) for n in (EDIT_PLUS, EARLIER_PLUS))
+    assert not np.array_equal(newest, earlier)
 
 
 @pytest.mark.parametrize("edit_class", [EDIT, EDIT_PLUS])
