@@ -29,6 +29,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+_FIRST_REST_SECONDS = 1.0
+_LONGEST_REST_SECONDS = 60.0
+_LONGEST_REST_ONCE_SECONDS = 5.0  # somebody waits for the end
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A hot folder cannot be used now; it is tried again, and no job is blamed."""
@@ -49,6 +54,18 @@ def trouble_of(error: OSError, root: Path) -> Trouble:
     if error.errno in _GONE:
         return Trouble(FolderState.OFFLINE, f"the share is not there ({words})")
     return Trouble(FolderState.OFFLINE, words)
+
+
+def is_of_the_share(error: OSError) -> bool:
+    """Whether an error says that a share is away, and nothing about what lies on it."""
+    return error.errno in _GONE - {errno.ENOENT, errno.ENOTDIR}
+
+
+def rest_seconds(failures: int, *, once: bool) -> float:
+    """How long a hot folder is left alone after so many tries in a row that failed, from 1 on."""
+    longest = _LONGEST_REST_ONCE_SECONDS if once else _LONGEST_REST_SECONDS
+    doublings = min(failures - 1, 10)
+    return min(_FIRST_REST_SECONDS * 2.0**doublings, longest)
 
 
 def _place(error: OSError, root: Path) -> str:

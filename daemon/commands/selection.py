@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from config import settings as settings_file
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
+from daemon.patience import Silent, call_all
 from daemon.spool import folder_id
+from daemon.trouble import is_of_the_share
 
+ANSWER_SECONDS = 4.0  # of a share, where somebody waits at a terminal
 _DEFAULT_STEPS = 40  # as the model cards of Qwen-Image-Edit-2509 and -2511 have it
 _HIGHEST_STEPS = 100
 
@@ -28,12 +32,13 @@ class Selection:
 def select(arguments: argparse.Namespace) -> Selection:
     """Read the settings and find the hot folders that `--config` and `--root` name.
 
-    Raises UserError with every problem of the settings, or of all hot folders without marker.
+    Raises UserError with every problem of the settings, or of all hot folders without marker. A
+    share that does not answer has none: nobody knows what lies on it.
     """
     cwd = Path.cwd()
     settings, path = read_settings(arguments.config, cwd)
     folders = find_folders(settings, path, arguments.root, cwd)
-    problems = [problem for folder in folders for problem in unmarked(folder.root)]
+    problems = [*_refusals(folder.root for folder in folders)]
     if problems:
         raise UserError(problems)
     return Selection(settings=settings, folders=folders, settings_path=path)
@@ -60,6 +65,24 @@ def find_folders(
     if not settings.folders:
         raise UserError([_nothing_named(path)])
     return settings.folders
+
+
+def _refusals(roots: Iterable[Path]) -> Iterator[Problem]:
+    for knock in call_all([partial(_refusal, root) for root in roots], ANSWER_SECONDS):
+        try:
+            yield from knock.result()
+        except Silent:
+            continue  # it may come back; until then it is offline
+
+
+def _refusal(root: Path) -> tuple[Problem, ...]:
+    try:
+        folder_id(root)
+    except UserError as error:
+        return error.problems
+    except OSError as error:
+        return () if is_of_the_share(error) else tuple(unmarked(root))
+    return ()
 
 
 def unmarked(root: Path) -> Iterator[Problem]:

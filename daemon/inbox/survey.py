@@ -79,9 +79,12 @@ class Survey:
             if preset.folder == path
         )
 
-    def reconfigure(self, rules: Rules, settings: Settings) -> None:
-        """Go on by other rules and settings; how long files have been unchanged is kept."""
-        self.rules = rules
+    def reconfigure(self, rules: Rules, settings: Settings, *, trust_inodes: bool) -> None:
+        """Go on by other rules and settings; how long files have been unchanged is kept.
+
+        Where inodes are trusted from now on, or no longer, every file is another one.
+        """
+        self.rules, self._trust_inodes = rules, trust_inodes
         self._readings = Readings(self._open_file, settings, self._default_steps)
         self._plan = None
 

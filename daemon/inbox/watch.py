@@ -63,6 +63,16 @@ class Watcher:
         self._watches: dict[_Identity, WatchDescriptor] = {}
         self._folders: dict[WatchDescriptor, tuple[_Identity, bytes]] = {}
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether its thread has ended though nobody stopped it: no change is seen any more."""
+        return self._reader is not None and not self._silent and not self._reader.is_alive()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every change is seen, as far as anybody knows."""
+        return not self._told and not self.is_dead
+
     def start(self) -> None:
         """Watch from now on; raises nothing: what hinders it goes to `lost`."""
         try:
