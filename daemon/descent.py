@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 _HOLD = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -56,15 +56,15 @@ class Spot:
             return False
         return True
 
-    def read(self) -> BinaryIO:
+    def read(self) -> BufferedReader:
         """Open the file there; raises NotPlain for what is none, and for one with other names."""
-        return self._plain(_READ, "rb")
+        return os.fdopen(self._plain(_READ), "rb")
 
-    def append(self) -> BinaryIO:
+    def append(self) -> FileIO:
         """Open the file there for adding to its end, made where missing; raises as `read`."""
-        return self._plain(_APPEND, "ab")
+        return os.fdopen(self._plain(_APPEND), "ab", 0)
 
-    def create(self) -> BinaryIO:
+    def create(self) -> BufferedWriter:
         """Make a new file; raises FileExistsError."""
         with _named(self.path):
             return os.fdopen(os.open(self.path.name, _CREATE, 0o666, dir_fd=self.folder), "wb")
@@ -108,7 +108,7 @@ class Spot:
         """See to it that the names in its folder survive a power cut."""
         sync(self.folder, self.path.parent)
 
-    def _plain(self, flags: int, mode: str) -> BinaryIO:
+    def _plain(self, flags: int) -> int:
         with _named(self.path):
             try:
                 descriptor = os.open(self.path.name, flags, 0o666, dir_fd=self.folder)
@@ -116,13 +116,12 @@ class Spot:
                 if error.errno in _NO_FILE:
                     raise _not_plain() from error
                 raise
-            stream = os.fdopen(descriptor, mode)
             try:
                 _require_plain(os.fstat(descriptor))
             except OSError:
-                stream.close()
+                os.close(descriptor)
                 raise
-            return stream
+            return descriptor
 
 
 class Descent:

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -115,7 +116,7 @@ class Ground:
             self._fence()
             old.rename(new)
 
-    def open(self, path: Path) -> BinaryIO:
+    def open(self, path: Path) -> BufferedReader:
         """Open a file for reading; raises NotPlain where it is none of its own."""
         with self._descent.spot(path) as spot:
             return spot.read()
@@ -134,10 +135,17 @@ class Ground:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def append(self, path: Path, content: bytes) -> None:
-        """Add to the end of a file, made where missing; raises NotPlain where it is none."""
+        """Add to the end of a file, made where missing, all or nothing.
+
+        Raises NotPlain for what is no file of its own.
+        """
         self._fence()
         with self._descent.spot(path) as spot, spot.append() as stream:
-            stream.write(content)
+            descriptor = stream.fileno()
+            size = os.fstat(descriptor).st_size
+            if os.write(descriptor, content) < len(content):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def status(self, path: Path) -> os.stat_result:
         """What is there, links not followed."""
