@@ -1,0 +1,146 @@
+"""The lead of one hot folder: held by a thread of its own, and asked for before every act."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from daemon.lease import owner
+from daemon.lease.campaign import (
+    Campaign,
+    Clocks,
+    Follower,
+    Leader,
+    Newcomer,
+    Periods,
+    Standing,
+    Store,
+)
+from daemon.lease.owner import Fate
+from daemon.lease.terms import Terms
+
+CLOCKS = Clocks(elapsed=lambda: time.clock_gettime(time.CLOCK_BOOTTIME), awake=time.monotonic)
+_END_SECONDS = 1.0
+
+
+class StandsBy(Exception):  # noqa: N818 - no error: another one does the work
+    """Another daemon leads. Says who, in words, and whether that is certain."""
+
+    def __init__(self, reason: str, *, is_certain: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.is_certain = reason, is_certain
+
+
+class Lead:
+    """Leads a hot folder, or stands by until it may.
+
+    A long copy does not end a lead, because a thread beside it gives the signs of life.
+    """
+
+    def __init__(self, campaign: Campaign, news: Callable[[], None]) -> None:
+        self._campaign, self._news = campaign, news
+        self._clocks, self._periods = campaign.clocks, campaign.periods
+        self._standing: Standing = Newcomer()
+        self._lock = threading.Lock()  # held by whoever touches the lease
+        self._is_over = threading.Event()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Lead or stand by until the end of the block, and let others lead at once then."""
+        name = f"lead of {self._campaign.me.pid}"
+        keeping = threading.Thread(target=self._keep, name=name, daemon=True)
+        keeping.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            self._release()
+            keeping.join(_END_SECONDS)
+
+    def fence(self) -> None:
+        """Return where this daemon leads, and make sure of it where that is in doubt.
+
+        Raises StandsBy where another one leads, OSError where the share does not let us know.
+        """
+        if self._may_act():
+            return
+        with self._lock:
+            if not self._may_act() and not self._has_just_looked():
+                self._standing = self._campaign.go_on(self._standing)
+            standing = self._standing
+        if isinstance(standing, Follower):
+            raise _stands_by(standing)
+        if not self._may_act():
+            why = errno.ETIMEDOUT  # the share took longer than a leader may act on its answer
+            raise OSError(why, os.strerror(why))
+
+    def _may_act(self) -> bool:
+        standing = self._standing
+        return isinstance(standing, Leader) and self._clocks.elapsed() < standing.until
+
+    def _has_just_looked(self) -> bool:
+        standing = self._standing
+        return isinstance(standing, Follower) and (
+            self._clocks.awake() - standing.looked_at < self._periods.look
+        )
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(self._rest_seconds()):
+            before = self._words()
+            # Whoever acts meets the same trouble with the share, and says so.
+            with contextlib.suppress(OSError), self._lock:
+                if not self._is_over.is_set():
+                    self._standing = self._campaign.go_on(self._standing)
+            if self._words() != before:
+                self._news()
+
+    def _rest_seconds(self) -> float:
+        is_leader = isinstance(self._standing, Leader)
+        return self._periods.refresh if is_leader else self._periods.look
+
+    def _words(self) -> str:
+        standing = self._standing
+        return str(_stands_by(standing)) if isinstance(standing, Follower) else ""
+
+    def _release(self) -> None:
+        # A thread that hangs in a call to the share has the lock; then others wait for their time.
+        if not self._lock.acquire(timeout=_END_SECONDS):
+            return
+        try:
+            standing, self._standing = self._standing, Newcomer()
+            if isinstance(standing, Leader):
+                self._campaign.release(standing)
+        except OSError:
+            return  # the share is away: the same
+        finally:
+            self._lock.release()
+
+
+def lead_of(
+    root: Path, identity: Callable[[], str], periods: Periods, news: Callable[[], None]
+) -> Lead:
+    """The lead of a hot folder for this process; `news` is called when its standing changes.
+
+    `identity` gives the id of the hot folder that is meant, "" until it is known.
+    """
+    me = owner.this_process(secrets.token_hex(8))
+    store: Store = Terms(root, identity)
+    fate_of = partial(owner.fate_of, me=me)
+    campaign = Campaign(store=store, me=me, fate_of=fate_of, periods=periods, clocks=CLOCKS)
+    return Lead(campaign, news)
+
+
+def _stands_by(follower: Follower) -> StandsBy:
+    is_certain = follower.fate is Fate.RUNS
+    leader = str(follower.leader or "another daemon")
+    if is_certain:
+        return StandsBy(f"{leader} leads", is_certain=True)
+    reason = f"{leader} led last; this daemon takes over when no sign of life has come for long"
+    return StandsBy(reason, is_certain=False)

@@ -1,0 +1,136 @@
+"""Who holds a lease: one process, told apart from every other on any machine, since any boot."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+SCHEMA = 1
+_START_TICKS, _STATE = 19, 0  # of /proc/<pid>/stat, counted after the name of the program
+_ENDED = {"Z", "X"}
+
+
+class Fate(Enum):
+    """What this machine knows of a process."""
+
+    RUNS = auto()
+    ENDED = auto()
+    UNKNOWN = auto()  # it is of another machine, of another boot, or not ours to see
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A process that leads, or wants to. Empty texts: the system does not say."""
+
+    host: str
+    machine_id: str
+    boot_id: str
+    pid_namespace: str  # containers of one machine count their processes from 1 each
+    pid: int
+    start_ticks: int  # when it began, since the boot: a pid is used again, the pair is not
+    nonce: str  # of one hot folder in one process
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host or 'another machine'}"
+
+    @property
+    def _where(self) -> tuple[str, str, str]:
+        return self.machine_id, self.boot_id, self.pid_namespace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What an owner.json says."""
+
+    owner: Owner
+    counter: int  # grows with every sign of life
+    is_released: bool  # its owner has stopped, and said so last
+
+    def text(self) -> str:
+        """The paper as it is written, in the same length every time.
+
+        A share that still believes in an old length would show a cut paper otherwise.
+        """
+        facts = {"schema": SCHEMA, **asdict(self.owner)}
+        facts |= {"counter": self.counter, "released": self.is_released}
+        return json.dumps(facts).ljust(1000) + "\n"
+
+
+def read(text: str) -> Paper | None:
+    """The paper of a text; None where it is no paper of ours."""
+    try:
+        facts = json.loads(text)
+        owner = Owner(**{name: facts[name] for name in Owner.__slots__})
+        counter, released = int(facts["counter"]), bool(facts["released"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    is_typed = isinstance(owner.pid, int) and isinstance(owner.start_ticks, int)
+    return Paper(owner=owner, counter=counter, is_released=released) if is_typed else None
+
+
+def this_process(nonce: str) -> Owner:
+    """The owner that this process is."""
+    return Owner(
+        host=platform.node(),
+        machine_id=_first_line(Path("/etc/machine-id")),
+        boot_id=_first_line(Path("/proc/sys/kernel/random/boot_id")),
+        pid_namespace=_pid_namespace(),
+        pid=os.getpid(),
+        start_ticks=_start_ticks(os.getpid()),
+        nonce=nonce,
+    )
+
+
+def fate_of(owner: Owner, me: Owner) -> Fate:
+    """Whether a process still runs, as far as `me` can tell for certain."""
+    # A boot id is unique; without one, two machines made from one image look the same.
+    if owner._where != me._where or not owner.boot_id or not owner.pid_namespace:
+        return Fate.UNKNOWN
+    try:
+        os.kill(owner.pid, 0)  # finds processes that a hardened /proc hides
+    except ProcessLookupError:
+        return Fate.ENDED
+    except PermissionError:
+        pass
+    facts = _facts(owner.pid)
+    if not facts:
+        return Fate.UNKNOWN
+    if int(facts[_START_TICKS]) != owner.start_ticks or _has_ended(owner.pid, facts):
+        return Fate.ENDED
+    return Fate.RUNS
+
+
+def _has_ended(pid: int, facts: list[str]) -> bool:
+    # A killed process may have a thread left that hangs in a call to the share.
+    with contextlib.suppress(FileNotFoundError):
+        return facts[_STATE] in _ENDED and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+    return True
+
+
+def _facts(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat after the name, which may hold anything; none if hidden."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")[2].split()
+    return []
+
+
+def _start_ticks(pid: int) -> int:
+    facts = _facts(pid)
+    return int(facts[_START_TICKS]) if facts else 0
+
+
+def _pid_namespace() -> str:
+    with contextlib.suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""
+
+
+def _first_line(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    return ""

@@ -1,0 +1,188 @@
+"""Rivals for one lease on paper: each in a thread that moves only when it is told to, one call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from daemon.lease.campaign import PERIODS, Campaign, Clocks, Leader, Newcomer, Standing
+from daemon.lease.owner import Fate, Owner
+
+
+class Ended(BaseException):
+    """The process is no more."""
+
+
+@dataclass
+class Paper:
+    """A share on paper."""
+
+    terms: dict[int, str | None] = field(default_factory=dict)
+
+    def newest(self) -> int:
+        return max(self.terms, default=0)
+
+    def read(self, term: int) -> str | None:
+        return self.terms.get(term)
+
+    def begin(self, term: int) -> bool:
+        if term in self.terms:
+            return False
+        self.terms[term] = None
+        return True
+
+    def write(self, term: int, text: str) -> bool:
+        if term not in self.terms:
+            return False
+        self.terms[term] = text
+        return True
+
+    def clear_before(self, term: int) -> None:
+        self.terms = {it: text for it, text in self.terms.items() if it >= term}
+
+
+class Door:
+    """The share as one rival reaches it: each call waits for its turn."""
+
+    def __init__(self, paper: Paper, turn: Callable[[], None]) -> None:
+        self._paper, self._turn = paper, turn
+
+    def newest(self) -> int:
+        self._turn()
+        return self._paper.newest()
+
+    def read(self, term: int) -> str | None:
+        self._turn()
+        return self._paper.read(term)
+
+    def begin(self, term: int) -> bool:
+        self._turn()
+        return self._paper.begin(term)
+
+    def write(self, term: int, text: str) -> bool:
+        self._turn()
+        return self._paper.write(term, text)
+
+    def clear_before(self, term: int) -> None:
+        self._turn()
+        self._paper.clear_before(term)
+
+
+class Rival:
+    """A daemon that wants to lead, in a process of its own."""
+
+    def __init__(self, number: int, world: World, drift: float) -> None:
+        self.number, self._world, self._drift = number, world, drift
+        self.standing: Standing = Newcomer()
+        self.has_ended = False  # killed
+        self.is_leaving = False  # at its next chance
+        self.is_idle = False  # between two rounds
+        self.is_gone = False  # killed, or has left
+        self._go, self._rests = threading.Semaphore(0), threading.Semaphore(0)
+        self.me = Owner(
+            host="paper",
+            machine_id="m",
+            boot_id="b",
+            pid_namespace="n",
+            pid=number,
+            start_ticks=number,
+            nonce=str(number),
+        )
+        self._campaign = Campaign(
+            store=Door(world.paper, self._turn),
+            me=self.me,
+            fate_of=world.fate_of,
+            periods=PERIODS,
+            clocks=Clocks(elapsed=self._look_at_clock, awake=self._look_at_clock),
+        )
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+        self._rests.acquire()
+
+    @property
+    def acts(self) -> bool:
+        """Whether it would change something in the hot folder at this very moment."""
+        leads = isinstance(self.standing, Leader) and self._clock() < self.standing.until
+        return leads and not self.has_ended
+
+    def step(self) -> None:
+        """Let it do one thing: a call to the share, or a look at its clock."""
+        if not self.is_gone:
+            self._go.release()
+            self._rests.acquire()
+
+    def round(self) -> None:
+        """Let it finish what it is at, and go on once."""
+        self._finish()
+        self.step()
+        self._finish()
+
+    def _finish(self) -> None:
+        while not self.is_gone and not self.is_idle:
+            self.step()
+
+    def end(self) -> None:
+        """Kill it."""
+        self.has_ended = True
+        self.step()
+        self._thread.join(10)
+
+    def _live(self) -> None:
+        try:
+            while not self.is_leaving:
+                self.is_idle = True
+                self._turn()
+                self.is_idle = False
+                self.standing = self._campaign.go_on(self.standing)
+            leader, self.standing = self.standing, Newcomer()
+            if isinstance(leader, Leader):
+                self._campaign.release(leader)
+        except Ended:
+            pass
+        finally:
+            self.is_gone = True
+            self._rests.release()
+
+    def _turn(self) -> None:
+        self._rests.release()
+        self._go.acquire()
+        if self.has_ended:
+            raise Ended
+
+    def _look_at_clock(self) -> float:
+        self._turn()
+        return self._clock()
+
+    def _clock(self) -> float:
+        return self._world.now * self._drift + self.number * 1000.0
+
+
+class World:
+    """A share, its rivals, and the true time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.paper = Paper()
+        self.rivals: list[Rival] = []
+        self.is_one_machine = True
+
+    def join(self, drift: float = 1.0) -> Rival:
+        """Start another daemon, whose clock goes so fast."""
+        self.rivals.append(Rival(len(self.rivals) + 1, self, drift))
+        return self.rivals[-1]
+
+    def fate_of(self, owner: Owner) -> Fate:
+        """What a rival knows of another one's process."""
+        if not self.is_one_machine:
+            return Fate.UNKNOWN
+        return Fate.ENDED if self.rivals[owner.pid - 1].has_ended else Fate.RUNS
+
+    def acting(self) -> list[int]:
+        """Who would change something now."""
+        return [rival.number for rival in self.rivals if rival.acts]
+
+    def close(self) -> None:
+        """End all."""
+        for rival in self.rivals:
+            rival.end()
