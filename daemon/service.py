@@ -141,8 +141,8 @@ class Service:
 
     def _said(self, said: Said) -> None:
         if said.child in self._pixels:
-            answered = self._pixels.heard(said, self._clock.monotonic())
-            self.workshop.pixels_answered(answered)
+            if answered := self._pixels.heard(said, self._clock.monotonic()):
+                self.workshop.pixels_answered(answered)
         else:
             was_ready = self.workshop.edits.is_ready
             self.workshop.edits.said(said)

@@ -42,8 +42,12 @@ class HotFolder:
         }
         self.cwd = base / "elsewhere"
         self.cwd.mkdir(parents=True)
-        assert self.call("init", self.root).returncode == 0
         self.settings = self.cwd / "hotfolder.yaml"
+        self.make()
+
+    def make(self) -> None:
+        """Make the folders."""
+        assert self.call("init", self.root).returncode == 0
 
     def call(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run `hotfolder` to its end."""
@@ -103,9 +107,11 @@ class HotFolder:
 class Daemon:
     """`hotfolder run` at work."""
 
+    module = "daemon"
+
     def __init__(self, hot: HotFolder, *words: object, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "daemon", "run", *map(str, words)],
+            [sys.executable, "-m", self.module, "run", *map(str, words)],
             cwd=hot.cwd,
             env={**hot.environment, **environment},
             stderr=subprocess.PIPE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -87,10 +86,13 @@ class Child:
                 self._last_words.append(piece)
 
     def _receive(self, listener: threading.Thread) -> None:
-        # EOFError: between two messages; OSError: in the middle of one.
-        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+        try:
             while True:
                 self._deliver(Said(self, self._connection.recv()))
+        except (EOFError, OSError):
+            pass  # between two messages, or in the middle of one
+        except Exception:  # noqa: BLE001 - what is no message may say anything when it is read
+            self.kill()
         returncode = self._wait()
         listener.join(timeout=1)
         words = b"".join(self._last_words).decode("utf-8", "replace").strip()

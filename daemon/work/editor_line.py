@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.settings import ModelSettings
 from daemon.work.child import Child, Ended, Said
@@ -17,7 +17,7 @@ from pipeline.channel import (
     Remark,
     Unusable,
 )
-from pipeline.editor import EditRequest, ModelFacts
+from pipeline.editor import Done, EditRequest, Failed, ModelFacts, Stage, Step
 
 LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
 _RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)
@@ -53,6 +53,8 @@ class Busy:
     child: Child
     facts: ModelFacts
     job_ids: frozenset[str]
+    open: frozenset[str]  # the ids of the requests that have not ended
+    dropped: frozenset[str]  # of those that we want no more
     since: float
     heard_at: float
 
@@ -90,31 +92,33 @@ class EditorLine:
         """Hand the requests of some jobs to the idle editor."""
         assert isinstance(self.condition, Idle)
         child, facts = self.condition.child, self.condition.facts
-        self.condition = Busy(child, facts, job_ids, now, now)
+        ids = frozenset(request.request_id for request in requests)
+        self.condition = Busy(child, facts, job_ids, ids, frozenset(), now, now)
         child.send(EditBatch(requests))
 
     def heard(self, said: Said, now: float) -> FromEditor | None:
-        """What the process says; None from one that is dead to us."""
-        message: FromEditor = said.message  # type: ignore[assignment] # the line carries no types
-        match self.condition, message:
-            case Loading(child), Ready(facts) if child is said.child:
-                self.condition = Idle(child, facts)
-            case Loading(child), Unusable() if child is said.child:
-                self.condition = Dead(now)
-            case Busy(child, facts), BatchDone() if child is said.child:
-                self.deaths_in_a_row = 0
-                self.condition = Idle(child, facts)
-            case ((Loading(child) | Idle(child)), Remark()) if child is said.child:
-                pass
-            case Busy(child, facts, job_ids, since), _ if child is said.child:
-                self.condition = Busy(child, facts, job_ids, since, now)
-            case _:
-                return None
-        return message
+        """What the process says; None from one that is dead to us, and of what is dropped.
+
+        One that says what makes no sense is ended: nothing else from it can be trusted.
+        """
+        if self._hung or not self.is_mine(said.child):
+            return None
+        before, message = self.condition, said.message
+        after = _after(before, message, now) if isinstance(message, FromEditor) else None
+        if after is None or not isinstance(message, FromEditor):
+            self._hung = "it said what makes no sense"
+            said.child.kill()
+            return None
+        self.condition = after
+        if isinstance(message, BatchDone):
+            self.deaths_in_a_row = 0
+        return None if _is_dropped(before, message) else message
 
     def drop(self, request_ids: frozenset[str]) -> None:
         """Let some requests leave the pass under way."""
         if isinstance(self.condition, Busy):
+            dropped = self.condition.dropped | request_ids
+            self.condition = replace(self.condition, dropped=dropped)
             self.condition.child.send(Drop(request_ids))
 
     def ended(self, ended: Ended, now: float) -> frozenset[str]:
@@ -164,3 +168,32 @@ class EditorLine:
             case Dead():
                 pass
         self.condition = Dead(float("inf"))
+
+
+def _after(before: Condition, message: FromEditor, now: float) -> Condition | None:
+    """The condition that a message leads to; None where it makes no sense."""
+    after: Condition | None = None
+    match before, message:
+        case Loading(child), Ready(facts):
+            after = Idle(child, facts)
+        case Loading(), Unusable():
+            after = Dead(now)
+        case ((Loading() | Idle()), Remark()):
+            after = before
+        case Busy(child, facts) as busy, BatchDone() if busy.open <= busy.dropped:
+            after = Idle(child, facts)
+        case Busy() as busy, Remark():
+            after = replace(busy, heard_at=now)
+        case Busy() as busy, (Stage() | Step()) if message.request_id in busy.open | busy.dropped:
+            after = replace(busy, heard_at=now)
+        case Busy() as busy, (Done(it) | Failed(it)) if it in busy.open | busy.dropped:
+            after = replace(busy, open=busy.open - {it}, heard_at=now)
+    return after
+
+
+def _is_dropped(condition: Condition, message: FromEditor) -> bool:
+    match condition, message:
+        case Busy(dropped=dropped), (Stage(it) | Step(it) | Done(it) | Failed(it)):
+            return it in dropped
+        case _:
+            return False

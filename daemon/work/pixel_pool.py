@@ -68,13 +68,14 @@ class PixelPool:
         """Drop the requests of a job that wait; those under way are answered and to be ignored."""
         self._queue = deque(work for work in self._queue if work.job_id != job_id)
 
-    def heard(self, said: Said, now: float) -> Answered:
-        """What a worker's message means."""
-        busy = self._busy[said.child]
-        assert busy is not None
+    def heard(self, said: Said, now: float) -> Answered | None:
+        """What a worker's message means; one that makes no sense is its last, and means None."""
+        busy, answer = self._busy[said.child], said.message
+        if busy is None or not isinstance(answer, FromPixels):
+            said.child.kill()
+            return None
         self._busy[said.child] = None
         self._hand_out(now)
-        answer: FromPixels = said.message  # type: ignore[assignment] # the line carries no types
         return Answered(busy.work, answer, now - busy.since)
 
     def ended(self, ended: Ended, now: float) -> Died | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from campaign import Campaign
 from harness import Daemon, HotFolder
 
 
@@ -44,3 +45,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=120,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
+    """Nights in which something goes wrong, several at once."""
+    one = Campaign(tmp_path_factory.mktemp("campaign"), warm=4)
+    yield one
+    one.close()
