@@ -13,6 +13,7 @@ from config.problems import Problem
 from daemon.descent import Descent, has_other_names
 from daemon.inbox.known import Broken, Unread
 from daemon.inbox.names import printable
+from daemon.inbox.writers import has_writer
 from daemon.job import Seen
 
 
@@ -40,8 +41,13 @@ _NOT_NOW = frozenset(
 )
 
 
-def open_seen(inbox: Path, seen: Seen, opener: Opener = os.open) -> BinaryIO | Broken | Unread:
-    """Open a file that is still what was seen; what the share does wrong is raised as OSError."""
+def open_seen(
+    inbox: Path, seen: Seen, opener: Opener = os.open, *, is_local: bool
+) -> BinaryIO | Broken | Unread:
+    """Open a file that is still what was seen and that, on a local disk, nobody writes to.
+
+    What the share does wrong is raised as OSError.
+    """
     path = inbox / seen.path
     try:
         with Descent(inbox.parent).folder(path.parent) as folder:
@@ -60,7 +66,8 @@ def open_seen(inbox: Path, seen: Seen, opener: Opener = os.open) -> BinaryIO | B
         stream.close()
         raise
     # On NFS opening asks the server, so this is fresher than what the scan was told.
-    if stat.S_ISREG(status.st_mode) and _is_same(status, seen):
+    is_it = stat.S_ISREG(status.st_mode) and _is_same(status, seen)
+    if is_it and not (is_local and has_writer(descriptor)):
         return stream
     stream.close()
     return Unread()

@@ -63,14 +63,14 @@ class Moment:
         """Why a sidecar or a preset cannot be used yet, the first reason first."""
         yield from self._settling(file)
         if isinstance(self.known.text(file), Unread):
-            yield _BUSY
+            yield self._busy(file)
 
     def picture_waits(self, image: Seen) -> Iterator[Wait]:
         """Why an image cannot be used yet, the first reason first."""
         yield from self._settling(image)
         match self.known.picture(image):
             case Unread():
-                yield _BUSY
+                yield self._busy(image)
             case Incomplete(why):
                 until = self.watched[image] + self.rules.settle_max_seconds
                 if self.now < until and not self.rules.final:
@@ -97,6 +97,14 @@ class Moment:
         today = _words(int(self.unix_at_zero + self.now) // 60)[0]
         return time if day == today else f"{day} {time}"
 
+    def _busy(self, file: Seen) -> Wait:
+        until = self.watched[file] + self.rules.settle_max_seconds
+        if self.now < until:
+            return Wait(State.SETTLING, "another program is at work on it", until)
+        since = self.clock(self.watched[file])
+        reason = f"another program has had it open since {since}, without a change: close it there"
+        return Wait(State.HELD, reason, None)
+
     def _settling(self, file: Seen) -> Iterator[Wait]:
         at = self.settles_at(file)
         if self.now < at:
@@ -112,9 +120,6 @@ def settles_at(file: Seen, watched: Watched, rules: Rules) -> float:
     if file.size or rules.final:
         return watched[file] + rules.settle_seconds
     return watched[file] + max(rules.settle_seconds, rules.settle_max_seconds)
-
-
-_BUSY = Wait(State.SETTLING, "another program is at work on it", None)
 
 
 @lru_cache(maxsize=4096)

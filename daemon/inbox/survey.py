@@ -6,11 +6,12 @@ import math
 import os
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from config.keys import Written
 from config.settings import Settings
+from daemon.inbox.known import Broken, Unread
 from daemon.inbox.names import Kind, kind_of
 from daemon.inbox.opening import Opener, open_seen
 from daemon.inbox.pairing import chain, plan
@@ -39,8 +40,8 @@ class Survey:
         self.rules = rules
         self._inbox, self._trust_inodes = inbox, trust_inodes
         self._default_steps, self._unix_clock = default_steps, unix_clock
-        self._open_file = partial(open_seen, inbox, opener=opener)
-        self._readings = Readings(self._open_file, settings, default_steps)
+        self._opener = opener
+        self._readings = Readings(self._open, settings, default_steps)
         self._listing = _NOTHING
         self._watched: Watched = {}
         self._plan: Plan | None = None  # of the last look, while it holds
@@ -85,8 +86,12 @@ class Survey:
         Where inodes are trusted from now on, or no longer, every file is another one.
         """
         self.rules, self._trust_inodes = rules, trust_inodes
-        self._readings = Readings(self._open_file, settings, self._default_steps)
+        self._readings = Readings(self._open, settings, self._default_steps)
         self._plan = None
+
+    def _open(self, seen: Seen) -> BinaryIO | Broken | Unread:
+        # Where inodes are to be trusted, so is what the kernel says of writers: on a local disk.
+        return open_seen(self._inbox, seen, self._opener, is_local=self._trust_inodes)
 
     def _settled(self, now: float) -> list[Seen]:
         watched, rules = self._watched, self.rules
