@@ -142,12 +142,23 @@ def without_file() -> Settings:
 
 
 def folder(settings: Settings, root: Path) -> FolderSettings:
-    """Give the entry of a hot folder, by whatever path; the defaults where there is none."""
+    """Give the entry of a hot folder, by whatever path; the defaults where there is none.
+
+    Where no path is the same as it is written, links are followed: that touches all hot folders.
+    """
+    by_words = folder_as_written(settings, root)
+    if by_words in settings.folders:
+        return by_words
     real = os.path.realpath(root)
-    for entry in settings.folders:
-        if os.path.realpath(entry.root) == real:
-            return entry
-    return replace(settings.defaults, root=root.absolute())
+    linked = (entry for entry in settings.folders if os.path.realpath(entry.root) == real)
+    return next(linked, by_words)
+
+
+def folder_as_written(settings: Settings, root: Path) -> FolderSettings:
+    """Give the entry of a hot folder by its path as it is written, else the defaults."""
+    path = os.path.abspath(root)  # noqa: PTH100 - Path has nothing that leaves links alone
+    same = (entry for entry in settings.folders if os.path.abspath(entry.root) == path)  # noqa: PTH100
+    return next(same, replace(settings.defaults, root=root.absolute()))
 
 
 def default_text(root: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import Problem, UserError
+from daemon.patience import Silent, call
 from daemon.places import Places
 from daemon.socket_line import (
     MAX_REQUEST_BYTES,
@@ -24,6 +25,7 @@ from daemon.socket_line import (
 
 _ANSWER_SECONDS = 2.0
 _TALK_SECONDS = 2.0
+_RESOLVE_SECONDS = 1.0
 _MAX_TALKS = 16  # at once; who comes on top is sent away
 
 
@@ -139,10 +141,16 @@ def ask(
     The folder itself is read only where nobody listens under the path as it is written.
     """
     answer = _ask(places.control / f"{name_of(root)}.sock", request, timeout_seconds)
-    if isinstance(answer, NobodyThere) and root.resolve() != root:
-        resolved = places.control / f"{name_of(root.resolve())}.sock"
-        return _ask(resolved, request, timeout_seconds)
+    if isinstance(answer, NobodyThere) and (resolved := _resolved(root)) != root:
+        return _ask(places.control / f"{name_of(resolved)}.sock", request, timeout_seconds)
     return answer
+
+
+def _resolved(root: Path) -> Path:
+    try:
+        return call(root.resolve, _RESOLVE_SECONDS)
+    except Silent:  # a share that hangs; who serves it would listen under its path as written
+        return root
 
 
 def _ask(

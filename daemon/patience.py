@@ -37,9 +37,14 @@ class Call(Generic[T]):
         self._still_seconds = self._pulse.feel(count, now, is_at_work=True)
         return not self._future.done() and self._still_seconds < silent_seconds
 
+    @property
+    def has_come_back(self) -> bool:
+        """Whether it has given or raised something."""
+        return self._future.done()
+
     def result(self) -> T:
         """What it gave or raised; raises Silent where it has not come back."""
-        if not self._future.done():
+        if not self.has_come_back:
             raise Silent
         return self._future.result()
 

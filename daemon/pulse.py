@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
-SILENT_SECONDS = 30.0  # of a share: slow ones answer within, so that waiting on means a hang
 _SWITCHES = "voluntary_ctxt_switches:"
 _LONGEST_GAP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a share is waited for."""
+
+    silent_seconds: float  # in one system call; slow ones answer within: longer means a hang
+    offline_seconds: float  # by `run --once`, before it ends without it
+
+
+PATIENCE = Patience(silent_seconds=30.0, offline_seconds=60.0)
 
 
 def switches_of(thread_id: int) -> int | None:

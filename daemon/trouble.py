@@ -29,6 +29,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+NOT_LOOKED_AT = "not looked at yet"  # the reason of a hot folder before its first look
+
 _FIRST_REST_SECONDS = 1.0
 _LONGEST_REST_SECONDS = 60.0
 _LONGEST_REST_ONCE_SECONDS = 5.0  # somebody waits for the end

@@ -16,12 +16,19 @@ from config.settings import FolderSettings, Settings, without_file
 from daemon.cli import ExitCode
 from daemon.commands import means
 from daemon.commands.attention_check import look_at_attention
-from daemon.commands.finding import Finding, Verdict, ok, problems
+from daemon.commands.finding import Finding, Verdict, ok, problem, problems
 from daemon.commands.folder_check import look_at_folder
 from daemon.commands.machine_check import look_at_libraries, look_at_places, look_at_switches
 from daemon.commands.model_check import look_at_loras, look_at_model
 from daemon.commands.page import Page
-from daemon.commands.selection import default_steps, find_folders, read_settings
+from daemon.commands.selection import (
+    ANSWER_SECONDS,
+    NO_ANSWER,
+    default_steps,
+    find_folders,
+    read_settings,
+)
+from daemon.patience import Silent, call
 
 Findings = Iterator[Finding]
 _Read = tuple[Settings, Path | None]
@@ -42,7 +49,7 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     read = yield from _settings(arguments)
     folders = yield from _folders(arguments.root, read)
     for folder in folders:
-        yield from look_at_folder(folder, time.time)
+        yield from _folder(folder)
     floors = [folder.min_free_gib for folder in folders] or [without_file().defaults.min_free_gib]
     yield from look_at_places(os.environ, max(floors))
     if arguments.editor != "echo":
@@ -75,6 +82,14 @@ def _folders(
     except UserError as error:
         yield from problems("folder", error.problems)
         return ()
+
+
+def _folder(folder: FolderSettings) -> Sequence[Finding]:
+    try:
+        return call(lambda: [*look_at_folder(folder, time.time)], ANSWER_SECONDS)
+    except Silent:
+        advice = "see to its server or its connection, then check again"
+        return [problem("folder", f"{folder.root}: {NO_ANSWER}", advice)]
 
 
 def _model(named: Path | None, read: _Read | None, roots: Sequence[Path]) -> Findings:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
@@ -14,11 +15,12 @@ from daemon import status
 from daemon.commands.asking import Document, ask, folders_in
 from daemon.commands.glance import glance
 from daemon.commands.left import WHAT_THEY_WAIT_FOR, LeftJob, left_jobs
-from daemon.commands.selection import unmarked
+from daemon.commands.selection import ANSWER_SECONDS, NO_ANSWER, unmarked
 from daemon.history import Counts, History
 from daemon.inbox.names import printable
-from daemon.job import FolderState, State
+from daemon.job import NOTHING, FolderState, State
 from daemon.orders import Stands
+from daemon.patience import Silent, call_all
 from daemon.places import Places
 from daemon.spool import folder_id
 
@@ -37,16 +39,26 @@ def inquire(
     folders: Iterable[FolderSettings], settings: Settings, default_steps: int, places: Places
 ) -> tuple[Reply, ...]:
     """Ask after every hot folder; raises UserError with the problems of all of them."""
+    folders = tuple(folders)
     replies: list[Reply] = []
     problems: list[Problem] = []
-    for folder in folders:
+    asked = (partial(_inquire, it, settings, default_steps, places) for it in folders)
+    for folder, inquiry in zip(folders, call_all(asked, ANSWER_SECONDS), strict=True):
         try:
-            replies.append(_inquire(folder, settings, default_steps, places))
+            replies.append(inquiry.result())
+        except Silent:
+            replies.append(_silent(folder.root))
         except UserError as error:
             problems += error.problems
     if problems:
         raise UserError(problems)
     return tuple(replies)
+
+
+def _silent(root: Path) -> Reply:
+    stands = Stands(FolderState.OFFLINE, NO_ANSWER)
+    document = status.folder_document(str(root), stands, NOTHING, (), Counts())
+    return Reply(root=root, folder=document, daemon={}, note="no daemon has answered")
 
 
 def _inquire(

@@ -12,8 +12,17 @@ from config.settings import Settings
 from daemon import places
 from daemon.cli import ExitCode
 from daemon.commands.page import Page
-from daemon.commands.selection import default_steps, find_folders, read_settings, select
+from daemon.commands.selection import (
+    ANSWER_SECONDS,
+    NO_ANSWER,
+    answering,
+    default_steps,
+    find_folders,
+    read_settings,
+    select,
+)
 from daemon.inbox.names import printable
+from daemon.patience import Silent, call
 
 _SCHEMA = 1
 
@@ -23,11 +32,10 @@ _SCHEMA = 1
 def plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what would happen to every file of the inboxes; problems among them are no failure."""
     from daemon.commands import plan_page
-    from daemon.commands.outlook import outlook
+    from daemon.commands.outlook import outlooks
 
     selection, steps = select(arguments), default_steps(os.environ)
-    found = places.locate(os.environ)
-    seen = [outlook(it, selection.settings, steps, found) for it in selection.folders]
+    seen = outlooks(selection, steps, places.locate(os.environ))
     if arguments.json:
         running = any(it.running for it in seen)
         folders = [it.as_json() for it in seen]
@@ -61,21 +69,34 @@ def status(arguments: argparse.Namespace) -> ExitCode:
 
 def why(arguments: argparse.Namespace) -> ExitCode:
     """Say where a file stands, and why; USAGE where no such file is or was here."""
+    page = Page(sys.stdout, os.environ)
+    try:
+        settings, roots = call(lambda: _why_where(arguments), ANSWER_SECONDS * 2)
+    except Silent:
+        page.line(f"{arguments.file}: {NO_ANSWER}; nobody knows now what lies there.")
+        return ExitCode.FINE
+    here = answering(roots)
+    code = _why(arguments.file, settings, here, page) if here else ExitCode.FINE
+    for root in roots:
+        if root not in here:
+            page.line(f"{root}: {NO_ANSWER}; nobody knows now what lies there.")
+    return code if here == roots else ExitCode.FINE
+
+
+def _why(file: Path, settings: Settings, roots: tuple[Path, ...], page: Page) -> ExitCode:
     from daemon.commands.reason import Reasons
     from daemon.commands.whereabouts import There, find
 
-    settings, roots = _why_where(arguments)
     reasons = Reasons(
         settings=settings,
         default_steps=default_steps(os.environ),
         places=places.locate(os.environ),
     )
-    found = find(arguments.file, Path.cwd(), roots)
+    found = find(file, Path.cwd(), roots)
     if isinstance(found, There):
         lines = [*reasons.of_file(found)]
     else:
         lines = [line for root in roots for line in reasons.of_name(found, root)]
-    page = Page(sys.stdout, os.environ)
     for line in lines:
         page.line(line)
     if lines or isinstance(found, There):

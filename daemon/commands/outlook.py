@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from config.settings import FolderSettings, Settings
@@ -12,9 +14,12 @@ from daemon.commands.asking import Document, ask, folders_in
 from daemon.commands.bulletin import FileNews
 from daemon.commands.forecast import Forecast, Forecaster
 from daemon.commands.glance import Glance, glance
+from daemon.commands.selection import ANSWER_SECONDS, NO_ANSWER, Selection
 from daemon.inbox.names import Kind, kind_of, printable
-from daemon.job import FileState, Ignored, State
+from daemon.job import FileState, FolderState, Ignored, State
+from daemon.patience import Silent, call_all
 from daemon.places import Places
+from daemon.trouble import NOT_LOOKED_AT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +39,14 @@ class Outlook:
     note: str  # why no daemon has told how long files still settle; "" where one has
     files: tuple[FileOutlook, ...]
     ignored: tuple[Ignored, ...]
+    away: str = ""  # why nothing can be seen there; then nobody knows what lies there
 
     def as_json(self) -> dict[str, object]:
         """The outlook for programs."""
         return {
             "root": printable(str(self.root)),
+            "state": FolderState.OFFLINE if self.away else FolderState.ONLINE,
+            "reason": self.away,
             "files": [_file_document(file) for file in self.files],
             "ignored": [
                 {"file": printable(file.path), "reason": file.reason} for file in self.ignored
@@ -46,11 +54,30 @@ class Outlook:
         }
 
 
+def outlooks(selection: Selection, default_steps: int, places: Places) -> list[Outlook]:
+    """Look into all inboxes of a selection; raises UserError."""
+    settings = selection.settings
+    here = [folder for folder in selection.folders if folder.root not in selection.silent]
+    looks = [partial(outlook, it, settings, default_steps, places) for it in here]
+    seen = {}
+    for folder, look in zip(here, call_all(looks, ANSWER_SECONDS), strict=True):
+        with suppress(Silent):
+            seen[folder.root] = look.result()
+    return [
+        seen.get(it.root) or _out_of_sight(it.root, NO_ANSWER, running=False)
+        for it in selection.folders
+    ]
+
+
 def outlook(
     folder: FolderSettings, settings: Settings, default_steps: int, places: Places
 ) -> Outlook:
     """Look into an inbox, and ask its daemon what has settled; raises UserError."""
     said, note = ask(places, folder.root)
+    for document in folders_in(said):
+        news = bulletin.read(document)
+        if news.state == FolderState.OFFLINE and news.reason != NOT_LOOKED_AT:
+            return _out_of_sight(folder.root, news.reason, running=True)
     seen = glance(folder, settings, default_steps)
     forecaster = Forecaster(seen, settings, default_steps)
     told = _told(said)
@@ -61,6 +88,10 @@ def outlook(
         files=tuple(_file(state, told, forecaster) for state in _in_turn(seen)),
         ignored=seen.plan.ignored,
     )
+
+
+def _out_of_sight(root: Path, reason: str, *, running: bool) -> Outlook:
+    return Outlook(root=root, running=running, note="", files=(), ignored=(), away=reason)
 
 
 def _told(said: Document) -> Mapping[str, FileNews]:

@@ -16,6 +16,9 @@ _PROMPT_COLUMNS = 60
 
 def write(page: Page, seen: Outlook) -> None:
     """Write what would happen in one inbox, with a count at the end."""
+    if seen.away:
+        page.line(f"{seen.root}: offline ({seen.away})")
+        return
     page.line(f"{seen.root}: {seen.note or 'a daemon serves it'}")
     shown = [file for file in seen.files if file.news.is_worth_a_line]
     ignored = [(printable(it.path), "ignored", it.reason) for it in seen.ignored]

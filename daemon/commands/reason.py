@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from config import settings as settings_file
-from config.settings import FolderSettings, Settings
+from config.settings import Settings
 from daemon.commands import bulletin, papers
 from daemon.commands.asking import ask, folders_in
 from daemon.commands.left import WHAT_THEY_WAIT_FOR, left_jobs
 from daemon.commands.outlook import FileOutlook, Outlook, outlook
+from daemon.commands.papers import Trace
 from daemon.commands.plan_page import job_words
+from daemon.commands.selection import entry_of
 from daemon.commands.whereabouts import Missing, There
 from daemon.history import History
 from daemon.inbox.names import is_hidden, printable
+from daemon.job import State
 from daemon.places import Places
 from daemon.spool import folder_id
 
@@ -43,7 +45,7 @@ class Reasons:
             case "failed":
                 yield from _in_failed(there)
             case "done":
-                yield from _in_done(there)
+                yield from self._in_done(there)
             case ".hotfolder":
                 yield from self._in_work(there)
             case _:
@@ -55,6 +57,7 @@ class Reasons:
         traces = papers.traces(root, missing.name)
         if not lines and traces:
             newest, *older = traces
+            lines += self._without_result(missing.name, root, newest)
             lines += [*newest.lines, f"That was at {_moment(newest.ended_at)}."]
             lines += [f"Before that there were {len(older)} more."] if older else []
         yield from lines or self._remembered(missing.name, root)
@@ -95,8 +98,9 @@ class Reasons:
                 yield from self._under_way(left.path, there.root)
 
     def _look(self, root: Path) -> Outlook:
-        folder: FolderSettings = settings_file.folder(self.settings, root)
-        return outlook(folder, self.settings, self.default_steps, self.places)
+        return outlook(
+            entry_of(self.settings, root), self.settings, self.default_steps, self.places
+        )
 
     def _under_way(self, name: str, root: Path) -> Iterator[str]:
         said, _ = ask(self.places, root)
@@ -109,6 +113,30 @@ class Reasons:
         for left in () if said else left_jobs(root):
             if left.path == name:
                 yield f"{printable(name)} is claimed: {WHAT_THEY_WAIT_FOR}."
+
+    def _in_done(self, there: There) -> Iterator[str]:
+        day, _, name = there.below.partition("/")
+        yield f"{_shown(there)} is an original; its job ended on {day}."
+        for trace in papers.traces(there.root, name)[:1]:
+            yield from self._without_result(name, there.root, trace)
+            yield from trace.lines
+
+    def _without_result(self, name: str, root: Path, newest: Trace) -> Iterator[str]:
+        """What the last job of this name ended as, where that has left no paper of its own."""
+        history = History(self.places.state, lambda _: None, look=True)
+        entry = history.last(folder_id(root), name)
+        history.close()
+        if entry is None or entry.finished_at < newest.ended_at:
+            return
+        when, job = _moment(entry.finished_at), f"job {entry.job_id}"
+        match entry.state:
+            case State.CANCELLED:
+                yield f"{printable(name)} was cancelled at {when} ({job})."
+            case State.DUPLICATE:
+                yield f"{printable(name)} came again and was not edited a second time ({job}):"
+                yield f"at {when} its name and content were those of before."
+            case _:
+                pass
 
     def _remembered(self, name: str, root: Path) -> Iterator[str]:
         troubles: list[str] = []
@@ -152,13 +180,6 @@ def _in_failed(there: There) -> Iterator[str]:
     folder = there.root.joinpath(*parts[:3])
     lines = papers.of_failure(folder, there.root) if len(parts) >= 3 else ()
     yield from lines or (f"{_shown(there)} lies among the failed jobs, without a WHY.txt.",)
-
-
-def _in_done(there: There) -> Iterator[str]:
-    day, _, name = there.below.partition("/")
-    yield f"{_shown(there)} is an original; its job ended on {day}."
-    for trace in papers.traces(there.root, name)[:1]:
-        yield from trace.lines
 
 
 def _shown(there: There) -> str:

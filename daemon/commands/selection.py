@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,12 @@ from pathlib import Path
 from config import settings as settings_file
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
-from daemon.patience import Silent, call_all
+from daemon.patience import Silent, call, call_all
 from daemon.spool import folder_id
 from daemon.trouble import is_of_the_share
 
-ANSWER_SECONDS = 4.0  # of a share, where somebody waits at a terminal
+ANSWER_SECONDS = 3.0  # of a share, where somebody waits at a terminal
+NO_ANSWER = "the share does not answer"
 _DEFAULT_STEPS = 40  # as the model cards of Qwen-Image-Edit-2509 and -2511 have it
 _HIGHEST_STEPS = 100
 
@@ -27,6 +28,7 @@ class Selection:
     settings: Settings
     folders: tuple[FolderSettings, ...]  # never none, their roots absolute
     settings_path: Path | None  # None: there is no settings file, the defaults hold
+    silent: tuple[Path, ...]  # hot folders whose share did not answer
 
 
 def select(arguments: argparse.Namespace) -> Selection:
@@ -38,10 +40,10 @@ def select(arguments: argparse.Namespace) -> Selection:
     cwd = Path.cwd()
     settings, path = read_settings(arguments.config, cwd)
     folders = find_folders(settings, path, arguments.root, cwd)
-    problems = [*_refusals(folder.root for folder in folders)]
+    silent, problems = _knock(tuple(folder.root for folder in folders))
     if problems:
         raise UserError(problems)
-    return Selection(settings=settings, folders=folders, settings_path=path)
+    return Selection(settings=settings, folders=folders, settings_path=path, silent=silent)
 
 
 def read_settings(config: Path | None, cwd: Path) -> tuple[Settings, Path | None]:
@@ -61,18 +63,29 @@ def find_folders(
     Raises UserError where there is none.
     """
     if root is not None:
-        return (settings_file.folder(settings, cwd / root),)
+        return (entry_of(settings, cwd / root),)
     if not settings.folders:
         raise UserError([_nothing_named(path)])
     return settings.folders
 
 
-def _refusals(roots: Iterable[Path]) -> Iterator[Problem]:
-    for knock in call_all([partial(_refusal, root) for root in roots], ANSWER_SECONDS):
+def answering(roots: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Give those hot folders whose share answers, be it with an error."""
+    silent, _ = _knock(roots)
+    return tuple(root for root in roots if root not in silent)
+
+
+def _knock(roots: tuple[Path, ...]) -> tuple[tuple[Path, ...], list[Problem]]:
+    """The hot folders that do not answer, and the problems of the others."""
+    silent: list[Path] = []
+    problems: list[Problem] = []
+    knocks = call_all([partial(_refusal, root) for root in roots], ANSWER_SECONDS)
+    for root, knock in zip(roots, knocks, strict=True):
         try:
-            yield from knock.result()
+            problems += knock.result()
         except Silent:
-            continue  # it may come back; until then it is offline
+            silent.append(root)  # it may come back; until then it is offline
+    return tuple(silent), problems
 
 
 def _refusal(root: Path) -> tuple[Problem, ...]:
@@ -83,6 +96,14 @@ def _refusal(root: Path) -> tuple[Problem, ...]:
     except OSError as error:
         return () if is_of_the_share(error) else tuple(unmarked(root))
     return ()
+
+
+def entry_of(settings: Settings, root: Path) -> FolderSettings:
+    """Give the settings of a hot folder, by whatever path; a share that hangs hinders nobody."""
+    try:
+        return call(lambda: settings_file.folder(settings, root), ANSWER_SECONDS)
+    except Silent:
+        return settings_file.folder_as_written(settings, root)
 
 
 def unmarked(root: Path) -> Iterator[Problem]:

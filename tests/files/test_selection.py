@@ -77,7 +77,7 @@ def test_every_folder_without_its_marker_is_named(hot: Path, tmp_path: Path) -> 
 def test_a_root_that_is_a_file_is_no_hot_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (problem,) = selection.unmarked(tmp_path / "file")
-    assert "Not a directory" in problem.what
+    assert "it is no hot folder" in problem.what
 
 
 def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path) -> None:

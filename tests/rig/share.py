@@ -6,7 +6,6 @@ Needs root, /dev/fuse, Debian's fuse3 and the package mfusepy; `unavailable` say
 import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,16 +40,15 @@ class Share:
         self.mount.mkdir()
         self._rules, self._held = base / "rules", base / "held"
         self._stale_seconds = stale_seconds
-        self._server: subprocess.Popen[bytes] | None = None
+        self._servers: list[subprocess.Popen[bytes]] = []  # the last one serves
         self.attach()
 
     def attach(self) -> None:
         """Mount it; what lies in the mount point is hidden by it."""
         before = self.mount.stat().st_dev
         words = (self.backing, self.mount, self._rules, self._held, self._stale_seconds)
-        self._server = subprocess.Popen(
-            [sys.executable, _SERVING, *map(str, words)], stderr=subprocess.DEVNULL
-        )
+        command = [sys.executable, str(_SERVING), *map(str, words)]
+        self._servers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
         wait_for(lambda: self.mount.stat().st_dev != before)
 
     def detach(self) -> None:
@@ -59,9 +57,8 @@ class Share:
 
     def break_off(self) -> None:
         """Kill the server: every call fails with ENOTCONN until `close` or `attach` again."""
-        assert self._server is not None
-        self._server.kill()
-        self._server.wait()
+        self._servers[-1].kill()
+        self._servers[-1].wait()
 
     def rule(self, wish: str, operations: str = "*", paths: str = "*") -> None:
         """Let these operations on these paths fail or hang; takes the place of earlier rules.
@@ -81,13 +78,12 @@ class Share:
         return self._held.read_text().splitlines() if self._held.exists() else []
 
     def close(self) -> None:
-        """Heal and unmount it, and end its server."""
+        """Heal and unmount it, and end its servers."""
         self.heal()
         subprocess.run(["umount", "-l", self.mount], check=False, capture_output=True)
-        if self._server is None:
-            return
-        try:
-            self._server.wait(timeout=5)  # the last file that is open in it keeps it alive
-        except subprocess.TimeoutExpired:
-            self._server.send_signal(signal.SIGKILL)
-            self._server.wait()
+        for server in self._servers:
+            try:
+                server.wait(timeout=5)  # the last file that is open in it keeps it alive
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()

@@ -1,0 +1,190 @@
+"""A share on which calls do not come back: it stops neither the daemon nor another hot folder."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Daemon, wait_for
+from rig.nas import Nas, edits, told
+from rig.share import unavailable
+
+pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+
+SILENT = "the share has not answered since"
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> Iterator[Nas]:
+    """A hot folder on a share."""
+    one = Nas(tmp_path)
+    yield one
+    one.close()
+
+
+def is_out(nas: Nas, name: str) -> bool:
+    """Whether a result of the share's hot folder is complete, and nothing of it under way."""
+    return (nas.far.outbox / f"{name}.json").exists() and not nas.far.files(".hotfolder/work")
+
+
+@pytest.mark.parametrize(
+    ("operations", "paths"),
+    [
+        ("readdir", "/inbox"),
+        ("rename", "/inbox/*"),
+        ("read", "/.hotfolder/work/*/cat.png"),
+        ("create", "/outbox/*"),
+        ("rename,link,unlink", "*/work/*/cat.*"),
+        ("write", "/logs/*"),
+    ],
+    ids=["look", "claim", "copy", "publish", "file", "log"],
+)
+def test_others_go_on_and_it_comes_back_by_itself(nas: Nas, operations: str, paths: str) -> None:
+    daemon = nas.start()
+    wait_for(lambda: daemon.said("action=folder_online", str(nas.root)))
+    nas.share.rule("HANG", operations, paths)
+    nas.far.drop("cat.png")
+    wait_for(nas.share.held)
+    nas.near.drop("dog.png")
+    wait_for((nas.near.outbox / "dog.png.json").exists)
+    wait_for(lambda: daemon.said("action=folder_offline", SILENT))
+    assert_status_is_told_at_once(nas)
+    nas.share.heal()
+    wait_for(lambda: is_out(nas, "cat.png"))
+    wait_for(lambda: len(told(daemon, "action=folder_online", str(nas.root))) == 2)
+    assert edits(daemon, "cat.png") == 1
+    assert nas.far.receipt("cat.png")["attempts"] == 1
+    assert nas.far.files("outbox") == {"cat.png", "cat.png.json"}
+    assert len(told(daemon, "action=folder_offline")) == 1
+    assert daemon.stop() == 0
+
+
+def assert_status_is_told_at_once(nas: Nas) -> None:
+    began = time.monotonic()
+    status = nas.ask("status")
+    assert time.monotonic() - began < 3
+    assert f"{nas.root}: offline ({SILENT}" in status.stdout
+    assert f"{nas.near.root}: online" in status.stdout
+
+
+def test_claims_that_hang_leave_room_for_other_hot_folders(nas: Nas) -> None:
+    daemon = nas.start()
+    nas.share.rule("HANG", "rename", "/inbox/*")
+    for number in range(6):
+        nas.far.drop(f"{number}.png")
+    wait_for(nas.share.held)
+    for number in range(6):
+        nas.near.drop(f"{number}.png")
+    wait_for(lambda: len(list(nas.near.outbox.glob("*.json"))) == 6)
+    nas.share.heal()
+    wait_for(lambda: len(list(nas.far.outbox.glob("*.json"))) == 6)
+    assert daemon.stop() == 0
+
+
+def test_it_ends_in_time_and_the_next_daemon_publishes_what_was_finished(nas: Nas) -> None:
+    first = nas.start()
+    nas.share.rule("HANG", "create", "/outbox/*")
+    nas.far.drop("cat.png")
+    wait_for(nas.share.held)
+    wait_for(lambda: first.said("action=folder_offline", SILENT))
+    began = time.monotonic()
+    assert first.stop() == 0
+    assert time.monotonic() - began < 5
+    nas.share.heal()
+    second = nas.start()
+    wait_for(lambda: is_out(nas, "cat.png"))
+    assert (edits(first, "cat.png"), edits(second, "cat.png")) == (1, 0)
+    assert second.stop() == 0
+
+
+def test_once_ends_without_a_share_that_hangs(nas: Nas) -> None:
+    nas.share.rule("HANG", "readdir", "/inbox")
+    nas.near.drop("dog.png")
+    nas.far.drop("cat.png")
+    daemon = nas.start("--once")
+    assert daemon.process.wait(20) == 1  # not all was worked
+    assert (nas.near.outbox / "dog.png.json").exists()
+    assert nas.far.files("inbox") == {"cat.png", "cat.yaml"}
+
+
+def test_a_caller_that_cannot_be_killed_is_all_that_is_left_of_it(nas: Nas) -> None:
+    daemon = nas.start()
+    wait_for(lambda: daemon.said("action=folder_online", str(nas.root)))
+    nas.share.rule("STUCK", "readdir", "/inbox")
+    wait_for(nas.share.held)
+    wait_for(lambda: daemon.said("action=folder_offline", SILENT))
+    daemon.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: daemon.said("action=stopped"))
+    wait_for(lambda: is_zombie(daemon))  # the kernel keeps it for its thread in the call
+    nas.share.heal()
+    assert daemon.process.wait(10) == 0
+
+
+def is_zombie(daemon: Daemon) -> bool:
+    """Whether its main thread has ended."""
+    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0] == "Z"
+
+
+@pytest.mark.parametrize("paths", ["*", "/inbox*"], ids=["all", "inbox"])
+def test_a_share_that_hangs_at_the_start_is_offline_and_others_are_served(
+    nas: Nas, paths: str
+) -> None:
+    nas.share.rule("HANG", "*", paths)
+    nas.near.drop("dog.png")
+    daemon = nas.start()
+    wait_for((nas.near.outbox / "dog.png.json").exists)
+    wait_for(lambda: daemon.said("action=folder_offline", SILENT))
+    nas.far.drop("cat.png")
+    nas.share.heal()
+    wait_for(lambda: is_out(nas, "cat.png"))
+    assert daemon.stop() == 0
+
+
+def test_a_share_that_fails_at_the_start_is_offline_and_others_are_served(nas: Nas) -> None:
+    nas.share.rule("EHOSTDOWN")
+    nas.near.drop("dog.png")
+    daemon = nas.start()
+    wait_for((nas.near.outbox / "dog.png.json").exists)
+    wait_for(lambda: daemon.said("action=folder_offline", os.strerror(112)))
+    nas.far.drop("cat.png")
+    nas.share.heal()
+    wait_for(lambda: is_out(nas, "cat.png"))
+    assert daemon.stop() == 0
+
+
+def test_a_folder_without_its_marker_at_the_start_is_refused(nas: Nas) -> None:
+    nas.share.detach()
+    refused = nas.ask("run", "--editor", "echo")
+    assert refused.returncode == 78
+    assert "mount the share" in refused.stderr
+
+
+class TestLooks:
+    """Without a daemon, too, whoever asks has an answer within seconds."""
+
+    @pytest.mark.parametrize(
+        "words", [["status"], ["plan"], ["why", "cat.png"], ["check", "--editor", "echo"]], ids=str
+    )
+    def test_a_hanging_share_is_told(self, nas: Nas, words: list[str]) -> None:
+        nas.far.drop("cat.png")
+        nas.near.drop("dog.png")
+        nas.share.rule("HANG")
+        began = time.monotonic()
+        asked = nas.ask(*words)
+        assert time.monotonic() - began < 12
+        told_of = f"{asked.stdout}{asked.stderr}"
+        assert str(nas.root) in told_of
+        assert "does not answer" in told_of
+        if words[0] == "plan":
+            assert "dog.png" in asked.stdout
+
+    def test_programs_read_it_as_offline(self, nas: Nas) -> None:
+        nas.share.rule("HANG")
+        far, near = json.loads(nas.ask("status", "--json").stdout)["folders"]
+        assert (far["state"], near["state"]) == ("offline", "online")
+        far, near = json.loads(nas.ask("plan", "--json").stdout)["folders"]
+        assert (far["files"], "does not answer" in far["reason"]) == ([], True)
