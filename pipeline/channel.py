@@ -81,8 +81,16 @@ class Refused:
     advice: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hindered:
+    """The machine cannot do it now; the picture is not to blame."""
+
+    cause: str
+    advice: str
+
+
 ToPixels = Prepare | Compose
-FromPixels = Prepared | Composed | Refused
+FromPixels = Prepared | Composed | Refused | Hindered
 
 
 def connect(descriptor: int) -> Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import resource
 import sys
 from multiprocessing.connection import Connection
@@ -12,6 +13,13 @@ from pipeline import channel
 from pipeline.picture import pixels
 from pipeline.pictures import Compose, PictureError, Prepare
 
+# A full, failing or read-only disk, a cache that somebody emptied, too many open files.
+_OF_THE_MACHINE = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE),
+        *(errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE),
+    )
+)
 MEMORY_BYTES = 8 << 30  # an 8192 x 8192 picture with 16 bits a channel needs about half of it
 
 
@@ -32,6 +40,15 @@ def answer(request: channel.ToPixels) -> channel.FromPixels:
             f"{request.name} needs more than {MEMORY_BYTES >> 30} GiB of memory to open.",
             "Make the picture smaller, then move both files back into the inbox.",
         )
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        return channel.Hindered(_hindrance(error), "Make room there, or mend the disk.")
+
+
+def _hindrance(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"Local scratch cannot be used ({where}{error.strerror})."
 
 
 def serve(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -55,26 +55,32 @@ def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[s
     )
 
 
-def next_batch(jobs: Iterable[Active], most: int) -> tuple[Active, ...]:
-    """The prepared jobs that the editor takes next, in one pass.
+def next_batch(
+    jobs: Iterable[Active], most: int, *, last: Collection[str] = ()
+) -> tuple[Active, ...]:
+    """The prepared jobs that the editor takes next, in one pass; those in `last` after all others.
 
     Those that wait now: nobody waits for company. A job that is to run alone does.
     """
     waiting = [job for job in jobs if isinstance(job.phase, Waiting)]
-    waiting.sort(key=lambda job: (-job.task.recipe.priority, job.job.job_id))
+    waiting.sort(
+        key=lambda job: (job.job.job_id in last, -job.task.recipe.priority, job.job.job_id)
+    )
     if waiting and waiting[0].job.alone:
         return (waiting[0],)
     return tuple(job for job in waiting if not job.job.alone)[:most]
 
 
-def due(jobs: Iterable[Active | Resumable], now: float) -> Active | Resumable | None:
-    """The resting job whose time has come first."""
+def due(
+    jobs: Iterable[Active | Resumable], now: float, *, last: Collection[str] = ()
+) -> Active | Resumable | None:
+    """The resting job whose time has come first; those in `last` after all others."""
     rested = [
-        (job.phase.until, job)
+        (job.job.job_id in last, job.phase.until, job)
         for job in jobs
         if isinstance(job.phase, Resting) and job.phase.until <= now
     ]
-    return min(rested, key=lambda pair: pair[0], default=(0.0, None))[1]
+    return min(rested, key=lambda entry: entry[:2], default=(False, 0.0, None))[2]
 
 
 def has_room(jobs: Iterable[Active | Resumable], claims_under_way: int, most: int) -> bool:

@@ -19,6 +19,7 @@ class Again:
     wait_seconds: float
     strike: bool  # whether this end counts against the job
     alone: bool  # whether the next run is to be without company
+    counts: bool = True  # whether the run was an attempt; False: it cost the job nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,9 @@ def after_failure(failure: Failure, *, strikes: int, attempts: int, at_once: boo
     match failure:
         case Failure.PERMANENT:
             return GiveUp()
-        case Failure.ENVIRONMENT if not at_once:
-            return Again(ENVIRONMENT_WAIT_SECONDS, strike=False, alone=False)
-        case Failure.ENVIRONMENT if attempts < MAX_ATTEMPTS:
-            return Again(0.0, strike=False, alone=False)
         case Failure.ENVIRONMENT:
-            return GiveUp()
+            wait_seconds = 0.0 if at_once else ENVIRONMENT_WAIT_SECONDS
+            return Again(wait_seconds, strike=False, alone=False, counts=False)
         case Failure.TRANSIENT if strikes >= len(WAIT_SECONDS) or attempts >= MAX_ATTEMPTS:
             return GiveUp()
         case Failure.TRANSIENT:
@@ -59,3 +57,8 @@ def after_death(*, strikes: int, attempts: int, together: bool, at_once: bool) -
     if strikes + 1 >= DEADLY_STRIKES or attempts >= MAX_ATTEMPTS:
         return Quarantine()
     return Again(0.0 if at_once else WAIT_SECONDS[strikes], strike=True, alone=True)
+
+
+def after_blameless_death(*, at_once: bool) -> Decision:
+    """What follows the death of the process where the machine, and no job, is to blame."""
+    return Again(0.0 if at_once else WAIT_SECONDS[0], strike=False, alone=True, counts=False)

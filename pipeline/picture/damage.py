@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
+# What a decoder says itself, and what comes of seeking where a damaged header leads.
+_NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def readable(name: str) -> Iterator[None]:
         cause = f"{name} holds more pixels than its header says"
         raise PictureError(cause, COPY_AGAIN) from error
     except DECODER_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in _NOT_OF_THE_DISK:
             raise
         cause = f"{name} is damaged: {error}"
         raise PictureError(cause, COPY_AGAIN) from error

@@ -1,0 +1,117 @@
+"""Where the machine fails and no job, jobs wait unharmed until one of them has tried it out."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import HotFolder, wait_for
+from rig.cast import LOCK, PROBLEM, CastDaemon
+
+PROMPT = "die @step"
+
+
+@pytest.fixture
+def hot(tmp_path: Path) -> HotFolder:
+    one = HotFolder(tmp_path)
+    one.write_settings(
+        "defaults: {settle_seconds: 0.1, sidecar_grace_seconds: 0, min_free_gib: 0}",
+        "model: {batch: 1}",
+    )
+    return one
+
+
+@pytest.fixture
+def daemon(hot: HotFolder) -> Iterator[CastDaemon]:
+    one = CastDaemon(hot, "--editor", "echo")
+    yield one
+    one.process.kill()
+    one.process.wait()
+    assert one.process.stderr is not None
+    one.process.stderr.close()
+
+
+def state(hot: HotFolder) -> tuple[str, str]:
+    """How the hot folder stands, and why."""
+    (folder,) = json.loads(hot.call("status", "--json").stdout)["folders"]
+    return folder["state"], folder["reason"]
+
+
+def in_work(hot: HotFolder) -> set[str]:
+    return {Path(name).name for name in hot.files(".hotfolder/work") if name.endswith(".png")}
+
+
+def test_three_deaths_over_three_jobs_halt_all_until_one_job_is_done(
+    hot: HotFolder, daemon: CastDaemon
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        hot.drop(name, f"{PROMPT} *3", priority=9)
+    hot.drop("good.png")
+    assert wait_for(lambda: daemon.said("action=work_halted", "three different jobs"))
+    status, reason = state(hot)
+    assert status == "paused"
+    assert "it is the machine and no job" in reason
+    assert "one job tries it again at" in reason
+    assert {"a.png", "b.png", "c.png"} <= in_work(hot)
+    assert hot.files("outbox") == hot.files("failed") == set()
+    (log,) = hot.root.glob("logs/LOG-*.txt")
+    assert log.read_text().count("No more jobs are begun") == 1
+
+    hot.drop("later.png")  # is not claimed now, and may be what tries it out
+    daemon.process.send_signal(signal.SIGHUP)
+    assert wait_for(lambda: daemon.said("action=work_goes_on"))
+    wait_for(lambda: {"good.png.json", "later.png.json"} <= hot.files("outbox"))
+    assert state(hot)[0] == "online"
+    assert in_work(hot) == {"a.png", "b.png", "c.png"}  # they rest still
+    assert hot.files("failed") == set()
+
+
+def test_with_once_it_ends_with_1_and_says_why(hot: HotFolder) -> None:
+    names = {"a.png", "b.png", "c.png"}
+    for name in names:
+        hot.drop(name, PROMPT)
+    daemon = CastDaemon(hot, "--once", "--editor", "echo")
+    daemon.process.wait(timeout=60)
+    assert daemon.process.returncode == 1
+    assert daemon.said("action=stopping", "three different jobs")
+    assert daemon.process.stderr is not None
+    daemon.process.stderr.close()
+    assert in_work(hot) == names
+    assert hot.files("failed") == set()
+
+
+def test_a_job_that_ends_the_editor_twice_alone_is_quarantined_and_others_go_on(
+    hot: HotFolder,
+) -> None:
+    hot.drop("poison.png", PROMPT, priority=9)
+    hot.drop("good.png")
+    daemon = CastDaemon(hot, "--once", "--editor", "echo")
+    daemon.process.wait(timeout=60)
+    assert daemon.process.returncode == 1
+    assert daemon.process.stderr is not None
+    daemon.process.stderr.close()
+    assert "State: quarantined" in hot.why("poison")
+    assert hot.files("outbox") == {"good.png", "good.png.json"}
+
+
+def test_an_editor_that_cannot_be_opened_again_ends_nothing(
+    hot: HotFolder, daemon: CastDaemon
+) -> None:
+    hot.drop("first.png")
+    wait_for((hot.outbox / "first.png.json").exists)
+    lock = hot.root.parent / LOCK
+    lock.touch()
+    os.kill(daemon.children()["rig.cast"], signal.SIGKILL)
+    assert wait_for(lambda: daemon.said("action=work_halted", PROBLEM.what))
+    hot.drop("second.png")
+    status, reason = state(hot)
+    assert status == "paused"
+    assert str(PROBLEM) in reason
+    assert daemon.process.poll() is None
+
+    lock.unlink()
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for((hot.outbox / "second.png.json").exists)
+    assert state(hot)[0] == "online"
