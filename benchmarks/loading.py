@@ -108,10 +108,11 @@ def load(folder: Path, lane: Any) -> tuple[float, int]:
 
     from pipeline.qwen import inventory, skeleton
     from pipeline.qwen.slab import Slab
+    from pipeline.qwen.spelling import OF_DIFFUSERS
 
     began = time.perf_counter()
     model = skeleton.transformer(folder, torch.bfloat16)
-    inventory.promise(model, folder, inventory.OF_DIFFUSERS)
+    inventory.promise(model, folder, OF_DIFFUSERS)
     blocks = [list(block.parameters()) for block in model.transformer_blocks]
     taken = {id(weight) for block in blocks for weight in block}
     rest = [weight for weight in model.parameters() if id(weight) not in taken]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from config.problems import Problem, UserError
 from pipeline import weights
 from pipeline.model_folder import FETCH
 from pipeline.qwen.origin import Extent, UnreadWeight
+from pipeline.qwen.spelling import Spelling
 from pipeline.weights import BrokenWeightsError, WeightFile
 
 # As the safetensors format names them.
@@ -29,30 +28,6 @@ _DTYPES = {
 }
 _LENGTH_BYTES = 8  # of the number in front of a file's header
 _MOST_NAMES = 12  # in one message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
-    """How a library writes a model's weights down."""
-
-    stem: str  # of the file names
-    renamed: Callable[[str], str]  # a weight's name in the model, by its name in the files
-    unused: frozenset[str] = frozenset()  # weights that a file may hold for others
-
-
-def _renamed_encoder(name: str) -> str:
-    """The text encoder's published files name its weights as transformers did before 4.52."""
-    if name.startswith("visual."):
-        return f"model.{name}"
-    return re.sub(r"^model\.(?!visual\.|language_model\.)", "model.language_model.", name)
-
-
-OF_DIFFUSERS = Spelling(stem="diffusion_pytorch_model", renamed=str)
-OF_ENCODER = Spelling(
-    stem="model",
-    renamed=_renamed_encoder,
-    unused=frozenset({"lm_head.weight"}),  # see load.drop_the_logits
-)
 
 
 def promise(model: torch.nn.Module, folder: Path, spelling: Spelling) -> None:
@@ -75,7 +50,7 @@ def _take_stock(folder: Path, spelling: Spelling) -> dict[str, Extent]:
     """Where each weight lies, by its name in the model."""
     problems = []
     found: dict[str, Extent] = {}
-    for path in _files(folder, spelling.stem):
+    for path in spelling.files(folder):
         try:
             found |= _extents(weights.read(path))
         except (OSError, BrokenWeightsError) as error:
@@ -87,18 +62,6 @@ def _take_stock(folder: Path, spelling: Spelling) -> dict[str, Extent]:
         for name, extent in found.items()
         if name not in spelling.unused
     }
-
-
-def _files(folder: Path, stem: str) -> Sequence[Path]:
-    index = folder / f"{stem}.safetensors.index.json"
-    if not index.exists():
-        return [folder / f"{stem}.safetensors"]
-    try:
-        shards = set(json.loads(index.read_bytes())["weight_map"].values())
-        return [folder / shard for shard in sorted(shards)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"it names no shards ({type(error).__name__}: {error})"
-        raise UserError([Problem(str(index), what, FETCH)]) from error
 
 
 def _extents(file: WeightFile) -> dict[str, Extent]:

@@ -18,6 +18,7 @@ from pipeline.model_folder import FETCH
 from pipeline.qwen import inventory, skeleton
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.processor import PlainProcessor, mark_image_tokens
+from pipeline.qwen.spelling import OF_PARTS
 
 # diffusers' pipelines are untyped: this stands for one of the two edit pipelines.
 Pipeline: TypeAlias = Any
@@ -25,11 +26,6 @@ Pipeline: TypeAlias = Any
 _PIPELINES = {
     EDIT: diffusers.QwenImageEditPipeline,
     EDIT_PLUS: diffusers.QwenImageEditPlusPipeline,
-}
-_SPELLINGS = {
-    "text_encoder": inventory.OF_ENCODER,
-    "transformer": inventory.OF_DIFFUSERS,
-    "vae": inventory.OF_DIFFUSERS,
 }
 TORCH_DTYPES = {
     Precision.BF16: torch.bfloat16,
@@ -124,7 +120,7 @@ def _promise(models: Mapping[str, skeleton.Model], folder: Path) -> None:
     problems: list[Problem] = []
     for name, model in models.items():
         try:
-            inventory.promise(model, folder / name, _SPELLINGS[name])
+            inventory.promise(model, folder / name, OF_PARTS[name])
         except UserError as error:
             problems += error.problems
     if problems:

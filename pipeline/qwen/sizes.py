@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
@@ -11,18 +11,9 @@ from config.problems import Problem, UserError
 from pipeline import weights
 from pipeline.checkpoint import Checkpoint
 from pipeline.qwen.plan import ModelSize, StackSize
+from pipeline.qwen.spelling import OF_PARTS, Spelling
 
 _Shapes = Mapping[str, tuple[int, ...]]
-
-_FILES = {
-    "text_encoder": "model",
-    "transformer": "diffusion_pytorch_model",
-    "vae": "diffusion_pytorch_model",
-}
-# The published text encoders name their weights as the library did before it gave the vision
-# tower and the language model a common root.
-_NEWER_ROOTS = {"model.visual.": "visual.", "model.language_model.": "model."}
-_NEVER_LOADED = "lm_head."  # the pipelines read hidden states, no logits
 
 
 def read(source: Checkpoint, item_bytes: int) -> ModelSize:
@@ -32,7 +23,9 @@ def read(source: Checkpoint, item_bytes: int) -> ModelSize:
     UserError if a file cannot be read or does not hold the weights of such a model.
     """
     try:
-        encoder, transformer, vae = (_shapes(source.path / part, _FILES[part]) for part in _FILES)
+        encoder, transformer, vae = (
+            _shapes(source.path / part, spelling) for part, spelling in OF_PARTS.items()
+        )
         return _size(encoder, transformer, vae, item_bytes)
     except (OSError, weights.BrokenWeightsError) as error:
         what, advice = f"cannot be read: {error}", "copy the model folder again, whole"
@@ -44,8 +37,8 @@ def read(source: Checkpoint, item_bytes: int) -> ModelSize:
 
 
 def _size(encoder: _Shapes, transformer: _Shapes, vae: _Shapes, item_bytes: int) -> ModelSize:
-    vision = _stack(encoder, "visual.blocks.", item_bytes)
-    text = _stack(encoder, "model.layers.", item_bytes)
+    vision = _stack(encoder, "model.visual.blocks.", item_bytes)
+    text = _stack(encoder, "model.language_model.layers.", item_bytes)
     blocks = _stack(transformer, "transformer_blocks.", item_bytes)
     return ModelSize(
         vision=vision,
@@ -54,7 +47,7 @@ def _size(encoder: _Shapes, transformer: _Shapes, vae: _Shapes, item_bytes: int)
         transformer=blocks,
         transformer_rest_bytes=_numbers(transformer) * item_bytes - blocks.all_bytes,
         vae_bytes=_numbers(vae) * item_bytes,
-        text_width=encoder["model.embed_tokens.weight"][1],
+        text_width=encoder["model.language_model.embed_tokens.weight"][1],
         transformer_width=transformer["img_in.weight"][0],
         vae_width=vae["encoder.conv_in.weight"][0],
         item_bytes=item_bytes,
@@ -75,27 +68,11 @@ def _numbers(shapes: _Shapes) -> int:
     return sum(map(prod, shapes.values()))
 
 
-def _shapes(folder: Path, stem: str) -> _Shapes:
-    """The shape of every weight that is loaded, by the name that the published files use."""
+def _shapes(folder: Path, spelling: Spelling) -> _Shapes:
+    """The shape of every weight that is loaded, by its name in the model."""
     shapes = {}
-    for file in _files(folder, stem):
+    for file in spelling.files(folder):
         for name, tensor in json.loads(weights.read(file).header).items():
-            if name != "__metadata__" and not name.startswith(_NEVER_LOADED):
-                shapes[_published(name)] = tuple(map(int, tensor["shape"]))
+            if name != "__metadata__" and name not in spelling.unused:
+                shapes[spelling.renamed(name)] = tuple(map(int, tensor["shape"]))
     return shapes
-
-
-def _published(name: str) -> str:
-    for newer, older in _NEWER_ROOTS.items():
-        if name.startswith(newer):
-            return older + name.removeprefix(newer)
-    return name
-
-
-def _files(folder: Path, stem: str) -> Iterator[Path]:
-    index = folder / f"{stem}.safetensors.index.json"
-    if not index.exists():
-        yield folder / f"{stem}.safetensors"
-        return
-    weight_map = json.loads(index.read_bytes())["weight_map"]
-    yield from (folder / shard for shard in sorted(set(weight_map.values())))
