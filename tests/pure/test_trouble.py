@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from daemon.job import FolderState
-from daemon.trouble import trouble_of
+from daemon.trouble import is_of_the_share, rest_seconds, trouble_of
 
 ROOT = Path("/srv/hot")
 
@@ -38,3 +38,23 @@ def test_the_reason_names_the_file() -> None:
 
 def test_an_error_without_a_file_names_the_hot_folder() -> None:
     assert "/srv/hot: " in trouble_of(OSError(errno.EIO, "Input/output error"), ROOT).reason
+
+
+def test_a_folder_in_trouble_is_left_alone_for_longer_and_longer() -> None:
+    rests = [rest_seconds(failures, once=False) for failures in range(1, 10)]
+    assert rests == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert rest_seconds(10_000, once=False) == 60.0
+
+
+def test_with_once_it_is_tried_again_every_few_seconds() -> None:
+    assert [rest_seconds(failures, once=True) for failures in (1, 2, 3, 4, 50)] == [1, 2, 4, 5, 5]
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EHOSTDOWN, errno.ENOTCONN])
+def test_a_share_that_fails_at_the_start_is_away(number: int) -> None:
+    assert is_of_the_share(OSError(number, ""))
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP])
+def test_what_somebody_has_to_mend_is_no_share_that_is_away(number: int) -> None:
+    assert not is_of_the_share(OSError(number, ""))

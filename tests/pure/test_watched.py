@@ -1,3 +1,6 @@
+import queue
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +10,7 @@ from sample import candidate, keeper, plan, seen
 from daemon.job import FileState, FolderState, Ignored, Plan, State
 from daemon.log import story
 from daemon.log.story import Event
-from daemon.orders import Stands
+from daemon.orders import FromKeeper, Looked, Quit, Stands
 from daemon.watched import WatchedFolder
 
 
@@ -110,3 +113,63 @@ def test_how_it_stands_is_told(
 ) -> None:
     assert isinstance(folder.stand(Stands(state, "so")), event)
     assert folder.is_offline is offline
+
+
+def still(folder: WatchedFolder, seconds: int) -> list[Event]:
+    """Feel its keeper's pulse for so long while it stands in one call."""
+    events = (folder.feel(float(second), 60.0 * second, 3.0) for second in range(seconds + 1))
+    return [event for event in events if event is not None]
+
+
+class TestSilence:
+    """A keeper that stands in a system call makes its folder offline, until it moves."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Iterator[WatchedFolder]:
+        """A hot folder that is online, and whose keeper stands in one wait while at work."""
+        answers: queue.SimpleQueue[FromKeeper] = queue.SimpleQueue()
+        folder = WatchedFolder(keeper(tmp_path / "hot", tmp_path / "scratch", answers.put))
+        folder.keeper.start()
+        while not isinstance(answers.get(timeout=10).answer, Looked):
+            pass
+        folder.stand(Stands(FolderState.ONLINE, ""))
+        threading.Event().wait(0.2)  # it waits for its next look by then
+        folder.keeper.is_at_work = True
+        yield folder
+        folder.keeper.submit(Quit())
+        folder.keeper.join(10)
+
+    def test_it_is_told_once_and_since_when(self, folder: WatchedFolder) -> None:
+        (event,) = still(folder, 6)
+        assert isinstance(event, story.FolderOffline)
+        assert event.reason.startswith("the share has not answered since ")
+        assert folder.is_offline
+
+    def test_after_two_seconds_others_go_first(self, folder: WatchedFolder) -> None:
+        assert still(folder, 2) == []
+        was_away = folder.is_away
+        folder.feel(2.5, 0.0, 3.0)
+        assert (was_away, folder.is_away, folder.is_offline) == (False, True, False)
+
+    def test_it_is_online_again_as_soon_as_it_moves(self, folder: WatchedFolder) -> None:
+        still(folder, 6)
+        folder.keeper.is_at_work = False
+        event = folder.feel(7.0, 0.0, 3.0)
+        assert isinstance(event, story.FolderOnline)
+        assert folder.feel(8.0, 0.0, 3.0) is None
+
+    def test_what_its_keeper_says_itself_counts_more(self, folder: WatchedFolder) -> None:
+        still(folder, 6)
+        folder.stand(Stands(FolderState.LOW_SPACE, "full"))
+        folder.keeper.is_at_work = False
+        assert folder.feel(7.0, 0.0, 3.0) is None
+        assert folder.stands == Stands(FolderState.LOW_SPACE, "full")
+
+    def test_one_that_was_offline_before_says_nothing_when_it_moves(
+        self, folder: WatchedFolder
+    ) -> None:
+        folder.stand(Stands(FolderState.OFFLINE, "gone"))
+        still(folder, 6)
+        folder.keeper.is_at_work = False
+        assert folder.feel(7.0, 0.0, 3.0) is None
+        assert folder.stands == Stands(FolderState.OFFLINE, "gone")

@@ -1,0 +1,59 @@
+"""How a hot folder is watched while it runs: as its file system asks, and never to a loss."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from harness import Daemon, HotFolder, wait_for
+from rig.nas import Nas, told
+from rig.share import unavailable
+
+QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
+
+
+@contextlib.contextmanager
+def short_queue() -> Iterator[None]:
+    """Watchers that are made meanwhile have room for a single event."""
+    before = QUEUE.read_text()
+    try:
+        QUEUE.write_text("1")
+    except OSError as error:
+        pytest.skip(f"{QUEUE} cannot be set: {error.strerror}")
+    try:
+        yield
+    finally:
+        QUEUE.write_text(before)
+
+
+def test_more_changes_than_are_reported_cost_no_file(hot: HotFolder) -> None:
+    hot.settle_fast()
+    with short_queue():
+        daemon = Daemon(hot, "--editor", "echo")
+        wait_for(lambda: daemon.said("action=folder_online", "watch=events"))
+    names = [f"{number}.png" for number in range(12)]
+    for name in names:
+        hot.drop(name)
+    wait_for(lambda: hot.files("outbox") == {x for name in names for x in (name, f"{name}.json")})
+    assert len(told(daemon, "action=folder_degraded", "max_queued_events")) == 1
+    assert daemon.stop() == 0
+    assert daemon.process.stderr is not None
+    daemon.process.stderr.close()
+
+
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+def test_a_share_that_is_mounted_after_the_start_is_polled(tmp_path: Path) -> None:
+    with closing(Nas(tmp_path)) as nas:
+        nas.share.detach()
+        shutil.copytree(nas.far.root, nas.root, dirs_exist_ok=True)  # the same id, on a local disk
+        daemon = nas.start()
+        wait_for(lambda: daemon.said("action=folder_online", str(nas.root), "watch=events"))
+        nas.share.attach()
+        (nas.root / "inbox/wake.txt").touch()  # seen by nobody: the watcher is elsewhere
+        wait_for(lambda: daemon.said("action=folder_online", str(nas.root), "watch=poll"))
+        nas.far.drop("cat.png")  # at the server: no event
+        wait_for((nas.far.outbox / "cat.png.json").exists)
+        assert told(daemon, "action=folder_offline") == []
+        assert daemon.stop() == 0
