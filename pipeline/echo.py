@@ -6,10 +6,12 @@ import shutil
 import time
 from collections.abc import Sequence
 
+from pipeline import hindrance
 from pipeline.editor import (
     Done,
     EditRequest,
     EditResult,
+    Failed,
     ModelFacts,
     OnEvent,
     Stage,
@@ -45,7 +47,13 @@ class EchoEditor:
         began = time.perf_counter()
         if request.request_id in on_event(Stage(request.request_id, StageName.DENOISE)):
             return
-        shutil.copyfile(request.images[0], request.result)
+        try:
+            shutil.copyfile(request.images[0], request.result)
+        except OSError as error:
+            if not hindrance.is_of_the_machine(error):
+                raise
+            on_event(Failed(request.request_id, hindrance.hindered(error)))
+            return
         if request.request_id in on_event(Step(request.request_id, 1, 1)):
             return
         result = EditResult(

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import resource
 import sys
 from multiprocessing.connection import Connection
 from typing import assert_never
 
-from pipeline import channel
+from pipeline import channel, hindrance
 from pipeline.picture import pixels
 from pipeline.pictures import Compose, PictureError, Prepare
 
-# A full, failing or read-only disk, a cache that somebody emptied, too many open files.
-_OF_THE_MACHINE = frozenset(
-    (
-        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE),
-        *(errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE),
-    )
-)
 MEMORY_BYTES = 8 << 30  # an 8192 x 8192 picture with 16 bits a channel needs about half of it
 
 
@@ -41,14 +33,9 @@ def answer(request: channel.ToPixels) -> channel.FromPixels:
             "Make the picture smaller, then move both files back into the inbox.",
         )
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if not hindrance.is_of_the_machine(error):
             raise
-        return channel.Hindered(_hindrance(error), "Make room there, or mend the disk.")
-
-
-def _hindrance(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"Local scratch cannot be used ({where}{error.strerror})."
+        return channel.Hindered(hindrance.words(error), hindrance.ADVICE)
 
 
 def serve(connection: Connection) -> None:

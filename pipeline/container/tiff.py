@@ -52,12 +52,20 @@ def check_tiff(window: Window) -> None:
     The end of the pixels must not be zeros either: raw pixels hold no other sign of a half copy.
     """
     layout = _layout(window)
-    pieces = [piece for page in _pages(window, layout) for piece in _pieces(window, layout, page)]
-    for offset, length in pieces:
+    start, end = window.size, 0
+    for number, (offset, length) in enumerate(_all_pieces(window, layout), start=1):
+        if number > MOST_PIECES:  # pages may share their lists: a small file could go on for ever
+            why = f"its pages declare more than {MOST_PIECES} strips or tiles"
+            raise CutShortError(why)
         window.require(offset, length)
-    if pieces:
-        start, _ = min(pieces)
-        window.require_tail(start, max(offset + length for offset, length in pieces))
+        start, end = min(start, offset), max(end, offset + length)
+    if end:
+        window.require_tail(start, end)
+
+
+def _all_pieces(window: Window, layout: Layout) -> Iterator[tuple[int, int]]:
+    for page in _pages(window, layout):
+        yield from _pieces(window, layout, page)
 
 
 def _layout(window: Window) -> Layout:
@@ -100,22 +108,22 @@ def _entry(window: Window, layout: Layout, offset: int) -> Entry:
     )
 
 
-def _pieces(window: Window, layout: Layout, page: list[Entry]) -> list[tuple[int, int]]:
+def _pieces(window: Window, layout: Layout, page: list[Entry]) -> Iterator[tuple[int, int]]:
     """Offset and length in bytes of every strip or tile of a page."""
     entries = {entry.tag: entry for entry in page}
     for offsets, lengths in ((STRIP_OFFSETS, STRIP_LENGTHS), (TILE_OFFSETS, TILE_LENGTHS)):
         if offsets in entries and lengths in entries:
             places = _values(window, layout, entries[offsets])
-            return list(zip(places, _values(window, layout, entries[lengths]), strict=False))
-    return []
+            return zip(places, _values(window, layout, entries[lengths]), strict=False)
+    return iter(())
 
 
-def _values(window: Window, layout: Layout, entry: Entry) -> list[int]:
+def _values(window: Window, layout: Layout, entry: Entry) -> Iterator[int]:
     if entry.count > MOST_PIECES:
         why = f"it declares {entry.count} strips or tiles"
         raise CutShortError(why)
     raw = window.at(entry.offset, entry.count * entry.value_bytes)
-    return [
+    return (
         int.from_bytes(raw[i : i + entry.value_bytes], layout.order)
         for i in range(0, len(raw), entry.value_bytes)
-    ]
+    )

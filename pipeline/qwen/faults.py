@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from pipeline import hindrance
 from pipeline.editor import EditError, Failure
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ def explain(error: Exception, doing: str) -> EditError:
         case RuntimeError() if "DefaultCPUAllocator" in str(error):
             cause = f"The computer ran out of memory while {doing}."
             return EditError(cause, "Close other programs or add memory.", Failure.TRANSIENT)
+        case OSError() if hindrance.is_of_the_machine(error):
+            return hindrance.hindered(error)
         case _:
             cause = f"The model failed while {doing} ({type(error).__name__}: {error})."
             advice = "Try once more; if it fails again, the log of the daemon has the details."
