@@ -16,6 +16,7 @@ test: setup
 	.venv/bin/python -m pytest
 
 torture: setup
+	scripts/setup torture
 	.venv/bin/python -m pytest -m torture
 
 check: setup

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness import Daemon, HotFolder, wait_for
 from PIL import Image
@@ -65,7 +66,8 @@ class Crowd:
 
     def close(self) -> None:
         """End the daemon and whoever is still copying."""
-        for process in (*self._running.values(), self._daemon.process):
+        processes: list[subprocess.Popen[Any]] = [*self._running.values(), self._daemon.process]
+        for process in processes:
             process.kill()
             process.wait()
             assert process.stderr is not None
@@ -73,7 +75,7 @@ class Crowd:
         shutil.rmtree(self.hot.root)
 
     def _folder(self, client: Client) -> str:
-        return f"client {self._clients.index(client)}"
+        return f"client-{self._clients.index(client)}"
 
 
 PROMPT = "Make it blue, all of it, to the end of the last word"
