@@ -17,6 +17,7 @@ class Scalar:
     text: str
     plain: bool
     line: int
+    cut_off: str = ""  # "#ff0000" behind it on its line: to YAML a comment, to people perhaps not
 
     def value(self) -> CoreValue:
         """Give what the scalar means: quoted it is a text, plain it may be a number or null."""

@@ -15,6 +15,7 @@ DEEPEST = 8
 MOST_NODES = 4000
 
 _QUOTE_OR_REMOVE = "remove it, or quote the whole text"
+_TOUCHED = re.compile(r"[ \t]+(#[^\s#].*)")  # a comment is written with a space, a colour without
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -71,13 +72,20 @@ class _Reading:
         self._refuse_extras(event)
         match event:
             case yaml.ScalarEvent():
-                return Scalar(_joined(event.value), event.style is None, _line(event))
+                is_plain = event.style is None
+                cut_off = self._cut_off(event) if is_plain else ""
+                return Scalar(_joined(event.value), is_plain, _line(event), cut_off)
             case yaml.SequenceStartEvent():
                 return self._listing(event, depth)
             case yaml.MappingStartEvent():
                 return self._mapping(event, depth)
             case _:
                 return Scalar("", plain=False, line=_line(event))  # an alias, refused above
+
+    def _cut_off(self, event: yaml.ScalarEvent) -> str:
+        assert event.end_mark is not None
+        found = _TOUCHED.match(self._text, event.end_mark.index)
+        return found[1] if found else ""
 
     def _refuse_extras(self, event: yaml.Event) -> None:
         match event:

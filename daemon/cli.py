@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_check(commands)
     _add_looks(commands)
+    _add_petitions(commands)
     _add_make_tiny_model(commands)
     return top
 
@@ -112,6 +113,25 @@ def _add_looks(commands: _Commands[argparse.ArgumentParser]) -> None:
         look.set_defaults(command=command)
     for look in (plan, status):
         look.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_petitions(commands: _Commands[argparse.ArgumentParser]) -> None:
+    cancel = commands.add_parser("cancel", help="end a job without a result, wherever it stands")
+    cancel.add_argument(
+        "job", type=Path, metavar="JOB|FILE", help="the job's id or its beginning, or its picture"
+    )
+    cancel.set_defaults(command=_cancel)
+    retry = commands.add_parser("retry", help="move failed jobs back into the inbox")
+    retry.add_argument(
+        "failed",
+        type=Path,
+        nargs="+",
+        metavar="FAILED",
+        help="a folder below failed/, a file in it, or the job's id",
+    )
+    retry.set_defaults(command=_retry)
+    for petition in (cancel, retry):
+        _add_root(petition)
 
 
 def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -173,6 +193,18 @@ def _status(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands import look as command_look
 
     return command_look.status(arguments)
+
+
+def _cancel(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import petition as command_petition
+
+    return command_petition.cancel(arguments)
+
+
+def _retry(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import petition as command_petition
+
+    return command_petition.retry(arguments)
 
 
 def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:

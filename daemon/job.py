@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import NamedTuple
 
 from config.problems import Problem
 from pipeline.recipe import Recipe
+
+JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")  # other folders in work/ are not ours
 
 
 class State(StrEnum):
@@ -120,6 +123,8 @@ class Plan:
     ready: tuple[Candidate, ...]  # highest priority first, then first come
     needed_by: Mapping[str, frozenset[str]]  # sidecar or companion path -> images that need it
     look_again_at: float | None  # monotonic seconds; None: nothing is due
+    cancels: tuple[Seen, ...] = ()  # files that cancel the jobs of their name
+    own_papers: tuple[Seen, ...] = ()  # of an earlier failure, moved back with its files
 
 
 NOTHING = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
@@ -168,6 +173,7 @@ class Job:
     attempts: int  # runs begun, this one included
     strikes: int  # runs that ended badly while the daemon lived
     alone: bool  # it was in a batch that died: until it has run alone, nobody knows whose fault
+    ending: State | None = None  # it is being filed as this without a result, and runs no more
 
     @property
     def image(self) -> JobFile:

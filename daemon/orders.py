@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from config.problems import Problem
 from config.settings import Settings
-from daemon.job import Candidate, FolderState, Job, Plan, State, Task
+from daemon.inbox.cancels import Withdrawal
+from daemon.job import Candidate, FolderState, Job, Plan, Seen, State, Task
 from daemon.log.story import Event
 from daemon.receipt import Finished, Why
 
@@ -31,6 +32,7 @@ class Resume:
     job: Job
     strike: bool  # whether its last end counts against it
     alone: bool  # whether it is to run alone now
+    counts: bool = True  # whether its last run was an attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,49 @@ class Quit:
     """End when all orders before this one are done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Clear the scratch of a cancelled job: nobody is at it any more."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """File files of the inbox as cancelled."""
+
+    withdrawal: Withdrawal
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAway:
+    """Move a file that has served its purpose from the inbox to done/."""
+
+    file: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Move the originals of a failed job to where they came from."""
+
+    folder: str  # of failed/, relative to the root
+
+
+Wish = Withdraw | TakeAway | TakeBack
+
 Order = (
-    Look | Claim | Resume | Publish | FileFailed | FileDone | GiveBack | Write | Reconfigure | Quit
+    Look
+    | Claim
+    | Resume
+    | Publish
+    | FileFailed
+    | FileDone
+    | GiveBack
+    | Forget
+    | Wish
+    | Write
+    | Reconfigure
+    | Quit
 )
 
 
@@ -97,6 +140,7 @@ class Stands:
 
     state: FolderState
     reason: str
+    is_passing: bool = False  # whether it will stand otherwise before long, by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +155,20 @@ class Recovered:
     """Jobs of an earlier daemon that lie in work/."""
 
     jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A job of an earlier daemon whose results lie on scratch, whole."""
+
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """Changes in the inbox may be noticed later than usual from now on."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +202,13 @@ class Vanished:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """Another daemon leads now: a job is its, and nothing was done about it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """All results and receipts of a job are in the outbox."""
 
@@ -170,17 +235,49 @@ class GivenBack:
     job: Job
 
 
+@dataclass(frozen=True, slots=True)
+class NotWithdrawn:
+    """Files of the inbox could not be cancelled, and why."""
+
+    path: str  # of the image
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAway:
+    """A file that has served its purpose is in done/, or not: then there may be a reason."""
+
+    file: Seen
+    where: str  # relative to the root; "" where it is in the inbox still, or gone
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The originals of a failed job are in the inbox again, or what hinders it."""
+
+    folder: str  # of failed/, relative to the root
+    paths: tuple[str, ...]  # in the inbox
+    problems: tuple[Problem, ...]
+
+
 Answer = (
     Stands
     | Looked
     | Recovered
+    | Shelved
+    | Degraded
     | Claimed
     | Invalid
     | Lost
     | Vanished
+    | Passed
     | Published
     | Filed
     | GivenBack
+    | NotWithdrawn
+    | TakenAway
+    | TakenBack
 )
 
 

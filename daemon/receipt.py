@@ -122,6 +122,10 @@ def report(job: Job, why: Why, instruction: str) -> str:
             "input": {"name": printable(job.image.name), "sha256": job.image.sha256},
             "files": [printable(file.name) for file in job.files],
             "folder": printable(job.folder),
+            "came_from": {  # as the file system has it, for the way back
+                "folder": job.folder,
+                "files": [{"role": file.role, "name": file.name} for file in job.files],
+            },
             "cause": why.cause,
             "advice": why.advice,
             "details": list(why.details),

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import stat
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from daemon import files
-from daemon.inbox.names import Kind, is_hidden, kind_of
+from daemon.ground import Ground
+from daemon.inbox.names import Kind, is_base_name, is_hidden, is_path_below, kind_of
 from daemon.job import Job, JobFile, Role, State
 from daemon.publication import NOTES
 from daemon.receipt import Why
 
 PAPER = "job.json"
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +43,65 @@ UNKNOWN = Why(
 )
 
 
-def left_in(folder: Path) -> Left | None:
+def left_in(ground: Ground, folder: Path) -> Left | None:
     """What lies in a work folder; None where it holds nothing of anybody."""
-    job = _read_paper(folder / PAPER)
+    job = _read_paper(ground, folder / PAPER)
     if job is not None:
         return Left(job, is_known=True)
-    originals = _originals(folder)
-    return Left(_job_of(folder, originals), is_known=False) if originals else None
+    originals = _originals(ground, folder)
+    return Left(_job_of(ground, folder, originals), is_known=False) if originals else None
 
 
-def _read_paper(path: Path) -> Job | None:
+def _read_paper(ground: Ground, path: Path) -> Job | None:
     """The job of a job.json; None where it is missing or no paper of this job."""
     try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
+        document: dict[str, Any] = json.loads(ground.read(path))
         originals = tuple(
             JobFile(**{**file, "role": Role(file["role"])}) for file in document["files"]
         )
-        job = Job(**{**document, "files": originals})
+        ending = document.get("ending")
+        state = None if ending is None else State(ending)
+        job = Job(**{**document, "files": originals, "ending": state})
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError):
         return None
-    return job if job.files and job.job_id == path.parent.name else None
+    return job if _is_of(job, path.parent.name) else None
 
 
-def _originals(folder: Path) -> tuple[JobFile, ...]:
+def _is_of(job: Job, job_id: str) -> bool:
+    """Whether a paper may be ours: whoever may write to the share may have written it."""
+    if not job.files or not (_is_typed(job) and all(map(_is_typed, job.files))):
+        return False
+    leads_down = is_path_below(job.folder) and all(is_base_name(it.name) for it in job.files)
+    return leads_down and job.job_id == job_id
+
+
+def _is_typed(value: Job | JobFile) -> bool:
+    typed = ((getattr(value, it.name), _TYPES.get(str(it.type))) for it in fields(value))
+    return all(kind is None or isinstance(said, kind) for said, kind in typed)
+
+
+def _originals(ground: Ground, folder: Path) -> tuple[JobFile, ...]:
     """All files in the folder of a job that may be somebody's, an image first."""
-    names = sorted(path.name for path in folder.iterdir() if files.is_regular(path))
-    theirs = [name for name in names if name not in (NOTES, PAPER) and not is_hidden(name)]
-    theirs.sort(key=lambda name: kind_of(name) is not Kind.IMAGE)
+    sizes = {
+        name: status.st_size
+        for name, status in ground.entries(folder)
+        if stat.S_ISREG(status.st_mode) and name not in (NOTES, PAPER) and not is_hidden(name)
+    }
+    theirs = sorted(sizes, key=lambda name: (kind_of(name) is not Kind.IMAGE, name))
     return tuple(
         JobFile(
             role=Role.COMPANION if index else Role.IMAGE,
             name=name,
             moved=True,
             sha256="",
-            size=(folder / name).lstat().st_size,
+            size=sizes[name],
         )
         for index, name in enumerate(theirs)
     )
 
 
-def _job_of(folder: Path, originals: tuple[JobFile, ...]) -> Job:
-    claimed_at = folder.lstat().st_mtime
+def _job_of(ground: Ground, folder: Path, originals: tuple[JobFile, ...]) -> Job:
+    claimed_at = ground.status(folder).st_mtime
     return Job(
         job_id=folder.name,
         folder="",

@@ -11,26 +11,29 @@ from typing import assert_never
 
 from config.problems import UserError
 from config.settings import Settings
-from daemon import orders, status
+from daemon import orders, status, watched
+from daemon.clock import Clock
 from daemon.control import Request
 from daemon.history import History
 from daemon.job import NOTHING, FolderState, Plan, Seen
-from daemon.keeper import Clock, Keeper
+from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import Log
 from daemon.log.story import Event
 from daemon.notify import Notifier
+from daemon.pulse import PATIENCE, Patience
 from daemon.watched import WatchedFolder
 from daemon.work import queueing
 from daemon.work.active import Active, Resumable
 from daemon.work.child import Ended, Said
 from daemon.work.editor_line import EditorLine
+from daemon.work.petitions import Petitions
 from daemon.work.pixel_pool import PixelPool
 from daemon.work.workshop import Workshop
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
-_OFFLINE_PATIENCE_SECONDS = 60.0  # how long `once` waits for a share that went away
+_FIRST_WORD_SECONDS = 2.0  # that a hot folder has to say whether another daemon leads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,7 @@ class Reload:
     """Read the settings again."""
 
 
-Mail = (
-    Stop | Reload | orders.FromKeeper | Said | Ended | Request | story.FolderDegraded | story.Noted
-)
+Mail = Stop | Reload | orders.FromKeeper | Said | Ended | Request | story.Noted
 Mailbox = queue.SimpleQueue[Mail]
 
 
@@ -68,8 +69,10 @@ class Service:
         notifier: Notifier,
         reread: Callable[[], Settings],
         once: bool,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._mailbox, self._clock, self._log, self._once = mailbox, clock, log, once
+        self._patience = patience
         self._reread, self._notifier, self._pixels, self._editor = reread, notifier, pixels, editor
         self.folders = {root: WatchedFolder(keeper) for root, keeper in keepers.items()}
         self.history = history
@@ -83,9 +86,19 @@ class Service:
             tell=self.tell,
             at_once=once,
         )
+        self.petitions = Petitions(
+            jobs=self.workshop.jobs,
+            editor=editor,
+            pixels=pixels,
+            keepers=keepers,
+            folders=self.folders,
+            clock=clock,
+            tell=self.tell,
+        )
         self._stop: Stop | None = None
         self._last_line = ""
-        self._quiet_since = clock.monotonic()
+        self._began_at = self._quiet_since = clock.monotonic()
+        self._has_begun = False  # with editors
 
     def run(self) -> None:
         """Serve until stopped or, `once`, done; raises UserError where the model is unusable."""
@@ -97,7 +110,8 @@ class Service:
             if self.workshop.edits.unusable:
                 self._shut_down()
                 raise UserError(self.workshop.edits.unusable)
-        reason = self._stop.reason if self._stop else "all work is done"
+        done = self.workshop.restraint.reason() or watched.why_done(self.folders)
+        reason = self._stop.reason if self._stop else done
         self._notifier.stopping(reason)
         self.tell(story.Stopping(reason=reason))
         self.workshop.give_back()
@@ -108,7 +122,8 @@ class Service:
         self.tell(story.Stopped())
 
     def _is_finishing(self) -> bool:
-        claims = any(folder.under_way for folder in self.folders.values())
+        # What waits for a share that is away is finished by the next daemon.
+        claims = any(it.under_way and not it.is_away for it in self.folders.values())
         return claims or self.workshop.is_finishing()
 
     def _wait(self, seconds: float) -> None:
@@ -133,11 +148,15 @@ class Service:
             case Ended():
                 self._ended(mail)
             case Request():
-                mail.reply(self._status(str(mail.root)))
-            case story.FolderDegraded() | story.Noted():
+                self._asked(mail)
+            case story.Noted():
                 self.tell(mail)
             case _:
                 assert_never(mail)
+
+    def _asked(self, request: Request) -> None:
+        if not self.petitions.take(request):
+            request.reply(self._status(str(request.root)))
 
     def _said(self, said: Said) -> None:
         if said.child in self._pixels:
@@ -161,12 +180,35 @@ class Service:
         folder = self.folders[root]
         match answer:
             case orders.Stands():
-                self.tell(folder.stand(answer))
+                self._stood(folder, answer)
             case orders.Looked(plan):
                 for event in folder.look(plan):
                     self.tell(event)
+            case orders.Degraded(reason):
+                self.tell(story.FolderDegraded(root=folder.root, reason=reason))
             case orders.Recovered(jobs):
                 self.workshop.adopt(root, jobs)
+            case orders.Shelved(finished):
+                self.workshop.publish_shelved(root, finished)
+            case orders.Published():
+                self.workshop.endings.published(answer)
+            case orders.Filed():
+                self.workshop.endings.filed(root, answer)
+                self.petitions.filed(root, answer)
+            case orders.GivenBack(job):
+                self.workshop.endings.given_back(root, job)
+            case orders.Passed(job):
+                self.workshop.endings.passed(root, job)
+            case orders.NotWithdrawn() | orders.TakenAway() | orders.TakenBack():
+                self.petitions.answered(root, answer)
+            case _:
+                self._claim_answered(root, answer)
+
+    def _claim_answered(
+        self, root: str, answer: orders.Claimed | orders.Invalid | orders.Lost | orders.Vanished
+    ) -> None:
+        folder = self.folders[root]
+        match answer:
             case orders.Claimed(task):
                 folder.answer(task.job.path)
                 self.workshop.claimed(root, answer)
@@ -178,17 +220,32 @@ class Service:
             case orders.Vanished(job):
                 folder.answer(job.path)
                 self.workshop.endings.vanished(root, job)
-            case orders.Published():
-                self.workshop.endings.published(answer)
-            case orders.Filed():
-                self.workshop.endings.filed(root, answer)
-            case orders.GivenBack(job):
-                self.workshop.endings.given_back(root, job)
             case _:
                 assert_never(answer)
 
+    def _stood(self, folder: WatchedFolder, stands: orders.Stands) -> None:
+        self.tell(folder.stand(stands))
+        if folder.is_standby:
+            self.workshop.leave(str(folder.root))
+            if not self._has_begun:
+                self._notifier.ready(self._line())  # it does what it can do
+
+    def _is_to_work(self) -> bool:
+        """Whether an editor is wanted: none is loaded while others lead all hot folders."""
+        folders = self.folders.values()
+        if not self._has_begun and not all(folder.is_standby for folder in folders):
+            is_late = self._clock.monotonic() > self._began_at + _FIRST_WORD_SECONDS
+            leads = any(folder.is_known and not folder.is_standby for folder in folders)
+            self._has_begun = leads or is_late
+        return self._has_begun
+
     def _advance(self) -> None:
-        self.workshop.advance(self._clock.monotonic())
+        self._feel()
+        self.petitions.advance()
+        if not self._is_to_work():
+            return
+        others_wait = queueing.next_candidate(self._plans(), self._taken()) is not None
+        self.workshop.advance(self._clock.monotonic(), others_wait=others_wait)
         while self.workshop.edits.is_ready and self._has_room():
             choice = queueing.next_candidate(self._plans(), self._taken())
             if choice is None:
@@ -199,15 +256,27 @@ class Service:
             self._notifier.status(line)
             self._last_line = line
 
+    def _feel(self) -> None:
+        now, unix_now = self._clock.monotonic(), self._clock.time()
+        for folder in self.folders.values():
+            event = folder.feel(now, unix_now, self._patience.silent_seconds)
+            if event is not None:
+                self.tell(event)
+        away = (root for root, folder in self.folders.items() if folder.is_away)
+        self.workshop.away = frozenset(away)
+
     def _has_room(self) -> bool:
-        under_way = sum(len(folder.under_way) for folder in self.folders.values())
+        here = (folder for folder in self.folders.values() if not folder.is_away)
+        under_way = sum(len(folder.under_way) for folder in here)
         return self.workshop.has_room(under_way)
 
     def _plans(self) -> Mapping[str, Plan]:
         return {
             root: folder.plan
             for root, folder in self.folders.items()
-            if folder.plan is not None and folder.stands.state is FolderState.ONLINE
+            if folder.plan is not None
+            and folder.stands.state is FolderState.ONLINE
+            and not folder.is_away
         }
 
     def _taken(self) -> Mapping[str, frozenset[Seen]]:
@@ -223,17 +292,25 @@ class Service:
     def _is_done(self) -> bool:
         if not self._once:
             return False
+        if self.workshop.restraint.is_given_up:
+            return True
         if self._moves():
             self._quiet_since = self._clock.monotonic()
             return False
         offline = any(folder.is_offline for folder in self.folders.values())
-        patience = _OFFLINE_PATIENCE_SECONDS if offline else 0.0
-        return self._clock.monotonic() >= self._quiet_since + patience
+        more_seconds = self._patience.offline_seconds if offline else 0.0
+        return self._clock.monotonic() >= self._quiet_since + more_seconds
 
     def _moves(self) -> bool:
-        here = {root for root, folder in self.folders.items() if not folder.is_offline}
+        here = {
+            root
+            for root, folder in self.folders.items()
+            if not folder.is_offline and not folder.is_settled_elsewhere
+        }
         return any(job.root in here for job in self.workshop.jobs) or any(
-            folder.moves for root, folder in self.folders.items() if root in here
+            folder.moves or self.petitions.is_busy_in(root)
+            for root, folder in self.folders.items()
+            if root in here
         )
 
     def _reload(self) -> None:
@@ -244,6 +321,7 @@ class Service:
             self.tell(story.SettingsRefused(problems=error.problems))
         else:
             self._take_over(settings)
+        self.workshop.restraint.try_now()
         self._notifier.ready(self._line())
 
     def _take_over(self, settings: Settings) -> None:
@@ -258,6 +336,8 @@ class Service:
 
     def _line(self) -> str:
         folders = self.folders.values()
+        if all(folder.is_standby for folder in folders):
+            return "stands by: another daemon leads"
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
         return status.line(self.workshop.jobs, ready=ready, waiting=waiting)
@@ -275,8 +355,15 @@ class Service:
             if job.root == root
         ]
         today = self.history.counts_since(folder.keeper.identity, midnight)
-        mine = status.folder_document(root, folder.stands, plan, jobs, today)
+        mine = status.folder_document(root, self.stands(folder), plan, jobs, today)
         return status.document([mine], editor)
+
+    def stands(self, folder: WatchedFolder) -> orders.Stands:
+        """How a hot folder stands for people: paused where the machine hinders all work."""
+        halt = self.workshop.restraint.reason()
+        if halt and folder.stands.state is FolderState.ONLINE:
+            return orders.Stands(FolderState.PAUSED, halt)
+        return folder.stands
 
     def _typical_seconds(self, job: Active | Resumable) -> float | None:
         if isinstance(job, Active):
@@ -299,7 +386,8 @@ class Service:
         for folder in self.folders.values():
             folder.keeper.submit(orders.Quit())
         for folder in self.folders.values():
-            folder.keeper.join(timeout=1.0)
+            if not folder.is_still:  # its keeper may stand in a system call for ever
+                folder.keeper.join(timeout=1.0)
 
 
 def _roots(settings: Settings) -> frozenset[Path]:

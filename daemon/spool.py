@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from daemon import files
+from daemon.descent import has_other_names
+from daemon.ground import Ground, nobody_else
 from daemon.inbox.names import numbered, printable
-from daemon.job import Candidate, Job, JobFile, Role, Seen
+from daemon.job import JOB_ID, Candidate, Job, JobFile, Role, Seen, State
 from daemon.publication import NOTES, Publication
 from daemon.receipt import Why, report, why_text
 from daemon.recovery import PAPER, Left, left_in
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
-_REPORT = "report.json"
+WHY, REPORT = "WHY.txt", "report.json"
 
 
 class Untouchable(Exception):  # noqa: N818 - no error: somebody else's file
@@ -44,9 +44,10 @@ class Ticket:
 
 def folder_id(root: Path) -> str:
     """The id of a hot folder; raises UserError where its marker is missing."""
+    marker = root / ".hotfolder" / "id"
     try:
-        return (root / ".hotfolder" / "id").read_text(encoding="ascii", errors="replace").strip()
-    except FileNotFoundError:
+        return Ground(root).read(marker).decode("ascii", errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
         problem = Problem(
             str(root),
             "it is no hot folder, or its share is not mounted: .hotfolder/id is missing",
@@ -57,40 +58,25 @@ def folder_id(root: Path) -> str:
 
 def make_hot_folder(root: Path, identity: str) -> bool:
     """Make the folders of a hot folder; False where it was one already."""
+    root.mkdir(parents=True, exist_ok=True)
+    ground = Ground(root)
     for name in (*SHOWN, ".hotfolder/work", ".hotfolder/lease"):
-        files.make_folder(root / name)
+        ground.make_folder(root / name)
     marker = root / ".hotfolder" / "id"
-    if marker.exists():
+    if ground.exists(marker):
         return False
-    files.write_whole(marker, f"{identity}\n".encode())
+    ground.write_whole(marker, f"{identity}\n".encode())
     return True
-
-
-def lock(root: Path) -> int | None:
-    """Be the only daemon of a hot folder on this machine, until the descriptor is closed.
-
-    None where the file system knows no locks. Raises UserError where another one is.
-    """
-    descriptor = os.open(root / ".hotfolder" / "id", os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        what = "another daemon serves this hot folder"
-        advice = "stop it first, or give this one another hot folder"
-        raise UserError([Problem(str(root), what, advice)]) from None
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 class Spool:
     """One hot folder's job files."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, fence: Callable[[], None] = nobody_else) -> None:
+        """`fence` is called before each change, and raises where it must not be made."""
+        self.root, self._fence = root, fence
         self.inbox = root / "inbox"
+        self.ground = Ground(root, fence)
 
     def work(self, job_id: str) -> Path:
         """The folder of a claimed job."""
@@ -116,7 +102,7 @@ class Spool:
             strikes=0,
             alone=False,
         )
-        files.make_folder(self.work(job.job_id))
+        self.ground.make_folder(self.work(job.job_id))
         self._write_paper(job)
         try:
             for file, one in zip(seen, job.files, strict=True):
@@ -127,29 +113,37 @@ class Spool:
         except PermissionError as error:
             self.give_back(job)
             raise Untouchable(may_not(error)) from error
-        files.sync_folder(self.work(job.job_id))
+        self.ground.sync(self.work(job.job_id))
         return job
 
     def _take(self, job: Job, file: Seen, one: JobFile) -> None:
         source, target = self.inbox / file.path, self.work(job.job_id) / one.name
-        before = source.lstat()
+        before = self.ground.status(source)
         if not _is_content_of(file, before) or before.st_ctime_ns != file.ctime_ns:
             raise Changed(file.path)
         if one.moved:
-            source.rename(target)  # changes the ctime
+            self.ground.rename(source, target)  # changes the ctime
         else:
-            files.copy_durably(source, target)
-        if not _is_content_of(file, (target if one.moved else source).lstat()):
+            self.ground.copy(source, target)
+        if not _is_content_of(file, self.ground.status(target if one.moved else source)):
             raise Changed(file.path)
 
     def copy_to_scratch(self, job: Job, scratch: Path) -> Job:
-        """Copy a job's files to local scratch; returns the job with their hashes."""
+        """Copy a job's files to local scratch; returns the job with their hashes.
+
+        Raises Changed where somebody is writing to one of them: no copy is of two contents.
+        """
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         hashed = []
         for index, file in enumerate(job.files):
-            copied = files.copy(self.work(job.job_id) / file.name, scratch / scratch_name(index))
-            hashed.append(replace(file, sha256=copied.sha256, size=copied.size))
+            source = self.work(job.job_id) / file.name
+            before = self.ground.status(source)
+            copied = self.ground.copy_out(source, scratch / scratch_name(index))
+            # Writers go with a file that is renamed, and a share may show old attributes.
+            if copied.size != file.size or not _is_unchanged(before, self.ground.status(source)):
+                raise Changed(file.name)
+            hashed.append(replace(file, sha256=copied.sha256))
         return replace(job, files=tuple(hashed))
 
     def begin_attempt(self, job: Job) -> Job:
@@ -158,20 +152,21 @@ class Spool:
         self._write_paper(job)
         return job
 
-    def count_end(self, job: Job, *, strike: bool, alone: bool) -> Job:
-        """Count how the last attempt ended, and whether the next one is to be made alone."""
-        job = replace(job, strikes=job.strikes + strike, alone=alone)
+    def count_end(self, job: Job, *, strike: bool, alone: bool, counts: bool = True) -> Job:
+        """Count how the last attempt ended, if it was one, and whether the next is to be alone."""
+        attempts = job.attempts - (not counts)
+        job = replace(job, attempts=attempts, strikes=job.strikes + strike, alone=alone)
         self._write_paper(job)
         return job
 
     def publication(self, job_id: str) -> Publication:
         """The results of a job, on their way to the outbox."""
-        return Publication(self.root, self.work(job_id))
+        return Publication(self.root, self.work(job_id), self._fence)
 
     def file_done(self, job: Job, day: str) -> str:
         """Move the originals to done/; returns that folder relative to the root."""
-        target = self.root / "done" / day / job.folder
-        files.make_folder(target)
+        done = self.root / "done"
+        target = self.ground.make_nearest_folder(done / day / job.folder, done)
         # A copy's original is still in the inbox and comes with the last job that needs it.
         self._drop_copies(job)
         self._move_files(job, target)
@@ -183,67 +178,144 @@ class Spool:
 
         A call that failed half-way may be repeated, and goes on where it stopped.
         """
-        parent = self.root / "failed" / day
-        files.make_folder(parent)
-        target = _make_own_folder(parent, job)
+        failed = self.root / "failed"
+        parent = self.ground.make_nearest_folder(failed / day, failed)
+        target = self._make_own_folder(parent, job)
         # First: originals without their WHY.txt would say nothing, and one may have its name.
-        files.write_whole(target / _REPORT, report(job, why, instruction).encode())
-        files.write_whole(target / "WHY.txt", why_text(job, why).encode())
+        self.ground.write_whole(target / REPORT, report(job, why, instruction).encode())
+        self.ground.write_whole(target / WHY, why_text(job, why).encode())
         self._move_files(job, target)
         self._remove_work(job)
         return str(target.relative_to(self.root))
 
+    def begin_ending(self, job: Job, state: State) -> Job:
+        """Decide that a job ends without a result; from now on a recovery finishes its filing."""
+        self.ground.make_folder(self.work(job.job_id))  # somebody may have cleaned it away
+        job = replace(job, ending=state)
+        self._write_paper(job)
+        return job
+
+    def take_away(self, file: Seen, day: str) -> str:
+        """Move a file that is no input to done/; returns its path relative to the root.
+
+        Raises Changed where it is not what was seen.
+        """
+        source, done = self.inbox / file.path, self.root / "done"
+        if not _is_content_of(file, self.ground.status(source)):
+            raise Changed(file.path)
+        target = self.ground.make_nearest_folder(done / day / file.folder, done)
+        name = self.ground.move(source, target, numbered(file.name))
+        self.ground.sync(target)
+        return str((target / name).relative_to(self.root))
+
+    def adopt(self, job: Job, folder: Path, names: Iterable[tuple[str, str]]) -> None:
+        """Take files out of a folder into work/, each with the name that it gets there.
+
+        Where this is interrupted, a recovery gives back what is there.
+        """
+        work = self.work(job.job_id)
+        self.ground.make_folder(work)
+        self._write_paper(job)
+        for there, name in names:
+            self.ground.rename(folder / there, work / name)
+        self.ground.sync(work)
+
+    def remove_papers(self, folder: Path) -> None:
+        """Remove our papers of a failed job, and its folder where nothing else is in it."""
+        for name in (WHY, REPORT):
+            self.ground.remove(folder / name)
+        self.ground.remove_empty(folder)
+        self.ground.sync(folder.parent)
+
     def _drop_copies(self, job: Job) -> None:
         for file in job.files:
             if not file.moved:
-                (self.work(job.job_id) / file.name).unlink(missing_ok=True)
+                self.ground.remove(self.work(job.job_id) / file.name)
 
     def _move_files(self, job: Job, target: Path) -> None:
         for file in job.files:
             with contextlib.suppress(FileNotFoundError):  # moved by an earlier, interrupted call
-                files.move(self.work(job.job_id) / file.name, target, numbered(file.name))
-        files.sync_folder(target)
+                self.ground.move(self.work(job.job_id) / file.name, target, numbered(file.name))
+        self.ground.sync(target)
 
-    def give_back(self, job: Job) -> None:
-        """Put the originals back into the inbox.
+    def give_back(self, job: Job) -> tuple[str, ...]:
+        """Put the originals back into the inbox; returns their paths there.
 
         Where a name is taken, image and sidecar get the same number.
         """
-        home = self.inbox / job.folder
-        files.make_folder(home)
+        home = self.ground.make_nearest_folder(self.inbox / job.folder, self.inbox)
         work = self.work(job.job_id)
-        moved = [file for file in job.files if file.moved and os.path.lexists(work / file.name)]
+        moved = [file for file in job.files if file.moved and self.ground.exists(work / file.name)]
         pair = [file for file in moved if file.role is not Role.COMPANION]
-        for file, name in zip(pair, _free_names(home, work, pair), strict=True):
-            files.move(work / file.name, home, iter((name,)))
-        for file in moved:
-            if file.role is Role.COMPANION:
-                files.move(work / file.name, home, numbered(file.name))
-        files.sync_folder(home)
+        names: list[str] = []
+        for file, name in zip(pair, self._free_names(home, work, pair), strict=True):
+            names.append(self.ground.move(work / file.name, home, iter((name,))))
+        names += [
+            self.ground.move(work / file.name, home, numbered(file.name))
+            for file in moved
+            if file.role is Role.COMPANION
+        ]
+        self.ground.sync(home)
         self._drop_copies(job)
         self._remove_work(job)
+        return tuple(str((home / name).relative_to(self.inbox)) for name in names)
 
     def recover(self) -> Iterator[Left]:
         """What lies in work/, oldest first; what is empty there is removed."""
         work = self.root / ".hotfolder" / "work"
-        files.make_folder(work)
-        for folder in sorted(path for path in work.iterdir() if path.is_dir()):
-            files.clear_temporaries(folder)
-            if (left := left_in(folder)) is not None:
+        self.ground.make_folder(work)
+        entries = self.ground.entries(work)
+        for folder in [work / name for name, status in entries if _is_of_a_job(name, status)]:
+            self.ground.clear_temporaries(folder)
+            if (left := left_in(self.ground, folder)) is not None:
                 yield left
             else:
-                files.remove_empty(folder)
+                self.ground.remove_empty(folder)
 
     def _write_paper(self, job: Job) -> None:
         content = json.dumps(asdict(job), indent=1).encode()
-        files.write_whole(self.work(job.job_id) / PAPER, content)
+        self.ground.write_whole(self.work(job.job_id) / PAPER, content)
 
     def _remove_work(self, job: Job) -> None:
         work = self.work(job.job_id)
-        (work / NOTES).unlink(missing_ok=True)
-        (work / PAPER).unlink(missing_ok=True)
-        files.remove_empty(work)
-        files.sync_folder(work.parent)
+        self.ground.remove(work / NOTES)
+        self.ground.remove(work / PAPER)
+        self.ground.remove_empty(work)
+        self.ground.sync(work.parent)
+
+    def _free_names(self, home: Path, work: Path, pair: list[JobFile]) -> tuple[str, ...]:
+        """A name for each file, with one number for all: an image keeps its sidecar."""
+        sources = [work / file.name for file in pair]
+        for names in zip(*(numbered(file.name) for file in pair), strict=False):
+            targets = [home / name for name in names]
+            if not any(map(self._is_taken, targets, sources)):
+                return names
+        return ()  # of no file
+
+    def _is_taken(self, target: Path, source: Path) -> bool:
+        # By the file itself: an earlier move was cut off half-way.
+        return self.ground.exists(target) and not self.ground.are_one(target, source)
+
+    def _make_own_folder(self, parent: Path, job: Job) -> Path:
+        for name in numbered(job.image.name.rpartition(".")[0] or job.image.name):
+            folder = parent / name
+            with contextlib.suppress(FileExistsError):
+                self.ground.make_own_folder(folder)
+                return folder
+            if self._is_begun(folder, job):
+                return folder
+        raise AssertionError("names never end")  # noqa: EM101, TRY003
+
+    def _is_begun(self, folder: Path, job: Job) -> bool:
+        """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
+        self.ground.clear_temporaries(folder)
+        try:
+            report_there: object = json.loads(self.ground.read(folder / REPORT))
+        except FileNotFoundError:
+            return not self.ground.entries(folder)
+        except (OSError, ValueError):
+            return False
+        return isinstance(report_there, dict) and report_there.get("job_id") == job.job_id
 
 
 def scratch_name(index: int) -> str:
@@ -270,45 +342,14 @@ def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile
     return JobFile(role=role, name=file.name, moved=moved, sha256="", size=file.size)
 
 
-def _free_names(home: Path, work: Path, pair: list[JobFile]) -> tuple[str, ...]:
-    """A name for each file, with one number for all: an image keeps its sidecar."""
-    sources = [work / file.name for file in pair]
-    for names in zip(*(numbered(file.name) for file in pair), strict=False):
-        targets = [home / name for name in names]
-        if not any(map(_is_taken, targets, sources)):
-            return names
-    return ()  # of no file
+def _is_unchanged(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _is_taken(target: Path, source: Path) -> bool:
-    # By the file itself: an earlier move was cut off half-way.
-    return os.path.lexists(target) and not files.are_one(target, source)
+def _is_of_a_job(name: str, status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode) and JOB_ID.fullmatch(name) is not None
 
 
 def _is_content_of(file: Seen, status: os.stat_result) -> bool:
     is_same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
-    return is_same and stat.S_ISREG(status.st_mode)
-
-
-def _make_own_folder(parent: Path, job: Job) -> Path:
-    for name in numbered(job.image.name.rpartition(".")[0] or job.image.name):
-        folder = parent / name
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            files.sync_folder(parent)
-            return folder
-        if _is_begun(folder, job):
-            return folder
-    raise AssertionError("names never end")  # noqa: EM101, TRY003
-
-
-def _is_begun(folder: Path, job: Job) -> bool:
-    """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
-    files.clear_temporaries(folder)
-    try:
-        report_there: object = json.loads((folder / _REPORT).read_bytes())
-    except FileNotFoundError:
-        return not any(folder.iterdir())
-    except (OSError, ValueError):
-        return False
-    return isinstance(report_there, dict) and report_there.get("job_id") == job.job_id
+    return is_same and stat.S_ISREG(status.st_mode) and not has_other_names(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from daemon.history import Counts
 from daemon.inbox.names import printable
@@ -52,7 +53,7 @@ def folder_document(
         "state": stands.state,
         "reason": stands.reason,
         "counts": dict(sorted(counts.items())),
-        "today": {"done": today.done, "failed": today.failed},
+        "today": asdict(today),
         "jobs": jobs,
         "files": [
             {

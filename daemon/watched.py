@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from daemon import orders
+from daemon.inbox.manner import Manner
 from daemon.inbox.names import Kind, kind_of, printable
 from daemon.job import FileState, FolderState, Plan, Seen, State
 from daemon.keeper import Keeper
-from daemon.log import story
+from daemon.log import handover, story
 from daemon.log.story import Event
+from daemon.pulse import Pulse, switches_of
+from daemon.trouble import NOT_LOOKED_AT
 
 _NUMBER = re.compile(r"\d+")
+_BUSY_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
 _FILES_TOLD = 20  # of each look; an inbox may hold thousands
-_NOT_LOOKED_AT = orders.Stands(FolderState.OFFLINE, "not looked at yet")
+_NOT_LOOKED_AT = orders.Stands(FolderState.OFFLINE, NOT_LOOKED_AT)
 _News = tuple[str, str, str]  # kind, file, reason without its numbers
 
 
@@ -31,6 +36,10 @@ class WatchedFolder:
     answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
     waiting: int = 0  # files that wait for their sidecar or image
     _told: frozenset[_News] = frozenset()
+    _pulse: Pulse = field(default_factory=Pulse)
+    _still_seconds: float = 0.0
+    _told_manner: Manner | None = None  # of watching it
+    _before: orders.Stands | None = None  # how it stood before its share grew silent
 
     @property
     def root(self) -> Path:
@@ -43,6 +52,31 @@ class WatchedFolder:
         return self.stands.state is FolderState.OFFLINE
 
     @property
+    def is_standby(self) -> bool:
+        """Whether another daemon leads it."""
+        return self.stands.state is FolderState.STANDBY
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing can be had of it now: its share is away, or lets us wait."""
+        return self.is_offline or self.is_standby or self.is_still
+
+    @property
+    def is_still(self) -> bool:
+        """Whether its keeper has stood in a system call for a while."""
+        return self._still_seconds > _BUSY_SECONDS
+
+    @property
+    def is_settled_elsewhere(self) -> bool:
+        """Whether a daemon that is known to live leads it: its work is not for us."""
+        return self.is_standby and not self.stands.is_passing
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its keeper has said how it stands."""
+        return self.stands is not _NOT_LOOKED_AT
+
+    @property
     def taken(self) -> frozenset[Seen]:
         """Images that are no candidates any more, whatever the plan says."""
         return self.under_way | self.answered
@@ -50,7 +84,7 @@ class WatchedFolder:
     @property
     def moves(self) -> bool:
         """Whether anything in its inbox is about to happen by itself."""
-        if self.plan is None or self.taken:
+        if self.plan is None or self.taken or self.stands.is_passing:
             return True
         if self.plan.ready and self.stands.state is FolderState.ONLINE:
             return True
@@ -58,11 +92,40 @@ class WatchedFolder:
 
     def stand(self, stands: orders.Stands) -> Event:
         """Take note of how it stands now; returns what to tell of it."""
+        self._before = None
+        return self._take(stands)
+
+    def feel(self, now: float, unix_now: float, silent_seconds: float) -> Event | None:
+        """Feel its keeper's pulse; returns what to tell where it fell silent or came back."""
+        thread_id = self.keeper.native_id
+        count = None if thread_id is None else switches_of(thread_id)
+        is_at_work = self.keeper.is_at_work
+        self._still_seconds = self._pulse.feel(count, now, is_at_work=is_at_work)
+        is_silent = self._still_seconds >= silent_seconds
+        if is_silent and self._before is None:
+            before, since = self.stands, _clock_time(unix_now - self._still_seconds)
+            reason = f"the share has not answered since {since}"
+            event = self._take(orders.Stands(FolderState.OFFLINE, reason))
+            self._before = before
+            return event
+        if self._before is not None and not is_silent:
+            return self._resume(self._before)
+        return None
+
+    def _resume(self, before: orders.Stands) -> Event | None:
+        event = self.stand(before)
+        # Of a folder that was away before, too, its keeper says more in a moment.
+        return None if self.is_offline else event
+
+    def _take(self, stands: orders.Stands) -> Event:
         self.stands = stands
         match stands.state:
             case FolderState.ONLINE:
-                manner = self.keeper.manner
+                self._told_manner = manner = self.keeper.manner
                 return story.FolderOnline(root=self.root, watch=manner.watch, why=manner.why)
+            case FolderState.STANDBY:
+                self.plan = None
+                return handover.FolderStandby(root=self.root, reason=stands.reason)
             case FolderState.LOW_SPACE:
                 return story.FolderLowSpace(root=self.root, reason=stands.reason)
             case _:
@@ -71,6 +134,8 @@ class WatchedFolder:
     def look(self, plan: Plan) -> Iterator[Event]:
         """Take note of what a look found; gives what is new and worth telling."""
         self.answered = frozenset()
+        if self.stands.state is FolderState.ONLINE and self.keeper.manner != self._told_manner:
+            yield self._take(self.stands)
         if plan is self.plan:  # nothing has changed; ten thousand files need no second reading
             return
         self.plan = plan
@@ -92,10 +157,21 @@ class WatchedFolder:
         self.answered |= mine
 
 
+def why_done(folders: Mapping[str, WatchedFolder]) -> str:
+    """Why nothing moves in any of them any more, in words."""
+    others = [root for root, folder in folders.items() if folder.is_standby]
+    left = f"{', '.join(others)} is left to the daemon that leads there"
+    return left if others else "all work is done"
+
+
+def _clock_time(unix_time: float) -> str:
+    return f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%H:%M}"
+
+
 def _settles(file: FileState) -> bool:
-    # A folder preset is seen and stays so.
-    is_preset = kind_of(PurePath(file.path).name) is Kind.PRESET
-    return file.state in (State.SEEN, State.SETTLING) and not is_preset
+    # A folder preset is seen and stays so; of a cancel file others know when it has gone.
+    stays = kind_of(PurePath(file.path).name) in (Kind.PRESET, Kind.CANCEL)
+    return file.state in (State.SEEN, State.SETTLING) and not stays
 
 
 def _news(plan: Plan) -> Mapping[_News, str]:

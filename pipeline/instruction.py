@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from config.document import JsonValue, plain
+from config.document import JsonValue, Scalar, plain
+from config.document import Mapping as KeysAndValues
 from config.keys import Written
+from config.misread import quoted, shortened
 from config.problems import Complaints, Problem, UserError
 from config.reader import read_fields
 from config.text import decode
@@ -21,16 +23,24 @@ class Instruction:
     written: Written
     as_written: Mapping[str, JsonValue]  # exactly the written keys
     lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
+    notes: tuple[str, ...] = ()  # sentences on what may be meant in another way than it is read
 
     def where(self, key: str) -> str:
         """Give the place of a key for a message; the file alone where the key is not written."""
         return f"{self.name}, line {self.lines[key]}" if key in self.lines else self.name
+
+    def where_named(self, file: str) -> str:
+        """Give the place where a reference or the mask is named, for a message."""
+        if self.written.images is not None and file in self.written.images:
+            return self.where("images")
+        return self.where("mask") if file == self.written.mask else "the presets"
 
     def as_json(self) -> dict[str, JsonValue]:
         """Give exactly the written keys with their values, for the receipt."""
         return dict(self.as_written)
 
 
+_TEXTS = ("prompt", "negative_prompt")
 NONE = Instruction(name="no sidecar", written=Written(), as_written={})
 
 
@@ -66,4 +76,18 @@ def _keys(content: bytes, name: str) -> Instruction:
         written=written,
         as_written={key: plain(node) for key, node in fields.mapping.entries.items()},
         lines=fields.mapping.lines,
+        notes=tuple(_notes(fields.mapping, name)),
     )
+
+
+def _notes(mapping: KeysAndValues, name: str) -> Iterator[str]:
+    for key in _TEXTS:
+        match mapping.entries.get(key):
+            case Scalar(text=text, cut_off=cut_off, line=line) if cut_off:
+                whole = quoted(f"{text} {cut_off}")
+                yield (
+                    f"{name}, line {line}: {key} ends before {shortened(cut_off)}, which is a"
+                    f" comment to YAML; if it belongs to the text, quote it: {key}: {whole}."
+                )
+            case _:
+                pass

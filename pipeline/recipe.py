@@ -101,13 +101,13 @@ def resolve(
         *_contradictions(instruction, wanted, variants, limits),
     ]
     if wanted.prompt is None and (wanted.preset is None or named is not None):
-        advice = "add a line `prompt: …` that says what to do with the picture"
-        problems.append(Problem(instruction.name, "there is no prompt", advice))
+        problems.append(_no_prompt(instruction))
     if problems:
         raise UserError(problems)
     lora = None if wanted.lora is None else loras[wanted.lora]
     seed = min(drawn_seed, LARGEST_SEED - (variants - 1))
-    return _limited(_completed(wanted, lora, default_steps, seed), limits)
+    resolved = _limited(_completed(wanted, lora, default_steps, seed), limits)
+    return replace(resolved, notes=(*instruction.notes, *resolved.notes))
 
 
 def merged(layers: Iterable[Written]) -> Written:
@@ -148,6 +148,14 @@ def _contradictions(
             yield Problem(_where(instruction, "size"), what, "write a smaller one")
         case _:
             pass
+
+
+def _no_prompt(instruction: Instruction) -> Problem:
+    if "prompt" in instruction.lines:
+        what, advice = "prompt is null", "write after it what to do with the picture"
+        return Problem(instruction.where("prompt"), what, advice)
+    advice = "add a line `prompt: …` that says what to do with the picture"
+    return Problem(instruction.name, "there is no prompt", advice)
 
 
 def _where(instruction: Instruction, key: str) -> str:

@@ -13,6 +13,7 @@ from daemon.inbox.manner import choose, rules_of
 from daemon.inbox.survey import Survey
 from daemon.job import Candidate, Job, JobFile, Plan, Role, Seen, Task
 from daemon.keeper import Keeper
+from daemon.lease.campaign import PERIODS, Periods
 from daemon.orders import FromKeeper
 from daemon.receipt import Finished, Variant
 from daemon.spool import Ticket, make_hot_folder
@@ -180,7 +181,12 @@ def settings(folder: FolderSettings) -> Settings:
 
 
 def keeper(
-    root: Path, scratch: Path, deliver: Callable[[FromKeeper], None], *, final: bool = False
+    root: Path,
+    scratch: Path,
+    deliver: Callable[[FromKeeper], None],
+    *,
+    final: bool = False,
+    periods: Periods = PERIODS,
 ) -> Keeper:
     """A keeper of a new hot folder where files settle at once and any space is enough."""
     make_hot_folder(root, "the-id")
@@ -201,4 +207,5 @@ def keeper(
         clock=time,
         deliver=deliver,
         tasks=Tasks(all_settings, 4),
+        periods=periods,
     )

@@ -10,6 +10,8 @@ from daemon.inbox.names import Kind, kind_of
 from daemon.job import State
 from daemon.log.wording import duration
 
+_OTHER_ENDS = (State.QUARANTINED, State.DUPLICATE, State.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileNews:
@@ -51,6 +53,7 @@ class Bulletin:
     reason: str
     done_today: int
     failed_today: int
+    others_today: tuple[tuple[str, int], ...]  # how else jobs have ended, and how many
     jobs: tuple[JobNews, ...]
     files: tuple[FileNews, ...]
     ignored: tuple[FileNews, ...]
@@ -65,6 +68,7 @@ def read(document: Document) -> Bulletin:
         reason=_text(document, "reason"),
         done_today=_count(today, "done"),
         failed_today=_count(today, "failed"),
+        others_today=tuple((it, _count(today, it)) for it in _OTHER_ENDS if _count(today, it)),
         jobs=tuple(map(_job, _tables(document, "jobs"))),
         files=tuple(map(_file, _tables(document, "files"))),
         ignored=tuple(map(_file, _tables(document, "ignored"))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from daemon.log.wording import duration
 
 _Paper = Mapping[str, object]
 _NO_PAPER: _Paper = {}
+_BEGINNING_OF_ID = re.compile(r"[0-9]{8}-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,18 @@ def of_failure(folder: Path, root: Path) -> tuple[str, ...]:
         return ()
     where = printable(str((folder / "WHY.txt").relative_to(root)))
     return (*text.partition("\n\n")[0].splitlines(), f"The whole report is {where}.")
+
+
+def failed_job(root: Path, word: str) -> tuple[str, ...]:
+    """The folders below failed/ of the jobs whose ids begin with `word`, relative to the root."""
+    if not _BEGINNING_OF_ID.match(word):
+        return ()
+    reports = sorted((root / "failed").glob("*/*/report.json"))
+    return tuple(
+        str(path.parent.relative_to(root))
+        for path in reports
+        if str(_read(path).get("job_id")).startswith(word)
+    )
 
 
 def _results(root: Path, folder: str, base: str) -> Iterator[Trace]:

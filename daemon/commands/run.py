@@ -15,25 +15,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from config.settings import FolderSettings, ModelSettings, Settings, Watch
+from config.settings import FolderSettings, ModelSettings, Settings
 from daemon.cli import ExitCode
+from daemon.commands import standing_apart
 from daemon.commands.selection import Selection, default_steps, read_settings, select
 from daemon.control import Server
 from daemon.history import History
-from daemon.inbox.manner import manner_of, rules_of
+from daemon.inbox.manner import choose, rules_of
 from daemon.inbox.survey import Survey
-from daemon.inbox.watch import Watcher
 from daemon.job import FolderState, State
 from daemon.keeper import Keeper
+from daemon.lease.campaign import PERIODS, Periods
 from daemon.log import story
 from daemon.log.logs import open_log, summary_table
 from daemon.notify import Notifier
-from daemon.orders import Look
 from daemon.places import Places, find
+from daemon.pulse import PATIENCE, Patience
 from daemon.receipt import own_version
 from daemon.service import Mailbox, Reload, Service, Stop
-from daemon.spool import lock
-from daemon.work.editor_line import EditorLine
+from daemon.work.editor_line import EDITOR_MODULE, EditorLine
 from daemon.work.pixel_pool import PixelPool
 from daemon.work.task import Tasks
 from pipeline import checkpoint
@@ -41,34 +41,44 @@ from pipeline import checkpoint
 _PIXEL_WORKERS = 2
 
 
-def run(arguments: argparse.Namespace) -> ExitCode:
-    """Watch, edit, publish; returns when stopped or, with --once, when all is done."""
+def run(
+    arguments: argparse.Namespace,
+    *,
+    patience: Patience = PATIENCE,
+    periods: Periods = PERIODS,
+    editor_module: str = EDITOR_MODULE,
+) -> ExitCode:
+    """Watch, edit, publish; returns when stopped or, with --once, when all is done.
+
+    `patience` is for shares that do not answer; `periods` are those after which another daemon
+    takes over; `editor_module` is what the editor process runs.
+    """
     places = find(os.environ)
     selection = select(arguments)
     model = _model(arguments, selection.settings)
+    if badly_placed := [*standing_apart.problems(selection, model, places)]:
+        raise UserError(badly_placed)
     mailbox: Mailbox = queue.SimpleQueue()
     log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
     with contextlib.ExitStack() as stack:
         stack.callback(log.close)
         keepers = {
-            str(folder.root): _keeper(folder, selection.settings, places, mailbox, arguments.once)
+            str(folder.root): _keeper(
+                folder, selection.settings, places, mailbox, periods, once=arguments.once
+            )
             for folder in selection.folders
         }
         for folder in selection.folders:
-            if not keepers[str(folder.root)].manner.is_share and (held := lock(folder.root)):
-                stack.callback(os.close, held)
             server = Server(places, folder.root, mailbox.put)
             stack.callback(server.close)
         history = History(places.state, lambda text: mailbox.put(story.Noted(text=text)))
         stack.callback(history.close)
         _answer_signals(mailbox)
-        for keeper in keepers.values():
-            _watch(stack, keeper, mailbox)
         service = Service(
             mailbox=mailbox,
             settings=selection.settings,
             keepers=keepers,
-            editor=EditorLine(arguments.editor, model, mailbox.put),
+            editor=EditorLine(arguments.editor, model, mailbox.put, editor_module),
             pixels=PixelPool(_PIXEL_WORKERS, mailbox.put),
             history=history,
             clock=time,
@@ -76,6 +86,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             notifier=Notifier(os.environ),
             reread=lambda: read_settings(arguments.config, Path.cwd())[0],
             once=arguments.once,
+            patience=patience,
         )
         service.tell(_started(arguments.editor, selection))
         service.run()
@@ -101,9 +112,15 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
 
 
 def _keeper(
-    folder: FolderSettings, settings: Settings, places: Places, mailbox: Mailbox, once: bool
+    folder: FolderSettings,
+    settings: Settings,
+    places: Places,
+    mailbox: Mailbox,
+    periods: Periods,
+    *,
+    once: bool,
 ) -> Keeper:
-    manner = manner_of(folder)
+    manner = choose(folder, None)  # until the keeper has asked the file system
     steps = default_steps(os.environ)
     survey = Survey(
         folder.root / "inbox",
@@ -120,20 +137,8 @@ def _keeper(
         clock=time,
         deliver=mailbox.put,
         tasks=Tasks(settings, steps),
+        periods=periods,
     )
-
-
-def _watch(stack: contextlib.ExitStack, keeper: Keeper, mailbox: Mailbox) -> None:
-    if keeper.manner.watch is not Watch.EVENTS:
-        return
-    root = keeper.folder.root
-    watcher = Watcher(
-        root / "inbox",
-        wake=lambda: keeper.submit(Look()),
-        lost=lambda reason: mailbox.put(story.FolderDegraded(root=root, reason=reason)),
-    )
-    watcher.start()
-    stack.callback(watcher.stop)
 
 
 def _answer_signals(mailbox: Mailbox) -> None:
@@ -159,6 +164,6 @@ def _close(service: Service) -> ExitCode:
     print(summary_table(rows, columns), end="", flush=True)
     failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)
     folders = service.folders.values()
-    if failed or any(folder.stands.state is not FolderState.ONLINE for folder in folders):
+    if failed or any(service.stands(it).state is not FolderState.ONLINE for it in folders):
         return ExitCode.JOBS_FAILED
     return ExitCode.FINE

@@ -10,6 +10,7 @@ from daemon.commands.bulletin import Bulletin
 from daemon.commands.inquiry import Reply
 from daemon.commands.page import Page
 from daemon.inbox.names import Kind, kind_of
+from daemon.job import FolderState
 
 _FILES_SHOWN = 20
 
@@ -32,10 +33,13 @@ def _head(news: Bulletin, reply: Reply) -> Iterator[str]:
     pid = reply.daemon.get("pid")
     served = f"served by process {pid}" if pid else reply.note
     yield f"{news.root}: {news.state}{reason}; {served}"
-    if model := _model(reply.daemon.get("editor")):
+    model = _model(reply.daemon.get("editor"))
+    if model and news.state != FolderState.STANDBY:  # none is needed there
         yield model
     counts = ", ".join(f"{number} {state}" for state, number in sorted(_counted(news).items()))
-    yield f"now: {counts or 'nothing'}; today: {news.done_today} done, {news.failed_today} failed"
+    today = f"{news.done_today} done, {news.failed_today} failed"
+    others = "".join(f", {number} {state}" for state, number in news.others_today)
+    yield f"now: {counts or 'nothing'}; today: {today}{others}"
 
 
 def _counted(news: Bulletin) -> Counter[str]:

@@ -51,7 +51,7 @@ def find(file: Path, cwd: Path, roots: Iterable[Path]) -> There | Missing:
         for candidate in _candidates(file, path, root):
             if os.path.lexists(candidate):
                 return There(root=root, path=str(candidate.relative_to(root)))
-    return Missing(name=_name(file, path, roots))
+    return Missing(name=name_in_inbox(file, cwd, roots))
 
 
 def _candidates(file: Path, path: Path, root: Path) -> Iterator[Path]:
@@ -62,7 +62,9 @@ def _candidates(file: Path, path: Path, root: Path) -> Iterator[Path]:
         yield root / file
 
 
-def _name(file: Path, path: Path, roots: Iterable[Path]) -> str:
+def name_in_inbox(file: Path, cwd: Path, roots: Iterable[Path]) -> str:
+    """What its path relative to an inbox would be, by its words alone: no share is touched."""
+    path = absolute(file, cwd)
     inside = (path.relative_to(it) for it in roots if path != it and path.is_relative_to(it))
     below = next(inside, path.relative_to("/") if file.is_absolute() else file)
     parts = below.parts[1:] if below.parts[:1] == ("inbox",) else below.parts

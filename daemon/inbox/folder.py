@@ -21,6 +21,7 @@ class Folder:
     sidecars: Group
     presets: Group
     unsupported: Group
+    cancels: Group
     sidecars_of: Mapping[str, Group]  # image path -> its sidecar; several: none is the better one
     images_of: Mapping[str, Group]  # sidecar path -> the images that it serves
     outranked: Mapping[str, Seen]  # sidecar path -> the sidecar that goes before it
@@ -59,6 +60,7 @@ def _folder(path: str, files: Sequence[Seen]) -> Folder:
         sidecars=tuple(sidecars),
         presets=tuple(kinds[Kind.PRESET]),
         unsupported=tuple(kinds[Kind.UNSUPPORTED]),
+        cancels=tuple(kinds[Kind.CANCEL]),
         sidecars_of={image: found[0] if found else () for image, found in ranked.items()},
         images_of=_served(images, ranked),
         outranked={

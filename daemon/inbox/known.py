@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +49,10 @@ class Known(Protocol):
 
     def text(self, file: Seen) -> Text:
         """What a sidecar or a folder preset says."""
+        ...
+
+    def own_papers(self) -> Collection[Seen]:
+        """The files that are papers of ours about an earlier failure."""
         ...
 
     def wanted(self, sidecar: Seen | None, presets: tuple[Seen, ...]) -> Wanted:

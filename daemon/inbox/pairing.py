@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
+from daemon.inbox.cancels import state_of
 from daemon.inbox.folder import Folder, sort_out
 from daemon.inbox.names import conversion
 from daemon.inbox.planning import plan_folder
@@ -19,19 +21,24 @@ _DIGITS = re.compile(r"(\d+)")
 
 def plan(listing: Listing, moment: Moment) -> Plan:
     """Say what every file waits for, which jobs are ready, and when that may change by itself."""
-    folders = list(sort_out(listing.files))
+    papers = moment.known.own_papers()
+    folders = list(sort_out(file for file in listing.files if file not in papers))
     presets = {folder.path: folder.presets for folder in folders}
     plans = [
         plan_folder(scene_of(folder, _inherited(folder.path, presets), moment))
         for folder in folders
     ]
-    return Plan(
+    found = Plan(
         states=tuple(state for part in plans for state in part.states),
-        ignored=(*_unsupported(folders), *_odd(listing)),
+        ignored=(*_unsupported(folders), *_odd(listing), *map(_own_paper, papers)),
         ready=tuple(sorted((it for part in plans for it in part.ready), key=_turn)),
         needed_by={path: needers for part in plans for path, needers in part.needed_by.items()},
         look_again_at=min((until for part in plans for until in part.untils), default=None),
+        cancels=tuple(cancel for folder in folders for cancel in folder.cancels),
+        own_papers=tuple(papers),
     )
+    cancelling = tuple(state_of(cancel, found) for cancel in found.cancels)
+    return replace(found, states=(*found.states, *cancelling)) if cancelling else found
 
 
 def chain(folder: str) -> Iterator[str]:
@@ -54,6 +61,10 @@ def _unsupported(folders: Iterable[Folder]) -> Iterator[Ignored]:
 
 def _odd(listing: Listing) -> Iterator[Ignored]:
     return (Ignored(odd.path, f"{odd.what}: left alone") for odd in listing.odd)
+
+
+def _own_paper(paper: Seen) -> Ignored:
+    return Ignored(paper.path, "Hotfolder's own note on an earlier failure, no input")
 
 
 def _turn(candidate: Candidate) -> tuple[int, float, list[tuple[int, str]], str]:

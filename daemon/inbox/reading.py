@@ -10,8 +10,9 @@ from config.presets import read_preset
 from config.problems import Problem, UserError
 from config.settings import Settings
 from config.text import LIMIT_BYTES
+from daemon.inbox import own_papers
 from daemon.inbox.known import Broken, Picture, Text, Unread, Wanted
-from daemon.inbox.names import Kind, kind_of, printable
+from daemon.inbox.names import Kind, is_prose, kind_of, printable
 from daemon.job import Seen
 from pipeline import instruction, recipe
 from pipeline.container.examination import Incomplete, Whole, examine
@@ -32,6 +33,7 @@ class Readings:
         self._settings, self._default_steps = settings, default_steps
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
+        self._is_own_paper: dict[Seen, bool] = {}  # of those that may be one
         self._wanted: dict[tuple[Seen | None, tuple[Seen, ...]], Wanted] = {}
         self._gives_prompt: dict[tuple[Seen, ...], bool] = {}
 
@@ -42,7 +44,7 @@ class Readings:
         """
         all_read = True
         for file in settled:
-            if file not in self._texts and file not in self._pictures:
+            if not (file in self._texts or file in self._pictures or file in self._is_own_paper):
                 all_read = self._read(file) and all_read
         return all_read
 
@@ -50,6 +52,9 @@ class Readings:
         """Forget all files but these."""
         self._pictures = {it: said for it, said in self._pictures.items() if it in files}
         self._texts = {it: said for it, said in self._texts.items() if it in files}
+        self._is_own_paper = {
+            it: is_one for it, is_one in self._is_own_paper.items() if it in files
+        }
         self._wanted = {
             key: wanted
             for key, wanted in self._wanted.items()
@@ -64,6 +69,10 @@ class Readings:
     def text(self, file: Seen) -> Text:
         """What a sidecar or a folder preset says."""
         return self._texts.get(file, _UNREAD)
+
+    def own_papers(self) -> tuple[Seen, ...]:
+        """The files that are papers of ours about an earlier failure."""
+        return tuple(it for it, is_one in self._is_own_paper.items() if is_one)
 
     def wanted(self, sidecar: Seen | None, presets: tuple[Seen, ...]) -> Wanted:
         """What a readable or broken sidecar asks for, on readable presets, outermost first."""
@@ -103,7 +112,19 @@ class Readings:
             text = self._read_text(file, kind)
             if not isinstance(text, Unread):
                 self._texts[file] = text
+                self._is_own_paper[file] = _is_why(text, file)
             return not isinstance(text, Unread)
+        return self._read_report(file) if own_papers.may_be_report(file.name) else True
+
+    def _read_report(self, file: Seen) -> bool:
+        opened = self._open_file(file)
+        if isinstance(opened, Unread):
+            return False
+        is_one = False
+        if not isinstance(opened, Broken):
+            with opened:
+                is_one = own_papers.is_report(opened.read(own_papers.LIMIT_BYTES))
+        self._is_own_paper[file] = is_one
         return True
 
     def _examine(self, image: Seen) -> Picture:
@@ -178,6 +199,12 @@ def _parse(opened: BinaryIO, file: Seen, kind: Kind) -> Text:
     if kind is Kind.PRESET:
         return read_preset(content, printable(file.path))
     return instruction.parse(content, printable(file.name))
+
+
+def _is_why(text: Text, file: Seen) -> bool:
+    if isinstance(text, Instruction) and is_prose(file.name):
+        return own_papers.is_why(text.written.prompt or "")
+    return False
 
 
 def _companions(written: Written) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from daemon.inbox.names import Kind, conversion, kind_of, printable, stem_of
 from daemon.inbox.scene import Scene
 from daemon.inbox.settling import Wait
 from daemon.job import Candidate, Seen, State
+from pipeline.instruction import Instruction
 
 
 def stand(scene: Scene, image: Seen) -> Wait | Candidate:
@@ -127,12 +128,11 @@ class _Case:
     def _misnamed(self, wanted: Wanted) -> Iterator[Problem]:
         for name in wanted.companions:
             if kind_of(name) is not Kind.IMAGE:
-                yield Problem(
-                    self._where(), f"'{printable(name)}' cannot be read", conversion(name)
-                )
+                what = f"'{printable(name)}' cannot be read"
+                yield Problem(self._where(name), what, conversion(name))
             elif self.scene.folder.images_named(name) == (self.image,):
                 what = f"'{printable(name)}' is the picture to edit itself"
-                yield Problem(self._where(), what, "name another one or remove it")
+                yield Problem(self._where(name), what, "name another one or remove it")
 
     def _companion_problems(self, wanted: Wanted) -> Iterator[Problem]:
         for name in wanted.companions:
@@ -141,7 +141,9 @@ class _Case:
                 yield from self.scene.moment.picture_problems(file)
             if not found:
                 advice = "put it into the folder of the picture"
-                yield Problem(self._where(), f"{printable(name)} is missing", advice)
+                yield Problem(self._where(name), f"{printable(name)} is missing", advice)
 
-    def _where(self) -> str:
-        return printable(self.sidecars[0].name) if self.sidecars else "the folder's preset"
+    def _where(self, name: str) -> str:
+        """The place where a companion is named."""
+        said = self.scene.moment.known.text(self.sidecars[0]) if self.sidecars else None
+        return said.where_named(name) if isinstance(said, Instruction) else "the folder's preset"

@@ -29,6 +29,7 @@ from daemon.log.story import (
     level,
     sentence,
 )
+from daemon.log.wishing import JobCancelled
 from daemon.log.wording import plain
 
 _COUNT_AND_NAME = "{task.completed:.0f}/{task.total:.0f} {task.description}"
@@ -93,7 +94,7 @@ class TerminalLog:
                 self._begin(event)
             case JobDone() | JobFailed() | JobQuarantined() | JobDuplicate():
                 self._end(event.job_id)
-            case JobGivenBack() | JobRetry():
+            case JobGivenBack() | JobRetry() | JobCancelled():
                 self._end(event.job_id)
             case _:
                 pass

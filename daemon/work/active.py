@@ -50,6 +50,7 @@ class Resting:
     strike: bool  # whether its last end counts against it
     alone: bool  # whether it is to run alone then
     cause: str
+    counts: bool = True  # whether its last run was an attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from pipeline.channel import (
 )
 from pipeline.editor import Done, EditRequest, Failed, ModelFacts, Stage, Step
 
+EDITOR_MODULE = "pipeline.worker"
 LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
 _RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)
 
@@ -66,9 +68,13 @@ class EditorLine:
     """Starts the editor process, restarts it, and knows which job it is at."""
 
     def __init__(
-        self, kind: str, model: ModelSettings, deliver: Callable[[Said | Ended], None]
+        self,
+        kind: str,
+        model: ModelSettings,
+        deliver: Callable[[Said | Ended], None],
+        module: str = EDITOR_MODULE,
     ) -> None:
-        self._kind, self._model, self._deliver = kind, model, deliver
+        self._kind, self._model, self._deliver, self._module = kind, model, deliver, module
         self.deaths_in_a_row = 0
         self._hung = ""  # why we have killed the process
         self.condition: Condition = Dead(restart_at=0.0)
@@ -78,11 +84,14 @@ class EditorLine:
         """What is loaded, for messages."""
         return self._kind if self._kind == "echo" else str(self._model.path)
 
-    def start_if_due(self, now: float) -> bool:
-        """Start the process when there is none and its time has come; whether it was started."""
+    def start_if_due(self, now: float, *, at_once: bool) -> bool:
+        """Start the process when there is none and its time has come; whether it was started.
+
+        `at_once`: its time has come now, unless it has been closed.
+        """
         match self.condition:
-            case Dead(restart_at) if now >= restart_at:
-                child = Child("pipeline.worker", self._deliver)
+            case Dead(restart_at) if now >= restart_at or (at_once and restart_at < math.inf):
+                child = Child(self._module, self._deliver)
                 child.send(OpenEditor(self._kind, self._model))
                 self.condition = Loading(child, now)
                 return True
@@ -167,7 +176,7 @@ class EditorLine:
                 child.kill()
             case Dead():
                 pass
-        self.condition = Dead(float("inf"))
+        self.condition = Dead(math.inf)
 
 
 def _after(before: Condition, message: FromEditor, now: float) -> Condition | None:

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import assert_never
 
 from config.problems import Problem
-from daemon.keeper import Clock
+from daemon.clock import Clock
 from daemon.log import story
 from daemon.log.story import Event
 from daemon.work import active, queueing
 from daemon.work.active import Active, Composing, Editing
 from daemon.work.child import Ended, Said
-from daemon.work.editor_line import Busy, EditorLine, Idle
+from daemon.work.editor_line import Busy, EditorLine, Idle, Loading
 from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool, Work
+from daemon.work.restraint import Restraint
 from pipeline.channel import BatchDone, FromEditor, Ready, Remark, Unusable
 from pipeline.editor import (
     Done,
@@ -43,6 +44,7 @@ class Edits:
         editor: EditorLine,
         pixels: PixelPool,
         mishaps: Mishaps,
+        restraint: Restraint,
         clock: Clock,
         tell: Callable[[Event], None],
         finish: Callable[[Active], None],
@@ -53,6 +55,8 @@ class Edits:
         self.unusable: tuple[Problem, ...] = ()
         self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
         self._clock, self._tell, self._finish = clock, tell, finish
+        self._restraint = restraint
+        self._failed_loads = 0  # in a row
         self._most_together = most_together  # jobs that are edited in one pass
 
     @property
@@ -63,14 +67,18 @@ class Edits:
     def begin(self, now: float) -> None:
         """Start the editor where there is none, end it where it hangs, give it what waits."""
         self._editor.kill_hung(now)
-        if self._editor.start_if_due(now):
+        if self._restraint.is_halted:
+            return
+        # Who tries it out does not wait for the end of another rest.
+        if self._editor.start_if_due(now, at_once=self._restraint.is_trying):
             self._tell(story.EditorLoading(model=self._editor.name))
         self._edit_next(now)
 
     def _edit_next(self, now: float) -> None:
         if not isinstance(self._editor.condition, Idle):
             return
-        batch = queueing.next_batch(self._jobs.actives(), self._most_together)
+        most = 1 if self._restraint.is_trying else self._most_together
+        batch = queueing.next_batch(self._jobs.actives(), most, last=self._restraint.suspects)
         requests: list[EditRequest] = []
         for job in batch:
             assert job.prepared is not None
@@ -92,6 +100,8 @@ class Edits:
                 pass
             case Ready(facts, seconds):
                 self.facts, self.loaded_at = facts, self._clock.time()
+                self._failed_loads = 0
+                self._restraint.opened()
                 self._tell(
                     story.EditorReady(
                         class_name=facts.class_name,
@@ -100,8 +110,10 @@ class Edits:
                         seconds=seconds,
                     )
                 )
-            case Unusable(problems):
+            case Unusable(problems) if not self.is_ready:
                 self.unusable = problems
+            case Unusable(problems):
+                self._restraint.locked_out("; ".join(map(str, problems)))
             case Remark(level, text):
                 self._tell(_remarked(level, text))
             case BatchDone() if isinstance(condition, Busy):
@@ -156,26 +168,48 @@ class Edits:
             self._mishaps.failed(job, error.failure, error.cause, error.advice)
 
     def _batch_done(self, job_ids: frozenset[str]) -> None:
-        for job_id in sorted(job_ids):
-            job = self._jobs.active(job_id)
-            if job is not None and isinstance(job.phase, Editing):
-                self._finish(job.at(Composing()))
+        jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
+        done = [job for job in jobs if isinstance(job.phase, Editing)]
+        if done:
+            self._restraint.succeeded(job.job.job_id for job in done)
+        for job in done:
+            self._finish(job.at(Composing()))
 
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""
         if not self._editor.is_mine(ended.child):
             return
+        was_loading = isinstance(self._editor.condition, Loading)
         how = self._editor.how(ended)
         job_ids = self._editor.ended(ended, self._clock.monotonic())
         self._tell(story.EditorLost(reason=how, last_words=ended.last_words))
-        if not self.is_ready and self._editor.deaths_in_a_row >= _LOADS:
-            what = f"its process ended {_LOADS} times while it loaded the model ({how})"
-            advice = f"look at its last words: {ended.last_words or 'it said nothing'}"
-            self.unusable = (Problem(self._editor.name, what, advice),)
-        cause = f"the editor process ended over it ({how})"
+        if was_loading:
+            self._not_loaded(how, ended.last_words)
         jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
-        for job in [job for job in jobs if isinstance(job.phase, Editing)]:
-            self._mishaps.died(job, cause, ended.last_words, together=len(job_ids) > 1)
+        under_way = [job for job in jobs if isinstance(job.phase, Editing)]
+        to_blame = self._is_to_blame(job_ids, how)
+        cause = f"the editor process ended over it ({how})"
+        for job in under_way:
+            self._mishaps.died(
+                job, cause, ended.last_words, together=len(job_ids) > 1, to_blame=to_blame
+            )
+
+    def _is_to_blame(self, job_ids: frozenset[str], how: str) -> bool:
+        # In company none can be blamed, and no rule is broken: each runs alone next.
+        return len(job_ids) != 1 or self._restraint.died(min(job_ids), how)
+
+    def _not_loaded(self, how: str, last_words: str) -> None:
+        self._failed_loads += 1
+        if self._failed_loads < _LOADS:
+            return
+        what = f"its process ended {_LOADS} times while it loaded the model ({how})"
+        advice = f"look at its last words: {last_words or 'it said nothing'}"
+        problem = Problem(self._editor.name, what, advice)
+        if self.is_ready:
+            self._failed_loads = 0
+            self._restraint.locked_out(str(problem))
+        else:
+            self.unusable = (problem,)
 
 
 def _running(job: Active, index: int) -> Event:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from daemon import orders
+from daemon.clock import Clock
 from daemon.history import History
 from daemon.inbox.names import printable
 from daemon.job import Job, State
-from daemon.keeper import Clock, Keeper
-from daemon.log import story
+from daemon.keeper import Keeper
+from daemon.log import handover, story, wishing
 from daemon.log.logs import Row
 from daemon.log.story import Event
 from daemon.receipt import work_seconds
@@ -76,6 +77,11 @@ class Endings:
         reason = "some of its files were taken away while it waited"
         self._tell(story.JobGivenBack(reason=reason, **about(root, job)))
 
+    def passed(self, root: str, job: Job) -> None:
+        """Forget a job that another daemon has now."""
+        self._jobs.drop(job)
+        self._tell(handover.JobPassed(**about(root, job)))
+
     def given_back(self, root: str, job: Job) -> None:
         """Forget a job that is in the inbox again."""
         self._jobs.drop(job)
@@ -86,6 +92,8 @@ def _ending(answer: orders.Filed, about_it: About) -> Event:
     if answer.state is State.DUPLICATE:
         earlier = tuple(map(printable, answer.earlier))
         return story.JobDuplicate(earlier=earlier, originals=answer.where, **about_it)
+    if answer.state is State.CANCELLED:
+        return wishing.JobCancelled(originals=answer.where, **about_it)
     quarantined = answer.state is State.QUARANTINED
     kind = story.JobQuarantined if quarantined else story.JobFailed
     return kind(cause=answer.cause, advice=answer.advice, originals=answer.where, **about_it)

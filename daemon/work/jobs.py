@@ -31,6 +31,10 @@ class Jobs:
         """Forget a job."""
         self._jobs.pop(job.job_id, None)
 
+    def get(self, job_id: str) -> Active | Resumable | None:
+        """The job of that id."""
+        return self._jobs.get(job_id)
+
     def active(self, job_id: str) -> Active | None:
         """The job of that id that has a task."""
         job = self._jobs.get(job_id)

@@ -68,6 +68,10 @@ class PixelPool:
         """Drop the requests of a job that wait; those under way are answered and to be ignored."""
         self._queue = deque(work for work in self._queue if work.job_id != job_id)
 
+    def is_at(self, job_id: str) -> bool:
+        """Whether a worker has something of a job open."""
+        return any(busy and busy.work.job_id == job_id for busy in self._busy.values())
+
     def heard(self, said: Said, now: float) -> Answered | None:
         """What a worker's message means; one that makes no sense is its last, and means None."""
         busy, answer = self._busy[said.child], said.message

@@ -49,7 +49,7 @@ class Tasks:
             return Invalid(job, problems, text)
         try:
             resolved = self._resolve(written, presets, job.drawn_seed)
-            companions = _companions(job, scratch, resolved.recipe)
+            companions = _companions(job, scratch, resolved.recipe, written)
         except UserError as error:
             return Invalid(job, error.problems, text)
         return Claimed(
@@ -85,7 +85,9 @@ def _instruction(job: Job, scratch: Path) -> Instruction:
     return instruction.NONE
 
 
-def _companions(job: Job, scratch: Path, recipe: Recipe) -> Mapping[str, Path]:
+def _companions(
+    job: Job, scratch: Path, recipe: Recipe, written: Instruction
+) -> Mapping[str, Path]:
     copies = {
         pair_key(file.name): scratch / scratch_name(index)
         for index, file in enumerate(job.files)
@@ -96,7 +98,7 @@ def _companions(job: Job, scratch: Path, recipe: Recipe) -> Mapping[str, Path]:
     if missing:
         advice = "put it into the folder of the picture"
         raise UserError(
-            Problem(printable(job.image.name), f"{printable(name)} is missing", advice)
+            Problem(printable(written.where_named(name)), f"{printable(name)} is missing", advice)
             for name in missing
         )
     return {name: copies[pair_key(name)] for name in named}

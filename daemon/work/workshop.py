@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from config.settings import OnDuplicate, Settings
-from daemon import orders
+from daemon import orders, shelf
+from daemon.clock import Clock
 from daemon.history import History
 from daemon.job import Job, State
-from daemon.keeper import Clock, Keeper
+from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.story import Event
 from daemon.receipt import Finished, why_of
@@ -30,7 +31,8 @@ from daemon.work.endings import Endings
 from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import Answered, Died, PixelPool, Work
-from pipeline.channel import Refused
+from daemon.work.restraint import Restraint
+from pipeline.channel import Hindered, Refused
 from pipeline.editor import Failure
 from pipeline.pictures import Composed, Prepared
 
@@ -57,10 +59,12 @@ class Workshop:
         self.jobs = Jobs()
         self._editor, self._pixels, self._keepers = editor, pixels, keepers
         self._history, self._clock, self._tell = history, clock, tell
+        self.restraint = Restraint(jobs=self.jobs, clock=clock, tell=tell, at_once=at_once)
         self._mishaps = Mishaps(
             jobs=self.jobs,
             pixels=pixels,
             keepers=keepers,
+            restraint=self.restraint,
             clock=clock,
             tell=tell,
             at_once=at_once,
@@ -70,6 +74,7 @@ class Workshop:
             editor=editor,
             pixels=pixels,
             mishaps=self._mishaps,
+            restraint=self.restraint,
             clock=clock,
             tell=tell,
             finish=self._finish,
@@ -78,6 +83,7 @@ class Workshop:
         self.endings = Endings(
             jobs=self.jobs, keepers=keepers, history=history, clock=clock, tell=tell
         )
+        self.away: frozenset[str] = frozenset()  # hot folders of which nothing can be had now
         self._is_closing = False
 
     # What the keepers answer
@@ -89,6 +95,19 @@ class Workshop:
             cause = "the daemon restarted"
             resting = Resting(now, strike=False, alone=job.alone, cause=cause)
             self.jobs.put(Resumable(root=root, job=job, phase=resting))
+
+    def publish_shelved(self, root: str, finished: Finished) -> None:
+        """Publish what an earlier daemon finished; it is not edited again."""
+        job = Active(
+            root=root,
+            task=finished.task,
+            phase=Publishing(),
+            prepared=(finished.prepared, finished.prepare_seconds),
+            variants=finished.variants,
+        )
+        text = "Its result was finished before the restart, and only has to be published."
+        self._tell(story.JobNote(text=text, **about(root, job.job)))
+        self._publish(job, finished)
 
     def claimed(self, root: str, answer: orders.Claimed) -> None:
         """Begin with a claimed job: filed as a duplicate, or prepared."""
@@ -149,6 +168,8 @@ class Workshop:
                 self._finish(job.with_variant(answered.work.index, composed, answered.seconds))
             case Refused(cause, advice):
                 self._mishaps.failed(job, Failure.PERMANENT, cause, advice)
+            case Hindered(cause, advice):
+                self._mishaps.failed(job, Failure.ENVIRONMENT, cause, advice)
             case _:
                 assert_never(answered.answer)
 
@@ -174,19 +195,34 @@ class Workshop:
             model=self.edits.facts,
             model_loaded_at=self.edits.loaded_at,
         )
-        self.jobs.put(job.at(Publishing()))
+        self._shelve(job, finished)
+        self._publish(job.at(Publishing()), finished)
+
+    def _shelve(self, job: Active, finished: Finished) -> None:
+        try:
+            shelf.put(finished)
+        except OSError as error:
+            why = error.strerror
+            text = f"After a restart it would be edited again: scratch takes no note of it ({why})"
+            self._tell(story.JobNote(text=f"{text}.", **about(job.root, job.job)))
+
+    def _publish(self, job: Active, finished: Finished) -> None:
+        self.jobs.put(job)
         replaced = self._earlier(job, OnDuplicate.REDO)
         self._keepers[job.root].submit(orders.Publish(finished, replaced))
 
     # What comes next
 
-    def advance(self, now: float) -> None:
-        """Begin whatever can begin now."""
+    def advance(self, now: float, *, others_wait: bool) -> None:
+        """Begin whatever can begin now; `others_wait`: there are jobs to claim, too."""
         self._pixels.kill_hung(now)
+        self.restraint.advance()
         self.edits.begin(now)
+        suspects = self.restraint.suspects
         while self.edits.is_ready and self.has_room(0):
-            job = queueing.due(self.jobs, now)
-            if job is None:
+            job = queueing.due(self._reachable(), now, last=suspects)
+            is_suspect = job is not None and job.job.job_id in suspects
+            if job is None or (self.restraint.is_trying and is_suspect and others_wait):
                 break
             self._resume(job)
 
@@ -196,17 +232,32 @@ class Workshop:
         While the editor is at work for a while, the next batch is got ready; otherwise a job that
         is claimed early would only wait.
         """
+        if self.restraint.is_halted:
+            return False
         editor = self._editor.condition
+        if self.restraint.is_trying:
+            is_free = not isinstance(editor, Busy)
+            return is_free and queueing.has_room(self._reachable(), claims_under_way, 1)
         is_at_work = (
             isinstance(editor, Busy) and self._clock.monotonic() > editor.since + _A_WHILE_SECONDS
         )
         most = max(_LEAST_AHEAD, self.settings.model.batch if is_at_work else 0)
-        return queueing.has_room(self.jobs, claims_under_way, most)
+        return queueing.has_room(self._reachable(), claims_under_way, most)
+
+    def _reachable(self) -> Iterator[Active | Resumable]:
+        """The jobs without those that would have to be fetched from a share that is away."""
+        return (
+            job
+            for job in self.jobs
+            if job.root not in self.away or not isinstance(job.phase, Resting | Taking)
+        )
 
     def _resume(self, job: Active | Resumable) -> None:
         assert isinstance(job.phase, Resting)
         self.jobs.put(Resumable(root=job.root, job=job.job, phase=Taking()))
-        self._keepers[job.root].submit(orders.Resume(job.job, job.phase.strike, job.phase.alone))
+        phase = job.phase
+        order = orders.Resume(job.job, phase.strike, phase.alone, phase.counts)
+        self._keepers[job.root].submit(order)
 
     def give_back(self) -> None:
         """Give every job back that is not past its edit; stop the editor."""
@@ -216,14 +267,32 @@ class Workshop:
             if not isinstance(job.phase, Composing | Publishing | Resting):
                 self._give_back(job)
 
+    def leave(self, root: str) -> None:
+        """Let go of the jobs of a hot folder that another daemon leads now.
+
+        What only needs to be composed is finished for the shelf: we may lead again.
+        """
+        for job in self.jobs:
+            if job.root != root:
+                continue
+            if isinstance(job, Active) and not isinstance(job.phase, Composing | Publishing):
+                self._editor.drop(active.request_ids(job.task))
+                self._give_back(job)
+            elif isinstance(job.phase, Resting):
+                self._keepers[root].submit(orders.GiveBack(job.job))
+
     def _give_back(self, job: Active) -> None:
         self._pixels.forget(job.job.job_id)
         self.jobs.put(job.at(Publishing()))
         self._keepers[job.root].submit(orders.GiveBack(job.job))
 
     def is_finishing(self) -> bool:
-        """Whether a job is still on its way out."""
-        return any(isinstance(job.phase, Composing | Publishing) for job in self.jobs)
+        """Whether a job is still on its way out, to a hot folder that is there."""
+        return any(
+            isinstance(job.phase, Composing)
+            or (isinstance(job.phase, Publishing) and job.root not in self.away)
+            for job in self.jobs
+        )
 
     def _note(self, job: Active, notes: tuple[str, ...]) -> None:
         for note in notes:

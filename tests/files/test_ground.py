@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from daemon import files
+from daemon.descent import NotPlain
+from daemon.ground import Ground
 
 
 def names(folder: Path) -> set[str]:
@@ -27,20 +29,20 @@ class TestWritingWhole:
 
     def test_it_replaces_what_was_there(self, tmp_path: Path) -> None:
         for content in (b"old", b"new"):
-            files.write_whole(tmp_path / "a", content)
+            Ground(tmp_path).write_whole(tmp_path / "a", content)
         assert (tmp_path / "a").read_bytes() == b"new"
         assert names(tmp_path) == {"a"}
 
     def test_a_write_that_fails_leaves_the_old_file_and_no_debris(self, tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()  # cannot be replaced by a file
         with pytest.raises(IsADirectoryError):
-            files.write_whole(tmp_path / "a", b"new")
+            Ground(tmp_path).write_whole(tmp_path / "a", b"new")
         assert names(tmp_path) == {"a"}
 
     def test_a_link_is_replaced_and_not_written_through(self, tmp_path: Path) -> None:
         (tmp_path / "theirs").write_bytes(b"theirs")
         (tmp_path / "a").symlink_to("theirs")
-        files.write_whole(tmp_path / "a", b"ours")
+        Ground(tmp_path).write_whole(tmp_path / "a", b"ours")
         assert (tmp_path / "theirs").read_bytes() == b"theirs"
         assert not (tmp_path / "a").is_symlink()
 
@@ -49,9 +51,9 @@ class TestWritingWhole:
 
         def write() -> None:
             for content in contents:
-                files.write_whole(path, content)
+                Ground(tmp_path).write_whole(path, content)
 
-        files.write_whole(path, contents[0])
+        Ground(tmp_path).write_whole(path, contents[0])
         writer = threading.Thread(target=write)
         writer.start()
         read = {path.read_bytes()}
@@ -65,25 +67,23 @@ class TestCopying:
 
     def test_a_copy_has_the_hash_of_its_content(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"x" * 3_000_000)
-        copied = files.copy(tmp_path / "a", tmp_path / "b")
+        copied = Ground(tmp_path).copy_out(tmp_path / "a", tmp_path / "b")
         assert copied.size == 3_000_000
         assert copied.sha256 == files.sha256_of(tmp_path / "b") == files.sha256_of(tmp_path / "a")
 
     def test_a_link_is_not_followed(self, tmp_path: Path) -> None:
         (tmp_path / "secret").write_bytes(b"secret")
         (tmp_path / "a").symlink_to("secret")
-        for read in (
-            lambda: files.copy(tmp_path / "a", tmp_path / "b"),
-            lambda: files.sha256_of(tmp_path / "a"),
-        ):
-            with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
-                read()
+        with pytest.raises(NotPlain):
+            Ground(tmp_path).copy_out(tmp_path / "a", tmp_path / "b")
+        with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+            files.sha256_of(tmp_path / "a")
         assert not (tmp_path / "b").exists()
 
     def test_a_copy_takes_the_first_free_name(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"new")
         (tmp_path / "b").write_bytes(b"old")
-        assert files.copy_whole(tmp_path / "a", tmp_path, iter(["b", "b_2"])) == "b_2"
+        assert Ground(tmp_path).bring(tmp_path / "a", tmp_path, iter(["b", "b_2"])) == "b_2"
         assert (tmp_path / "b").read_bytes() == b"old"
         assert names(tmp_path) == {"a", "b", "b_2"}
 
@@ -95,40 +95,40 @@ class TestCopying:
                 yield name
 
         (tmp_path / "a").write_bytes(b"ours")
-        assert files.copy_whole(tmp_path / "a", tmp_path, racing()) == "b_2"
+        assert Ground(tmp_path).bring(tmp_path / "a", tmp_path, racing()) == "b_2"
         assert (tmp_path / "b").read_bytes() == b"somebody was faster"
 
     def test_a_link_that_leads_nowhere_is_a_name_taken(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(b"ours")
         (tmp_path / "b").symlink_to("nowhere")
-        assert files.copy_whole(tmp_path / "a", tmp_path, iter(["b", "b_2"])) == "b_2"
+        assert Ground(tmp_path).bring(tmp_path / "a", tmp_path, iter(["b", "b_2"])) == "b_2"
         assert not (tmp_path / "nowhere").exists()
 
     def test_a_copy_that_fails_leaves_no_debris(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
-            files.copy_whole(tmp_path / "missing", tmp_path, iter(["b"]))
+            Ground(tmp_path).bring(tmp_path / "missing", tmp_path, iter(["b"]))
         (tmp_path / "a").write_bytes(b"new")
         with pytest.raises(FileExistsError):
-            files.copy_whole(tmp_path / "a", tmp_path, iter(["a"]))
+            Ground(tmp_path).bring(tmp_path / "a", tmp_path, iter(["a"]))
         assert names(tmp_path) == {"a"}
 
     def test_a_copy_in_place_of_another_keeps_it_until_it_is_whole(self, tmp_path: Path) -> None:
         (tmp_path / "b").write_bytes(b"old")
         with pytest.raises(FileNotFoundError):
-            files.copy_over(tmp_path / "missing", tmp_path / "b")
+            Ground(tmp_path).bring_over(tmp_path / "missing", tmp_path / "b")
         assert (tmp_path / "b").read_bytes() == b"old"
         (tmp_path / "a").write_bytes(b"new")
-        files.copy_over(tmp_path / "a", tmp_path / "b")
+        Ground(tmp_path).bring_over(tmp_path / "a", tmp_path / "b")
         assert (tmp_path / "b").read_bytes() == b"new"
         assert names(tmp_path) == {"a", "b"}
 
     def test_on_a_full_disk_a_copy_raises_and_is_never_short(self, small_disk: Path) -> None:
         (small_disk / "a").write_bytes(b"x" * 600_000)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-            files.copy_whole(small_disk / "a", small_disk, iter(["b"]))
+            Ground(small_disk).bring(small_disk / "a", small_disk, iter(["b"]))
         assert names(small_disk) == {"a"}
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-            files.copy(small_disk / "a", small_disk / "b")
+            Ground(small_disk).copy_out(small_disk / "a", small_disk / "b")
 
 
 class TestMoving:
@@ -138,7 +138,7 @@ class TestMoving:
         (tmp_path / "there").mkdir()
         for content in (b"1", b"2"):
             (tmp_path / "a").write_bytes(content)
-            files.move(tmp_path / "a", tmp_path / "there", iter(["a", "a_2"]))
+            Ground(tmp_path).move(tmp_path / "a", tmp_path / "there", iter(["a", "a_2"]))
         assert (tmp_path / "there" / "a").read_bytes() == b"1"
         assert (tmp_path / "there" / "a_2").read_bytes() == b"2"
         assert names(tmp_path) == {"there"}
@@ -149,7 +149,7 @@ class TestMoving:
             (tmp_path / f"{number}").write_bytes(b"%d" % number)
         threads = [
             threading.Thread(
-                target=files.move,
+                target=Ground(tmp_path).move,
                 args=(tmp_path / f"{number}", tmp_path / "there", map(str, range(40))),
             )
             for number in range(40)
@@ -165,7 +165,7 @@ class TestMoving:
         (tmp_path / "there").mkdir()
         (tmp_path / "a").write_bytes(b"1")
         os.link(tmp_path / "a", tmp_path / "there" / "a")
-        assert files.move(tmp_path / "a", tmp_path / "there", iter(["a", "a_2"])) == "a"
+        assert Ground(tmp_path).move(tmp_path / "a", tmp_path / "there", iter(["a", "a_2"])) == "a"
         assert names(tmp_path) == {"there"}
         assert names(tmp_path / "there") == {"a"}
 
@@ -173,7 +173,7 @@ class TestMoving:
         for name in ("a", "b"):
             (tmp_path / name).write_bytes(b"")
         with pytest.raises(FileExistsError):
-            files.move(tmp_path / "a", tmp_path, iter(["b"]))
+            Ground(tmp_path).move(tmp_path / "a", tmp_path, iter(["b"]))
         assert names(tmp_path) == {"a", "b"}
 
     def test_without_another_link_to_be_had_a_name_is_reserved(self, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ class TestMoving:
         source.write_bytes(b"1")
         use_up_links(source)
         (tmp_path / "b").write_bytes(b"theirs")
-        assert files.move(source, tmp_path, iter(["b", "b_2"])) == "b_2"
+        assert Ground(tmp_path).move(source, tmp_path, iter(["b", "b_2"])) == "b_2"
         assert (tmp_path / "b").read_bytes() == b"theirs"
         assert (tmp_path / "b_2").read_bytes() == b"1"
         assert not source.exists()
@@ -190,13 +190,13 @@ class TestMoving:
     def test_a_folder_is_refused_and_leaves_no_reserved_name(self, tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()
         with pytest.raises(OSError, match=r"directory|folder"):
-            files.move(tmp_path / "a", tmp_path, iter(["b"]))
+            Ground(tmp_path).move(tmp_path / "a", tmp_path, iter(["b"]))
         assert names(tmp_path) == {"a"}
 
 
 def test_a_folder_is_made_with_its_parents_and_again(tmp_path: Path) -> None:
     for _ in range(2):
-        files.make_folder(tmp_path / "a" / "b" / "c")
+        Ground(tmp_path).make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
 
 
@@ -205,7 +205,9 @@ def test_only_regular_files_are_regular(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "pipe")
     found = [
-        name for name in ("a", "link", "pipe", "none", "a/b") if files.is_regular(tmp_path / name)
+        name
+        for name in ("a", "link", "pipe", "none", "a/b")
+        if Ground(tmp_path).is_regular(tmp_path / name)
     ]
     assert found == ["a"]
 
@@ -213,8 +215,8 @@ def test_only_regular_files_are_regular(tmp_path: Path) -> None:
 def test_only_our_own_temporaries_are_cleared(tmp_path: Path) -> None:
     for name in (".hotfolder-00ff.tmp", "theirs.tmp", ".hidden"):
         (tmp_path / name).write_bytes(b"")
-    files.clear_temporaries(tmp_path)
-    files.clear_temporaries(tmp_path / "missing")
+    Ground(tmp_path).clear_temporaries(tmp_path)
+    Ground(tmp_path).clear_temporaries(tmp_path / "missing")
     assert names(tmp_path) == {"theirs.tmp", ".hidden"}
 
 
@@ -223,5 +225,5 @@ def test_a_folder_that_is_not_empty_stays(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "full" / "@eaDir").mkdir()
     for name in ("empty", "full", "missing"):
-        files.remove_empty(tmp_path / name)
+        Ground(tmp_path).remove_empty(tmp_path / name)
     assert names(tmp_path) == {"full"}

@@ -209,7 +209,7 @@ class TestOffline:
             kept.submit(orders.Look())
             kept.next(orders.Recovered)  # the first thing in a look
         (kept.root / "logs").unlink()
-        (kept.root / "logs").mkdir()
+        (kept.root / "logs").mkdir(exist_ok=True)  # the keeper makes it too
         kept.stands(FolderState.ONLINE)
         stood = [answer.state for answer in kept.seen if isinstance(answer, orders.Stands)]
         assert stood == [FolderState.ONLINE, FolderState.OFFLINE, FolderState.ONLINE]

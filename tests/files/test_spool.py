@@ -160,6 +160,13 @@ class TestClaiming:
         assert files_in(scratch)["original-0"] == "content of s/cat.png"
         assert len({file.sha256 for file in hashed.files}) == 3
 
+    def test_what_grows_after_its_claim_is_not_copied(self, spool: Spool) -> None:
+        job = claimed(spool, begun=False)
+        with (spool.work(job.job_id) / "cat.yaml").open("a") as file:
+            file.write(", and the rest of it")
+        with pytest.raises(Changed):
+            spool.copy_to_scratch(job, spool.root / "scratch")
+
 
 class TestGivingBack:
     """Originals return to where they came from, and nothing there is overwritten."""
@@ -314,11 +321,17 @@ class TestRecovering:
         job = claimed(spool)
         work = spool.root / ".hotfolder" / "work"
         (work / "plain file").write_text("x")
-        (work / "empty").mkdir()
-        (work / "temporary").mkdir()
-        (work / "temporary" / ".hotfolder-00ff.tmp").write_text("half a paper")
+        (work / "somebody's").mkdir()
+        (work / "20261122-120000-00000001").mkdir()
+        (work / "20261122-120000-00000002").mkdir()
+        temporary = work / "20261122-120000-00000002" / ".hotfolder-00ff.tmp"
+        temporary.write_text("half a paper")
         assert [left.job for left in recovered(spool)] == [job]
-        assert {path.name for path in work.iterdir()} == {"plain file", job.job_id}
+        assert {path.name for path in work.iterdir()} == {
+            "plain file",
+            "somebody's",
+            job.job_id,
+        }
 
     @pytest.mark.parametrize(
         "paper",

@@ -186,11 +186,11 @@ HOPELESS: dict[str, tuple[dict[str, bytes], list[str]]] = {
     ),
     "itself as reference": (
         {"a.jpg": WHOLE, "a.yaml": b"prompt: red\nmask: A.JPG\n"},
-        ["a.yaml: 'A.JPG' is the picture to edit itself"],
+        ["a.yaml, line 2: 'A.JPG' is the picture to edit itself"],
     ),
     "a reference in a foreign format": (
         {"a.jpg": WHOLE, "a.yaml": b"prompt: red\nimages: [logo.heic]\n"},
-        ["a.yaml: 'logo.heic' cannot be read; a HEIC picture: save it as JPEG"],
+        ["a.yaml, line 2: 'logo.heic' cannot be read; a HEIC picture: save it as JPEG"],
     ),
     "a preset that is not in the settings": (
         {"a.jpg": WHOLE, "a.yaml": b"prompt: red\npreset: x\nimages: [logo.png]\n"},

@@ -124,7 +124,7 @@ def test_a_report_has_exactly_these_keys() -> None:
     document = json.loads(report(job(folder="sub"), why, '{"prompt": "蓝"}'))
     assert set(document) == {
         *("schema", "job_id", "status", "input", "files", "folder", "cause", "advice"),
-        *("details", "instruction", "attempts", "host", "versions"),
+        *("details", "instruction", "attempts", "host", "versions", "came_from"),
     }
     assert (document["schema"], document["status"]) == (1, "quarantined")
     assert document["instruction"] == {"prompt": "蓝"}

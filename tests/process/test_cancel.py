@@ -1,0 +1,269 @@
+"""A job is cancelled by command or by a file, wherever it stands, and nothing else is touched."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Daemon, HotFolder, wait_for
+
+from daemon.control import Answer, ask
+from daemon.places import locate
+
+ECHO = ("--editor", "echo")
+
+
+@pytest.fixture
+def watched(hot: HotFolder, start: Callable[..., Daemon]) -> Daemon:
+    """A daemon that is ready for work."""
+    hot.settle_fast()
+    daemon = start(*ECHO)
+    wait_for(lambda: daemon.said("editor_ready"))
+    return daemon
+
+
+class Held:
+    """Child processes of a daemon, stopped; so a job stands where they have it."""
+
+    def __init__(self, daemon: Daemon, module: str) -> None:
+        children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+        pids = map(int, children.read_text().split())
+        self._pids = [it for it in pids if module in Path(f"/proc/{it}/cmdline").read_text()]
+        self._send(signal.SIGSTOP)
+
+    def let_go(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        for pid in self._pids:
+            os.kill(pid, number)
+
+
+def jobs(hot: HotFolder) -> dict[str, dict[str, object]]:
+    """The jobs under way by their files, as the daemon has them."""
+    answer = ask(locate(hot.environment), hot.root, {"verb": "status"}, 5.0)
+    assert isinstance(answer, Answer), answer
+    folders: Any = answer.body["folders"]
+    return {job["file"]: job for folder in folders for job in folder["jobs"]}
+
+
+def state(hot: HotFolder, name: str) -> object:
+    """The state of a job under way."""
+    return jobs(hot).get(name, {}).get("state")
+
+
+def filed(hot: HotFolder, folder: str = "done") -> set[str]:
+    """The files below done/, without the day."""
+    return {path.partition("/")[2] for path in hot.files(folder)}
+
+
+def cancelled(hot: HotFolder, word: object) -> str:
+    """What it says where it can be cancelled."""
+    done = hot.call("cancel", word)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+class TestInTheInbox:
+    """What waits is filed at once, with all that belongs to it alone."""
+
+    @pytest.mark.parametrize("word", ["cat.png", "cat.yaml", "CAT.png"])
+    def test_a_pair_is_filed_without_a_daemon(self, hot: HotFolder, word: str) -> None:
+        hot.drop("cat.png")
+        assert "cat.png was cancelled" in cancelled(hot, word)
+        assert (hot.files("inbox"), filed(hot)) == (set(), {"cat.png", "cat.yaml"})
+        assert not hot.files(".hotfolder/work")
+
+    def test_a_pair_that_settles_is_filed_by_the_daemon(
+        self, hot: HotFolder, start: Callable[..., Daemon]
+    ) -> None:
+        hot.write_settings("defaults: {settle_seconds: 600}")
+        daemon = start(*ECHO)
+        hot.drop("sub/cat.png")
+        wait_for(lambda: "settling" in hot.call("why", "sub/cat.png").stdout)
+        assert "done/" in cancelled(hot, hot.inbox / "sub" / "cat.png")
+        assert (hot.files("inbox"), filed(hot)) == (set(), {"sub/cat.png", "sub/cat.yaml"})
+        assert daemon.said("job_cancelled", "sub/cat.png")
+
+    def test_a_picture_without_instruction_and_one_without_picture(
+        self, hot: HotFolder, watched: Daemon
+    ) -> None:
+        hot.drop("cat.png").with_suffix(".yaml").rename(hot.inbox / "dog.txt")
+        wait_for(lambda: watched.said("file_waiting", "dog.txt"))
+        assert "cat.png was cancelled" in cancelled(hot, "cat.png")
+        assert "dog.txt was cancelled" in cancelled(hot, "dog.txt")
+        assert (hot.files("inbox"), filed(hot)) == (set(), {"cat.png", "dog.txt"})
+
+    def test_what_others_need_stays(self, hot: HotFolder) -> None:
+        hot.drop("cat.png", images=["logo.png"])
+        hot.drop("dog.png", images=["logo.png"])
+        hot.drop("logo.png").with_suffix(".yaml").unlink()
+        cancelled(hot, "cat.png")
+        assert hot.files("inbox") == {"dog.png", "dog.yaml", "logo.png"}
+        cancelled(hot, "dog.png")
+        assert hot.files("inbox") == set()
+        assert filed(hot) == {"cat.png", "cat.yaml", "dog.png", "dog.yaml", "logo.png"}
+
+    def test_a_reference_is_not_taken_from_its_picture(self, hot: HotFolder) -> None:
+        hot.drop("cat.png", images=["logo.png"])
+        hot.drop("logo.png").with_suffix(".yaml").unlink()
+        refused = hot.call("cancel", "logo.png")
+        assert refused.returncode == 2
+        assert "logo.png is a reference of cat.png: cancel that picture" in refused.stdout
+
+    def test_nothing_of_that_name_is_said_with_what_became_of_it(self, hot: HotFolder) -> None:
+        hot.drop("cat.png")
+        assert hot.once().returncode == 0
+        refused = hot.call("cancel", "cat.png")
+        assert refused.returncode == 2
+        assert "no job that waits or is under way" in refused.stdout
+        assert "cat.png was edited: outbox/cat.png." in refused.stdout
+
+
+class TestUnderWay:
+    """A claimed job ends where it stands; its neighbours go on."""
+
+    def test_the_edit_of_one_is_dropped_and_its_neighbours_are_edited(
+        self, hot: HotFolder, watched: Daemon
+    ) -> None:
+        editor = Held(watched, "pipeline.worker")
+        for name in ("a.png", "b.png", "c.png"):
+            hot.drop(name)
+        wait_for(lambda: "running" in {state(hot, name) for name in jobs(hot)})
+        first = next(name for name in jobs(hot) if state(hot, name) == "running")
+        assert f"{first} was cancelled" in cancelled(hot, first)
+        assert filed(hot) == {first, first.replace("png", "yaml")}
+        editor.let_go()
+        others = {"a.png", "b.png", "c.png"} - {first}
+        done = others | {f"{name}.json" for name in others}
+        wait_for(lambda: hot.files("outbox") == done)
+        assert not watched.said("editor_lost")
+        scratch = hot.root.parent / "cache" / "hotfolder"
+        wait_for(lambda: not list(scratch.iterdir()))
+
+    def test_one_that_is_prepared_by_the_beginning_of_its_id(
+        self, hot: HotFolder, watched: Daemon
+    ) -> None:
+        workers = Held(watched, "pipeline.pixel_worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "claimed")
+        job_id = str(jobs(hot)["cat.png"]["job_id"])
+        assert "cat.png was cancelled" in cancelled(hot, job_id[:-3])
+        workers.let_go()
+        hot.drop("dog.png")
+        wait_for(lambda: hot.files("outbox") == {"dog.png", "dog.png.json"})
+        assert filed(hot) >= {"cat.png", "cat.yaml"}
+        story = (hot.root / "logs" / f"{job_id}.log").read_text()
+        assert "cat.png was cancelled; the originals are in done/" in story
+
+    def test_one_that_rests_before_another_try(self, hot: HotFolder, watched: Daemon) -> None:
+        editor = Held(watched, "pipeline.worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "running")
+        editor.kill()
+        wait_for(lambda: watched.said("job_retry"))
+        assert "cat.png was cancelled" in cancelled(hot, "cat.png")
+        assert (hot.files("outbox"), filed(hot)) == (set(), {"cat.png", "cat.yaml"})
+
+    def test_it_is_done_when_the_share_is_back(self, hot: HotFolder, watched: Daemon) -> None:
+        editor = Held(watched, "pipeline.worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "running")
+        marker = hot.root / ".hotfolder" / "id"
+        marker.rename(hot.cwd / "id")
+        (hot.inbox / "wake").touch()
+        wait_for(lambda: watched.said("folder_offline"))
+        assert "will be cancelled when the share is back" in cancelled(hot, "cat.png")
+        (hot.cwd / "id").rename(marker)
+        wait_for(lambda: watched.said("job_cancelled"))
+        assert filed(hot) == {"cat.png", "cat.yaml"}
+        editor.let_go()
+
+    def test_what_is_being_published_is_too_late(self, hot: HotFolder, watched: Daemon) -> None:
+        editor = Held(watched, "pipeline.worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "running")
+        (hot.root / ".hotfolder" / "id").rename(hot.cwd / "id")
+        (hot.inbox / "wake").touch()
+        wait_for(lambda: watched.said("folder_offline"))
+        editor.let_go()
+        wait_for(lambda: state(hot, "cat.png") == "publishing")
+        refused = hot.call("cancel", "cat.png")
+        assert (refused.returncode, "it is too late" in refused.stdout) == (2, True)
+        (hot.cwd / "id").rename(hot.root / ".hotfolder" / "id")
+        wait_for(lambda: hot.files("outbox") == {"cat.png", "cat.png.json"})
+
+    def test_one_of_a_daemon_that_died(
+        self, hot: HotFolder, watched: Daemon, start: Callable[..., Daemon]
+    ) -> None:
+        Held(watched, "pipeline.worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "running")
+        watched.stop(signal.SIGKILL)
+        assert "cat.png was cancelled" in cancelled(hot, "cat.png")
+        assert filed(hot) == {"cat.png", "cat.yaml"}
+        assert hot.once().returncode == 0
+        assert not hot.files("outbox")
+
+
+class TestByFile:
+    """photo.cancel cancels what photo.yaml would be an instruction of."""
+
+    @pytest.mark.parametrize("name", ["cat.cancel", "cat.png.cancel", "CAT.PNG.Cancel"])
+    def test_a_pair_beside_it_is_filed_with_it(self, hot: HotFolder, name: str) -> None:
+        hot.drop("sub/cat.png")
+        hot.drop("cat.png")
+        (hot.inbox / "sub" / name).write_text("please")
+        assert hot.once().returncode == 0
+        assert filed(hot) >= {"sub/cat.png", "sub/cat.yaml", f"sub/{name}"}
+        assert hot.files("outbox") == {"cat.png", "cat.png.json"}
+
+    def test_both_pictures_of_one_instruction_are_cancelled(self, hot: HotFolder) -> None:
+        hot.drop("cat.png")
+        hot.drop("cat.bmp")
+        (hot.inbox / "cat.cancel").touch()
+        assert hot.once().returncode == 0
+        assert hot.files("inbox") == hot.files("outbox") == set()
+        assert filed(hot) == {"cat.png", "cat.bmp", "cat.yaml", "cat.cancel"}
+
+    def test_a_job_under_way_is_ended_by_it(self, hot: HotFolder, watched: Daemon) -> None:
+        editor = Held(watched, "pipeline.worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "running")
+        hot.drop("dog.png")
+        (hot.inbox / "cat.cancel").touch()
+        wait_for(lambda: filed(hot) == {"cat.png", "cat.yaml", "cat.cancel"})
+        editor.let_go()
+        wait_for(lambda: hot.files("outbox") == {"dog.png", "dog.png.json"})
+
+    def test_one_that_comes_first_harms_no_later_drop(
+        self, hot: HotFolder, watched: Daemon
+    ) -> None:
+        (hot.inbox / "cat.cancel").touch()
+        wait_for(lambda: watched.said("nothing_cancelled", "cat.cancel"))
+        assert filed(hot) == {"cat.cancel"}
+        hot.drop("cat.png")
+        wait_for(lambda: hot.files("outbox") == {"cat.png", "cat.png.json"})
+
+    def test_plan_says_what_it_would_do(self, hot: HotFolder) -> None:
+        hot.drop("cat.png")
+        (hot.inbox / "cat.cancel").touch()
+        (hot.inbox / "dog.cancel").touch()
+        said = hot.call("plan").stdout
+        assert "cancels cat.png" in said
+        assert "cancels nothing" in said
+
+    def test_it_outlives_a_daemon_that_dies_over_it(self, hot: HotFolder, watched: Daemon) -> None:
+        Held(watched, "pipeline.worker")
+        hot.drop("cat.png")
+        wait_for(lambda: state(hot, "cat.png") == "running")
+        watched.stop(signal.SIGKILL)
+        (hot.inbox / "cat.cancel").touch()
+        assert hot.once().returncode == 0
+        assert (hot.files("outbox"), hot.files("inbox")) == (set(), set())
+        assert filed(hot) == {"cat.png", "cat.yaml", "cat.cancel"}
