@@ -1,0 +1,270 @@
+"""Leases on real folders, held by real threads and processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness import wait_for
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.lease import owner
+from daemon.lease.campaign import Campaign, Clocks, Periods
+from daemon.lease.lead import Lead, StandsBy, lead_of
+from daemon.lease.owner import Fate, Owner, Paper
+from daemon.lease.terms import Terms
+from daemon.spool import make_hot_folder
+
+SHORT = Periods(refresh=0.05, act=0.5, look=0.02, take_over=1.5)
+ME = owner.this_process("me")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A hot folder."""
+    make_hot_folder(tmp_path / "hot", "the-id")
+    return tmp_path / "hot"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What ends with the test."""
+    with ExitStack() as it:
+        yield it
+
+
+def a_lead(root: Path, periods: Periods = SHORT) -> Lead:
+    return lead_of(root, lambda: "the-id", periods, lambda: None)
+
+
+def leads(lead: Lead) -> bool:
+    try:
+        lead.fence()
+    except StandsBy:
+        return False
+    return True
+
+
+class TestOwner:
+    """Whether a process of a lease still runs."""
+
+    def test_this_process_runs(self) -> None:
+        assert owner.fate_of(ME, owner.this_process("other")) is Fate.RUNS
+
+    @pytest.mark.parametrize("is_reaped", [False, True])
+    def test_a_killed_process_has_ended(self, is_reaped: bool) -> None:
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+            theirs = replace(ME, pid=child.pid, start_ticks=owner._start_ticks(child.pid))
+            assert owner.fate_of(theirs, ME) is Fate.RUNS
+            child.kill()
+            if is_reaped:
+                child.wait()
+            wait_for(lambda: owner.fate_of(theirs, ME) is Fate.ENDED)
+
+    def test_a_stopped_process_runs(self) -> None:
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+            theirs = replace(ME, pid=child.pid, start_ticks=owner._start_ticks(child.pid))
+            child.send_signal(signal.SIGSTOP)
+            assert owner.fate_of(theirs, ME) is Fate.RUNS
+            child.kill()
+
+    def test_another_process_of_the_same_number_is_another(self) -> None:
+        earlier = replace(ME, start_ticks=ME.start_ticks - 1)
+        assert owner.fate_of(earlier, ME) is Fate.ENDED
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            replace(ME, machine_id="another"),
+            replace(ME, boot_id="another"),
+            replace(ME, pid_namespace="another"),
+        ],
+        ids=["machine", "boot", "container"],
+    )
+    def test_of_what_is_elsewhere_nothing_is_known(self, other: Owner) -> None:
+        assert owner.fate_of(replace(other, pid=2**22 + 1), ME) is Fate.UNKNOWN
+
+    def test_a_machine_that_does_not_say_which_it_is_claims_nothing(self) -> None:
+        nameless = replace(ME, boot_id="", pid=2**22 + 1)
+        assert owner.fate_of(nameless, nameless) is Fate.UNKNOWN
+
+
+class TestPaper:
+    """What an owner.json says."""
+
+    @given(counter=st.integers(0, 10**9), released=st.booleans())
+    def test_it_is_read_as_it_was_written_and_never_grows(
+        self, counter: int, released: bool
+    ) -> None:
+        paper = Paper(owner=ME, counter=counter, is_released=released)
+        assert owner.read(paper.text()) == paper
+        assert len(paper.text()) == len(Paper(owner=ME, counter=0, is_released=False).text())
+
+    @given(text=st.text())
+    def test_any_other_text_is_none(self, text: str) -> None:
+        assert owner.read(text) is None
+
+
+class TestTerms:
+    """The store on a real folder."""
+
+    def test_of_many_only_one_begins_a_term(self, root: Path) -> None:
+        begun: list[bool] = []
+        ready = threading.Barrier(8)
+
+        def begin() -> None:
+            terms = Terms(root, lambda: "the-id")
+            ready.wait(10)
+            begun.append(terms.begin(1))
+
+        threads = [threading.Thread(target=begin) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert sorted(begun) == [False] * 7 + [True]
+
+    def test_a_term_that_is_gone_is_not_written_again(self, root: Path) -> None:
+        terms = Terms(root, lambda: "the-id")
+        assert not terms.write(1, "{}")
+        assert terms.newest() == 0
+
+    def test_earlier_terms_leave_nothing_and_other_files_stay(self, root: Path) -> None:
+        terms = Terms(root, lambda: "the-id")
+        (root / ".hotfolder/lease/note.txt").write_text("mine")
+        for term in (1, 2, 3):
+            assert terms.begin(term)
+            assert terms.write(term, str(term))
+        terms.clear_before(3)
+        names = {path.name for path in (root / ".hotfolder/lease").iterdir()}
+        assert names == {"note.txt", "00000003"}
+        assert terms.read(3) == "3"
+
+    @pytest.mark.parametrize("identity", ["", "another-id"])
+    def test_where_another_hot_folder_is_mounted_nothing_is_touched(
+        self, root: Path, identity: str
+    ) -> None:
+        terms = Terms(root, lambda: identity)
+        for act in (terms.newest, lambda: terms.begin(1), lambda: terms.write(1, "")):
+            with pytest.raises(OSError, match="No such device"):
+                act()
+        assert not list((root / ".hotfolder/lease").iterdir())
+
+    def test_a_bare_mount_point_is_not_touched(self, root: Path) -> None:
+        (root / ".hotfolder").rename(root / "elsewhere")
+        with pytest.raises(OSError, match="No such device"):
+            Terms(root, lambda: "the-id").begin(1)
+        assert not (root / ".hotfolder").exists()
+
+    def test_a_lease_folder_that_is_a_link_is_refused(self, root: Path, tmp_path: Path) -> None:
+        (root / ".hotfolder/lease").rmdir()
+        (tmp_path / "trap").mkdir()
+        (root / ".hotfolder/lease").symlink_to(tmp_path / "trap")
+        with pytest.raises(NotADirectoryError):
+            Terms(root, lambda: "the-id").begin(1)
+        assert not list((tmp_path / "trap").iterdir())
+
+
+class TestLead:
+    """One of several leads, and the others follow it one by one."""
+
+    def test_the_second_stands_by_and_says_who_leads(self, root: Path, stack: ExitStack) -> None:
+        first, second = a_lead(root), a_lead(root)
+        stack.enter_context(first.held())
+        stack.enter_context(second.held())
+        first.fence()
+        with pytest.raises(StandsBy) as standing:
+            second.fence()
+        assert f"process {os.getpid()} on" in standing.value.reason
+        assert standing.value.is_certain
+
+    def test_who_stands_by_changes_nothing_in_the_folder(
+        self, root: Path, stack: ExitStack
+    ) -> None:
+        slow = replace(SHORT, refresh=60.0, act=180.0)
+        stack.enter_context((first := a_lead(root, slow)).held())
+        first.fence()
+        before = {str(path): path.lstat().st_ctime_ns for path in root.rglob("*")}
+        stack.enter_context((second := a_lead(root, slow)).held())
+        assert not leads(second)
+        wait_for(lambda: not leads(second))
+        assert {str(path): path.lstat().st_ctime_ns for path in root.rglob("*")} == before
+
+    def test_the_end_of_a_lead_makes_room_at_once(self, root: Path, stack: ExitStack) -> None:
+        patient = replace(SHORT, take_over=3600.0)
+        told = threading.Event()
+        first = a_lead(root, patient)
+        second = lead_of(root, lambda: "the-id", patient, told.set)
+        with first.held():
+            first.fence()
+            stack.enter_context(second.held())
+            assert not leads(second)
+        assert told.wait(20)
+        wait_for(lambda: leads(second))
+
+    def test_many_lead_one_after_the_other(self, root: Path, stack: ExitStack) -> None:
+        all_of_them = [a_lead(root) for _ in range(5)]
+        ends = [ExitStack() for _ in all_of_them]
+        for lead, end in zip(all_of_them, ends, strict=True):
+            end.enter_context(lead.held())
+            stack.callback(end.close)
+        waiting = dict(zip(all_of_them, ends, strict=True))
+        while waiting:
+            wait_for(lambda: any(map(leads, waiting)))
+            leading = [lead for lead in waiting if leads(lead)]
+            assert len(leading) == 1
+            waiting.pop(leading[0]).close()
+
+    def test_a_share_that_went_away_ends_the_lead_in_time_and_it_comes_back(
+        self, root: Path, stack: ExitStack
+    ) -> None:
+        stack.enter_context((lead := a_lead(root)).held())
+        lead.fence()
+        (root / ".hotfolder").rename(root / "elsewhere")
+        wait_for(lambda: _raises_os_error(lead))
+        (root / "elsewhere").rename(root / ".hotfolder")
+        wait_for(lambda: not _raises_os_error(lead))
+        assert leads(lead)
+
+    def test_a_machine_that_slept_asks_before_it_acts(self, root: Path, stack: ExitStack) -> None:
+        asleep_seconds = 0.0
+        clocks = Clocks(elapsed=lambda: time.monotonic() + asleep_seconds, awake=time.monotonic)
+        campaign = Campaign(
+            store=Terms(root, lambda: "the-id"),
+            me=ME,
+            fate_of=lambda _: Fate.UNKNOWN,
+            periods=replace(SHORT, refresh=3600.0, act=1800.0),
+            clocks=clocks,
+        )
+        stack.enter_context((sleeper := Lead(campaign, lambda: None)).held())
+        sleeper.fence()
+        terms = Terms(root, lambda: "the-id")
+        assert terms.begin(2)
+        sleeper.fence()  # nobody can know better
+        asleep_seconds = 2000.0
+        assert not leads(sleeper)
+
+    def test_a_trap_in_place_of_a_paper_is_watched_like_a_paper(self, root: Path) -> None:
+        (lease := root / ".hotfolder/lease/00000001").mkdir()
+        os.mkfifo(lease / "owner.json")
+        lead = a_lead(root)
+        with lead.held():
+            assert not leads(lead)
+
+
+def _raises_os_error(lead: Lead) -> bool:
+    try:
+        lead.fence()
+    except OSError:
+        return True
+    return False

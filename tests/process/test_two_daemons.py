@@ -1,0 +1,271 @@
+"""Two daemons on one hot folder: one works, and the other goes on where it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import Daemon, HotFolder, wait_for
+
+from daemon.lease import owner
+from daemon.lease.owner import Paper
+
+TESTS = Path(__file__).parents[1]
+
+
+class Restless(Daemon):
+    """`hotfolder run` with the short terms of rig.restless."""
+
+    module = "rig.restless"
+
+
+class Pair:
+    """A hot folder, and daemons on it that share nothing else."""
+
+    def __init__(self, base: Path) -> None:
+        self.hot = HotFolder(base)
+        self.hot.settle_fast()
+        path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
+        self.hot.environment |= {"PYTHONPATH": path}
+        self._base = base
+        self._begun: list[Daemon] = []
+
+    def start(self, name: str, *words: object, editor: str = "echo") -> Daemon:
+        """Start the daemon of that name, with local state of its own."""
+        state, cache = (str(self._base / f"{what}-{name}") for what in ("state", "cache"))
+        options = words or ("--editor", editor)
+        daemon = Restless(self.hot, *options, XDG_STATE_HOME=state, XDG_CACHE_HOME=cache)
+        self._begun.append(daemon)
+        return daemon
+
+    def status(self, name: str) -> str:
+        """What `hotfolder status` says beside the daemon of that name."""
+        environment = {**self.hot.environment, "XDG_STATE_HOME": str(self._base / f"state-{name}")}
+        command = [sys.executable, "-m", "daemon", "status"]
+        return subprocess.run(
+            command, cwd=self.hot.cwd, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self.hot.files("inbox") and not self.hot.files(".hotfolder/work")
+
+    def close(self) -> None:
+        """End all daemons."""
+        for daemon in self._begun:
+            daemon.process.kill()
+            daemon.process.wait()
+            assert daemon.process.stderr is not None
+            daemon.process.stderr.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    """A hot folder for two daemons."""
+    it = Pair(tmp_path)
+    yield it
+    it.close()
+
+
+def leads(daemon: Daemon) -> object:
+    return daemon.said("action=folder_online")
+
+
+def stands_by(daemon: Daemon) -> object:
+    return daemon.said("action=folder_standby")
+
+
+def assert_each_done_once(pair: Pair, *names: str) -> None:
+    """One result, one receipt and one pair of originals of each, and nothing else."""
+    hot = pair.hot
+    assert hot.files("outbox") == {*names, *(f"{name}.json" for name in names)}
+    done = Counter(Path(path).name for path in hot.files("done"))
+    assert done == Counter([*names, *(name.replace(".png", ".yaml") for name in names)])
+    assert hot.files("failed") == hot.files("inbox") == hot.files(".hotfolder/work") == set()
+
+
+def test_the_second_says_who_leads_and_takes_over_when_it_stops(pair: Pair) -> None:
+    first = pair.start("one")
+    wait_for(lambda: leads(first))
+    second = pair.start("two")
+    wait_for(lambda: stands_by(second))
+    assert f"standby (process {first.process.pid} on" in pair.status("two")
+    pair.hot.drop("cat.png")
+    wait_for(pair.is_quiet)
+    assert first.stop() == 0
+    wait_for(lambda: leads(second))
+    pair.hot.drop("dog.png")
+    wait_for(lambda: (pair.hot.outbox / "dog.png.json").exists() and pair.is_quiet())
+    assert second.stop() == 0
+    assert_each_done_once(pair, "cat.png", "dog.png")
+    assert first.said("action=job_done", "cat.png")
+    assert second.said("action=job_done", "dog.png")
+
+
+def test_a_standby_loads_no_model(pair: Pair) -> None:
+    first = pair.start("one")
+    wait_for(lambda: leads(first))
+    second = pair.start("two")
+    wait_for(lambda: stands_by(second))
+    pair.hot.drop("cat.png")
+    wait_for(pair.is_quiet)
+    assert not second.said("action=editor_loading")
+    assert "pipeline.worker" not in second.children()
+    assert second.stop() == 0
+
+
+def test_a_killed_leader_is_followed_and_its_job_is_done(pair: Pair, tiny_model: Path) -> None:
+    first = pair.start("one", "--model", tiny_model)
+    wait_for(lambda: leads(first))
+    second = pair.start("two", "--model", tiny_model)
+    wait_for(lambda: stands_by(second))
+    pair.hot.drop("cat.png", steps=30)
+    wait_for(lambda: first.said("action=step_done"))
+    first.process.kill()
+    wait_for(lambda: (pair.hot.outbox / "cat.png.json").exists() and pair.is_quiet())
+    assert second.said("action=job_done", "cat.png")
+    assert pair.hot.receipt("cat.png")["attempts"] == 2
+    assert_each_done_once(pair, "cat.png")
+
+
+def test_a_leader_that_was_stopped_and_comes_back_publishes_nothing(
+    pair: Pair, tiny_model: Path
+) -> None:
+    first = pair.start("one", "--model", tiny_model)
+    wait_for(lambda: leads(first))
+    second = pair.start("two")
+    wait_for(lambda: stands_by(second))
+    pair.hot.drop("cat.png", steps=30)
+    wait_for(lambda: first.said("action=step_done"))
+    first.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: (pair.hot.outbox / "cat.png.json").exists() and pair.is_quiet())
+    receipt = pair.hot.receipt("cat.png")
+    first.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: stands_by(first))
+    wait_for(lambda: first.said("action=job_passed", "cat.png"))
+    assert second.stop() == 0
+    wait_for(lambda: _count(first, "action=folder_online") == 2)
+    assert first.stop() == 0
+    assert_each_done_once(pair, "cat.png")
+    assert pair.hot.receipt("cat.png") == receipt
+    assert not first.said("action=job_done")
+
+
+def test_a_killed_daemon_has_its_own_folder_back_at_once(hot: HotFolder, tmp_path: Path) -> None:
+    hot.settle_fast()
+    first = Daemon(hot, "--editor", "echo")
+    wait_for(lambda: leads(first))
+    first.process.kill()
+    first.process.wait()
+    assert first.process.stderr is not None
+    first.process.stderr.close()
+    hot.drop("cat.png")
+    again = hot.once()
+    assert again.returncode == 0
+    assert "folder_standby" not in again.stderr
+    assert hot.files("outbox") == {"cat.png", "cat.png.json"}
+
+
+class TestOnce:
+    """`run --once` where somebody else leads."""
+
+    def test_it_says_so_and_ends(self, pair: Pair) -> None:
+        first = pair.start("one")
+        wait_for(lambda: leads(first))
+        second = pair.start("two", "--once", "--editor", "echo")
+        assert second.process.wait(20) == 1
+        assert second.said("action=folder_standby", f"process {first.process.pid}")
+        assert second.said("action=stopping", "is left to the daemon that leads there")
+
+    def test_a_leader_of_another_machine_that_is_silent_is_waited_for_and_followed(
+        self, pair: Pair
+    ) -> None:
+        lease(pair, counter=41)
+        pair.hot.drop("cat.png")
+        daemon = pair.start("two", "--once", "--editor", "echo")
+        assert daemon.process.wait(40) == 0
+        assert daemon.said("action=folder_standby", "process 4711 on nas", "takes over")
+        assert_each_done_once(pair, "cat.png")
+
+    def test_a_leader_of_another_machine_that_lives_keeps_its_work(self, pair: Pair) -> None:
+        lease(pair, counter=41)
+        pair.hot.drop("cat.png")
+        daemon = pair.start("two", "--once", "--editor", "echo")
+        wait_for(lambda: daemon.said("action=folder_standby"))
+        lease(pair, counter=42)
+        assert daemon.process.wait(20) == 1
+        assert daemon.said("action=folder_standby", "process 4711 on nas leads")
+        assert pair.hot.files("inbox") == {"cat.png", "cat.yaml"}
+
+
+def lease(pair: Pair, counter: int) -> None:
+    """Write the paper of a daemon on another machine."""
+    folder = pair.hot.root / ".hotfolder/lease/00000007"
+    folder.mkdir(exist_ok=True)
+    facts = json.loads(Paper(owner=owner.this_process("x"), counter=0, is_released=False).text())
+    facts |= {"host": "nas", "machine_id": "another", "pid": 4711, "counter": counter}
+    (folder / "new").write_text(json.dumps(facts))
+    (folder / "new").replace(folder / "owner.json")
+
+
+def test_thirty_jobs_are_done_once_however_often_a_daemon_is_killed_or_stopped(pair: Pair) -> None:
+    daemons = {name: pair.start(name) for name in ("one", "two")}
+    names = [f"{number:02}.png" for number in range(30)]
+    for name in names:
+        pair.hot.drop(name)
+    mishaps: list[Callable[[str], None]] = [
+        lambda name: _replace(pair, daemons, name),
+        lambda name: _stop_for_a_while(pair, daemons[name]),
+    ]
+    for number in range(4):
+        wait_for(progress(pair))
+        leader = _leader(daemons)
+        mishaps[number % 2](leader)
+    wait_for(pair.is_quiet)
+    for daemon in daemons.values():
+        assert daemon.stop() == 0
+    assert_each_done_once(pair, *names)
+
+
+def progress(pair: Pair) -> Callable[[], bool]:
+    """Whether there are more results than now, or nothing is left to do."""
+    before = len(pair.hot.files("outbox"))
+    return lambda: len(pair.hot.files("outbox")) > before or pair.is_quiet()
+
+
+def _leader(daemons: dict[str, Daemon]) -> str:
+    """The one whose last word was that the folder is online."""
+    return wait_for(lambda: next((it for it in daemons if _is_online(daemons[it])), None)) or ""
+
+
+def _is_online(daemon: Daemon) -> bool:
+    daemon.said("")
+    words = [word for line in daemon.lines for word in line.split() if "action=folder_" in word]
+    return words[-1:] == ["action=folder_online"]
+
+
+def _replace(pair: Pair, daemons: dict[str, Daemon], name: str) -> None:
+    daemons[name].process.kill()
+    daemons[name].process.wait()
+    daemons[name] = pair.start(name)
+
+
+def _stop_for_a_while(pair: Pair, daemon: Daemon) -> None:
+    daemon.process.send_signal(signal.SIGSTOP)
+    over = time.monotonic() + 6.0
+    wait_for(lambda: time.monotonic() > over)
+    daemon.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: stands_by(daemon))
+
+
+def _count(daemon: Daemon, word: str) -> int:
+    daemon.said("")
+    return sum(word in line for line in daemon.lines)
