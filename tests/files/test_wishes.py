@@ -1,0 +1,204 @@
+"""What people want is done whole or not at all, wherever the daemon dies over it."""
+
+import queue
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from dying import ends_within
+from paper import WHOLE
+from sample import TICKET, candidate, keeper, seen
+
+from daemon import orders
+from daemon.inbox.cancels import Withdrawal
+from daemon.job import Job, Plan, Seen, State
+from daemon.receipt import Why
+from daemon.spool import Spool, make_hot_folder
+from daemon.wishes import Wishes
+
+DAY = "2026-11-22"
+FAILED = f"failed/{DAY}/cat"
+PAIR = {"sub/cat.png": WHOLE, "sub/cat.txt": b"blue"}
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    root = tmp_path / "hot"
+    make_hot_folder(root, "the-id")
+    return Spool(root)
+
+
+@pytest.fixture
+def wishes(spool: Spool) -> Wishes:
+    return Wishes(spool, time)
+
+
+def drop(spool: Spool) -> None:
+    for name, content in PAIR.items():
+        path = spool.inbox / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+def claimed(spool: Spool) -> Job:
+    """A job whose first attempt has begun."""
+    drop(spool)
+    image, sidecar = (seen(name, spool.inbox) for name in PAIR)
+    job = spool.claim(candidate(image, sidecar=sidecar), frozenset(), TICKET)
+    return spool.begin_attempt(job)
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    """The content of every file below a folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def recover(spool: Spool, scratch: Path) -> Plan:
+    """What the keeper of a new daemon does first."""
+    answers: queue.SimpleQueue[orders.Answer] = queue.SimpleQueue()
+    one = keeper(spool.root, scratch, lambda mail: answers.put(mail.answer))
+    one.start()
+    one.submit(orders.Look())
+    while not isinstance(answer := answers.get(timeout=20), orders.Looked):
+        pass
+    one.submit(orders.Quit())
+    one.join(20)
+    return answer.plan
+
+
+class TestWithdrawing:
+    """Files leave the inbox together."""
+
+    WISH = orders.Withdraw(
+        Withdrawal(image="sub/cat.png", others=("sub/cat.txt",), kept=frozenset())
+    )
+
+    def test_a_pair_is_filed_as_cancelled(self, spool: Spool, wishes: Wishes) -> None:
+        drop(spool)
+        answer = wishes.grant(self.WISH, DAY)
+        assert isinstance(answer, orders.Filed)
+        assert (answer.state, answer.where) == (State.CANCELLED, f"done/{DAY}/sub")
+        assert below(spool.root / "done" / DAY) == PAIR
+        assert below(spool.inbox) == below(spool.root / ".hotfolder" / "work") == {}
+
+    def test_whenever_it_dies_the_pair_is_together(
+        self, spool: Spool, wishes: Wishes, tmp_path: Path
+    ) -> None:
+        steps, ended = 0, False
+        while not ended:
+            drop(spool)
+            ended = ends_within(steps, spool.root, partial(wishes.grant, self.WISH, DAY))
+            recover(spool, tmp_path / "scratch")
+            filed = below(spool.root / "done" / DAY)
+            assert (below(spool.inbox), filed) in ((PAIR, {}), ({}, PAIR)), steps
+            for name in filed:
+                (spool.root / "done" / DAY / name).unlink()
+            steps += 1
+        assert steps > 10
+
+    def test_what_is_gone_is_said(self, wishes: Wishes) -> None:
+        answer = wishes.grant(self.WISH, DAY)
+        assert answer == orders.NotWithdrawn("sub/cat.png", "it is not there any more")
+
+
+class TestFilingACancelledJob:
+    """Once decided it is never run again."""
+
+    def test_whenever_it_dies_it_is_claimed_or_filed(
+        self, spool: Spool, wishes: Wishes, tmp_path: Path
+    ) -> None:
+        steps, ended = 0, False
+        names = {name.rpartition("/")[2]: content for name, content in PAIR.items()}
+        while not ended:
+            job = claimed(spool)
+            act = partial(wishes.file, job, State.CANCELLED, DAY)
+            ended = ends_within(steps, spool.root, act)
+            recover(spool, tmp_path / "scratch")
+            filed = below(spool.root / "done" / DAY)
+            work = below(spool.root / ".hotfolder" / "work" / job.job_id)
+            work.pop("job.json", None)
+            assert (filed, work) in ((PAIR, {}), ({}, names)), steps
+            assert below(spool.inbox) == {}
+            wishes.file(job, State.CANCELLED, DAY)
+            assert below(spool.root / "done" / DAY) == PAIR, steps
+            for name in PAIR:
+                (spool.root / "done" / DAY / name).unlink()
+            steps += 1
+        assert steps > 8
+
+    def test_its_folder_in_work_may_be_cleaned_away(self, spool: Spool, wishes: Wishes) -> None:
+        job = claimed(spool)
+        for path in spool.work(job.job_id).iterdir():
+            path.unlink()
+        spool.work(job.job_id).rmdir()
+        wishes.file(job, State.CANCELLED, DAY)
+        assert below(spool.root / ".hotfolder" / "work") == {}
+
+
+class TestTakingBack:
+    """A failed job's files go home, each once."""
+
+    def fail(self, spool: Spool) -> None:
+        why = Why(State.FAILED, "It is broken.", "Mend it.")
+        spool.file_failed(claimed(spool), DAY, why, "{}")
+
+    def test_they_are_back_and_their_papers_gone(self, spool: Spool, wishes: Wishes) -> None:
+        self.fail(spool)
+        answer = wishes.grant(orders.TakeBack(FAILED), DAY)
+        assert answer == orders.TakenBack(FAILED, ("sub/cat.png", "sub/cat.txt"), ())
+        assert (below(spool.inbox), below(spool.root / "failed")) == (PAIR, {})
+
+    def test_whenever_it_dies_each_file_is_there_once_and_a_second_call_ends_it(
+        self, spool: Spool, wishes: Wishes, tmp_path: Path
+    ) -> None:
+        steps, ended = 0, False
+        while not ended:
+            self.fail(spool)
+            ended = ends_within(
+                steps, spool.root, partial(wishes.grant, orders.TakeBack(FAILED), DAY)
+            )
+            recover(spool, tmp_path / "scratch")
+            home, there = below(spool.inbox), set(below(spool.root / FAILED))
+            assert {name.rpartition("/")[2] for name in home} | there >= {"cat.png", "cat.txt"}
+            # A picture without its instruction might be edited by a preset.
+            assert "sub/cat.png" not in home or "sub/cat.txt" in home, steps
+            assert there >= {"WHY.txt"} or not there - {"report.json"}, steps
+            wishes.grant(orders.TakeBack(FAILED), DAY)
+            recover(spool, tmp_path / "scratch")
+            assert (below(spool.inbox), below(spool.root / "failed")) == (PAIR, {}), steps
+            for name in PAIR:
+                (spool.inbox / name).unlink()
+            steps += 1
+        assert steps > 10
+
+    @pytest.mark.parametrize("folder", ["inbox", "failed/x", "failed/../inbox/a", "/etc/a/b", ""])
+    def test_what_is_no_folder_of_a_failed_job_is_refused(
+        self, wishes: Wishes, folder: str
+    ) -> None:
+        answer = wishes.grant(orders.TakeBack(folder), DAY)
+        assert isinstance(answer, orders.TakenBack)
+        assert answer.problems
+
+
+class TestTakingAway:
+    """What has served its purpose leaves the inbox."""
+
+    def take(self, wishes: Wishes, file: Seen) -> orders.TakenAway:
+        answer = wishes.grant(orders.TakeAway(file), DAY)
+        assert isinstance(answer, orders.TakenAway)
+        return answer
+
+    def test_it_goes_to_done_beside_others_of_its_name(self, spool: Spool, wishes: Wishes) -> None:
+        for expected in ("cat.cancel", "cat.cancel_2"):
+            (spool.inbox / "cat.cancel").write_text("x")
+            answer = self.take(wishes, seen("cat.cancel", spool.inbox))
+            assert answer.where == f"done/{DAY}/{expected}"
+
+    def test_one_that_was_written_again_stays(self, spool: Spool, wishes: Wishes) -> None:
+        (spool.inbox / "cat.cancel").write_text("x")
+        before = seen("cat.cancel", spool.inbox)
+        (spool.inbox / "cat.cancel").write_text("more")
+        assert self.take(wishes, before).where == ""
+        assert set(below(spool.inbox)) == {"cat.cancel"}
