@@ -20,6 +20,7 @@ _HOLD = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_HOME = ".hotfolder"
 _LONGEST_BYTES = 4095  # PATH_MAX without its NUL
 # What opening says of a link, and of a FIFO that nobody reads or a socket.
 _NO_FILE = frozenset((errno.ELOOP, errno.ENXIO))
@@ -146,9 +147,18 @@ class Descent:
             yield Spot(folder, path)
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder and those on the way to it, so that they survive a power cut."""
+        """Make a folder and those on the way to it, so that they survive a power cut.
+
+        Raises OSError (ESTALE) where the root is no hot folder: a share that went away a moment
+        ago leaves an empty mount point.
+        """
         with self._walk(path, make=True):
             pass
+
+    def make_home(self) -> None:
+        """Make what makes the root a hot folder."""
+        with self._walk(self.root, make=False) as folder:
+            os.close(_enter(folder, self.root / _HOME, make=True))
 
     @contextmanager
     def _walk(self, path: Path, *, make: bool) -> Iterator[int]:
@@ -157,6 +167,8 @@ class Descent:
             # With the dot the root is on the way, so that a share mounted on demand is mounted.
             folder = os.open(f"{here}/.", _HOLD)
         try:
+            if make:
+                _check_home(folder, self.root)
             for part in _below(self.root, path):
                 here /= part
                 entered = _enter(folder, here, make=make)
@@ -200,6 +212,13 @@ def entries(folder: int, path: Path) -> list[tuple[str, os.stat_result]]:
 def has_other_names(status: os.stat_result) -> bool:
     """Whether a file has further names; what they are, and whose, nobody can say."""
     return status.st_nlink > 1
+
+
+def _check_home(folder: int, root: Path) -> None:
+    try:
+        os.stat(_HOME, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise OSError(errno.ESTALE, "no hot folder is there any more", str(root)) from error
 
 
 def _enter(folder: int, path: Path, *, make: bool) -> int:

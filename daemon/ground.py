@@ -34,6 +34,11 @@ class Ground:
         self.root = root
         self._descent, self._fence = Descent(root), fence
 
+    def make_home(self) -> None:
+        """Make what makes the root a hot folder; without it no folder is made there."""
+        self._fence()
+        self._descent.make_home()
+
     def make_folder(self, folder: Path) -> None:
         """Make a folder and those above it, and see to it that they survive a power cut."""
         self._fence()

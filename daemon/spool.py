@@ -60,6 +60,7 @@ def make_hot_folder(root: Path, identity: str) -> bool:
     """Make the folders of a hot folder; False where it was one already."""
     root.mkdir(parents=True, exist_ok=True)
     ground = Ground(root)
+    ground.make_home()
     for name in (*SHOWN, ".hotfolder/work", ".hotfolder/lease"):
         ground.make_folder(root / name)
     marker = root / ".hotfolder" / "id"

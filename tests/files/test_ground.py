@@ -195,9 +195,17 @@ class TestMoving:
 
 
 def test_a_folder_is_made_with_its_parents_and_again(tmp_path: Path) -> None:
+    Ground(tmp_path).make_home()
     for _ in range(2):
         Ground(tmp_path).make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_no_folder_is_made_where_a_share_went_away(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no hot folder is there any more") as raised:
+        Ground(tmp_path).make_folder(tmp_path / "logs")
+    assert raised.value.errno == errno.ESTALE
+    assert names(tmp_path) == set()
 
 
 def test_only_regular_files_are_regular(tmp_path: Path) -> None:

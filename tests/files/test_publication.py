@@ -19,7 +19,7 @@ JOB = job(folder="s")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("hot/outbox/s", "scratch", "other"):
+    for name in ("hot/outbox/s", "hot/.hotfolder", "scratch", "other"):
         (tmp_path / name).mkdir(parents=True)
     return tmp_path / "hot"
 
