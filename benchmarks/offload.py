@@ -66,7 +66,7 @@ def ours(bench: Bench) -> None:
     bench.say(mode="ours, self-test", seconds=round(time.perf_counter() - began, 2))
     for cap_gib in (12, 8, 6, CAP_GIB):
         cap(cap_gib)
-        editor._means.room._budget_bytes = cap_gib * GIB
+        editor._means.room.allow(cap_gib * GIB)
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
     bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=10, cfg=4.0)

@@ -41,6 +41,7 @@ class Batch:
         """Edit them; each ends with exactly one Done or Failed, unless it is dropped."""
         if self._means.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._means.device)
+        self._means.room.begin_batch()
         self._expect_prompts()
         jobs = [job for request in requests for job in self._prepared(request)]
         flights = self._encoded(jobs)

@@ -83,11 +83,14 @@ class Denoising:
             if len(predictions) == 2:
                 velocity = guided(predictions[0], predictions[1], self._cfg)
             timestep = self._timesteps[self.done]
-            self.latents = self._scheduler.step(
-                velocity, timestep, self.latents, return_dict=False
-            )[0]
+            # The scheduler counts a step before it has rounded the result; one that ran out of
+            # memory there is not to count.
+            self._scheduler._step_index = self.done
+            latents = self._scheduler.step(velocity, timestep, self.latents, return_dict=False)[0]
+            stepped = Stepped(number=self.done + 1, latents=latents)
+            self.latents = latents
             self.done += 1
-            return Stepped(number=self.done, latents=self.latents)
+            return stepped
 
     def _predict(self, text: Text) -> torch.Tensor:
         with self._tables:

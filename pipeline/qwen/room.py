@@ -22,11 +22,13 @@ from pipeline.qwen.plan import (
     describe,
     everything,
     plan,
+    smallest_bytes,
 )
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_CALM_BATCHES = 20  # without running out of memory, after which another try is worth its cost
 _ADVICE = "Use smaller pictures or fewer reference images, or raise model.vram_gib."
 
 
@@ -36,7 +38,9 @@ class Room:
     def __init__(self, place: Place, size: ModelSize, usual: Work) -> None:
         self._size = size
         self._usual = usual
-        self._budget_bytes = place.budget_bytes if isinstance(place, Streamed) else None
+        self._allowed_bytes = place.budget_bytes if isinstance(place, Streamed) else None
+        self._budget_bytes = self._allowed_bytes  # less, after the GPU ran out of memory
+        self._calm_batches = 0
 
     def open(self) -> None:
         """Say what a usual job will find; raises UserError if there is no room for one."""
@@ -46,6 +50,20 @@ class Room:
         found = plan_for_usual(self._size, self._usual, self._budget_bytes)
         log.info("%s", describe(found, self._size, self._budget_bytes))
 
+    def allow(self, budget_bytes: int) -> None:
+        """Plan within another budget from now on."""
+        self._allowed_bytes = self._budget_bytes = budget_bytes
+
+    def begin_batch(self) -> None:
+        """Plan with all that is allowed again where the GPU's narrowness was a spell."""
+        self._calm_batches += 1
+        if not self._holds_usual() or self._calm_batches >= _CALM_BATCHES:
+            self._budget_bytes = self._allowed_bytes
+
+    def _holds_usual(self) -> bool:
+        budget_bytes = self._budget_bytes
+        return budget_bytes is None or smallest_bytes(self._size, self._usual) <= budget_bytes
+
     def plan(self, work: Work) -> Plan:
         """The plan for this work; raises EditError if it is too large for the GPU."""
         if self._budget_bytes is None:
@@ -54,7 +72,9 @@ class Room:
             return plan(self._size, work, self._budget_bytes)
         except TooSmallError as error:
             cause = f"This job is too large for the GPU: {error}."
-            raise EditError(cause, _ADVICE, Failure.PERMANENT) from error
+            is_spell = self._budget_bytes != self._allowed_bytes
+            failure = Failure.TRANSIENT if is_spell else Failure.PERMANENT
+            raise EditError(cause, _ADVICE, failure) from error
 
     def for_reading(self, works: Sequence[Work]) -> Plan:
         """The plan for reading prompts: the usual one unless one is longer than usual.
@@ -62,7 +82,8 @@ class Room:
         So the text encoder can be on its way before it is known what it is to read. Raises
         EditError if these are too large for the GPU.
         """
-        return self.plan(largest([self._usual, *works]))
+        needed = largest([self._usual, *works])
+        return self.plan(needed if self._holds_usual() or not works else largest(works))
 
     def retrying(self, doing: str, stage: Callable[[], T]) -> T:
         """What `stage` returns, asked again with a smaller budget when the GPU runs out of memory.
@@ -87,6 +108,7 @@ class Room:
             smaller / GIB,
         )
         self._budget_bytes = smaller
+        self._calm_batches = 0
 
 
 def largest(works: Sequence[Work]) -> Work:

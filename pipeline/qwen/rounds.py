@@ -62,17 +62,20 @@ class Rounds:
     def _steps(self, group: Sequence[Flight], together: int) -> None:
         """One step of all after the other; each is asked for while the one before computes."""
         since = self._means.clock()
+        before: list[tuple[Flight, Stepped]] = []
         under_way: list[tuple[Flight, Stepped]] = []
         try:
             while active := self._active(group):
-                before, under_way = under_way, self._step(active, together)
+                before, under_way = under_way, []
+                for asked in self._step(active, together):
+                    under_way.append(asked)  # what was asked for counts, whatever comes after
                 since = self._land(before, since)
         except torch.OutOfMemoryError:
-            self._land(under_way, since)
+            self._land([*before, *under_way], since)
             raise
         self._land(under_way, since)
 
-    def _step(self, active: Sequence[Flight], together: int) -> list[tuple[Flight, Stepped]]:
+    def _step(self, active: Sequence[Flight], together: int) -> Iterator[tuple[Flight, Stepped]]:
         calls = [
             Call(
                 doing=flight.denoising.doing,
@@ -87,12 +90,10 @@ class Rounds:
         for start in range(0, len(calls), together):
             outcomes += sweep(stacks, calls[start : start + together])
         predictions = iter(outcomes)
-        asked = []
         for flight in active:
             own = list(islice(predictions, len(flight.denoising.forwards())))
             with self._stages.failing([flight.job]):
-                asked.append((flight, flight.denoising.advance(whole(own))))
-        return asked
+                yield flight, flight.denoising.advance(whole(own))
 
     def _land(self, under_way: Sequence[tuple[Flight, Stepped]], since: float) -> float:
         """Wait for the steps' end and tell them; the time up to which all is accounted for."""

@@ -372,7 +372,6 @@ def test_an_editor_whose_weights_do_not_arrive_whole_is_not_opened(
         planning(BrokenLane(at=2))
 
 
-@pytest.mark.xfail(strict=True, reason="a budget that has shrunk never grows again")
 def test_a_job_is_edited_after_another_for_which_no_memory_was_left(
     planning: Callable[..., QwenEditor],
     request_of: Callable[..., EditRequest],

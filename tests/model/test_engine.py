@@ -216,7 +216,7 @@ def test_after_a_listener_has_raised_the_next_result_is_that_of_a_fresh_editor(
     assert np.array_equal(picture_of(editor, request_of()), expected)
 
 
-def test_a_result_that_cannot_be_written_fails_its_job(
+def test_a_result_that_cannot_be_written_is_the_machines_fault(
     tmp_path: Path,
     open_editor: Callable[..., Any],
     request_of: Callable[..., EditRequest],
@@ -224,7 +224,8 @@ def test_a_result_that_cannot_be_written_fails_its_job(
 ) -> None:
     ending = edit(open_editor(), request_of(result=tmp_path / "gone" / "a.png"))
     assert isinstance(ending, Failed)
-    assert "writing the result" in ending.error.cause
+    assert "a.png.part: No such file" in ending.error.cause
+    assert ending.error.failure is Failure.ENVIRONMENT
 
 
 def test_a_failure_crosses_to_another_process_without_its_tensors(

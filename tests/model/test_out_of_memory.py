@@ -105,7 +105,6 @@ def test_an_out_of_memory_at_an_operation_of_any_kind_changes_no_picture(
         assert np.array_equal(found, expected), f"operation {moment}, {kind}"
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="the scheduler counts it twice")
 def test_an_out_of_memory_while_a_step_is_rounded_does_not_count_it_twice(
     editor: QwenEditor, job: Callable[[], EditRequest]
 ) -> None:
