@@ -1,10 +1,13 @@
 """why gives one answer for a file, wherever it is or was."""
 
 import json
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-from harness import HotFolder
+from harness import Daemon, HotFolder, wait_for
 
 
 def why(hot: HotFolder, *words: object) -> str:
@@ -109,3 +112,39 @@ def test_an_unknown_name_gets_the_nearest(hot: HotFolder) -> None:
     assert done.returncode == 2
     assert "sunsett.png is not here" in done.stdout
     assert "Did you mean sunset.png" in done.stdout
+
+
+def emptied(path: Path) -> AbstractContextManager[object]:
+    path.write_bytes(b"")
+    return nullcontext()
+
+
+def halved(path: Path) -> AbstractContextManager[object]:
+    os.truncate(path, path.stat().st_size // 2)
+    return nullcontext()
+
+
+def opened(path: Path) -> AbstractContextManager[object]:
+    return path.open("ab")
+
+
+@pytest.mark.parametrize(
+    ("settle_seconds", "prepare", "reason"),
+    [
+        (600, nullcontext, "settling: unchanged for "),
+        (0.2, emptied, "empty so far: unchanged for "),
+        (0.2, halved, "incomplete: "),
+        (0.2, opened, "another program is at work on it"),
+    ],
+)
+def test_a_daemon_says_why_it_does_not_take_a_file_yet(
+    hot: HotFolder,
+    start: Callable[..., Daemon],
+    settle_seconds: float,
+    prepare: Callable[[Path], AbstractContextManager[object]],
+    reason: str,
+) -> None:
+    hot.write_settings(f"defaults: {{settle_seconds: {settle_seconds}}}")
+    with prepare(hot.drop("cat.png")):
+        start("--editor", "echo")
+        wait_for(lambda: reason in hot.call("why", "cat.png").stdout)
