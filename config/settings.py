@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from config import custody
 from config.keys import Written
 from config.problems import Problem, UserError
 from config.text import LIMIT_BYTES
@@ -123,11 +123,14 @@ def find(explicit: Path | None, cwd: Path) -> Path | None:
     return next((path for path in (cwd / FILE_NAME, SYSTEM_FILE) if path.exists()), None)
 
 
-def load(path: Path) -> Settings:
-    """Read a settings file; raises UserError with all that is wrong with it."""
+def load(path: Path, *, named: bool = True) -> Settings:
+    """Read a settings file; raises UserError with all that is wrong with it.
+
+    Where nobody has named it, it must be the user's own or root's.
+    """
     from config.settings_reader import read_settings  # noqa: PLC0415  it needs this module's types
 
-    return read_settings(_content(path), str(path))
+    return read_settings(_content(path, named=named), str(path))
 
 
 def without_file() -> Settings:
@@ -181,16 +184,16 @@ def _in_quotes(text: str) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable()).replace("\x7f", "\\x7f")
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, *, named: bool) -> bytes:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             content = file.read(LIMIT_BYTES + 1)
+        problems = tuple(custody.problems(path, status, user=os.geteuid(), named=named))
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         advice = "mend that, or name another with --config"
         raise UserError([Problem(str(path), what, advice)]) from error
-    if mode & stat.S_IWOTH:
-        what, advice = "can be changed by everybody", f"run: chmod o-w {path}"
-        raise UserError([Problem(str(path), what, advice)])
+    if problems:
+        raise UserError(problems)
     return content

@@ -332,6 +332,8 @@ class Keeper(threading.Thread):
                     order.finished, self._times(), "outbox", order.replaces
                 )
             except (NotADirectoryError, FileExistsError) as error:
+                if Path(str(error.filename)).parent == Path(self.root):
+                    raise  # the outbox itself: no job is to blame
                 why = in_the_way(error)
                 self._file_failed(orders.FileFailed(job, why, order.finished.task.instruction))
                 return

@@ -89,8 +89,8 @@ def in_the_way(error: OSError) -> Why:
     where = printable(str(error.filename or "outbox"))
     return Why(
         State.FAILED,
-        f"there is a file where the result needs a folder: {where}",
-        f"Rename that file. {MOVE_BACK}",
+        f"there is a file or a link where the result needs a folder: {where}",
+        f"Rename that. {MOVE_BACK}",
     )
 
 

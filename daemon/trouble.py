@@ -53,6 +53,9 @@ def trouble_of(error: OSError, root: Path) -> Trouble:
     if error.errno in _DENIED:
         advice = "give the daemon's user the right to read, write and rename there"
         return Trouble(FolderState.OFFLINE, f"{words}; {advice}")
+    if error.errno == errno.ENOTDIR and Path(where).is_relative_to(root) and where != str(root):
+        advice = "put a folder of its own there, Hotfolder follows no links"
+        return Trouble(FolderState.OFFLINE, f"{where} is a link or a file; {advice}")
     if error.errno in _GONE:
         return Trouble(FolderState.OFFLINE, f"the share is not there ({words})")
     return Trouble(FolderState.OFFLINE, words)

@@ -15,6 +15,7 @@ from config.problems import UserError
 from config.settings import FolderSettings, Settings, without_file
 from daemon.cli import ExitCode
 from daemon.commands import means
+from daemon.commands.apart_check import look_at_custody, look_at_separation
 from daemon.commands.attention_check import look_at_attention
 from daemon.commands.finding import Finding, Verdict, ok, problem, problems
 from daemon.commands.folder_check import look_at_folder
@@ -50,6 +51,7 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     folders = yield from _folders(arguments.root, read)
     for folder in folders:
         yield from _folder(folder)
+    yield from _apart(folders, read)
     floors = [folder.min_free_gib for folder in folders] or [without_file().defaults.min_free_gib]
     yield from look_at_places(os.environ, max(floors))
     if arguments.editor != "echo":
@@ -65,6 +67,7 @@ def _settings(arguments: argparse.Namespace) -> Generator[Finding, None, _Read |
     else:
         path = read[1]
         yield ok("settings", f"read from {path}" if path else "no file: the defaults hold")
+        yield from look_at_custody(path) if path else ()
     try:
         default_steps(os.environ)
     except UserError as error:
@@ -90,6 +93,11 @@ def _folder(folder: FolderSettings) -> Sequence[Finding]:
     except Silent:
         advice = "see to its server or its connection, then check again"
         return [problem("folder", f"{folder.root}: {NO_ANSWER}", advice)]
+
+
+def _apart(folders: tuple[FolderSettings, ...], read: _Read | None) -> Findings:
+    settings, path = read or (without_file(), None)
+    yield from look_at_separation(folders, path, settings.model, os.environ)
 
 
 def _model(named: Path | None, read: _Read | None, roots: Sequence[Path]) -> Findings:

@@ -55,7 +55,10 @@ def free_space(subject: str, path: Path, floor_gib: float) -> Finding:
 def _rights(root: Path) -> Iterator[Finding]:
     for name in SHOWN:
         path = root / name
-        if not path.is_dir():
+        if path.is_symlink():
+            advice = "Hotfolder follows none: put a real folder there"
+            yield problem(_SUBJECT, f"{path} is a link", advice)
+        elif not path.is_dir():
             yield problem(_SUBJECT, f"{path} is missing", f"run `hotfolder init {root}` again")
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             what = f"{path} cannot be read and written by user {os.getuid()}"

@@ -56,8 +56,7 @@ def run(
     places = find(os.environ)
     selection = select(arguments)
     model = _model(arguments, selection.settings)
-    if badly_placed := [*standing_apart.problems(selection, model, places)]:
-        raise UserError(badly_placed)
+    _require_apart(selection, model, places)
     mailbox: Mailbox = queue.SimpleQueue()
     log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
     with contextlib.ExitStack() as stack:
@@ -109,6 +108,13 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
         raise UserError([problem])
     checkpoint.read(model.path)
     return model
+
+
+def _require_apart(selection: Selection, model: ModelSettings, places: Places) -> None:
+    roots = tuple(folder.root for folder in selection.folders)
+    found = [*standing_apart.problems(roots, selection.settings_path, model, places)]
+    if found:
+        raise UserError(found)
 
 
 def _keeper(

@@ -52,7 +52,10 @@ def read_settings(config: Path | None, cwd: Path) -> tuple[Settings, Path | None
     Raises UserError with every problem of the file.
     """
     path = settings_file.find(config, cwd)
-    return (settings_file.without_file() if path is None else settings_file.load(path)), path
+    if path is None:
+        return settings_file.without_file(), None
+    named = config is not None or path == settings_file.SYSTEM_FILE
+    return settings_file.load(path, named=named), path
 
 
 def find_folders(

@@ -216,13 +216,26 @@ class TestOffline:
         assert "A line." in "".join(path.read_text() for path in kept.root.glob("logs/LOG-*"))
 
     def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:
+        (kept.inbox / "s").mkdir()
+        kept.drop("s/cat.png")
+        kept.submit(orders.Claim(kept.ready(), frozenset()))
+        claimed = kept.next(orders.Claimed).task
+        (kept.root / "outbox" / "s").write_text("in the way")
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        filed = kept.next(orders.Filed)
+        assert filed.state is State.FAILED
+        assert str(kept.root / "outbox" / "s") in filed.cause
+
+    def test_an_outbox_that_is_a_file_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim()
         (kept.root / "outbox").rmdir()
         (kept.root / "outbox").write_text("in the way")
         kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
-        filed = kept.next(orders.Filed)
-        assert filed.state is State.FAILED
-        assert str(kept.root / "outbox") in filed.cause
+        kept.stands(FolderState.OFFLINE)
+        (kept.root / "outbox").unlink()
+        (kept.root / "outbox").mkdir(exist_ok=True)
+        kept.submit(orders.Look())
+        kept.next(orders.Published)
 
     def test_it_can_be_ended_while_it_is_offline(self, kept: Kept) -> None:
         (kept.root / ".hotfolder" / "id").unlink()
