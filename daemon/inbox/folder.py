@@ -53,7 +53,14 @@ def _folder(path: str, files: Sequence[Seen]) -> Folder:
         kinds[kind_of(file.name)].append(file)
     images, sidecars = kinds[Kind.IMAGE], kinds[Kind.SIDECAR]
     ranks = _Ranks(sidecars)
-    ranked = {image.path: ranks.of(image) for image in images}
+    by_name = _grouped((pair_key(image.name), image) for image in images)
+    ranked = {
+        image.path: [
+            _own(image, rank) if len(by_name[pair_key(image.name)]) > 1 else rank
+            for rank in ranks.of(image)
+        ]
+        for image in images
+    }
     return Folder(
         path=path,
         images=tuple(images),
@@ -69,7 +76,7 @@ def _folder(path: str, files: Sequence[Seen]) -> Folder:
             for rank in found[1:]
             for worse in rank
         },
-        _by_name=_grouped((pair_key(image.name), image) for image in images),
+        _by_name=by_name,
     )
 
 
@@ -92,6 +99,13 @@ class _Ranks:
             self._prose.get(stem),
         )
         return [rank for rank in ranks if rank]
+
+
+def _own(twin: Seen, rank: Group) -> Group:
+    """The sidecars of an image that has a twin: the one that is spelled so is its own."""
+    spellings = (twin.name, stem_of(twin.name))
+    exact = tuple(sidecar for sidecar in rank if stem_of(sidecar.name) in spellings)
+    return exact or rank
 
 
 def _served(images: Iterable[Seen], ranked: Mapping[str, list[Group]]) -> Mapping[str, Group]:

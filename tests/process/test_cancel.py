@@ -1,16 +1,11 @@
 """A job is cancelled by command or by a file, wherever it stands, and nothing else is touched."""
 
-import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from harness import Daemon, HotFolder, wait_for
-
-from daemon.control import Answer, ask
-from daemon.places import locate
+from held import Held, held_editor, jobs, state, wait_until_running
 
 ECHO = ("--editor", "echo")
 
@@ -22,39 +17,6 @@ def watched(hot: HotFolder, start: Callable[..., Daemon]) -> Daemon:
     daemon = start(*ECHO)
     wait_for(lambda: daemon.said("editor_ready"))
     return daemon
-
-
-class Held:
-    """Child processes of a daemon, stopped; so a job stands where they have it."""
-
-    def __init__(self, daemon: Daemon, module: str) -> None:
-        children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
-        pids = map(int, children.read_text().split())
-        self._pids = [it for it in pids if module in Path(f"/proc/{it}/cmdline").read_text()]
-        self._send(signal.SIGSTOP)
-
-    def let_go(self) -> None:
-        self._send(signal.SIGCONT)
-
-    def kill(self) -> None:
-        self._send(signal.SIGKILL)
-
-    def _send(self, number: int) -> None:
-        for pid in self._pids:
-            os.kill(pid, number)
-
-
-def jobs(hot: HotFolder) -> dict[str, dict[str, object]]:
-    """The jobs under way by their files, as the daemon has them."""
-    answer = ask(locate(hot.environment), hot.root, {"verb": "status"}, 5.0)
-    assert isinstance(answer, Answer), answer
-    folders: Any = answer.body["folders"]
-    return {job["file"]: job for folder in folders for job in folder["jobs"]}
-
-
-def state(hot: HotFolder, name: str) -> object:
-    """The state of a job under way."""
-    return jobs(hot).get(name, {}).get("state")
 
 
 def filed(hot: HotFolder, folder: str = "done") -> set[str]:
@@ -131,7 +93,7 @@ class TestUnderWay:
     def test_the_edit_of_one_is_dropped_and_its_neighbours_are_edited(
         self, hot: HotFolder, watched: Daemon
     ) -> None:
-        editor = Held(watched, "pipeline.worker")
+        editor = held_editor(watched)
         for name in ("a.png", "b.png", "c.png"):
             hot.drop(name)
         wait_for(lambda: "running" in {state(hot, name) for name in jobs(hot)})
@@ -162,18 +124,18 @@ class TestUnderWay:
         assert "cat.png was cancelled; the originals are in done/" in story
 
     def test_one_that_rests_before_another_try(self, hot: HotFolder, watched: Daemon) -> None:
-        editor = Held(watched, "pipeline.worker")
+        editor = held_editor(watched)
         hot.drop("cat.png")
-        wait_for(lambda: state(hot, "cat.png") == "running")
+        wait_until_running(hot)
         editor.kill()
         wait_for(lambda: watched.said("job_retry"))
         assert "cat.png was cancelled" in cancelled(hot, "cat.png")
         assert (hot.files("outbox"), filed(hot)) == (set(), {"cat.png", "cat.yaml"})
 
     def test_it_is_done_when_the_share_is_back(self, hot: HotFolder, watched: Daemon) -> None:
-        editor = Held(watched, "pipeline.worker")
+        editor = held_editor(watched)
         hot.drop("cat.png")
-        wait_for(lambda: state(hot, "cat.png") == "running")
+        wait_until_running(hot)
         marker = hot.root / ".hotfolder" / "id"
         marker.rename(hot.cwd / "id")
         (hot.inbox / "wake").touch()
@@ -185,9 +147,9 @@ class TestUnderWay:
         editor.let_go()
 
     def test_what_is_being_published_is_too_late(self, hot: HotFolder, watched: Daemon) -> None:
-        editor = Held(watched, "pipeline.worker")
+        editor = held_editor(watched)
         hot.drop("cat.png")
-        wait_for(lambda: state(hot, "cat.png") == "running")
+        wait_until_running(hot)
         (hot.root / ".hotfolder" / "id").rename(hot.cwd / "id")
         (hot.inbox / "wake").touch()
         wait_for(lambda: watched.said("folder_offline"))
@@ -201,9 +163,9 @@ class TestUnderWay:
     def test_one_of_a_daemon_that_died(
         self, hot: HotFolder, watched: Daemon, start: Callable[..., Daemon]
     ) -> None:
-        Held(watched, "pipeline.worker")
+        held_editor(watched)
         hot.drop("cat.png")
-        wait_for(lambda: state(hot, "cat.png") == "running")
+        wait_until_running(hot)
         watched.stop(signal.SIGKILL)
         assert "cat.png was cancelled" in cancelled(hot, "cat.png")
         assert filed(hot) == {"cat.png", "cat.yaml"}
@@ -232,9 +194,9 @@ class TestByFile:
         assert filed(hot) == {"cat.png", "cat.bmp", "cat.yaml", "cat.cancel"}
 
     def test_a_job_under_way_is_ended_by_it(self, hot: HotFolder, watched: Daemon) -> None:
-        editor = Held(watched, "pipeline.worker")
+        editor = held_editor(watched)
         hot.drop("cat.png")
-        wait_for(lambda: state(hot, "cat.png") == "running")
+        wait_until_running(hot)
         hot.drop("dog.png")
         (hot.inbox / "cat.cancel").touch()
         wait_for(lambda: filed(hot) == {"cat.png", "cat.yaml", "cat.cancel"})
@@ -259,9 +221,9 @@ class TestByFile:
         assert "cancels nothing" in said
 
     def test_it_outlives_a_daemon_that_dies_over_it(self, hot: HotFolder, watched: Daemon) -> None:
-        Held(watched, "pipeline.worker")
+        held_editor(watched)
         hot.drop("cat.png")
-        wait_for(lambda: state(hot, "cat.png") == "running")
+        wait_until_running(hot)
         watched.stop(signal.SIGKILL)
         (hot.inbox / "cat.cancel").touch()
         assert hot.once().returncode == 0

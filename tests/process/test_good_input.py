@@ -196,3 +196,12 @@ def test_a_second_daemon_with_another_state_folder_is_refused(
     assert second.returncode == 78
     assert "another daemon" in second.stderr
     assert daemon.stop() == 0
+
+
+def test_plan_and_log_notice_a_prompt_that_yaml_cuts_off(hot: HotFolder) -> None:
+    hot.drop("cat.png").with_suffix(".yaml").write_text("prompt: paint it #ff0000\n")
+    advice = 'quote it: prompt: "paint it #ff0000"'
+    assert advice in hot.call("plan").stdout
+    assert hot.once().returncode == 0
+    (log,) = hot.root.glob("logs/LOG-*")
+    assert advice in log.read_text()

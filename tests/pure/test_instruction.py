@@ -274,3 +274,30 @@ def test_a_thousand_sidecars_are_read_in_less_than_a_second() -> None:
     for content in contents:
         parse(content, "a.yaml")
     assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("content", "asked_for"),
+    [
+        (b"prompt: paint it #ff0000\n", 'prompt: "paint it #ff0000"'),
+        (b"prompt: blue\nnegative_prompt: sign #1, fog\n", 'negative_prompt: "sign #1, fog"'),
+        (b"prompt: paint\n  it #blue\n", 'prompt: "paint it #blue"'),
+    ],
+)
+def test_a_text_that_a_comment_cuts_off_is_noticed(content: bytes, asked_for: str) -> None:
+    (note,) = parse(content, "photo.yaml").notes
+    assert note.startswith("photo.yaml, line ")
+    assert asked_for in note
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"prompt: paint it blue # the sky\n",
+        b'prompt: "paint it #ff0000" #1\n',
+        b"prompt: |\n  paint it #ff0000\n",
+        b"prompt: C#7 and #\nsteps: 4 #few\n",
+    ],
+)
+def test_a_comment_that_is_one_is_not(content: bytes) -> None:
+    assert parse(content, "photo.yaml").notes == ()

@@ -1,0 +1,56 @@
+"""A daemon whose child processes stand still, so that a job stands where they have it."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from harness import Daemon, HotFolder, wait_for
+
+from daemon.control import Answer, ask
+from daemon.places import locate
+
+
+class Held:
+    """The child processes of one kind, stopped."""
+
+    def __init__(self, daemon: Daemon, module: str) -> None:
+        children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+        pids = map(int, children.read_text().split())
+        self._pids = [it for it in pids if module in Path(f"/proc/{it}/cmdline").read_text()]
+        self._send(signal.SIGSTOP)
+
+    def let_go(self) -> None:
+        """Let them go on."""
+        self._send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End them."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        for pid in self._pids:
+            os.kill(pid, number)
+
+
+def held_editor(daemon: Daemon) -> Held:
+    """The editor, stopped."""
+    return Held(daemon, "pipeline.worker")
+
+
+def jobs(hot: HotFolder) -> dict[str, dict[str, object]]:
+    """The jobs under way by their files, as the daemon has them."""
+    answer = ask(locate(hot.environment), hot.root, {"verb": "status"}, 5.0)
+    assert isinstance(answer, Answer), answer
+    folders: Any = answer.body["folders"]
+    return {job["file"]: job for folder in folders for job in folder["jobs"]}
+
+
+def state(hot: HotFolder, name: str) -> object:
+    """The state of a job under way; None where there is none."""
+    return jobs(hot).get(name, {}).get("state")
+
+
+def wait_until_running(hot: HotFolder, name: str = "cat.png") -> None:
+    """Wait until the editor has a job."""
+    wait_for(lambda: state(hot, name) == "running")
