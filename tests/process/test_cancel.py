@@ -229,3 +229,19 @@ class TestByFile:
         assert hot.once().returncode == 0
         assert (hot.files("outbox"), hot.files("inbox")) == (set(), set())
         assert filed(hot) == {"cat.png", "cat.yaml", "cat.cancel"}
+
+
+class TestElsewhere:
+    """Where a daemon leads that cannot be asked from here, nothing is moved."""
+
+    def test_who_leads_is_said(self, hot: HotFolder, start: Callable[..., Daemon]) -> None:
+        hot.write_settings("defaults: {settle_seconds: 600}")
+        elsewhere = str(hot.root.parent / "elsewhere-state")
+        daemon = start(*ECHO, XDG_STATE_HOME=elsewhere, XDG_CACHE_HOME=elsewhere)
+        wait_for(lambda: daemon.said("editor_ready"))
+        hot.drop("cat.png")
+        refused = hot.call("cancel", "cat.png")
+        assert refused.returncode == 78
+        assert f"process {daemon.process.pid}" in refused.stderr
+        assert "leads" in refused.stderr
+        assert hot.files("inbox") == {"cat.png", "cat.yaml"}
