@@ -11,6 +11,7 @@ from config.keys import Format
 from config.problems import UserError
 from config.settings import Settings
 from daemon.commands.glance import Glance
+from daemon.ground import Ground
 from daemon.inbox.names import Kind, kind_of, result_names
 from daemon.job import Plan
 from pipeline import instruction, recipe
@@ -90,7 +91,7 @@ class Forecaster:
         if sidecar is None:
             return instruction.NONE
         path = self._inbox / sidecar
-        return instruction.parse(path.read_bytes(), path.name)
+        return instruction.parse(Ground(self._root).read(path), path.name)
 
     @property
     def _inbox(self) -> Path:
@@ -117,6 +118,6 @@ class Forecaster:
         if wanted is Format.SAME:
             return written
         content = _CONTENTS[wanted]
-        with (self._inbox / image).open("rb") as stream:
+        with Ground(self._root).open(self._inbox / image) as stream:
             is_same = recognise(stream.read(HEAD_BYTES)) is content
         return written if is_same else EXTENSIONS[content][0].removeprefix(".")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.ground import Ground
+
 WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
 
 
@@ -22,12 +24,12 @@ class LeftJob:
 def left_jobs(root: Path) -> tuple[LeftJob, ...]:
     """Read the papers of the jobs in work/, oldest first; changes nothing."""
     papers = sorted((root / ".hotfolder" / "work").glob("*/job.json"))
-    return tuple(job for paper in papers for job in _read(paper))
+    return tuple(job for paper in papers for job in _read(root, paper))
 
 
-def _read(paper: Path) -> Iterator[LeftJob]:
+def _read(root: Path, paper: Path) -> Iterator[LeftJob]:
     try:
-        said = json.loads(paper.read_bytes())
+        said = json.loads(Ground(root).read(paper))
         folder, name = said["folder"], said["files"][0]["name"]
         path = f"{folder}/{name}" if folder else name
         yield LeftJob(job_id=said["job_id"], path=path, attempts=said["attempts"])

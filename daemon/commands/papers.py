@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.ground import Ground
 from daemon.inbox.names import printable
 from daemon.log.wording import duration
 
@@ -40,7 +41,7 @@ def of_result(root: Path, result: str) -> Trace | None:
 def of_failure(folder: Path, root: Path) -> tuple[str, ...]:
     """The first lines of WHY.txt in a folder of failed/; empty where there is none."""
     try:
-        text = (folder / "WHY.txt").read_text(encoding="utf-8", errors="replace")
+        text = Ground(root).read(folder / "WHY.txt").decode("utf-8", "replace")
     except OSError:
         return ()
     where = printable(str((folder / "WHY.txt").relative_to(root)))
@@ -55,19 +56,19 @@ def failed_job(root: Path, word: str) -> tuple[str, ...]:
     return tuple(
         str(path.parent.relative_to(root))
         for path in reports
-        if str(_read(path).get("job_id")).startswith(word)
+        if str(_read(root, path).get("job_id")).startswith(word)
     )
 
 
 def _results(root: Path, folder: str, base: str) -> Iterator[Trace]:
     for corner in ("outbox", "review"):
         for path in (root / corner / folder).glob("*.json"):
-            if _field(_read(path), "input", "name") == printable(base):
+            if _field(_read(root, path), "input", "name") == printable(base):
                 yield from _of_receipt(root, path)
 
 
 def _of_receipt(root: Path, path: Path) -> Iterator[Trace]:
-    paper = _read(path)
+    paper = _read(root, path)
     if paper is _NO_PAPER:
         return
     result = printable(str(path.with_suffix("").relative_to(root)))
@@ -87,7 +88,7 @@ def _of_receipt(root: Path, path: Path) -> Iterator[Trace]:
 
 def _failures(root: Path, folder: str, base: str) -> Iterator[Trace]:
     for path in (root / "failed").glob("*/*/report.json"):
-        paper = _read(path)
+        paper = _read(root, path)
         files = paper.get("files")
         is_it = isinstance(files, list) and printable(base) in files
         if is_it and paper.get("folder") == printable(folder):
@@ -103,9 +104,9 @@ def _originals(root: Path, name: str) -> Iterator[Trace]:
             yield Trace(ended_at=original.stat().st_ctime, lines=(line,))
 
 
-def _read(path: Path) -> _Paper:
+def _read(root: Path, path: Path) -> _Paper:
     try:
-        paper = json.loads(path.read_bytes())
+        paper = json.loads(Ground(root).read(path))
     except (OSError, ValueError):
         return _NO_PAPER  # no paper of ours, or taken away meanwhile
     return paper if isinstance(paper, dict) else _NO_PAPER
