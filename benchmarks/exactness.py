@@ -28,7 +28,7 @@ MEGAPIXEL_SIDE = 1024
 # What tiles may change, of values from -1 to 1. Kernels are chosen by size, and so is the order
 # in which they add up: bf16 keeps eight bits of a number, and fp32 is multiplied as tf32 unless
 # that is switched off.
-GREATEST = {"bf16": 2**-4, "fp32": 2**-7, "fp32 without tf32": 1e-3}
+GREATEST = {"bf16": 2**-5, "fp32": 2**-9, "fp32 without tf32": 2**-15}
 WORST_SEAM = 1.5
 JOBS_OF_THE_HUNT = 200
 Row = dict[str, object]
