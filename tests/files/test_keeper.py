@@ -11,11 +11,12 @@ import pytest
 from paper import WHOLE
 from sample import TICKET, candidate, finished, keeper, seen, task
 
-from daemon import orders
+from daemon import orders, shelf
 from daemon.job import Candidate, FolderState, Job, State, Task
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.receipt import Why
+from daemon.scratch import Scratch
 from daemon.spool import Spool
 
 T = TypeVar("T")
@@ -50,9 +51,9 @@ class Kept:
         self.submit(orders.Look())
         return self.next(orders.Looked, lambda looked: looked.plan.ready).plan.ready[0]
 
-    def claim(self) -> Task:
+    def claim(self, name: str = "cat.png") -> Task:
         """Drop a pair and claim it."""
-        self.drop()
+        self.drop(name)
         self.submit(orders.Claim(self.ready(), frozenset()))
         return self.next(orders.Claimed).task
 
@@ -186,6 +187,24 @@ class TestOffline:
         assert any(
             isinstance(answer, orders.Lost) for answer in (*kept.seen, kept.next(orders.Lost))
         )
+
+    def test_several_finished_jobs_are_published_once_each_when_it_is_back(
+        self, kept: Kept
+    ) -> None:
+        names = ("cat.png", "dog.png", "emu.png")
+        tasks = [kept.claim(name) for name in names]
+        marker = kept.root / ".hotfolder" / "id"
+        marker.rename(kept.scratch / "id")
+        for one in tasks:
+            kept.submit(orders.Publish(finished(one, b"blue"), ()))
+        kept.stands(FolderState.OFFLINE)
+        (kept.scratch / "id").rename(marker)
+        kept.submit(orders.Look())
+        for _ in names:
+            kept.next(orders.Filed)
+        assert sum(isinstance(answer, orders.Published) for answer in kept.seen) == 3
+        results = {file for name in names for file in (name, f"{name}.json")}
+        assert below(kept.root / "outbox") == results
 
     def test_another_folder_in_its_place_is_not_taken_for_it(self, kept: Kept) -> None:
         kept.stands(FolderState.ONLINE)
@@ -387,6 +406,32 @@ class TestRecovery:
         job = left_behind(kept, begun=True)
         kept.keeper.start()
         assert kept.next(orders.Recovered).jobs == (job,)
+
+    def test_one_whose_results_lie_on_scratch_only_has_to_be_published(self, kept: Kept) -> None:
+        job = left_behind(kept, begun=True)
+        scratch = Scratch(kept.scratch, "the-id").of(job.job_id)
+        scratch.mkdir(parents=True)
+        of = finished(task(job, scratch=scratch), b"blue")
+        shelf.put(of)
+        kept.keeper.start()
+        assert kept.next(orders.Recovered).jobs == ()
+        assert kept.next(orders.Shelved).finished == of
+
+    def test_scratch_of_jobs_that_are_no_more_is_cleared_once_it_is_online(
+        self, kept: Kept
+    ) -> None:
+        mine, other = Scratch(kept.scratch, "the-id"), Scratch(kept.scratch, "another")
+        for folder in (mine.of(TICKET.job_id), other.of(TICKET.job_id)):
+            folder.mkdir(parents=True)
+        marker = kept.root / ".hotfolder" / "id"
+        marker.rename(kept.root / "away")
+        kept.keeper.start()
+        kept.next(orders.Stands)
+        assert mine.of(TICKET.job_id).exists()  # its share may hold the job
+        (kept.root / "away").rename(marker)
+        kept.stands(FolderState.ONLINE)
+        assert not mine.of(TICKET.job_id).exists()
+        assert other.of(TICKET.job_id).exists()
 
     def test_a_job_whose_claim_was_cut_off_is_in_the_first_plan(self, kept: Kept) -> None:
         left_behind(kept, begun=False)

@@ -27,7 +27,8 @@ def nas(tmp_path: Path) -> Iterator[Nas]:
 
 def is_out(nas: Nas, name: str) -> bool:
     """Whether a result of the share's hot folder is complete, and nothing of it under way."""
-    return (nas.far.outbox / f"{name}.json").exists() and not nas.far.files(".hotfolder/work")
+    is_filed = not any((nas.far.root / ".hotfolder/work").iterdir())
+    return (nas.far.outbox / f"{name}.json").exists() and is_filed
 
 
 @pytest.mark.parametrize(
@@ -35,12 +36,12 @@ def is_out(nas: Nas, name: str) -> bool:
     [
         ("readdir", "/inbox"),
         ("rename", "/inbox/*"),
-        ("read", "/.hotfolder/work/*/cat.png"),
         ("create", "/outbox/*"),
-        ("rename,link,unlink", "*/work/*/cat.*"),
-        ("write", "/logs/*"),
+        pytest.param("read", "/.hotfolder/work/*/cat.png", marks=pytest.mark.torture),
+        pytest.param("rename,link,unlink", "*/work/*/cat.*", marks=pytest.mark.torture),
+        pytest.param("write", "/logs/*", marks=pytest.mark.torture),
     ],
-    ids=["look", "claim", "copy", "publish", "file", "log"],
+    ids=["look", "claim", "publish", "copy", "file", "log"],
 )
 def test_others_go_on_and_it_comes_back_by_itself(nas: Nas, operations: str, paths: str) -> None:
     daemon = nas.start()
