@@ -130,6 +130,7 @@ def _leave(_: Connection, __: EditRequest | None) -> None:
 
 
 def _hang(_: Connection, __: EditRequest | None) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})  # it wakes, and does not kill
     signal.sigwait({signal.SIGUSR2})
 
 

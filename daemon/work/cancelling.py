@@ -19,7 +19,7 @@ from daemon.work.dismissal import Dismissal, Progress
 from daemon.work.jobs import Jobs
 from daemon.work.wanted import Nothing, Unclear, UnderWay, Waiting, Wanted, find
 
-_PATIENCE_SECONDS = 0.5  # the control socket waits for two
+_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 _NO_NAMESAKE = "no picture that waits and no job under way has its name"
 
 

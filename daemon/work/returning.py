@@ -14,7 +14,7 @@ from daemon.log.story import Event
 from daemon.outcome import How, Outcome, Reply
 from daemon.watched import WatchedFolder
 
-_PATIENCE_SECONDS = 0.5  # the control socket waits for two
+_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
