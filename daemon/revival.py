@@ -117,9 +117,7 @@ def _copies(
                 yield name
 
 
-def _job(
-    origin: _Origin, names: tuple[str, ...], copies: Container[str], ticket: Ticket
-) -> Job:
+def _job(origin: _Origin, names: tuple[str, ...], copies: Container[str], ticket: Ticket) -> Job:
     """The job to give back; no copy of what lies in the inbox goes there a second time."""
     roles = {name: _role(name, origin) for name in names}
     files = [

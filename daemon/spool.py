@@ -212,13 +212,22 @@ class Spool:
     def adopt(self, job: Job, folder: Path, names: Iterable[tuple[str, str]]) -> None:
         """Take files out of a folder into work/, each with the name that it gets there.
 
-        Where this is interrupted, a recovery gives back what is there.
+        Where this is interrupted, a recovery gives back what is there. Raises Untouchable where
+        one may not be taken; all are back in their place then.
         """
         work = self.work(job.job_id)
         self.ground.make_folder(work)
         self._write_paper(job)
-        for there, name in names:
-            self.ground.rename(folder / there, work / name)
+        taken: list[tuple[str, str]] = []
+        try:
+            for there, name in names:
+                self.ground.rename(folder / there, work / name)
+                taken.append((there, name))
+        except PermissionError as error:
+            for there, name in taken:
+                self.ground.rename(work / name, folder / there)
+            self._remove_work(job)
+            raise Untouchable(may_not(error)) from error
         self.ground.sync(work)
 
     def remove_papers(self, folder: Path) -> None:

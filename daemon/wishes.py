@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from config.problems import UserError
+from config.problems import Problem, UserError
 from daemon import orders, ticket
 from daemon.clock import Clock
 from daemon.inbox.cancels import Withdrawal
-from daemon.inbox.names import Kind, kind_of
+from daemon.inbox.names import Kind, kind_of, printable
 from daemon.job import Candidate, Job, Plan, Seen, State
 from daemon.revival import revive
 from daemon.spool import Changed, Spool, Untouchable, may_not
@@ -109,3 +109,6 @@ class Wishes:
             return orders.TakenBack(folder, paths, ())
         except UserError as error:
             return orders.TakenBack(folder, (), error.problems)
+        except Untouchable as error:
+            problem = Problem(printable(folder), str(error), "or move the files back yourself")
+            return orders.TakenBack(folder, (), (problem,))

@@ -1,7 +1,11 @@
 """What people want is done whole or not at all, wherever the daemon dies over it."""
 
+import contextlib
 import queue
+import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +59,24 @@ def below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@contextlib.contextmanager
+def unmovable(file: Path) -> Iterator[None]:
+    """A file that nobody, not even root, may move; needs root and a disk that knows it."""
+    command = subprocess.run(["chattr", "+i", file], capture_output=True, check=False)
+    if command.returncode:
+        pytest.skip(f"{file} cannot be sealed: {command.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", file], check=True)
+
+
+def filed(spool: Spool) -> dict[str, bytes]:
+    """The content of every file in done/, whatever day it is for the one who filed it."""
+    files = below(spool.root / "done")
+    return {name.partition("/")[2]: content for name, content in files.items()}
+
+
 def recover(spool: Spool, scratch: Path) -> Plan:
     """What the keeper of a new daemon does first."""
     answers: queue.SimpleQueue[orders.Answer] = queue.SimpleQueue()
@@ -91,10 +113,8 @@ class TestWithdrawing:
             drop(spool)
             ended = ends_within(steps, spool.root, partial(wishes.grant, self.WISH, DAY))
             recover(spool, tmp_path / "scratch")
-            filed = below(spool.root / "done" / DAY)
-            assert (below(spool.inbox), filed) in ((PAIR, {}), ({}, PAIR)), steps
-            for name in filed:
-                (spool.root / "done" / DAY / name).unlink()
+            assert (below(spool.inbox), filed(spool)) in ((PAIR, {}), ({}, PAIR)), steps
+            shutil.rmtree(spool.root / "done")
             steps += 1
         assert steps > 10
 
@@ -116,15 +136,13 @@ class TestFilingACancelledJob:
             act = partial(wishes.file, job, State.CANCELLED, DAY)
             ended = ends_within(steps, spool.root, act)
             recover(spool, tmp_path / "scratch")
-            filed = below(spool.root / "done" / DAY)
             work = below(spool.root / ".hotfolder" / "work" / job.job_id)
             work.pop("job.json", None)
-            assert (filed, work) in ((PAIR, {}), ({}, names)), steps
+            assert (filed(spool), work) in ((PAIR, {}), ({}, names)), steps
             assert below(spool.inbox) == {}
             wishes.file(job, State.CANCELLED, DAY)
-            assert below(spool.root / "done" / DAY) == PAIR, steps
-            for name in PAIR:
-                (spool.root / "done" / DAY / name).unlink()
+            assert filed(spool) == PAIR, steps
+            shutil.rmtree(spool.root / "done")
             steps += 1
         assert steps > 8
 
@@ -172,6 +190,18 @@ class TestTakingBack:
                 (spool.inbox / name).unlink()
             steps += 1
         assert steps > 10
+
+    def test_what_may_not_be_taken_stays_together_and_is_said(
+        self, spool: Spool, wishes: Wishes
+    ) -> None:
+        self.fail(spool)
+        before = below(spool.root / FAILED)
+        with unmovable(spool.root / FAILED / "cat.png"):
+            answer = wishes.grant(orders.TakeBack(FAILED), DAY)
+        assert isinstance(answer, orders.TakenBack)
+        assert "may not be taken by this user" in str(answer.problems[0])
+        assert below(spool.root / FAILED) == before
+        assert below(spool.root / ".hotfolder" / "work") == below(spool.inbox) == {}
 
     @pytest.mark.parametrize("folder", ["inbox", "failed/x", "failed/../inbox/a", "/etc/a/b", ""])
     def test_what_is_no_folder_of_a_failed_job_is_refused(
