@@ -40,10 +40,19 @@ def held_editor(daemon: Daemon) -> Held:
 
 def jobs(hot: HotFolder) -> dict[str, dict[str, object]]:
     """The jobs under way by their files, as the daemon has them."""
+    return _told(hot, "jobs")
+
+
+def waiting(hot: HotFolder) -> dict[str, dict[str, object]]:
+    """The files of the inbox, as the daemon has them."""
+    return _told(hot, "files")
+
+
+def _told(hot: HotFolder, what: str) -> dict[str, dict[str, object]]:
     answer = ask(locate(hot.environment), hot.root, {"verb": "status"}, 5.0)
     assert isinstance(answer, Answer), answer
     folders: Any = answer.body["folders"]
-    return {job["file"]: job for folder in folders for job in folder["jobs"]}
+    return {it["file"]: it for folder in folders for it in folder[what]}
 
 
 def state(hot: HotFolder, name: str) -> object:

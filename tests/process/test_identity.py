@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import Daemon, HotFolder, wait_for
-from held import held_editor, jobs, wait_until_running
+from held import held_editor, jobs, wait_until_running, waiting
 from PIL import Image
 
 ECHO = ("--editor", "echo")
@@ -178,14 +178,14 @@ class TestTouchedBeforeItsClaim:
 
     @pytest.fixture
     def patient(self, hot: HotFolder, start: Callable[..., Daemon]) -> Daemon:
-        """A daemon for which files settle in a second."""
-        hot.write_settings("defaults: {settle_seconds: 1}")
+        """A daemon for which files settle in a while."""
+        hot.write_settings("defaults: {settle_seconds: 3}")
         daemon = start(*ECHO)
         wait_for(lambda: daemon.said("editor_ready"))
         return daemon
 
     def settles(self, hot: HotFolder) -> bool:
-        return "settling" in hot.call("why", "cat.png").stdout
+        return waiting(hot).get("cat.png", {}).get("state") == "settling"
 
     def test_a_pair_that_is_deleted_leaves_no_job(self, hot: HotFolder, patient: Daemon) -> None:
         path = hot.drop("cat.png")
