@@ -93,6 +93,9 @@ class FolderSettings:
     min_free_gib: float = 2.0
     on_duplicate: OnDuplicate = OnDuplicate.VERSION
     watch: Watch = Watch.AUTO
+    keep_done_days: float | None = None  # None = for ever, here and below
+    keep_failed_days: float | None = None
+    keep_logs_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ _POLL_SECONDS_OR_AUTO = values.automatic(values.number(0.01, _DAY_SECONDS))
 _SETTLE_MAX_SECONDS = values.number(0, 30 * _DAY_SECONDS)
 _HANG_SECONDS = values.number(1, _DAY_SECONDS)
 _HOURS = values.number(0, 24 * 366)
+_DAYS = values.unless_forever(values.number(1, 36500))
 _GIB = values.number(0, 1024**2)
 _VRAM_GIB_OR_AUTO = values.automatic(values.number(1, 4096))
 _MEGAPIXELS = values.number(0.001, 10000)
@@ -117,6 +118,9 @@ def _folder(fields: Fields, usual: FolderSettings) -> FolderSettings:
         min_free_gib=read("min_free_gib", _GIB, usual.min_free_gib),
         on_duplicate=read("on_duplicate", values.choice(OnDuplicate), usual.on_duplicate),
         watch=read("watch", values.choice(Watch), usual.watch),
+        keep_done_days=read("keep_done_days", _DAYS, usual.keep_done_days),
+        keep_failed_days=read("keep_failed_days", _DAYS, usual.keep_failed_days),
+        keep_logs_days=read("keep_logs_days", _DAYS, usual.keep_logs_days),
     )
     fields.finish()
     return folder

@@ -140,6 +140,21 @@ def automatic(read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
     return read_or_auto
 
 
+def unless_forever(read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
+    """Read `forever` as None and anything else as before."""
+
+    def read_or_forever(node: Node) -> Value | None:
+        if isinstance(node, Scalar) and node.text.lower() == "forever":
+            return None
+        try:
+            return read(node)
+        except UnfitValueError as error:
+            advice = f"{error.advice}, or forever"
+            raise UnfitValueError(what=error.what, advice=advice) from error
+
+    return read_or_forever
+
+
 def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Choice]:
     """Read one of a few words, in any case; `other_names` are understood too."""
     known = {word.value: word for word in choices} | other_names

@@ -15,6 +15,9 @@ from daemon.history_file import NewerFileError, connect, connect_to_look, is_unu
 from daemon.job import State
 
 _NAME = "history.sqlite3"
+MOST_JOBS = 500_000  # about 250 MB; one that was forgotten is no duplicate any more
+_FORGET_EVERY = 1000  # records
+_FORGET = "DELETE FROM jobs WHERE job_id IN (SELECT job_id FROM jobs ORDER BY finished_at LIMIT ?)"
 _RECENT_JOBS = 50  # enough for a median, few enough to follow a change of the model
 # The columns of the table stand in the order of Entry's fields.
 _RECORD = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -70,12 +73,18 @@ class History:
     """
 
     def __init__(
-        self, state_folder: Path, say: Callable[[str], None], *, look: bool = False
+        self,
+        state_folder: Path,
+        say: Callable[[str], None],
+        *,
+        look: bool = False,
+        most: int = MOST_JOBS,
     ) -> None:
         """Open the file, made where missing; with `look` it is only read, and may be missing."""
         self._file = state_folder / _NAME
         self._say = say
-        self._look = look
+        self._look, self._most = look, most
+        self._recorded = 0  # since the file was opened
         self._told = False
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -83,8 +92,15 @@ class History:
             self._open(again=not look)
 
     def record(self, entry: Entry) -> None:
-        """Keep an entry; a second one of the same job replaces the first."""
+        """Keep an entry; a second one of the same job replaces the first.
+
+        Of more jobs than `most` the oldest are forgotten now and then.
+        """
         self._ask(_RECORD, *_row(entry))
+        self._recorded += 1
+        if self._recorded % _FORGET_EVERY == 1:
+            for (count,) in self._ask("SELECT count(*) FROM jobs"):
+                self._ask(_FORGET, max(0, count - self._most))
 
     def earlier(self, folder_id: str, path: str, content_key: str) -> Entry | None:
         """The newest job that was done with this name and this content."""

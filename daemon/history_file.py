@@ -20,6 +20,7 @@ _MIGRATIONS = (
         "CREATE INDEX jobs_by_folder ON jobs (folder_id, finished_at)",
         "CREATE INDEX jobs_by_state ON jobs (state, finished_at)",
     ),
+    ("CREATE INDEX jobs_by_time ON jobs (finished_at)",),
 )
 _BUSY_SECONDS = 2.0
 _UNUSABLE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

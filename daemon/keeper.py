@@ -25,8 +25,10 @@ from daemon.lease.campaign import PERIODS, Periods
 from daemon.lease.deference import answer_to
 from daemon.lease.lead import StandsBy, lead_of
 from daemon.log.logbook import Logbook
-from daemon.receipt import Finished, in_the_way
+from daemon.log.story import FolderDegraded
+from daemon.receipt import in_the_way
 from daemon.recovery import UNKNOWN, Left
+from daemon.retention import Sweeper
 from daemon.room import Room
 from daemon.scratch import Scratch
 from daemon.spool import Changed, Spool, Untouchable, folder_id, may_not
@@ -66,13 +68,16 @@ class Keeper(threading.Thread):
         self._logbook = Logbook(folder.root / "logs")
         self._scratch = Scratch(scratch, self.identity)
         self._room = Room(folder.root, scratch, clock)
+        self._sweeper = Sweeper(self._spool.ground, clock)
         self._watching = Watching(
             folder=folder,
             manner=manner,
             survey=survey,
             settings=tasks.settings,
             wake=wake,
-            lost=lambda reason: self._answer(orders.Degraded(reason)),
+            lost=lambda reason: self._answer(
+                orders.Told(FolderDegraded(root=folder.root, reason=reason))
+            ),
         )
         self._clock, self._deliver, self._tasks = clock, deliver, tasks
         self._orders: queue.SimpleQueue[orders.Order] = queue.SimpleQueue()
@@ -212,6 +217,8 @@ class Keeper(threading.Thread):
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
         self._answer(orders.Looked(plan))
+        for swept in self._sweeper.sweep(self.folder, self._today(), is_quiet=not plan.ready):
+            self._answer(orders.Told(swept))
         self._looked_at = self._clock.monotonic()
         self._look_seconds = self._looked_at - now
 
@@ -323,7 +330,7 @@ class Keeper(threading.Thread):
         job = order.finished.task.job
         publication = self._spool.publication(job.job_id)
         if job.job_id not in self._announced:
-            if not _is_on_scratch(order.finished):
+            if not shelf.is_there(order.finished):
                 publication.clear_half_done(job)
                 self._answer(orders.Recovered((job,)))
                 return
@@ -391,8 +398,3 @@ class Keeper(threading.Thread):
 
     def _answer(self, answer: orders.Answer) -> None:
         self._deliver(orders.FromKeeper(self.root, answer))
-
-
-def _is_on_scratch(finished: Finished) -> bool:
-    """Whether the results are still there; somebody may have emptied the cache."""
-    return all(variant.composed.path.exists() for variant in finished.variants)

@@ -165,10 +165,10 @@ class Shelved:
 
 
 @dataclass(frozen=True, slots=True)
-class Degraded:
-    """Changes in the inbox may be noticed later than usual from now on."""
+class Told:
+    """Something to be told of the hot folder."""
 
-    reason: str
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ Answer = (
     | Looked
     | Recovered
     | Shelved
-    | Degraded
+    | Told
     | Claimed
     | Invalid
     | Lost

@@ -184,8 +184,8 @@ class Service:
             case orders.Looked(plan):
                 for event in folder.look(plan):
                     self.tell(event)
-            case orders.Degraded(reason):
-                self.tell(story.FolderDegraded(root=folder.root, reason=reason))
+            case orders.Told(event):
+                self.tell(event)
             case orders.Recovered(jobs):
                 self.workshop.adopt(root, jobs)
             case orders.Shelved(finished):

@@ -42,3 +42,8 @@ def _is_whole(variant: Variant, scratch: Path) -> bool:
     with contextlib.suppress(OSError):
         return path.parent == scratch and files.sha256_of(path) == variant.composed.sha256
     return False
+
+
+def is_there(finished: Finished) -> bool:
+    """Whether the results are still on scratch; somebody may have emptied the cache."""
+    return all(variant.composed.path.exists() for variant in finished.variants)

@@ -16,6 +16,7 @@ from daemon.descent import has_other_names
 from daemon.ground import Ground, nobody_else
 from daemon.inbox.names import numbered, printable
 from daemon.job import JOB_ID, Candidate, Job, JobFile, Role, Seen, State
+from daemon.ledger import Ledger
 from daemon.publication import NOTES, Publication
 from daemon.receipt import Why, report, why_text
 from daemon.recovery import PAPER, Left, left_in
@@ -78,6 +79,7 @@ class Spool:
         self.root, self._fence = root, fence
         self.inbox = root / "inbox"
         self.ground = Ground(root, fence)
+        self._ledger = Ledger(self.ground)
 
     def work(self, job_id: str) -> Path:
         """The folder of a claimed job."""
@@ -170,7 +172,7 @@ class Spool:
         target = self.ground.make_nearest_folder(done / day / job.folder, done)
         # A copy's original is still in the inbox and comes with the last job that needs it.
         self._drop_copies(job)
-        self._move_files(job, target)
+        self._ledger.note(self._move_files(job, target))
         self._remove_work(job)
         return str(target.relative_to(self.root))
 
@@ -186,6 +188,7 @@ class Spool:
         self.ground.write_whole(target / REPORT, report(job, why, instruction).encode())
         self.ground.write_whole(target / WHY, why_text(job, why).encode())
         self._move_files(job, target)
+        self._ledger.note(target / name for name, _ in self.ground.entries(target))
         self._remove_work(job)
         return str(target.relative_to(self.root))
 
@@ -207,6 +210,7 @@ class Spool:
         target = self.ground.make_nearest_folder(done / day / file.folder, done)
         name = self.ground.move(source, target, numbered(file.name))
         self.ground.sync(target)
+        self._ledger.note([target / name])
         return str((target / name).relative_to(self.root))
 
     def adopt(self, job: Job, folder: Path, names: Iterable[tuple[str, str]]) -> None:
@@ -242,11 +246,15 @@ class Spool:
             if not file.moved:
                 self.ground.remove(self.work(job.job_id) / file.name)
 
-    def _move_files(self, job: Job, target: Path) -> None:
+    def _move_files(self, job: Job, target: Path) -> list[Path]:
+        """Move the originals; returns where those are that were still to be moved."""
+        work, moved = self.work(job.job_id), []
         for file in job.files:
             with contextlib.suppress(FileNotFoundError):  # moved by an earlier, interrupted call
-                self.ground.move(self.work(job.job_id) / file.name, target, numbered(file.name))
+                name = self.ground.move(work / file.name, target, numbered(file.name))
+                moved.append(target / name)
         self.ground.sync(target)
+        return moved
 
     def give_back(self, job: Job) -> tuple[str, ...]:
         """Put the originals back into the inbox; returns their paths there.

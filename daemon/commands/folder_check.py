@@ -10,11 +10,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import disk_usage
 
 from config.settings import FolderSettings, Watch
 from daemon.commands.finding import Finding, ok, problem, problems, warning
+from daemon.commands.retention_check import look_at_retention
 from daemon.commands.selection import unmarked
 from daemon.inbox import mounts
 from daemon.inbox.manner import Manner, manner_of
@@ -39,6 +41,8 @@ def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> It
     yield from _one_file_system(root)
     yield free_space(_SUBJECT, root, folder.min_free_gib)
     yield _watched(folder, manner_of(folder))
+    today = datetime.fromtimestamp(unix_time(), UTC).astimezone().date()
+    yield from look_at_retention(folder, today)
 
 
 def free_space(subject: str, path: Path, floor_gib: float) -> Finding:

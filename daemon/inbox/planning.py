@@ -32,7 +32,9 @@ def plan_folder(scene: Scene) -> FolderPlan:
     needs = references(scene)
     standings = {image: _stand(scene, image, needs) for image in scene.folder.images}
     texts = (*scene.folder.sidecars, *scene.folder.presets)
-    waits = {text: next(scene.moment.text_waits(text), None) for text in texts}
+    waits = {
+        text: next(scene.moment.text_waits(text), None) or _lone(scene, text) for text in texts
+    }
     ends = (it.until for it in (*standings.values(), *waits.values()) if isinstance(it, Wait))
     return FolderPlan(
         states=tuple(_states(scene, standings, waits)),
@@ -100,10 +102,21 @@ def _text(
             partner.state,
             f"with {printable(partner.path.rpartition('/')[2])}: {partner.reason}",
         )
-    if better := scene.folder.outranked.get(text.path):
-        return State.WAITING_SIDECAR, f"not used: {printable(better.name)} goes before it"
-    since = scene.moment.clock(scene.moment.watched[text])
-    return State.WAITING_SIDECAR, f"waits for its image since {since}"
+    better = scene.folder.outranked[text.path]
+    return State.WAITING_SIDECAR, f"not used: {printable(better.name)} goes before it"
+
+
+def _lone(scene: Scene, text: Seen) -> Wait | None:
+    """The wait of a sidecar for its image; None where one is there, or another goes before it."""
+    folder, moment = scene.folder, scene.moment
+    if text in folder.presets or text.path in folder.images_of or text.path in folder.outranked:
+        return None
+    since = moment.watched[text]
+    until, when = since + moment.rules.sidecar_wait_seconds, moment.clock(since)
+    if moment.now < until:
+        return Wait(State.WAITING_SIDECAR, f"waits for its image since {when}", until)
+    reason = f"no image has come since {when}: add one of its name, or take it away"
+    return Wait(State.HELD, reason, None)
 
 
 def _preset(scene: Scene, preset: Seen) -> tuple[State, str]:

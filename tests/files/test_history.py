@@ -191,3 +191,33 @@ def test_threads_may_record_at_once(tmp_path: Path, said: Said) -> None:
     assert history.counts_since("f1", 0.0) == Counts(done=150)
     assert said == []
     history.close()
+
+
+def test_the_oldest_jobs_are_forgotten_and_the_newest_are_known(
+    tmp_path: Path, said: Said
+) -> None:
+    for number in range(6):
+        # Opened for each: the first record of a history has it forget.
+        history = History(tmp_path, said, most=3)
+        name = f"{number}.png"
+        history.record(replace(ENTRY, job_id=name, path=name, finished_at=float(number)))
+        history.close()
+    history = History(tmp_path, said, look=True)
+    known = [n for n in range(6) if history.earlier("f1", f"{n}.png", "kk") is not None]
+    history.close()
+    assert known == [3, 4, 5]
+    assert said == []
+
+
+def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    history.record(ENTRY)
+    history.close()
+    with sqlite3.connect(tmp_path / "history.sqlite3") as file:
+        file.execute("DROP INDEX jobs_by_time")
+        file.execute("PRAGMA user_version = 1")
+    file.close()
+    history = History(tmp_path, said)
+    assert history.earlier("f1", ENTRY.path, "kk") == ENTRY
+    history.close()
+    assert said == []

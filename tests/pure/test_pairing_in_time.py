@@ -102,6 +102,20 @@ def test_a_sidecar_within_the_grace_is_used() -> None:
     assert candidate.priority == 9
 
 
+def test_a_sidecar_waits_for_its_image_and_is_reported_when_none_comes() -> None:
+    inbox = PaperInbox({"a.yaml": PROMPT, "photo.jpg.txt": b"blue"})
+    plan = inbox.settled()
+    assert states(plan) == dict.fromkeys(("a.yaml", "photo.jpg.txt"), State.WAITING_SIDECAR)
+    assert about(plan, "a.yaml").reason.startswith("waits for its image since ")
+    assert plan.look_again_at == 1000.0 + 3600
+    plan = inbox.wait(3600).look()
+    assert about(plan, "a.yaml").state is State.HELD
+    assert "no image has come since" in about(plan, "a.yaml").reason
+    assert "take it away" in about(plan, "photo.jpg.txt").reason
+    inbox.write({"a.jpg": WHOLE})
+    assert names(inbox.settled().ready) == ["a.jpg"]
+
+
 def test_a_named_preset_with_a_prompt_lets_an_image_run_alone() -> None:
     presets = {"product": Written(prompt="a white background")}
     inbox = PaperInbox({"_preset.yaml": b"preset: product\n", "a.jpg": WHOLE}, presets=presets)
