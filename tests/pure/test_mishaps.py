@@ -1,0 +1,145 @@
+"""When a job that went wrong runs again, by a clock that goes where it is put."""
+
+from dataclasses import replace
+
+import pytest
+from sample import active
+
+from daemon.log.halting import WorkGoesOn, WorkHalted, WorkTried
+from daemon.log.story import Event, JobRetry
+from daemon.work import queueing
+from daemon.work.active import Editing, Resting
+from daemon.work.jobs import Jobs
+from daemon.work.mishaps import Mishaps
+from daemon.work.pixel_pool import PixelPool
+from daemon.work.restraint import Restraint
+from pipeline.editor import Failure
+
+EDITING = Editing(index=0, step=0, steps=4, since=0.0)
+
+
+class Shop:
+    """Jobs, their mishaps, and the time."""
+
+    def __init__(self) -> None:
+        self.now, self.told = 1000.0, list[Event]()
+        self.jobs = Jobs()
+        self.restraint = Restraint(
+            jobs=self.jobs, clock=self, tell=self.told.append, at_once=False
+        )
+        self.mishaps = Mishaps(
+            jobs=self.jobs,
+            pixels=PixelPool(0, lambda _: None),
+            keepers={},
+            restraint=self.restraint,
+            clock=self,
+            tell=self.told.append,
+            at_once=False,
+        )
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def edit(self, number: int, *, strikes: int = 0) -> str:
+        """Have the editor be at a job; returns its id."""
+        one = active(number, EDITING)
+        job = replace(one.task.job, strikes=strikes)
+        self.jobs.put(replace(one, task=replace(one.task, job=job)))
+        return job.job_id
+
+    def fail(self, job_id: str, failure: Failure) -> None:
+        job = self.jobs.active(job_id)
+        assert job is not None
+        self.mishaps.failed(job, failure, "It went wrong", "Mend it.")
+
+    def die(self, job_id: str) -> None:
+        """Let the editor die over a job alone."""
+        job = self.jobs.active(job_id)
+        assert job is not None
+        to_blame = self.restraint.died(job_id, "killed by SIGSEGV")
+        self.mishaps.died(job, "The editor died", "", together=False, to_blame=to_blame)
+
+    def resting(self, job_id: str) -> Resting:
+        job = self.jobs.active(job_id)
+        assert job is not None
+        assert isinstance(job.phase, Resting)
+        return job.phase
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.mark.parametrize(("strikes", "seconds"), [(0, 30), (1, 120), (2, 600)])
+def test_what_may_pass_is_tried_again_when_its_rest_is_over_and_not_before(
+    shop: Shop, strikes: int, seconds: float
+) -> None:
+    job_id = shop.edit(1, strikes=strikes)
+    shop.fail(job_id, Failure.TRANSIENT)
+    assert shop.resting(job_id).strike
+    assert queueing.due(shop.jobs, shop.now + seconds - 0.1) is None
+    assert queueing.due(shop.jobs, shop.now + seconds) is not None
+    (told,) = shop.told
+    assert isinstance(told, JobRetry)
+    assert told.wait_seconds == seconds
+
+
+def test_the_fault_of_the_machine_costs_nothing_and_halts_all(shop: Shop) -> None:
+    job_id = shop.edit(1)
+    shop.fail(job_id, Failure.ENVIRONMENT)
+    resting = shop.resting(job_id)
+    assert (resting.strike, resting.counts) == (False, False)
+    assert shop.restraint.is_halted
+    assert shop.restraint.reason().startswith("It went wrong; one job tries it again at ")
+    shop.now += 60
+    shop.restraint.advance()
+    assert shop.restraint.is_trying
+    shop.restraint.succeeded([job_id])
+    assert shop.restraint.reason() == ""
+    kinds = [type(event) for event in shop.told if not isinstance(event, JobRetry)]
+    assert kinds == [WorkHalted, WorkTried, WorkGoesOn]
+
+
+def test_three_deaths_take_back_their_strikes_until_another_job_is_done(shop: Shop) -> None:
+    ids = [shop.edit(number) for number in (1, 2, 3)]
+    for job_id in ids[:2]:
+        shop.die(job_id)
+        assert shop.resting(job_id).strike
+    shop.die(ids[2])
+    assert [shop.resting(job_id).strike for job_id in ids] == [False, False, False]
+    shop.restraint.try_now()
+    shop.restraint.succeeded(["another"])
+    assert [shop.resting(job_id).strike for job_id in ids] == [True, True, True]
+
+
+def test_one_of_the_three_that_is_done_shows_that_it_was_the_machine(shop: Shop) -> None:
+    ids = [shop.edit(number) for number in (1, 2, 3)]
+    for job_id in ids:
+        shop.die(job_id)
+    shop.restraint.try_now()
+    shop.restraint.succeeded([ids[0]])
+    assert not any(shop.resting(job_id).strike for job_id in ids)
+
+
+def test_a_death_while_one_job_tries_it_blames_nobody(shop: Shop) -> None:
+    for number in (1, 2, 3):
+        shop.die(shop.edit(number))
+    shop.restraint.try_now()
+    poison = shop.edit(4, strikes=1)  # a second death alone would be its end
+    shop.die(poison)
+    assert not shop.resting(poison).strike
+    assert shop.restraint.is_halted
+
+
+def test_those_over_which_it_ended_go_after_all_others(shop: Shop) -> None:
+    first = shop.edit(1)
+    shop.die(first)
+    other = shop.edit(2)
+    shop.fail(other, Failure.TRANSIENT)
+    due = queueing.due(shop.jobs, shop.now + 600, last=shop.restraint.suspects)
+    assert due is not None
+    assert due.job.job_id == other
