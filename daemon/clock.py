@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -15,3 +16,8 @@ class Clock(Protocol):
     def time(self) -> float:
         """Unix time."""
         ...
+
+
+def day_of(unix_time: float) -> str:
+    """The day of a moment, as the machine's people count it: 2026-11-22."""
+    return datetime.fromtimestamp(unix_time, UTC).astimezone().strftime("%Y-%m-%d")

@@ -118,20 +118,9 @@ class TakeBack:
 
 Wish = Withdraw | TakeAway | TakeBack
 
-Order = (
-    Look
-    | Claim
-    | Resume
-    | Publish
-    | FileFailed
-    | FileDone
-    | GiveBack
-    | Forget
-    | Wish
-    | Write
-    | Reconfigure
-    | Quit
-)
+JobOrder = Claim | Resume | Publish | FileFailed | FileDone | GiveBack | Forget | Wish
+
+Order = Look | JobOrder | Write | Reconfigure | Quit
 
 
 @dataclass(frozen=True, slots=True)

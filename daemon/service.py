@@ -5,17 +5,17 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
 from config.problems import UserError
 from config.settings import Settings
-from daemon import orders, status, watched
+from daemon import orders, watched
+from daemon.account import Account
 from daemon.clock import Clock
 from daemon.control import Request
 from daemon.history import History
-from daemon.job import NOTHING, FolderState, Plan, Seen
+from daemon.job import FolderState, Plan, Seen
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import Log
@@ -24,7 +24,6 @@ from daemon.notify import Notifier
 from daemon.pulse import PATIENCE, Patience
 from daemon.watched import WatchedFolder
 from daemon.work import queueing
-from daemon.work.active import Active, Resumable
 from daemon.work.child import Ended, Said
 from daemon.work.editor_line import EditorLine
 from daemon.work.petitions import Petitions
@@ -95,6 +94,13 @@ class Service:
             clock=clock,
             tell=self.tell,
         )
+        self.account = Account(
+            folders=self.folders,
+            workshop=self.workshop,
+            editor=editor,
+            history=history,
+            clock=clock,
+        )
         self._stop: Stop | None = None
         self._last_line = ""
         self._began_at = self._quiet_since = clock.monotonic()
@@ -156,7 +162,7 @@ class Service:
 
     def _asked(self, request: Request) -> None:
         if not self.petitions.take(request):
-            request.reply(self._status(str(request.root)))
+            request.reply(self.account.of(str(request.root)))
 
     def _said(self, said: Said) -> None:
         if said.child in self._pixels:
@@ -166,7 +172,7 @@ class Service:
             was_ready = self.workshop.edits.is_ready
             self.workshop.edits.said(said)
             if self.workshop.edits.is_ready and not was_ready:
-                self._notifier.ready(self._line())
+                self._notifier.ready(self.account.line())
 
     def _ended(self, ended: Ended) -> None:
         if ended.child not in self._pixels:
@@ -228,7 +234,7 @@ class Service:
         if folder.is_standby:
             self.workshop.leave(str(folder.root))
             if not self._has_begun:
-                self._notifier.ready(self._line())  # it does what it can do
+                self._notifier.ready(self.account.line())  # it does what it can do
 
     def _is_to_work(self) -> bool:
         """Whether an editor is wanted: none is loaded while others lead all hot folders."""
@@ -251,7 +257,7 @@ class Service:
             if choice is None:
                 break
             self._claim(choice)
-        line = self._line()
+        line = self.account.line()
         if line != self._last_line:
             self._notifier.status(line)
             self._last_line = line
@@ -322,7 +328,7 @@ class Service:
         else:
             self._take_over(settings)
         self.workshop.restraint.try_now()
-        self._notifier.ready(self._line())
+        self._notifier.ready(self.account.line())
 
     def _take_over(self, settings: Settings) -> None:
         old = self.workshop.settings
@@ -333,43 +339,6 @@ class Service:
         if settings.model != old.model or _roots(settings) != _roots(old):
             text = "Another model or other hot folders take effect at the next start."
             self.tell(story.Noted(text=text))
-
-    def _line(self) -> str:
-        folders = self.folders.values()
-        if all(folder.is_standby for folder in folders):
-            return "stands by: another daemon leads"
-        ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
-        waiting = sum(folder.waiting for folder in folders)
-        return status.line(self.workshop.jobs, ready=ready, waiting=waiting)
-
-    def _status(self, root: str) -> status.Document:
-        editor = status.editor_document(self._editor.condition, self.workshop.edits.facts)
-        folder = self.folders.get(root)
-        if folder is None:
-            return status.document([], editor)
-        plan = folder.plan or NOTHING
-        now, midnight = self._clock.monotonic(), _midnight(self._clock.time())
-        jobs = [
-            status.job_document(job, now, self._typical_seconds(job))
-            for job in self.workshop.jobs
-            if job.root == root
-        ]
-        today = self.history.counts_since(folder.keeper.identity, midnight)
-        mine = status.folder_document(root, self.stands(folder), plan, jobs, today)
-        return status.document([mine], editor)
-
-    def stands(self, folder: WatchedFolder) -> orders.Stands:
-        """How a hot folder stands for people: paused where the machine hinders all work."""
-        halt = self.workshop.restraint.reason()
-        if halt and folder.stands.state is FolderState.ONLINE:
-            return orders.Stands(FolderState.PAUSED, halt)
-        return folder.stands
-
-    def _typical_seconds(self, job: Active | Resumable) -> float | None:
-        if isinstance(job, Active):
-            recipe = job.task.recipe
-            return self.history.typical_seconds(recipe.steps * recipe.variants)
-        return None
 
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""
@@ -392,8 +361,3 @@ class Service:
 
 def _roots(settings: Settings) -> frozenset[Path]:
     return frozenset(folder.root for folder in settings.folders)
-
-
-def _midnight(unix_time: float) -> float:
-    now = datetime.fromtimestamp(unix_time, UTC).astimezone()
-    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

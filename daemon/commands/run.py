@@ -170,6 +170,6 @@ def _close(service: Service) -> ExitCode:
     print(summary_table(rows, columns), end="", flush=True)
     failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)
     folders = service.folders.values()
-    if failed or any(service.stands(it).state is not FolderState.ONLINE for it in folders):
+    if failed or any(service.account.stands(it).state is not FolderState.ONLINE for it in folders):
         return ExitCode.JOBS_FAILED
     return ExitCode.FINE

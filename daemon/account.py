@@ -1,0 +1,75 @@
+"""What the daemon says of itself: in one line to systemd, at length to whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from daemon import orders, status
+from daemon.clock import Clock
+from daemon.history import History
+from daemon.job import NOTHING, FolderState
+from daemon.watched import WatchedFolder
+from daemon.work.active import Active, Resumable
+from daemon.work.editor_line import EditorLine
+from daemon.work.workshop import Workshop
+
+
+class Account:
+    """Tells how the hot folders and their jobs stand at this moment."""
+
+    def __init__(
+        self,
+        *,
+        folders: Mapping[str, WatchedFolder],
+        workshop: Workshop,
+        editor: EditorLine,
+        history: History,
+        clock: Clock,
+    ) -> None:
+        self._folders, self._workshop = folders, workshop
+        self._editor, self._history, self._clock = editor, history, clock
+
+    def line(self) -> str:
+        """All in one line."""
+        folders = self._folders.values()
+        if all(folder.is_standby for folder in folders):
+            return "stands by: another daemon leads"
+        ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
+        waiting = sum(folder.waiting for folder in folders)
+        return status.line(self._workshop.jobs, ready=ready, waiting=waiting)
+
+    def of(self, root: str) -> status.Document:
+        """How one hot folder stands, for `hotfolder status`."""
+        editor = status.editor_document(self._editor.condition, self._workshop.edits.facts)
+        folder = self._folders.get(root)
+        if folder is None:
+            return status.document([], editor)
+        plan = folder.plan or NOTHING
+        now, midnight = self._clock.monotonic(), _midnight(self._clock.time())
+        jobs = [
+            status.job_document(job, now, self._typical_seconds(job))
+            for job in self._workshop.jobs
+            if job.root == root
+        ]
+        today = self._history.counts_since(folder.keeper.identity, midnight)
+        mine = status.folder_document(root, self.stands(folder), plan, jobs, today)
+        return status.document([mine], editor)
+
+    def stands(self, folder: WatchedFolder) -> orders.Stands:
+        """How a hot folder stands for people: paused where the machine hinders all work."""
+        halt = self._workshop.restraint.reason()
+        if halt and folder.stands.state is FolderState.ONLINE:
+            return orders.Stands(FolderState.PAUSED, halt)
+        return folder.stands
+
+    def _typical_seconds(self, job: Active | Resumable) -> float | None:
+        if isinstance(job, Active):
+            recipe = job.task.recipe
+            return self._history.typical_seconds(recipe.steps * recipe.variants)
+        return None
+
+
+def _midnight(unix_time: float) -> float:
+    now = datetime.fromtimestamp(unix_time, UTC).astimezone()
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
