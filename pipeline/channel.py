@@ -23,6 +23,7 @@ class OpenEditor:
 
     kind: str  # "qwen" or "echo"
     model: ModelSettings
+    needs_gpu: bool = False  # an earlier process had one: the CPU would take days in its place
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ class ModelFacts:
     working_pixels: int | None  # the area that the model edits at; None = any size as it is
     multiple: int  # both sides of a canvas are multiples of this
     versions: tuple[tuple[str, str], ...]  # library, version
+    device: str = "cpu"  # or "cuda"
 
 
 class Editor(Protocol):

@@ -51,8 +51,11 @@ class Remarks(logging.Handler):
             self._connection.send(channel.Remark(logging.DEBUG, story.strip()))
 
 
-def open_editor(kind: str, model: ModelSettings) -> Editor:
-    """The editor of that kind, its model loaded; raises UserError if the model cannot be used."""
+def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> Editor:
+    """The editor of that kind, its model loaded.
+
+    Raises UserError if the model cannot be used, or a GPU that is needed is gone.
+    """
     if kind == "echo":
         return EchoEditor()
     # Imported here: the echo editor starts without torch.
@@ -60,8 +63,11 @@ def open_editor(kind: str, model: ModelSettings) -> Editor:
 
     offline.enforce()
     allocator.enforce()
+    from pipeline.qwen import place  # noqa: PLC0415
     from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
 
+    if needs_gpu:
+        place.require_gpu()
     return open_qwen(model)
 
 
@@ -71,7 +77,7 @@ def serve(connection: Connection) -> None:
     assert isinstance(opening, channel.OpenEditor)
     began = time.perf_counter()
     try:
-        editor = open_editor(opening.kind, opening.model)
+        editor = open_editor(opening.kind, opening.model, needs_gpu=opening.needs_gpu)
     except UserError as error:
         connection.send(channel.Unusable(error.problems))
         return

@@ -76,6 +76,7 @@ class EditorLine:
     ) -> None:
         self._kind, self._model, self._deliver, self._module = kind, model, deliver, module
         self.deaths_in_a_row = 0
+        self._had_gpu = False
         self._hung = ""  # why we have killed the process
         self.condition: Condition = Dead(restart_at=0.0)
 
@@ -83,6 +84,11 @@ class EditorLine:
     def name(self) -> str:
         """What is loaded, for messages."""
         return self._kind if self._kind == "echo" else str(self._model.path)
+
+    @property
+    def opening(self) -> OpenEditor:
+        """What the next process is told first."""
+        return OpenEditor(self._kind, self._model, needs_gpu=self._had_gpu)
 
     def start_if_due(self, now: float, *, at_once: bool) -> bool:
         """Start the process when there is none and its time has come; whether it was started.
@@ -92,7 +98,7 @@ class EditorLine:
         match self.condition:
             case Dead(restart_at) if now >= restart_at or (at_once and restart_at < math.inf):
                 child = Child(self._module, self._deliver)
-                child.send(OpenEditor(self._kind, self._model))
+                child.send(self.opening)
                 self.condition = Loading(child, now)
                 return True
         return False
@@ -121,6 +127,8 @@ class EditorLine:
         self.condition = after
         if isinstance(message, BatchDone):
             self.deaths_in_a_row = 0
+        if isinstance(message, Ready):
+            self._had_gpu |= message.facts.device == "cuda"
         return None if _is_dropped(before, message) else message
 
     def drop(self, request_ids: frozenset[str]) -> None:

@@ -104,6 +104,7 @@ class QwenEditor:
             working_pixels=self._source.working_pixels,
             multiple=encode.MULTIPLE,
             versions=load.versions(),
+            device=self._means.device.type,
         )
 
     def edit(self, requests: Sequence[EditRequest], on_event: OnEvent) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from config.problems import Problem, UserError
 from pipeline.qwen.budget import allowed_bytes
 from pipeline.qwen.lane import CudaLane, Lane
 from pipeline.qwen.plan import GIB
@@ -28,6 +29,14 @@ class InHostMemory:
 
 
 Place = Streamed | InHostMemory
+
+
+def require_gpu() -> None:
+    """Raise UserError where no GPU can be used."""
+    if not torch.cuda.is_available():
+        what = "there was one, and it cannot be used any more"
+        advice = "look what nvidia-smi and dmesg say; a restart of the machine may help"
+        raise UserError([Problem("GPU", what, advice)])
 
 
 def find(vram_gib: float | None) -> Place:

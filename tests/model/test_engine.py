@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from config.problems import UserError
+from config.settings import ModelSettings
+from pipeline import worker
 from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import (
     Done,
@@ -33,6 +37,13 @@ def test_it_says_what_it_is(open_editor: Callable[..., Any], folders: dict[str, 
     assert (facts.class_name, facts.dtype, facts.weights) == (EDIT_PLUS, "bf16", "random")
     assert (facts.working_pixels, facts.multiple) == (65536, 32)
     assert {name for name, _version in facts.versions} == {"torch", "diffusers", "transformers"}
+    assert facts.device == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_where_a_gpu_is_needed_the_cpu_takes_not_its_place(folders: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match="it cannot be used any more"):
+        worker.open_editor("qwen", ModelSettings(path=folders[EDIT_PLUS]), needs_gpu=True)
 
 
 def test_every_stage_and_step_is_told_in_order(

@@ -1,0 +1,58 @@
+"""The editor process as the daemon keeps it, from one process to the next."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from sample import FACTS
+
+from config.settings import ModelSettings
+from daemon.work.child import Ended, Said
+from daemon.work.editor_line import Dead, EditorLine, Loading
+from pipeline.channel import OpenEditor, Ready
+
+
+@pytest.fixture
+def line() -> Iterator[EditorLine]:
+    one = EditorLine("echo", ModelSettings(), lambda _: None)
+    yield one
+    one.close()
+
+
+def begin(line: EditorLine, device: str) -> None:
+    """Start a process that says that it computes on that device."""
+    assert line.start_if_due(0.0, at_once=True)
+    assert isinstance(line.condition, Loading)
+    child = line.condition.child
+    line.heard(Said(child, Ready(replace(FACTS, device=device), 1.0)), 1.0)
+
+
+def lose(line: EditorLine) -> None:
+    child = line.condition.child  # type: ignore[union-attr]  # it is idle
+    child.kill()
+    line.ended(Ended(child, "killed by SIGKILL", ""), 2.0)
+
+
+def test_after_a_gpu_no_process_is_opened_without_one(line: EditorLine) -> None:
+    assert line.opening == OpenEditor("echo", ModelSettings(), needs_gpu=False)
+    begin(line, "cuda")
+    lose(line)
+    assert line.opening.needs_gpu
+
+
+def test_where_there_never_was_one_none_is_needed(line: EditorLine) -> None:
+    begin(line, "cpu")
+    lose(line)
+    assert not line.opening.needs_gpu
+
+
+def test_who_tries_it_out_waits_for_no_rest_and_a_closed_line_stays_closed(
+    line: EditorLine,
+) -> None:
+    begin(line, "cpu")
+    lose(line)
+    line.condition = Dead(restart_at=1000.0)
+    assert not line.start_if_due(999.0, at_once=False)
+    assert line.start_if_due(999.0, at_once=True)
+    line.close()
+    assert not line.start_if_due(1e9, at_once=True)
