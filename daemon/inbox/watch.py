@@ -35,6 +35,7 @@ _MASK = Mask(
     | InotifyConstants.IN_DELETE
     | InotifyConstants.IN_MOVE_SELF
     | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_DONT_FOLLOW
 )
 _STOP_SECONDS = 1.0
 _Identity = tuple[int, int]  # device and inode

@@ -119,6 +119,14 @@ def test_a_missing_inbox_is_told_and_nothing_raised(tmp_path: Path, ears: Ears) 
     watcher.stop()
 
 
+def test_an_inbox_that_is_a_link_is_not_watched(inbox: Path, tmp_path: Path, ears: Ears) -> None:
+    (tmp_path / "link").symlink_to(inbox)
+    watcher = Watcher(tmp_path / "link", ears.woken.set, ears.reasons.put)
+    watcher.start()
+    assert ears.reasons.get(timeout=SECONDS)
+    watcher.stop()
+
+
 def test_more_events_than_the_queue_holds_are_told(inbox: Path, ears: Ears) -> None:
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     reached, go_on = threading.Event(), threading.Event()
