@@ -37,7 +37,8 @@ class Account:
             return "stands by: another daemon leads"
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
-        return status.line(self._workshop.jobs, ready=ready, waiting=waiting)
+        halt = self._workshop.restraint.reason()
+        return status.line(self._workshop.jobs, ready=ready, waiting=waiting, halt=halt)
 
     def of(self, root: str) -> status.Document:
         """How one hot folder stands, for `hotfolder status`."""

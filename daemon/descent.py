@@ -243,7 +243,7 @@ def _hold(folder: int, path: Path) -> int:
 
 
 def _below(root: Path, path: Path) -> tuple[str, ...]:
-    parts = path.relative_to(root).parts
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)
     if ".." in parts:
         raise OSError(errno.EXDEV, "the path leads out of the hot folder", str(path))
     if len(os.fsencode(path)) > _LONGEST_BYTES:

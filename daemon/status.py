@@ -95,9 +95,10 @@ def document(folders: Sequence[Document], editor: Document) -> Document:
     }
 
 
-def line(jobs: Iterable[Active | Resumable], *, ready: int, waiting: int) -> str:
-    """How everything stands, for `systemctl status`."""
-    parts = [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
+def line(jobs: Iterable[Active | Resumable], *, ready: int, waiting: int, halt: str = "") -> str:
+    """How everything stands, for `systemctl status`; `halt` is why no job is begun."""
+    parts = [f"paused: {halt}"] if halt else []
+    parts += [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
     parts.append(f"queue {ready}")
     if waiting:
         parts.append(f"waiting for sidecar {waiting}")

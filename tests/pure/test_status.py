@@ -95,3 +95,8 @@ def test_the_line_for_systemd_names_what_is_edited_and_what_waits() -> None:
     jobs = [active(1, PHASES[2]), active(2, Waiting())]
     line = status.line(jobs, ready=3, waiting=1)
     assert line == "editing 1.png step 3/4 · queue 3 · waiting for sidecar 1"
+
+
+def test_the_line_for_systemd_says_first_why_no_job_is_begun() -> None:
+    line = status.line([], ready=3, waiting=0, halt="the disk is full")
+    assert line == "paused: the disk is full · queue 3"
