@@ -187,6 +187,8 @@ class Clerk:
         job, publication = left.job, self._spool.publication(left.job.job_id)
         if not left.is_known:
             self._file_failed(orders.FileFailed(job, UNKNOWN, "{}"))
+        elif (failing := left.failing) is not None:
+            self._file_failed(orders.FileFailed(job, failing.why, failing.instruction))
         elif job.ending is not None:
             where = self.wishes.file(job, job.ending, self._today())
             self._answer(orders.Filed(job, job.ending, where, "", ""))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from daemon import failing
+from daemon.failing import Failing
 from daemon.ground import Ground
 from daemon.inbox.names import Kind, is_base_name, is_hidden, is_path_below, kind_of
 from daemon.job import Job, JobFile, Role, State
@@ -15,6 +17,7 @@ from daemon.publication import NOTES
 from daemon.receipt import Why
 
 PAPER = "job.json"
+OURS = (PAPER, NOTES, failing.PAPER)  # of the files in the folder of a job
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "int": int,
@@ -29,6 +32,7 @@ class Left:
 
     job: Job
     is_known: bool  # False: its job.json is lost, and the job is made up from the files there
+    failing: Failing | None = None  # its filing as failed was interrupted
 
     @property
     def is_begun(self) -> bool:
@@ -47,7 +51,7 @@ def left_in(ground: Ground, folder: Path) -> Left | None:
     """What lies in a work folder; None where it holds nothing of anybody."""
     job = _read_paper(ground, folder / PAPER)
     if job is not None:
-        return Left(job, is_known=True)
+        return Left(job, is_known=True, failing=failing.read(ground, folder))
     originals = _originals(ground, folder)
     return Left(_job_of(ground, folder, originals), is_known=False) if originals else None
 
@@ -85,7 +89,7 @@ def _originals(ground: Ground, folder: Path) -> tuple[JobFile, ...]:
     sizes = {
         name: status.st_size
         for name, status in ground.entries(folder)
-        if stat.S_ISREG(status.st_mode) and name not in (NOTES, PAPER) and not is_hidden(name)
+        if stat.S_ISREG(status.st_mode) and name not in OURS and not is_hidden(name)
     }
     theirs = sorted(sizes, key=lambda name: (kind_of(name) is not Kind.IMAGE, name))
     return tuple(

@@ -12,14 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from config.problems import Problem, UserError
+from daemon import failing
 from daemon.descent import has_other_names
+from daemon.failing import Failing
 from daemon.ground import Ground, nobody_else
 from daemon.inbox.names import numbered, printable
 from daemon.job import JOB_ID, Candidate, Job, JobFile, Role, Seen, State
 from daemon.ledger import Ledger
-from daemon.publication import NOTES, Publication
+from daemon.publication import Publication
 from daemon.receipt import Why, report, why_text
-from daemon.recovery import PAPER, Left, left_in
+from daemon.recovery import OURS, PAPER, Left, left_in
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
 WHY, REPORT = "WHY.txt", "report.json"
@@ -181,12 +183,18 @@ class Spool:
 
         A call that failed half-way may be repeated, and goes on where it stopped.
         """
-        failed = self.root / "failed"
-        parent = self.ground.make_nearest_folder(failed / day, failed)
+        work, failed = self.work(job.job_id), self.root / "failed"
+        self.ground.make_folder(work)  # somebody may have cleaned it away
+        begun = failing.read(self.ground, work)
+        if begun is None:
+            begun = Failing(day=day, why=why, instruction=instruction)
+            begun.write(self.ground, work)
+        parent = self.ground.make_nearest_folder(failed / begun.day, failed)
         target = self._make_own_folder(parent, job)
         # First: originals without their WHY.txt would say nothing, and one may have its name.
-        self.ground.write_whole(target / REPORT, report(job, why, instruction).encode())
-        self.ground.write_whole(target / WHY, why_text(job, why).encode())
+        text = report(job, begun.why, begun.instruction)
+        self.ground.write_whole(target / REPORT, text.encode())
+        self.ground.write_whole(target / WHY, why_text(job, begun.why).encode())
         self._move_files(job, target)
         self._ledger.note(target / name for name, _ in self.ground.entries(target))
         self._remove_work(job)
@@ -288,6 +296,7 @@ class Spool:
             if (left := left_in(self.ground, folder)) is not None:
                 yield left
             else:
+                self._remove_papers(folder)
                 self.ground.remove_empty(folder)
 
     def _write_paper(self, job: Job) -> None:
@@ -296,10 +305,13 @@ class Spool:
 
     def _remove_work(self, job: Job) -> None:
         work = self.work(job.job_id)
-        self.ground.remove(work / NOTES)
-        self.ground.remove(work / PAPER)
+        self._remove_papers(work)
         self.ground.remove_empty(work)
         self.ground.sync(work.parent)
+
+    def _remove_papers(self, work: Path) -> None:
+        for name in OURS:  # job.json first: without it there is no job that could run again
+            self.ground.remove(work / name)
 
     def _free_names(self, home: Path, work: Path, pair: list[JobFile]) -> tuple[str, ...]:
         """A name for each file, with one number for all: an image keeps its sidecar."""

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults import Fault, Way
+from faults import MET, Fault
 from morning import Evening, attempts_counted, receipts, wrong_in_the_end, wrong_now
 from nights import FOR_EVER, ONCE, SCRIPTED, Hot, Night
 from warm import Run, Warm
 
-_ENDS = (0, 1)
+_ENDS, _KILLED = (0, 1), 137
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.night} | {' | then '.join(map(str, self.faults))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of some cases."""
+
+    wrong: tuple[str, ...]
+    met: int  # faults whose step was taken
 
 
 class Campaign:
@@ -46,23 +54,26 @@ class Campaign:
         for one in self._warm:
             one.close()
 
-    def steps(self, night: Night) -> tuple[str, ...]:
-        """The steps of a night in which nothing goes wrong."""
+    def steps(self, night: Night, *faults: Fault) -> tuple[str, ...]:
+        """The steps of a run in which nothing goes wrong, after others in which something did."""
         with self._hot() as (hot, warm):
-            evening = begin(warm, hot, night)
-            run = go(warm, hot, night, None)
-            assert not list(_wrong_with(run, _ENDS))
-            assert not list(_wrong_at_last(warm, hot, night, evening)), run.output
-            return run.steps
+            begin(warm, hot, night)
+            for fault in faults:
+                go(warm, hot, night, fault)
+            return go(warm, hot, night, None).steps
 
-    def survive(self, cases: Iterable[Case]) -> list[str]:
-        """What went wrong in the mornings of the cases."""
+    def survive(self, cases: Iterable[Case]) -> Outcome:
+        """What came of all the cases."""
         with ThreadPoolExecutor(len(self._warm)) as pool:
-            return [wrong for wrongs in pool.map(self._survive, cases) for wrong in wrongs]
+            outcomes = list(pool.map(self._survive, cases))
+        return Outcome(
+            wrong=tuple(wrong for outcome in outcomes for wrong in outcome.wrong),
+            met=sum(outcome.met for outcome in outcomes),
+        )
 
-    def _survive(self, case: Case) -> list[str]:
+    def _survive(self, case: Case) -> Outcome:
         with self._hot() as (hot, warm):
-            return [f"{case}: {wrong}" for wrong in wrong_of(case, hot, warm)]
+            return outcome_of(case, hot, warm)
 
     @contextmanager
     def _hot(self) -> Iterator[tuple[Hot, Warm]]:
@@ -107,24 +118,23 @@ def _run(
     )
 
 
-def wrong_of(case: Case, hot: Hot, warm: Warm) -> Iterator[str]:
-    """Everything that is wrong after the faults, and after a run without any."""
+def outcome_of(case: Case, hot: Hot, warm: Warm) -> Outcome:
+    """What came of a case, after a run in which nothing went wrong."""
     evening = begin(warm, hot, case.night)
+    wrong: list[str] = []
     counted: dict[str, int] = {}
+    met = 0
     for fault in case.faults:
         run = go(warm, hot, case.night, fault)
-        is_deadly = fault.way in (Way.KILL, Way.TEAR, Way.CUT)
-        yield from _wrong_with(run, (137, *_ENDS) if is_deadly else _ENDS)
-        for wrong in wrong_now(hot, evening):
-            yield f"at once, {wrong}"
-        out = {receipt["job_id"] for receipt in receipts(hot).values()}
-        counted |= {
-            job: attempts + (job not in out) for job, attempts in attempts_counted(hot).items()
-        }
-    yield from _wrong_at_last(warm, hot, case.night, evening)
+        met += any(step.startswith(MET) for step in run.steps)
+        wrong += _wrong_with(run, (_KILLED, *_ENDS) if fault.is_deadly else _ENDS)
+        wrong += [f"at once, {it}" for it in wrong_now(hot, evening)]
+        counted |= attempts_counted(hot)
+    wrong += _wrong_at_last(warm, hot, case.night, evening)
     for name, receipt in receipts(hot).items():
         if receipt["attempts"] < counted.get(receipt["job_id"], 0):
-            yield f"{name} says {receipt['attempts']} attempts"
+            wrong.append(f"{name} says {receipt['attempts']} attempts")
+    return Outcome(wrong=tuple(f"{case}: {it}" for it in wrong), met=met)
 
 
 def _wrong_at_last(warm: Warm, hot: Hot, night: Night, evening: Evening) -> Iterator[str]:

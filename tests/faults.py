@@ -29,6 +29,7 @@ _CHANGES = frozenset((
     "rmdir", "symlink", "truncate", "unlink", "utime", "write",
 ))
 # fmt: on
+MET = "*"  # begins the name of a step that went wrong
 _WRITING = os.O_WRONLY | os.O_RDWR
 # What differs from run to run, and what stands for it in a name.
 _IDS = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6,}")
@@ -53,6 +54,11 @@ class Fault:
     way: Way
     errno: int = 0
     lasts: int = 0
+
+    @property
+    def is_deadly(self) -> bool:
+        """Whether the process dies of it."""
+        return self.way in (Way.KILL, Way.TEAR, Way.CUT)
 
     def __str__(self) -> str:
         said = f" with {errors.errorcode[self.errno]}" if self.errno else ""
@@ -150,6 +156,7 @@ class Ledger:
         if not self._left:
             return None
         self._left -= 1
+        self._say(f"{MET}{step.name}\n")
         return self._fault
 
     def _go_wrong(

@@ -246,6 +246,18 @@ class TestFiling:
         assert json.loads(filed["report.json"])["status"] == "failed"
         assert recovered(spool) == []
 
+    def test_what_has_failed_has_failed_for_that_reason_on_that_day(self, spool: Spool) -> None:
+        job, other = claimed(spool), Why(State.FAILED, "It is another matter.", "Wait.")
+        steps = 0
+        while (failing := recovered(spool)[0].failing) is None:
+            ends_within(steps, spool.root, partial(file_failed, spool, job, DAY))
+            steps += 1
+        assert (failing.day, failing.why) == (DAY, WHY)
+        where = spool.file_failed(job, "2026-11-23", other, "{}")
+        assert where == f"failed/{DAY}/cat"
+        assert WHY.cause in (spool.root / where / "WHY.txt").read_text()
+        assert files_in(spool.root / ".hotfolder" / "work") == {}
+
     def test_each_failure_has_a_folder_of_its_own(self, spool: Spool) -> None:
         wheres = set()
         for number in range(3):

@@ -1,0 +1,144 @@
+"""The daemon may die, and the file system may fail, at any step of any job: nothing is lost."""
+
+import errno
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+
+import pytest
+from campaign import Campaign, Case
+from faults import Fault, Way
+from nights import NIGHTS, Night
+
+ERRORS = (errno.EIO, errno.ENOSPC, errno.ESTALE, errno.EACCES)
+_DOUBTFUL = ("link", "mkdir", "remove", "rename", "replace", "rmdir", "unlink")
+_OFTEN_READ = 3  # times that the same file is read in the same way, and each may fail
+_BY_NAME = {night.name: night for night in NIGHTS}
+
+SIDECAR_FAILS = "link .hotfolder/work/JOB1/cat.yaml failed/DAY/cat/cat.yaml #1"
+
+# What went wrong once.
+KNOWN = (
+    Case(
+        _BY_NAME["a duplicate"],
+        (Fault("link .hotfolder/work/JOB1/cat.yaml done/DAY/cat_2.yaml #1", Way.KILL),),
+    ),
+    Case(
+        _BY_NAME["a broken sidecar"],
+        (Fault(SIDECAR_FAILS, Way.KILL),),
+    ),
+    Case(
+        _BY_NAME["a poison"],
+        (Fault(SIDECAR_FAILS, Way.KILL),),
+    ),
+    Case(_BY_NAME["a pair"], (Fault("unlink .hotfolder/work/JOB1/job.json #1", Way.KILL),)),
+    Case(
+        _BY_NAME["a pair"],
+        (Fault("unlink outbox/.hotfolder-HEX.tmp #1", Way.FAIL, errno.EIO),),
+    ),
+    Case(
+        _BY_NAME["two variants"],
+        (Fault("write outbox/.hotfolder-HEX.tmp #2", Way.FAIL, errno.ENOSPC),),
+    ),
+)
+
+every_night = pytest.mark.parametrize("night", NIGHTS, ids=str)
+
+
+def deaths(steps: Sequence[str]) -> Iterable[Fault]:
+    """Every way to die at a step that changes something: between two of those nothing differs."""
+    for step in changes(steps):
+        yield Fault(step, Way.KILL)
+        yield Fault(step, Way.CUT)
+        if step.startswith("write"):
+            yield Fault(step, Way.TEAR)
+
+
+def failures(steps: Sequence[str]) -> Iterable[Fault]:
+    """Every error at every step, one that lasts, and an error of what was done all the same."""
+    changing = set(changes(steps))
+    for step in (step[1:] for step in steps):
+        if step not in changing and int(step.rpartition("#")[2]) > _OFTEN_READ:
+            continue
+        for number in ERRORS:
+            yield Fault(step, Way.FAIL, number)
+        yield Fault(step, Way.FAIL, errno.EIO, lasts=40)
+        if step.startswith(_DOUBTFUL):
+            yield Fault(step, Way.LIE, errno.EIO)
+
+
+def changes(steps: Sequence[str]) -> list[str]:
+    return [step[1:] for step in steps if step.startswith("!")]
+
+
+def some(faults: Iterable[Fault], count: int, salt: str) -> list[Fault]:
+    """A few faults, always the same, of as many kinds as there are."""
+    mixed = sorted(faults, key=lambda it: hashlib.sha256(f"{salt} {it}".encode()).digest())
+    of_a_kind: Counter[tuple[Way, int, str]] = Counter()
+    ranked = []
+    for fault in mixed:
+        kind = (fault.way, fault.errno, fault.step.partition(" ")[0])
+        of_a_kind[kind] += 1
+        ranked.append((of_a_kind[kind], fault))
+    ranked.sort(key=itemgetter(0))
+    return [fault for _, fault in ranked[:count]]
+
+
+def twice(campaign: Campaign, night: Night, first: Fault, count: int) -> list[Case]:
+    """The same death, and another one in the recovery from it."""
+    steps = campaign.steps(night, first)
+    return [Case(night, (first, second)) for second in some(deaths(steps), count, str(first))]
+
+
+def survive(campaign: Campaign, cases: Sequence[Case]) -> None:
+    """Nothing is wrong after any of the cases, and they are what they say."""
+    outcome = campaign.survive(cases)
+    assert not outcome.wrong, "\n".join(outcome.wrong)
+    assert outcome.met >= 0.7 * sum(len(case.faults) for case in cases)
+
+
+def each(night: Night, faults: Iterable[Fault]) -> list[Case]:
+    return [Case(night, (fault,)) for fault in faults]
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=str)
+def test_what_went_wrong_once(campaign: Campaign, case: Case) -> None:
+    survive(campaign, [case])
+
+
+@every_night
+def test_the_daemon_may_die_anywhere(campaign: Campaign, night: Night) -> None:
+    survive(campaign, each(night, some(deaths(campaign.steps(night)), 7, night.name)))
+
+
+@every_night
+def test_any_step_may_fail(campaign: Campaign, night: Night) -> None:
+    survive(campaign, each(night, some(failures(campaign.steps(night)), 5, night.name)))
+
+
+def test_it_may_die_again_in_the_recovery(campaign: Campaign) -> None:
+    cases = []
+    for night in NIGHTS:
+        (first,) = some(deaths(campaign.steps(night)), 1, f"first of {night}")
+        cases += twice(campaign, night, first, 1)
+    survive(campaign, cases)
+
+
+@pytest.mark.torture
+@every_night
+def test_the_daemon_may_die_at_every_step(campaign: Campaign, night: Night) -> None:
+    survive(campaign, each(night, deaths(campaign.steps(night))))
+
+
+@pytest.mark.torture
+@every_night
+def test_every_step_may_fail(campaign: Campaign, night: Night) -> None:
+    survive(campaign, each(night, failures(campaign.steps(night))))
+
+
+@pytest.mark.torture
+@every_night
+def test_it_may_die_again_anywhere_in_the_recovery(campaign: Campaign, night: Night) -> None:
+    firsts = some(deaths(campaign.steps(night)), 25, night.name)
+    survive(campaign, [case for first in firsts for case in twice(campaign, night, first, 8)])
