@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from harness import Daemon, HotFolder, wait_for
+from rig.share import Share, unavailable
 
 from daemon.lease import owner
 from daemon.lease.owner import Paper
+from daemon.spool import make_hot_folder
 
 TESTS = Path(__file__).parents[1]
 
@@ -38,11 +42,18 @@ class Pair:
         self._base = base
         self._begun: list[Daemon] = []
 
-    def start(self, name: str, *words: object, editor: str = "echo") -> Daemon:
+    def serve(self, root: Path) -> None:
+        """Go on with another hot folder."""
+        make_hot_folder(root, "the-id")
+        self.hot.root, self.hot.inbox, self.hot.outbox = root, root / "inbox", root / "outbox"
+        self.hot.settings.write_text("defaults: {settle_seconds: 0.2, poll_seconds: 0.2}")
+
+    def start(self, name: str, *words: object, editor: str = "echo", **environment: str) -> Daemon:
         """Start the daemon of that name, with local state of its own."""
         state, cache = (str(self._base / f"{what}-{name}") for what in ("state", "cache"))
         options = words or ("--editor", editor)
-        daemon = Restless(self.hot, *options, XDG_STATE_HOME=state, XDG_CACHE_HOME=cache)
+        environment |= {"XDG_STATE_HOME": state, "XDG_CACHE_HOME": cache}
+        daemon = Restless(self.hot, *options, **environment)
         self._begun.append(daemon)
         return daemon
 
@@ -63,6 +74,8 @@ class Pair:
         for daemon in self._begun:
             daemon.process.kill()
             daemon.process.wait()
+            daemon.said("")
+            print(*daemon.lines, sep="")  # seen where a test has failed
             assert daemon.process.stderr is not None
             daemon.process.stderr.close()
 
@@ -122,6 +135,17 @@ def test_a_standby_loads_no_model(pair: Pair) -> None:
     assert second.stop() == 0
 
 
+def test_systemd_is_told_that_a_standby_is_ready(pair: Pair, tmp_path: Path) -> None:
+    first = pair.start("one")
+    wait_for(lambda: leads(first))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        second = pair.start("two", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert systemd.recv(4096).startswith(b"READY=1\nSTATUS=stands by")
+        assert second.stop() == 0
+
+
 def test_a_killed_leader_is_followed_and_its_job_is_done(pair: Pair, tiny_model: Path) -> None:
     first = pair.start("one", "--model", tiny_model)
     wait_for(lambda: leads(first))
@@ -172,6 +196,49 @@ def test_a_killed_daemon_has_its_own_folder_back_at_once(hot: HotFolder, tmp_pat
     assert again.returncode == 0
     assert "folder_standby" not in again.stderr
     assert hot.files("outbox") == {"cat.png", "cat.png.json"}
+
+
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+@pytest.mark.parametrize(
+    ("operation", "paths"),
+    [
+        ("create", "/outbox/*"),
+        ("link", "/outbox/*"),
+        ("rename", "/outbox/*"),
+        ("link", "*/work/*/cat.*"),
+        ("unlink", "*/work/*/cat.*"),
+        ("write", "/logs/*"),
+    ],
+    ids=["result", "its name", "receipt", "file", "work", "log"],
+)
+def test_a_leader_whose_share_hung_while_it_published_changes_nothing_on_return(
+    pair: Pair, tmp_path: Path, operation: str, paths: str
+) -> None:
+    with closing(Share(tmp_path / "far")) as share:
+        pair.serve(share.backing)
+        first = pair.start("one", "--editor", "echo", "--root", share.mount)
+        wait_for(lambda: leads(first))
+        second = pair.start("two", "--editor", "echo", "--root", share.backing)
+        wait_for(lambda: stands_by(second))
+        share.rule("HANG", operation, paths)
+        pair.hot.drop("cat.png")
+        wait_for(share.held)
+        share.rule("HANG")
+        wait_for(lambda: (pair.hot.outbox / "cat.png.json").exists() and pair.is_quiet())
+        before = everything(share.backing)
+        share.heal()
+        wait_for(lambda: stands_by(first))
+        assert first.stop() == 0
+        assert everything(share.backing) == before
+        assert second.stop() == 0
+    assert_each_done_once(pair, "cat.png")
+
+
+def everything(root: Path) -> dict[str, int]:
+    """All files but those of the lease and the logs of the daemon that leads."""
+    apart = (root / ".hotfolder/lease", root / "logs")
+    paths = (path for path in root.rglob("*") if not any(map(path.is_relative_to, apart)))
+    return {str(path): path.lstat().st_mtime_ns for path in paths if path.is_file()}
 
 
 class TestOnce:
