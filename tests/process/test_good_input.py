@@ -186,15 +186,15 @@ def test_once_ends_where_there_is_too_little_space(hot: HotFolder) -> None:
     assert hot.files("inbox") == {"cat.png", "cat.yaml"}
 
 
-def test_a_second_daemon_with_another_state_folder_is_refused(
+def test_once_leaves_a_folder_to_the_daemon_of_another_state_folder(
     hot: HotFolder, start: Callable[..., Daemon]
 ) -> None:
     daemon = start("--editor", "echo")
     wait_for(lambda: daemon.said("action=editor_ready"))
     hot.environment["XDG_STATE_HOME"] = str(hot.cwd / "state")
     second = hot.once()
-    assert second.returncode == 78
-    assert "another daemon" in second.stderr
+    assert second.returncode == 1
+    assert "is left to the daemon that leads there" in second.stderr
     assert daemon.stop() == 0
 
 
