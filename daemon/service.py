@@ -15,7 +15,7 @@ from daemon.account import Account
 from daemon.clock import Clock
 from daemon.control import Request
 from daemon.history import History
-from daemon.job import FolderState, Plan, Seen
+from daemon.job import FolderState, Plan
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import Log
@@ -216,15 +216,15 @@ class Service:
         folder = self.folders[root]
         match answer:
             case orders.Claimed(task):
-                folder.answer(task.job.path)
+                folder.answer(task.job.path, is_taken=True)
                 self.workshop.claimed(root, answer)
             case orders.Invalid(job):
-                folder.answer(job.path)
+                folder.answer(job.path, is_taken=True)
                 self.workshop.invalid(root, answer)
             case orders.Lost(candidate):
-                folder.answer(candidate.image.path)
+                folder.answer(candidate.image.path, is_taken=False)
             case orders.Vanished(job):
-                folder.answer(job.path)
+                folder.answer(job.path, is_taken=False)
                 self.workshop.endings.vanished(root, job)
             case _:
                 assert_never(answer)
@@ -250,10 +250,10 @@ class Service:
         self.petitions.advance()
         if not self._is_to_work():
             return
-        others_wait = queueing.next_candidate(self._plans(), self._taken()) is not None
+        others_wait = queueing.next_candidate(self._plans(), self._claims()) is not None
         self.workshop.advance(self._clock.monotonic(), others_wait=others_wait)
         while self.workshop.edits.is_ready and self._has_room():
-            choice = queueing.next_candidate(self._plans(), self._taken())
+            choice = queueing.next_candidate(self._plans(), self._claims())
             if choice is None:
                 break
             self._claim(choice)
@@ -285,14 +285,14 @@ class Service:
             and not folder.is_away
         }
 
-    def _taken(self) -> Mapping[str, frozenset[Seen]]:
-        return {root: folder.taken for root, folder in self.folders.items()}
+    def _claims(self) -> Mapping[str, queueing.Claims]:
+        return {root: folder.claims for root, folder in self.folders.items()}
 
     def _claim(self, choice: queueing.Choice) -> None:
         folder = self.folders[choice.root]
         assert folder.plan is not None
-        kept = queueing.kept(folder.plan, choice.candidate, folder.taken)
-        folder.under_way |= {choice.candidate.image}
+        kept = queueing.kept(folder.plan, choice.candidate, folder.claims.taken)
+        folder.claim(choice.candidate.image)
         folder.keeper.submit(orders.Claim(choice.candidate, kept))
 
     def _is_done(self) -> bool:

@@ -271,20 +271,35 @@ class Spool:
         """
         home = self.ground.make_nearest_folder(self.inbox / job.folder, self.inbox)
         work = self.work(job.job_id)
-        moved = [file for file in job.files if file.moved and self.ground.exists(work / file.name)]
-        pair = [file for file in moved if file.role is not Role.COMPANION]
+        returning = [file for file in job.files if self._returns(file, job, home)]
+        pair = [file for file in returning if file.role is not Role.COMPANION]
         names: list[str] = []
         for file, name in zip(pair, self._free_names(home, work, pair), strict=True):
             names.append(self.ground.move(work / file.name, home, iter((name,))))
         names += [
             self.ground.move(work / file.name, home, numbered(file.name))
-            for file in moved
-            if file.role is Role.COMPANION
+            for file in returning
+            if file.role is Role.COMPANION and not self._is_back(work / file.name, home)
         ]
         self.ground.sync(home)
         self._drop_copies(job)
         self._remove_work(job)
         return tuple(str((home / name).relative_to(self.inbox)) for name in names)
+
+    def _returns(self, file: JobFile, job: Job, home: Path) -> bool:
+        """Whether a file is to go back; of a copy, whether its original has left meanwhile."""
+        if not self.ground.exists(self.work(job.job_id) / file.name):
+            return False
+        # Until the first attempt a copy may be half.
+        return file.moved or (job.attempts > 0 and not self.ground.exists(home / file.name))
+
+    def _is_back(self, source: Path, home: Path) -> bool:
+        """Whether another job has given the same file back; ours is removed then."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.ground.sha256_of(home / source.name) == self.ground.sha256_of(source):
+                self.ground.remove(source)
+                return True
+        return False
 
     def recover(self) -> Iterator[Left]:
         """What lies in work/, oldest first; what is empty there is removed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
@@ -17,6 +17,7 @@ from daemon.log import handover, story
 from daemon.log.story import Event
 from daemon.pulse import Pulse, switches_of
 from daemon.trouble import NOT_LOOKED_AT
+from daemon.work.queueing import Claims
 
 _NUMBER = re.compile(r"\d+")
 _BUSY_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
@@ -32,8 +33,7 @@ class WatchedFolder:
     keeper: Keeper
     stands: orders.Stands = _NOT_LOOKED_AT
     plan: Plan | None = None
-    under_way: frozenset[Seen] = frozenset()  # images whose claim is not answered yet
-    answered: frozenset[Seen] = frozenset()  # images that a plan of before the answer still shows
+    claims: Claims = field(default_factory=Claims)  # since before the plan
     waiting: int = 0  # files that wait for their sidecar or image
     _told: frozenset[_News] = frozenset()
     _pulse: Pulse = field(default_factory=Pulse)
@@ -77,14 +77,14 @@ class WatchedFolder:
         return self.stands is not _NOT_LOOKED_AT
 
     @property
-    def taken(self) -> frozenset[Seen]:
-        """Images that are no candidates any more, whatever the plan says."""
-        return self.under_way | self.answered
+    def under_way(self) -> frozenset[Seen]:
+        """Images whose claim is not answered yet."""
+        return self.claims.under_way
 
     @property
     def moves(self) -> bool:
         """Whether anything in its inbox is about to happen by itself."""
-        if self.plan is None or self.taken or self.stands.is_passing:
+        if self.plan is None or self.claims != Claims() or self.stands.is_passing:
             return True
         if self.plan.ready and self.stands.state is FolderState.ONLINE:
             return True
@@ -133,7 +133,7 @@ class WatchedFolder:
 
     def look(self, plan: Plan) -> Iterator[Event]:
         """Take note of what a look found; gives what is new and worth telling."""
-        self.answered = frozenset()
+        self.claims = Claims(under_way=self.claims.under_way)
         if self.stands.state is FolderState.ONLINE and self.keeper.manner != self._told_manner:
             yield self._take(self.stands)
         if plan is self.plan:  # nothing has changed; ten thousand files need no second reading
@@ -150,11 +150,20 @@ class WatchedFolder:
             more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
             yield story.Noted(text=f"{more} in {self.root}: hotfolder plan lists them all.")
 
-    def answer(self, path: str) -> None:
+    def claim(self, image: Seen) -> None:
+        """Take note that an image is being claimed."""
+        self.claims = replace(self.claims, under_way=self.claims.under_way | {image})
+
+    def answer(self, path: str, *, is_taken: bool) -> None:
         """Take note that the claim of an image has been answered."""
-        mine = frozenset(seen for seen in self.under_way if seen.path == path)
-        self.under_way -= mine
-        self.answered |= mine
+        before = self.claims
+        mine = frozenset(seen for seen in before.under_way if seen.path == path)
+        none: frozenset[Seen] = frozenset()
+        self.claims = Claims(
+            under_way=before.under_way - mine,
+            taken=before.taken | (mine if is_taken else none),
+            lost=before.lost | (none if is_taken else mine),
+        )
 
 
 def why_done(folders: Mapping[str, WatchedFolder]) -> str:

@@ -109,7 +109,9 @@ class Cancelling:
 
     def _found(self, word: str, path: str, folder: WatchedFolder, jobs: list[Job]) -> Wanted:
         found = find(word, path, folder.plan or NOTHING, jobs)
-        if isinstance(found, Waiting) and any(it.path == found.path for it in folder.answered):
+        if isinstance(found, Waiting) and any(
+            it.path == found.path for it in folder.claims.answered
+        ):
             # The plan is older than its claim.
             mine = [job for job in jobs if job.path == found.path]
             return UnderWay(max(mine, key=lambda job: job.job_id)) if mine else found
@@ -137,7 +139,7 @@ class Cancelling:
         if job is not None:
             self._end(asked, job)
         elif not asked.job_id and any(file.path == asked.path for file in plan.states):
-            taken = {seen.path for seen in self._folders[asked.root].taken}
+            taken = {seen.path for seen in self._folders[asked.root].claims.taken}
             self._withdraw(asked.root, withdrawal(plan, asked.path, gone=taken))
             self._say_begun(asked)
         elif (asked.root, asked.path) not in self._withdrawing:
@@ -215,7 +217,8 @@ class Cancelling:
             return True
         if folder.plan is not None and self._answered_in.get(key) is folder.plan:
             return False  # answered; the next look knows of it
-        if any(seen.path == one.image for seen in folder.taken):
+        claimed = folder.claims.under_way | folder.claims.answered
+        if any(seen.path == one.image for seen in claimed):
             return True  # claimed a moment ago: it is a job now, or is soon
         self._withdrawing.add(key)
         folder.keeper.submit(orders.Withdraw(one))

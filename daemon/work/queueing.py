@@ -28,18 +28,44 @@ class Choice:
     candidate: Candidate
 
 
-def next_candidate(
-    plans: Mapping[str, Plan], taken: Mapping[str, frozenset[Seen]]
-) -> Choice | None:
-    """The best candidate of all hot folders that nobody has taken yet."""
-    firsts = (_first(root, plan, taken[root]) for root, plan in plans.items())
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The images of one hot folder that are no candidates any more, whatever its plan says."""
+
+    under_way: frozenset[Seen] = frozenset()  # not answered yet
+    taken: frozenset[Seen] = frozenset()
+    lost: frozenset[Seen] = frozenset()  # still in the inbox: another look will tell
+
+    @property
+    def answered(self) -> frozenset[Seen]:
+        """Those whose claim is over, whatever came of it."""
+        return self.taken | self.lost
+
+
+def next_candidate(plans: Mapping[str, Plan], claims: Mapping[str, Claims]) -> Choice | None:
+    """The best candidate of all hot folders that may be claimed now."""
+    firsts = (_first(root, plan, claims[root]) for root, plan in plans.items())
     return min(filter(None, firsts), key=_urgency, default=None)
 
 
-def _first(root: str, plan: Plan, taken: frozenset[Seen]) -> Choice | None:
+def _first(root: str, plan: Plan, claims: Claims) -> Choice | None:
     # A plan has its candidates in their order already.
-    free = (Choice(root, one) for one in plan.ready if one.image not in taken)
-    return next(free, None)
+    closed = claims.under_way | claims.answered
+    paths = frozenset(file.path for file in claims.under_way)
+    for one in plan.ready:
+        # Whether the last of those that need a file may take it along, the answer will tell.
+        if one.image not in closed and not (paths and _needers(plan, one) & paths):
+            return Choice(root, one)
+    return None
+
+
+def _needers(plan: Plan, candidate: Candidate) -> frozenset[str]:
+    """The images that need any of a candidate's files."""
+    return frozenset().union(*(plan.needed_by.get(it.path, ()) for it in _files(candidate)))
+
+
+def _files(candidate: Candidate) -> tuple[Seen, ...]:
+    return (candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions)
 
 
 def _urgency(choice: Choice) -> tuple[int, float]:
@@ -49,9 +75,10 @@ def _urgency(choice: Choice) -> tuple[int, float]:
 def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[str]:
     """The paths of a candidate's files that other images still need, so that they are copied."""
     gone = {file.path for file in taken} | {candidate.image.path}
-    own = [candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions]
     return frozenset(
-        file.path for file in own if plan.needed_by.get(file.path, frozenset()) - gone
+        file.path
+        for file in _files(candidate)
+        if plan.needed_by.get(file.path, frozenset()) - gone
     )
 
 

@@ -182,7 +182,8 @@ class TestGivingBack:
 
     def test_where_one_name_is_taken_image_and_sidecar_get_one_number(self, spool: Spool) -> None:
         job = claimed(spool)
-        drop(spool, "s/cat.yaml", "s/cat_2.png", "s/logo.png")
+        drop(spool, "s/cat.yaml", "s/cat_2.png")
+        (spool.inbox / "s/logo.png").write_text("another logo")
         spool.give_back(job)
         assert files_in(spool.inbox)["s/cat_3.png"] == "content of s/cat.png"
         assert files_in(spool.inbox)["s/cat_3.yaml"] == "content of s/cat.yaml"
@@ -197,6 +198,26 @@ class TestGivingBack:
     def test_copies_are_dropped(self, spool: Spool) -> None:
         job = claimed(spool, "s/logo.png")
         spool.give_back(job)
+        assert set(files_in(spool.inbox)) == {"s/cat.png", "s/cat.yaml", "s/logo.png"}
+
+    def test_a_copy_stands_in_for_an_original_that_left_with_another_job(
+        self, spool: Spool
+    ) -> None:
+        job = claimed(spool, "s/logo.png")
+        (spool.inbox / "s/logo.png").unlink()
+        spool.give_back(job)
+        assert files_in(spool.inbox)["s/logo.png"] == "content of s/logo.png"
+
+    def test_a_copy_that_may_be_half_is_dropped_all_the_same(self, spool: Spool) -> None:
+        job = claimed(spool, "s/logo.png", begun=False)
+        (spool.inbox / "s/logo.png").unlink()
+        spool.give_back(job)
+        assert set(files_in(spool.inbox)) == {"s/cat.png", "s/cat.yaml"}
+
+    def test_a_reference_that_is_back_already_is_not_there_twice(self, spool: Spool) -> None:
+        job = claimed(spool)
+        drop(spool, "s/logo.png")
+        assert spool.give_back(job) == ("s/cat.png", "s/cat.yaml")
         assert set(files_in(spool.inbox)) == {"s/cat.png", "s/cat.yaml", "s/logo.png"}
 
     def test_a_link_that_leads_nowhere_is_a_name_taken(self, spool: Spool) -> None:

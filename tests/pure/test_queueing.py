@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 from sample import active, candidate, plan, resumable, seen
 
-from daemon.job import Seen
 from daemon.work.active import (
     Active,
     Composing,
@@ -14,10 +13,10 @@ from daemon.work.active import (
     Taking,
     Waiting,
 )
-from daemon.work.queueing import due, has_room, kept, next_batch, next_candidate
+from daemon.work.queueing import Claims, due, has_room, kept, next_batch, next_candidate
 
 Jobs = list[Active | Resumable]
-NOBODY: frozenset[Seen] = frozenset()
+NOBODY = Claims()
 EDITING = Editing(index=0, step=0, steps=4, since=0.0)
 RESTING = Resting(5.0, strike=False, alone=False, cause="")
 
@@ -32,21 +31,21 @@ class TestCandidates:
     def test_the_highest_priority_of_all_folders_comes_first(self) -> None:
         low = candidate(seen("low.png"), priority=5, since=1.0)
         high = candidate(seen("high.png"), priority=9, since=2.0)
-        taken = {"/a": NOBODY, "/b": NOBODY}
-        choice = next_candidate({"/a": plan(low), "/b": plan(high)}, taken)
+        claims = {"/a": NOBODY, "/b": NOBODY}
+        choice = next_candidate({"/a": plan(low), "/b": plan(high)}, claims)
         assert choice is not None
         assert (choice.root, choice.candidate) == ("/b", high)
 
     def test_of_equal_priority_the_first_come_is_first(self) -> None:
         late, early = (candidate(seen(f"{since}.png"), since=since) for since in (9.0, 3.0))
-        taken = {"/a": NOBODY, "/b": NOBODY}
-        choice = next_candidate({"/a": plan(late), "/b": plan(early)}, taken)
+        claims = {"/a": NOBODY, "/b": NOBODY}
+        choice = next_candidate({"/a": plan(late), "/b": plan(early)}, claims)
         assert choice is not None
         assert choice.candidate is early
 
     def test_what_is_taken_already_is_passed_over(self) -> None:
         first, second = candidate(seen("1.png")), candidate(seen("2.png"))
-        taken = frozenset({first.image})
+        taken = Claims(taken=frozenset({first.image}))
         choice = next_candidate({"/a": plan(first, second)}, {"/a": taken})
         assert choice is not None
         assert choice.candidate is second
@@ -54,8 +53,18 @@ class TestCandidates:
 
     def test_a_file_written_again_is_not_the_one_that_was_taken(self) -> None:
         again = seen("1.png")._replace(ctime_ns=5)
-        taken = {"/a": frozenset({seen("1.png")})}
+        taken = {"/a": Claims(taken=frozenset({seen("1.png")}))}
         assert next_candidate({"/a": plan(candidate(again))}, taken) is not None
+
+    def test_one_that_shares_a_file_with_a_claim_under_way_waits_for_its_answer(self) -> None:
+        one, two = (candidate(seen(f"{stem}.png"), seen("logo.png")) for stem in ("one", "two"))
+        both = plan(one, two, needed_by={"logo.png": frozenset({"one.png", "two.png"})})
+        under_way = Claims(under_way=frozenset({one.image}))
+        assert next_candidate({"/a": both}, {"/a": under_way}) is None
+        lost = Claims(lost=frozenset({one.image}))
+        choice = next_candidate({"/a": both}, {"/a": lost})
+        assert choice is not None
+        assert kept(both, choice.candidate, lost.taken) == {"logo.png"}
 
 
 class TestKept:

@@ -12,6 +12,7 @@ from daemon.log import story
 from daemon.log.story import Event
 from daemon.orders import FromKeeper, Looked, Quit, Stands
 from daemon.watched import WatchedFolder
+from daemon.work.queueing import Claims
 
 
 @pytest.fixture
@@ -69,13 +70,21 @@ def test_what_is_ready_or_settling_is_no_news(folder: WatchedFolder) -> None:
 def test_a_claim_under_way_is_taken_until_a_look_after_its_answer(folder: WatchedFolder) -> None:
     image = seen("a.png")
     folder.look(plan(candidate(image)))
-    folder.under_way = frozenset({image})
+    folder.claim(image)
     look(folder, plan(candidate(image)))
-    assert folder.taken == {image}
-    folder.answer("a.png")
-    assert folder.taken == {image}
+    assert folder.claims == Claims(under_way=frozenset({image}))
+    folder.answer("a.png", is_taken=True)
+    assert folder.claims == Claims(taken=frozenset({image}))
     look(folder, plan())
-    assert folder.taken == frozenset()
+    assert folder.claims == Claims()
+
+
+def test_what_a_claim_did_not_take_is_still_there(folder: WatchedFolder) -> None:
+    image = seen("a.png")
+    folder.claim(image)
+    folder.answer("a.png", is_taken=False)
+    assert folder.claims == Claims(lost=frozenset({image}))
+    assert folder.moves
 
 
 def test_a_folder_moves_until_it_was_looked_at(folder: WatchedFolder) -> None:
