@@ -58,7 +58,7 @@ class Warm:
         root: Path,
         fault: Fault | None = None,
         roles: Mapping[str, str] | None = None,
-        seconds: float = 60.0,
+        seconds: float = 150.0,
     ) -> Run:
         """Run `hotfolder` in a fork; `roles` names other modules for its child processes."""
         assert self._process.stdin is not None
