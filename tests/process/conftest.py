@@ -50,6 +50,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """Nights in which something goes wrong, several at once."""
-    one = Campaign(tmp_path_factory.mktemp("campaign"), warm=4)
+    one = Campaign(tmp_path_factory.mktemp("campaign"), warm=6)
     yield one
     one.close()

@@ -71,7 +71,7 @@ def errors_of_changes(steps: Sequence[str]) -> Iterator[Fault]:
     for step in changes(steps):
         for number in ERRORS:
             yield Fault(step, Way.FAIL, number)
-        yield Fault(step, Way.FAIL, errno.EIO, lasts=40)
+        yield Fault(step, Way.FAIL, errno.EIO, lasts=5)
         if step.startswith(_DOUBTFUL):
             yield Fault(step, Way.LIE, errno.EIO)
         if step.startswith("write"):
@@ -144,7 +144,7 @@ def test_the_daemon_may_die_anywhere(campaign: Campaign) -> None:
 def test_any_step_may_fail(campaign: Campaign) -> None:
     cases = []
     for night in NIGHTS:
-        cases += each(night, some(failures(night_of(campaign, night)), 4, night.name))
+        cases += each(night, some(failures(night_of(campaign, night)), 3, night.name))
     survive(campaign, cases)
 
 
