@@ -131,7 +131,9 @@ def is_zombie(daemon: Daemon) -> bool:
     return fields[0] == "Z"
 
 
-@pytest.mark.parametrize("paths", ["*", "/inbox*"], ids=["all", "inbox"])
+@pytest.mark.parametrize(
+    "paths", ["*", pytest.param("/inbox*", marks=pytest.mark.torture)], ids=["all", "inbox"]
+)
 def test_a_share_that_hangs_at_the_start_is_offline_and_others_are_served(
     nas: Nas, paths: str
 ) -> None:

@@ -202,12 +202,12 @@ def test_a_killed_daemon_has_its_own_folder_back_at_once(hot: HotFolder, tmp_pat
 @pytest.mark.parametrize(
     ("operation", "paths"),
     [
-        ("create", "/outbox/*"),
+        pytest.param("create", "/outbox/*", marks=pytest.mark.torture),
         ("link", "/outbox/*"),
-        ("rename", "/outbox/*"),
-        ("link", "*/work/*/cat.*"),
+        pytest.param("rename", "/outbox/*", marks=pytest.mark.torture),
+        pytest.param("link", "*/work/*/cat.*", marks=pytest.mark.torture),
         ("unlink", "*/work/*/cat.*"),
-        ("write", "/logs/*"),
+        pytest.param("write", "/logs/*", marks=pytest.mark.torture),
     ],
     ids=["result", "its name", "receipt", "file", "work", "log"],
 )
