@@ -186,10 +186,10 @@ class Keeper(threading.Thread):
         if self._is_to_recover:
             self._clerk.recover()
             self._is_to_recover = False
+        self._work_off()  # before the look: what a claim takes is not in its plan
         plan = self._watching.look(now)
         self._look_at = now + self.manner.poll_seconds
         plan = self._clerk.untouchables.held_in(plan, now)
-        self._work_off()
         today = day_of(self._clock.time())
         plan = self._clerk.wishes.tidied(plan, today)
         # Only now: an order that fails again must not make the folder flap.

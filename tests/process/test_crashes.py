@@ -16,6 +16,7 @@ _DOUBTFUL = ("link", "mkdir", "remove", "rename", "replace", "rmdir", "unlink")
 _OFTEN_READ = 2  # times that the same file is read in the same way, and each may fail
 _BY_NAME = {night.name: night for night in NIGHTS}
 
+LOGGING = "open logs/LOG-DAY.txt #4"
 SIDECAR_FAILS = "link .hotfolder/work/JOB1/cat.yaml failed/DAY/cat/cat.yaml #1"
 
 # What went wrong once.
@@ -32,6 +33,7 @@ KNOWN = (
         _BY_NAME["a poison"],
         (Fault(SIDECAR_FAILS, Way.KILL),),
     ),
+    Case(_BY_NAME["a shared reference"], (Fault(LOGGING, Way.FAIL, errno.ENOSPC),)),
     Case(_BY_NAME["a pair"], (Fault("unlink .hotfolder/work/JOB1/job.json #1", Way.KILL),)),
     Case(
         _BY_NAME["a pair"],
