@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,15 +83,16 @@ def build(folder: Path, *, edit_class: str = EDIT_PLUS, seed: int = 0) -> None:
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _appearing_whole(folder) as staging, torch.random.fork_rng(devices=[]):
+    with appearing_whole(folder) as staging, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tokenizer = _tokenizer()
-        _write_index(staging, edit_class)
-        _write_processors(staging, tokenizer)
-        _scheduler().save_pretrained(staging / "scheduler")
-        _in_bfloat16(_vae()).save_pretrained(staging / "vae")
-        _in_bfloat16(_transformer(edit_class)).save_pretrained(staging / "transformer")
-        _in_bfloat16(_text_encoder(tokenizer)).save_pretrained(staging / "text_encoder")
+        tokenizer = make_tokenizer()
+        ours = {"working_pixels": WORKING_PIXELS, "condition_pixels": CONDITION_PIXELS}
+        write_index(staging, edit_class, {**ours, "weights": "random"})
+        write_processors(staging, tokenizer, most_pixels=512 * 512)
+        make_scheduler().save_pretrained(staging / "scheduler")
+        in_bfloat16(_vae()).save_pretrained(staging / "vae")
+        in_bfloat16(_transformer(edit_class)).save_pretrained(staging / "transformer")
+        in_bfloat16(_text_encoder(tokenizer)).save_pretrained(staging / "text_encoder")
 
 
 def _refuse_what_cannot_be_built(folder: Path, edit_class: str) -> None:
@@ -107,7 +108,7 @@ def _refuse_what_cannot_be_built(folder: Path, edit_class: str) -> None:
 
 
 @contextmanager
-def _appearing_whole(folder: Path) -> Iterator[Path]:
+def appearing_whole(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` at the end, readable for everybody."""
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
@@ -119,7 +120,8 @@ def _appearing_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _in_bfloat16(module: Any) -> Any:
+def in_bfloat16(module: Any) -> Any:
+    """The module with all its weights in bf16."""
     # torch's own method: the libraries' override warns of parts that these models do not have.
     return torch.nn.Module.to(module, torch.bfloat16)
 
@@ -128,7 +130,8 @@ def _write_json(path: Path, content: dict[str, object]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_index(folder: Path, edit_class: str) -> None:
+def write_index(folder: Path, edit_class: str, ours: Mapping[str, object]) -> None:
+    """Name a checkpoint's parts, and in `hotfolder.json` what Hotfolder has to know of it."""
     components = {
         "processor": ["transformers", "Qwen2VLProcessor"],
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
@@ -138,19 +141,18 @@ def _write_index(folder: Path, edit_class: str) -> None:
         "vae": ["diffusers", "AutoencoderKLQwenImage"],
     }
     _write_json(folder / "model_index.json", {"_class_name": edit_class, **components})
-    ours = {
-        "working_pixels": WORKING_PIXELS,
-        "condition_pixels": CONDITION_PIXELS,
-        "weights": "random",
-    }
     _write_json(folder / "hotfolder.json", {**ours})
 
 
-def _write_processors(folder: Path, tokenizer: Qwen2Tokenizer) -> None:
-    """Tokenizer and processor in the layout of the published checkpoints."""
+def write_processors(folder: Path, tokenizer: Qwen2Tokenizer, *, most_pixels: int) -> None:
+    """Tokenizer and processor in the layout of the published checkpoints.
+
+    The text encoder sees a picture at `most_pixels` at most.
+    """
     for name in ("tokenizer", "processor"):
         tokenizer.save_pretrained(folder / name)
-    pictures = Qwen2VLImageProcessorPil(size={"shortest_edge": 28 * 28, "longest_edge": 512 * 512})
+    size = {"shortest_edge": 28 * 28, "longest_edge": most_pixels}
+    pictures = Qwen2VLImageProcessorPil(size=size)
     # The name that every transformers has: it picks the implementation that it can import.
     written = pictures.to_dict() | {
         "image_processor_type": "Qwen2VLImageProcessor",
@@ -162,8 +164,8 @@ def _write_processors(folder: Path, tokenizer: Qwen2Tokenizer) -> None:
     _write_json(folder / "processor" / "video_preprocessor_config.json", videos)
 
 
-def _tokenizer() -> Qwen2Tokenizer:
-    """Byte-level BPE, trained on the template alone: every other word is spelled in bytes."""
+def make_tokenizer(words: Iterable[str] = ()) -> Qwen2Tokenizer:
+    """Byte-level BPE, trained on the template and these words: others are spelled in bytes."""
     split = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     trained = Tokenizer(models.BPE())
@@ -174,7 +176,7 @@ def _tokenizer() -> Qwen2Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    trained.train_from_iterator(TEMPLATE_WORDS, trainer)
+    trained.train_from_iterator([*TEMPLATE_WORDS, *words], trainer)
     model = json.loads(trained.to_str())["model"]
     return Qwen2Tokenizer(
         vocab=model["vocab"],
@@ -188,7 +190,7 @@ def _tokenizer() -> Qwen2Tokenizer:
     )
 
 
-def _scheduler() -> FlowMatchEulerDiscreteScheduler:
+def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
     """The published checkpoints' schedule."""
     return FlowMatchEulerDiscreteScheduler(
         base_image_seq_len=256,

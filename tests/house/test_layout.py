@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 ORDER = ("config", "pipeline", "daemon")
+READ_LIKE_PACKAGES = (*ORDER, "training")
 HEAVY = {"torch", "diffusers", "transformers", "accelerate", "safetensors"}
 HEAVY_ALLOWED = ("pipeline/qwen/", "pipeline/tiny.py")
 LIGHT_MODULES = (
@@ -21,9 +22,9 @@ LIGHT_MODULES = (
 )
 
 
-def modules() -> list[Path]:
+def modules(packages: Sequence[str] = ORDER) -> list[Path]:
     """Every module of the packages."""
-    return [path for package in ORDER for path in sorted((TOP / package).rglob("*.py"))]
+    return [path for package in packages for path in sorted((TOP / package).rglob("*.py"))]
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -44,12 +45,19 @@ def test_imports_go_from_config_to_pipeline_to_daemon(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))
+def test_no_package_needs_the_training(path: Path) -> None:
+    assert "training" not in set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))
 def test_only_the_model_imports_torch(path: Path) -> None:
     if not str(path.relative_to(TOP)).startswith(HEAVY_ALLOWED):
         assert not HEAVY & set(imported(path))
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))
+@pytest.mark.parametrize(
+    "path", modules(READ_LIKE_PACKAGES), ids=lambda path: str(path.relative_to(TOP))
+)
 def test_a_module_opens_with_its_sentence_and_fits_on_a_few_screens(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     first = (ast.get_docstring(ast.parse(text)) or "").splitlines()

@@ -37,12 +37,14 @@ PAPERS = [
     TOP / "README.md",
     TOP / "CHANGELOG.md",
     TOP / "hotfolder_example" / "README.md",
+    TOP / "models" / "small" / "README.md",
+    TOP / "training" / "README.md",
     *sorted((TOP / "docs").rglob("*.md")),
 ]
 BLOCK = re.compile(r"```yaml\n# (?P<name>\S+)\n(?P<text>.*?)```", re.DOTALL)
 CELL = re.compile(r"(?<!\\)\|")
 MODULE = re.compile(
-    r"`((?:config|pipeline|daemon|tests|benchmarks|docs|scripts|systemd)/[^`\s]*)`"
+    r"`((?:config|pipeline|daemon|training|tests|benchmarks|docs|scripts|systemd)/[^`\s]*)`"
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 DRAWN_SEED = 0

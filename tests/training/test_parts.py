@@ -1,0 +1,64 @@
+"""The short ways of the training compute what the library computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from diffusers import QwenImageEditPlusPipeline
+from diffusers.models.transformers import transformer_qwenimage
+
+from training import parts, planar
+from training.flow import Scene, denoise, pack, rotate_in_reals, unpack
+
+
+@pytest.fixture
+def complex_rotation() -> Iterator[None]:
+    """The library's own function, put back afterwards."""
+    kept = transformer_qwenimage.apply_rotary_emb_qwen
+    yield
+    transformer_qwenimage.apply_rotary_emb_qwen = kept
+
+
+def test_a_picture_passes_the_flat_vae_as_the_whole_one() -> None:
+    torch.manual_seed(0)
+    whole, flat = parts.autoencoder().eval(), parts.autoencoder().eval()
+    flat.load_state_dict(whole.state_dict())
+    planar.flatten(flat)
+    picture = torch.rand(2, 3, 64, 32) * 2 - 1
+    with torch.no_grad():
+        theirs = whole.encode(picture[:, :, None]).latent_dist.mode()
+        ours, _ = planar.encode(flat, picture)
+        torch.testing.assert_close(ours, theirs[:, :, 0], rtol=1e-4, atol=1e-5)
+        decoded = whole.decode(theirs, return_dict=False)[0][:, :, 0]
+        torch.testing.assert_close(
+            planar.decode(flat, ours).clamp(-1, 1), decoded, rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.usefixtures("complex_rotation")
+def test_turning_by_reals_is_turning_by_complex_numbers_and_padding_counts_for_nothing() -> None:
+    torch.manual_seed(0)
+    transformer = parts.transformer()
+    with torch.no_grad():
+        for weight in transformer.parameters():  # it begins as the identity
+            weight.add_(torch.randn_like(weight) * 0.02)
+        noisy, reference = torch.randn(2, 1, 12, 4 * parts.CHANNELS)
+        text = torch.randn(1, 9, parts.WIDTH)
+        mask = torch.tensor([[True] * 7 + [False] * 2])
+        sigma, shapes = torch.tensor([0.3]), [(1, 3, 4)] * 2
+        padded = Scene(references=[reference], text=text, mask=mask, shapes=shapes)
+        short = Scene(references=[reference], text=text[:, :7], mask=None, shapes=shapes)
+        theirs = denoise(transformer, noisy, sigma, short)
+        rotate_in_reals(transformer)
+        ours = denoise(transformer, noisy, sigma, padded)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_latents_are_packed_as_the_pipeline_packs_them() -> None:
+    latents = torch.randn(2, parts.CHANNELS, 6, 8)
+    packed = pack(latents)
+    theirs = QwenImageEditPlusPipeline._pack_latents(latents[:, None], 2, parts.CHANNELS, 6, 8)
+    assert torch.equal(packed, theirs)
+    assert torch.equal(unpack(packed, 6, 8), latents)

@@ -1,0 +1,1 @@
+"""How the small model that Hotfolder ships was made: drawn pictures, edits in words, training."""

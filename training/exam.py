@@ -1,0 +1,104 @@
+"""How a model in training does on edits that it was never taught, measured in the known scenes."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch.nn import functional
+
+from training.sayings import Kind, Language
+from training.world import Edit, held_out_edit
+
+STEPS = 8
+_CHANGED = 0.06  # of the full range: from here on a pixel counts as one that is to change
+_NEAR_SHARE = 0.02  # of the shorter side: what is left out around a change, and its shadow
+_SAME_DB = 30.0  # at least, where nothing was to change
+_SHIFT = 0.5  # of the scheduler at 256 tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How one edit came out."""
+
+    kind: Kind
+    language: Language
+    follows: bool  # where something was to change, nearer to what was asked than to what was
+    kept_db: float | None  # how well the rest stayed; None where no rest is
+
+
+def questions(per_kind: int, seed: str, aspect: float, kinds: Iterable[Kind]) -> list[Edit]:
+    """Held-out edits, as many of each kind, half of them Chinese."""
+    chance = random.Random(seed)
+    languages = tuple(Language)
+    return [
+        held_out_edit(kind, languages[number % 2], chance, aspect)
+        for kind in kinds
+        for number in range(per_kind)
+    ]
+
+
+def mark(edit: Edit, before: torch.Tensor, after: torch.Tensor, result: torch.Tensor) -> Mark:
+    """Compare a result with what was and what was asked; (3, height, width), 0..1 each."""
+    changed = (after - before).abs().amax(0) > _CHANGED
+    towards = (result - after).square().mean(0)
+    if not changed.any():
+        kept = decibel(float(towards.mean()))
+        return Mark(edit.kind, edit.language, kept >= _SAME_DB, kept)
+    stayed = (result - before).square().mean(0)
+    follows = bool(towards[changed].mean() < stayed[changed].mean())
+    rest = ~_grown(changed)
+    kept_db = decibel(float(stayed[rest].mean())) if rest.float().mean() > 0.1 else None
+    return Mark(edit.kind, edit.language, follows, kept_db)
+
+
+def _grown(changed: torch.Tensor) -> torch.Tensor:
+    """The changed part with what lies close around it."""
+    reach = max(1, round(_NEAR_SHARE * min(changed.shape)))
+    pooled = functional.max_pool2d(changed[None, None].float(), 2 * reach + 1, 1, reach)
+    return pooled[0, 0] > 0.5
+
+
+def decibel(mean_square: float) -> float:
+    """PSNR of a mean square error, for values 0..1."""
+    return -10 * math.log10(max(mean_square, 1e-10))
+
+
+def summary(marks: Sequence[Mark]) -> dict[str, object]:
+    """Shares and medians of marks, for the record."""
+    kept = [one.kept_db for one in marks if one.kept_db is not None]
+    return {
+        "edits": len(marks),
+        "followed": _share(marks),
+        "followed_by_kind": {
+            kind.value: _share([one for one in marks if one.kind is kind])
+            for kind in Kind
+            if any(one.kind is kind for one in marks)
+        },
+        "followed_by_language": {
+            language.value: _share([one for one in marks if one.language is language])
+            for language in Language
+        },
+        "untouched_median_psnr_db": round(median(kept), 2) if kept else None,
+        "untouched_at_least_30_db": round(sum(one >= 30 for one in kept) / max(1, len(kept)), 3),
+    }
+
+
+def _share(marks: Sequence[Mark]) -> float:
+    return round(sum(one.follows for one in marks) / max(1, len(marks)), 3)
+
+
+def line(scores: Mapping[str, object]) -> str:
+    """The scores on one line."""
+    return ", ".join(f"{name} {value}" for name, value in scores.items())
+
+
+def noise_levels(steps: int = STEPS) -> list[float]:
+    """Those of the scheduler for a small picture, and 0 at the end."""
+    bend = math.exp(_SHIFT)
+    even = [1 - number / steps for number in range(steps)]
+    return [bend / (bend + 1 / one - 1) for one in even] + [0.0]
