@@ -1,0 +1,57 @@
+"""Jobs go through the daemon with the small model, and the results are measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import HotFolder
+from studio import SMALL_MODEL, colour_of, inside, likeness_db, load, picture, save, scene, thing
+
+from training.scene import Scene
+
+WIDE, HIGH = 800, 600
+HEART = scene("white", thing("heart", "red", 0.4, 0.5))
+SQUARE = scene("yellow", thing("square", "blue", 0.55, 0.45))
+
+
+@pytest.fixture
+def worked(hot: HotFolder) -> HotFolder:
+    """A night of three jobs."""
+    (hot.inbox / "_preset.yaml").write_text("{steps: 8, cfg: 1, seed: 7}")
+    drop(hot, "heart.png", HEART, prompt="Make the heart orange", keep="none")
+    drop(hot, "square.jpg", SQUARE, prompt="把背景换成黑色")
+    drop(hot, "part.png", SQUARE, prompt="Turn the square green.", region=[240, 100, 400, 400])
+    hot.write_settings("defaults: {settle_seconds: 0.2}")
+    done = hot.call("run", "--once", "--model", SMALL_MODEL)
+    assert done.returncode == 0, done.stderr
+    return hot
+
+
+def drop(hot: HotFolder, name: str, shown: Scene, **keys: object) -> None:
+    save(picture(shown, WIDE, HIGH), hot.inbox / name)
+    sidecar = (hot.inbox / name).with_suffix(".yaml")
+    sidecar.write_text(json.dumps(keys, ensure_ascii=False), encoding="utf-8")
+
+
+def result(hot: HotFolder, name: str) -> Path:
+    assert hot.receipt(name)["model"]["weights"] == "trained"
+    return hot.outbox / name
+
+
+def test_what_was_asked_for_is_seen_in_the_results(worked: HotFolder) -> None:
+    heart = load(result(worked, "heart.png"))
+    assert heart.shape == (3, HIGH, WIDE)
+    assert colour_of(heart, inside(HEART, 0, heart)) == "orange"
+    around = ~inside(HEART, 0, heart, grown=0.08)
+    assert likeness_db(heart, picture(HEART, WIDE, HIGH), around) >= 30
+
+    square = load(result(worked, "square.jpg"))
+    assert colour_of(square, ~inside(SQUARE, 0, square, grown=0.08)) == "black"
+    assert colour_of(square, inside(SQUARE, 0, square)) == "blue"
+
+    part = load(result(worked, "part.png"))
+    assert colour_of(part, inside(SQUARE, 0, part)) == "green"
+    before = load(next(worked.root.glob("done/*/part.png")))
+    assert (part[:, :, :240] == before[:, :, :240]).all()  # outside the region
