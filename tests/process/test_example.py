@@ -3,23 +3,28 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import HotFolder
+from PIL import Image
 
-EXAMPLE = Path(__file__).parents[2] / "hotfolder_example"
+TOP = Path(__file__).parents[2]
+EXAMPLE = TOP / "hotfolder_example"
 RESULTS = {
-    "mountains.png": ["mountains.png"],
-    "harbour.png": ["harbour.png"],
-    "lamp.jpg": ["lamp.jpg"],
-    "mug.jpg": ["mug.jpg"],
+    "pair.png": ["pair.png"],
+    "circle.png": ["circle.png"],
+    "heart.jpg": ["heart.jpg"],
     "poster.jpg": ["poster.webp"],
-    "street.jpg": ["street.jpg"],
-    "花园.webp": ["花园_s7.webp", "花园_s8.webp"],
-    "茶壶.jpg": ["茶壶.jpg"],
-    "portraits/anna.jpg": ["portraits/anna.jpg"],
+    "ring.webp": ["ring_s7.webp", "ring_s8.webp"],
+    "star.jpg": ["star.jpg"],
+    "wall.jpg": ["wall.jpg"],
+    "心形.jpg": ["心形.jpg"],
+    "album/still.jpg": ["album/still.jpg"],
 }
 
 
@@ -41,18 +46,28 @@ def test_every_picture_makes_the_results_that_are_promised(
     assert jobs == {
         name: [f"outbox/{result}" for result in results] for name, results in RESULTS.items()
     }
-    assert next(iter(jobs)) == "mountains.png"  # its priority
+    assert next(iter(jobs)) == "pair.png"  # its priority
 
 
-def test_every_job_is_quick(files: dict[str, dict[str, Any]]) -> None:
-    assert {file["job"]["steps"] for file in files.values() if "job" in file} == {4}
+def test_every_job_is_quick_and_begins_from_a_written_seed(
+    files: dict[str, dict[str, Any]],
+) -> None:
+    jobs = [file["job"] for file in files.values() if "job" in file]
+    assert {job["steps"] for job in jobs} == {8}
+    assert {job["seed"] for job in jobs} == {7, 42}
+
+
+def test_the_example_is_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in EXAMPLE.rglob("*") if path.is_file()}
+    assert [name for name in sizes if name.endswith(".jpg") and sizes[name] > 250_000] == []
+    assert sum(sizes.values()) <= 3_000_000
 
 
 def test_only_the_broken_instruction_has_problems(files: dict[str, dict[str, Any]]) -> None:
     broken = {name: file["problems"] for name, file in files.items() if file["problems"]}
-    assert set(broken) == {"balloon.jpg", "balloon.yaml"}
-    assert "did you mean 'steps'?" in broken["balloon.jpg"][0]
-    assert "'strenght' is no key" in broken["balloon.jpg"][1]
+    assert set(broken) == {"cross.jpg", "cross.yaml"}
+    assert "did you mean 'steps'?" in broken["cross.jpg"][0]
+    assert "'strenght' is no key" in broken["cross.jpg"][1]
 
 
 def test_the_readme_names_every_file(files: dict[str, dict[str, Any]]) -> None:
@@ -62,9 +77,9 @@ def test_the_readme_names_every_file(files: dict[str, dict[str, Any]]) -> None:
 
 
 def test_the_chinese_prompt_is_read_from_gb18030(files: dict[str, dict[str, Any]]) -> None:
-    assert files["茶壶.jpg"]["job"]["prompt"].startswith("把桌布换成")
+    assert files["心形.jpg"]["job"]["prompt"] == "把心形涂成紫色。"
     with pytest.raises(UnicodeDecodeError):
-        (EXAMPLE / "inbox" / "茶壶.txt").read_text(encoding="utf-8")
+        (EXAMPLE / "inbox" / "心形.txt").read_text(encoding="utf-8")
 
 
 def test_the_example_runs_and_tells_what_was_wrong(hot: HotFolder) -> None:
@@ -73,4 +88,22 @@ def test_the_example_runs_and_tells_what_was_wrong(hot: HotFolder) -> None:
     assert hot.once().returncode == 1
     made = {name for name in hot.files("outbox") if not name.endswith((".json", ".gitkeep"))}
     assert made == {result for results in RESULTS.values() for result in results}
-    assert "'step' is no key" in hot.why("balloon")
+    assert "'step' is no key" in hot.why("cross")
+    assert_the_sheet_shows_all(hot)
+
+
+def assert_the_sheet_shows_all(hot: HotFolder) -> None:
+    """The contact sheet has a row for every result, beside its original, and for the failure."""
+    script, file = TOP / "scripts" / "contact_sheet.py", hot.cwd / "sheet.jpg"
+    subprocess.run([sys.executable, script, hot.root, file], check=True)
+    with Image.open(file) as sheet:
+        # At the left frames of the two columns, below the line that names them.
+        before, after = (sheet.convert("L").crop((x, 50, x + 1, sheet.height)) for x in (20, 400))
+    assert runs(before) == 11  # ten results, of which two are of one picture, and one failure
+    assert runs(after) == 10
+
+
+def runs(line: Image.Image) -> int:
+    """How many frames a line of pixels follows, on white paper."""
+    dark = [False, *(level < 180 for level in line.tobytes())]
+    return sum(now and not last for last, now in pairwise(dark))
