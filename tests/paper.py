@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 
 from config.keys import Written
@@ -47,13 +48,25 @@ class PaperInbox:
             presets=presets or {},
             limits=Limits(),
         )
-        self.rules, self.now = rules, 1000.0
+        self.rules, self.now, self.unix_at_zero = rules, 1000.0, 1_700_000_000.0
         self.files: dict[str, Seen] = {}
         self._contents: dict[Seen, bytes] = {}
         self._writes = 0
-        self._watched: Watched = {}
-        self._readings = Readings(self._open, settings, default_steps=40)
+        self._settings = settings
+        self.begin_to_watch()
         self.write(contents)
+
+    def begin_to_watch(self) -> None:
+        """Know nothing of what was seen before, as a daemon that has just started."""
+        self._watched: Watched = {}
+        self._readings = Readings(self._open, self._settings, default_steps=40)
+
+    def seen_by_another(self) -> "PaperInbox":
+        """The same inbox, watched by another daemon whose clock counts from elsewhere."""
+        other = copy(self)
+        other.now, other.unix_at_zero = self.now + 5000.0, self.unix_at_zero - 5000.0
+        other.begin_to_watch()
+        return other
 
     def write(self, contents: dict[str, bytes]) -> None:
         """Write files, new or over old ones."""
@@ -62,6 +75,13 @@ class PaperInbox:
             seen = Seen(path, len(content), 0, self._writes, 7)
             self.files[path] = seen
             self._contents[seen] = content
+
+    def rename(self, path: str, other: str) -> None:
+        """Give a file another name, in place of what has that name."""
+        self._writes += 1
+        seen = self.files.pop(path)
+        renamed = seen._replace(path=other, ctime_ns=self._writes)
+        self.files[other], self._contents[renamed] = renamed, self._contents[seen]
 
     def remove(self, path: str) -> None:
         """Take a file away."""
@@ -81,7 +101,7 @@ class PaperInbox:
             known=self._readings,
             rules=self.rules,
             now=self.now,
-            unix_at_zero=1_700_000_000.0,
+            unix_at_zero=self.unix_at_zero,
         )
         self._readings.keep(self._watched)
         self._readings.read(file for file in files if moment.is_settled(file))

@@ -29,6 +29,8 @@ class InboxMachine(RuleBasedStateMachine):
         self.contents: dict[str, bytes] = {}
         self.changed_at: dict[str, float] = {}
         self.plan = self.inbox.look()
+        self.other = self.inbox.seen_by_another()
+        self.others_plan = self.other.look()
 
     def write(self, path: str, content: bytes) -> None:
         self.inbox.write({path: content})
@@ -61,9 +63,63 @@ class InboxMachine(RuleBasedStateMachine):
         del self.contents[path], self.changed_at[path]
         self.plan = self.inbox.look()
 
+    @precondition(lambda self: self.contents)
+    @rule(data=st.data())
+    def append(self, data: st.DataObject) -> None:
+        path = data.draw(st.sampled_from(sorted(self.contents)))
+        self.write(path, self.contents[path] + b" ")
+
+    @precondition(lambda self: self.contents)
+    @rule(data=st.data(), name=st.one_of(images, texts))
+    def rename(self, data: st.DataObject, name: str) -> None:
+        path = data.draw(st.sampled_from(sorted(self.contents)))
+        if path != name:
+            self.inbox.rename(path, name)
+            self.contents[name], _ = self.contents.pop(path), self.changed_at.pop(path)
+            self.changed_at[name] = self.inbox.now
+            self.plan = self.inbox.look()
+
     @rule(seconds=pauses_seconds)
     def wait(self, seconds: float) -> None:
+        self.other.wait(seconds)
         self.plan = self.inbox.wait(seconds).look()
+
+    @rule(seconds=pauses_seconds)
+    def the_share_is_away_and_nobody_can_look(self, seconds: float) -> None:
+        self.other.wait(seconds)
+        self.inbox.wait(seconds)
+        self.plan = self.inbox.look()
+
+    @rule(seconds=st.sampled_from([-1e7, -3600.0, 1e7]))
+    def the_clock_on_the_wall_jumps(self, seconds: float) -> None:
+        before, due = states(self.plan), self.plan.look_again_at
+        self.inbox.unix_at_zero += seconds
+        self.plan = self.inbox.look()
+        assert (states(self.plan), self.plan.look_again_at) == (before, due)
+
+    @rule()
+    def the_daemon_dies_and_another_begins(self) -> None:
+        self.inbox.begin_to_watch()
+        self.changed_at = dict.fromkeys(self.contents, self.inbox.now)
+        self.plan = self.inbox.look()
+
+    @rule()
+    def a_second_daemon_looks(self) -> None:
+        self.others_plan = self.other.look()
+        for candidate in self.others_plan.ready:
+            assert self.inbox.files[candidate.image.path] == candidate.image
+            if not candidate.problems:
+                assert self.contents[candidate.image.path].startswith(WHOLE)
+
+    @precondition(lambda self: self.contents)
+    @rule()
+    def two_daemons_that_watched_for_long_agree(self) -> None:
+        for seconds in (0.0, 5000.0):
+            self.others_plan = self.other.wait(seconds).look()
+            self.plan = self.inbox.wait(seconds).look()
+        assert states(self.plan) == states(self.others_plan)
+        # Each in the order in which it saw them.
+        assert sorted(names(self.plan.ready)) == sorted(names(self.others_plan.ready))
 
     @rule(longest_seconds=st.sampled_from([200.0, 2000.0, 1e6]))
     def sleep_until_something_is_due(self, longest_seconds: float) -> None:
@@ -96,7 +152,7 @@ class InboxMachine(RuleBasedStateMachine):
     def a_job_without_problems_has_all_that_it_names(self) -> None:
         for candidate in self.plan.ready:
             if not candidate.problems:
-                assert self.contents[candidate.image.path] == WHOLE
+                assert self.contents[candidate.image.path].startswith(WHOLE)
                 assert all(self.contents[it.path] == WHOLE for it in candidate.companions)
                 sidecar = candidate.sidecar
                 # The same words in a .txt are all prompt, and name nothing.
