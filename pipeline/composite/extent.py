@@ -1,0 +1,99 @@
+"""The extent of an edit: scattered pixels of change become whole areas with soft borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.composite.change import Change
+from pipeline.composite.planes import Flags, Plane, blurred
+
+SURE, SURE_COARSE, LIKELY = 6.0, 6.5, 2.6
+ISLAND = 0.00012  # of the picture; what is smaller is noise
+HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
+BORDER, BORDER_SHARE = 4, 0.45  # pixels; part of the greatest difference nearby
+FEATHER = 2.0  # pixels outside the change in which the edit fades out
+GROW = 0.75  # pixels around the change that are the edit's as well
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where the edit is, and how much of it shows."""
+
+    changed: Flags
+    weight: Plane  # 1 inside, falling to 0 outside within a few pixels
+
+    @property
+    def share(self) -> float:
+        """The share of the picture that changed, 0 to 1."""
+        return float(self.changed.mean())
+
+
+def extent(change: Change) -> Extent:
+    """Find the areas that changed: hysteresis, then islands, gaps and holes.
+
+    An area begins where the change is sure and reaches as far as it is likely. Specks are left
+    out, gaps closed, small holes filled.
+    """
+    likely = change.fine > LIKELY
+    sure = (change.fine > SURE) | (change.coarse > SURE_COARSE)
+    faint = (change.coarse > SURE_COARSE * 0.75)
+    found = _connected(likely | faint & _near(sure, 5), sure, ISLAND * likely.size)
+    found = _trimmed(found, change.levels)
+    found = _closed(found, 2)
+    found = _filled(found, HOLE * likely.size)
+    return feathered(found)
+
+
+def feathered(changed: Flags) -> Extent:
+    """Give an area its soft border."""
+    distance = cv2.distanceTransform((~changed).astype(np.uint8), cv2.DIST_L2, 5)
+    weight = np.clip(1 - (distance - GROW) / FEATHER, 0, 1).astype(np.float32)
+    return Extent(changed, weight)
+
+
+def _near(flags: Flags, reach: int) -> Flags:
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.dilate(flags.astype(np.uint8), shape), bool)
+
+
+def _connected(likely: Flags, sure: Flags, least: float) -> Flags:
+    """The likely areas of some size with something sure in them."""
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
+    sures = np.bincount(labels[sure & likely], minlength=count)
+    kept = (statistics[:, cv2.CC_STAT_AREA] >= least) & (sures >= max(4, least / 4))
+    kept[0] = False
+    result: Flags = kept[labels]
+    return result
+
+
+def _trimmed(flags: Flags, levels: Plane) -> Flags:
+    """Take off what only the blur of the comparison added around sharp borders.
+
+    There the difference falls to half within a pixel or two; where it fades slowly, as a shadow
+    does, nothing is taken.
+    """
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BORDER + 1, 2 * BORDER + 1))
+    greatest = np.asarray(cv2.dilate(levels, shape), np.float32)
+    core = cv2.erode(flags.astype(np.uint8), shape, borderType=cv2.BORDER_REPLICATE)
+    result: Flags = flags & ((levels > BORDER_SHARE * greatest) | core.astype(bool))
+    return result
+
+
+def _closed(flags: Flags, reach: int) -> Flags:
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    padded = cv2.copyMakeBorder(flags.astype(np.uint8), *(4 * (reach,)), cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, shape)
+    return np.asarray(closed[reach:-reach, reach:-reach], bool)
+
+
+def _filled(flags: Flags, most: float) -> Flags:
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats((~flags).astype(np.uint8), connectivity=4)
+    small = statistics[:, cv2.CC_STAT_AREA] < most
+    small[0] = False
+    assert count == len(small)
+    result: Flags = flags | small[labels]
+    return result

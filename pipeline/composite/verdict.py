@@ -1,0 +1,88 @@
+"""What kind of edit it is: none at all, one with an extent, or one of the whole picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.composite.extent import Extent
+from pipeline.composite.planes import Flags
+from pipeline.composite.structure import Structure
+
+NOTHING = 0.00002  # of the picture
+NEARLY_ALL, MOST, HALF = 0.97, 0.8, 0.5  # of the picture
+EVIDENCE = 0.003  # of the picture: structure that is enough to judge by
+KEPT_SAME = 0.7  # of the structure in what seems unchanged
+CHANGED_SAME = 0.45  # of the structure in what changed
+NEW_CONTRAST = 0.14  # logarithm of a gain; drift and blur stay below
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The edit is the original within a model's losses."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Parts were edited; the rest is the original."""
+
+    reason: str
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of the picture was edited; nothing of the original may return."""
+
+    reason: str
+
+
+Verdict = Unchanged | Local | Whole
+
+
+def judge(extent: Extent, structure: Structure) -> Verdict:
+    """Say what an edit with this extent is.
+
+    An edit of the whole picture shows where the picture seems unchanged: shapes are not where they
+    were (another style), or they have another contrast (another light). It also shows where the
+    picture changed, if shapes are the same nearly everywhere. With a new background, shapes are
+    others where it changed and exactly the same where it did not.
+    """
+    changed, share = extent.changed, extent.share
+    if _has_new_shapes(structure, ~changed):
+        return Whole("shapes changed all over the picture, as with another style")
+    if _has_new_contrast(structure, ~changed):
+        return Whole("contrast changed all over the picture, as with another light")
+    if share > NEARLY_ALL:
+        return Whole(f"{share:.0%} of the picture changed")
+    if share < NOTHING:
+        return Unchanged("nothing changed by more than a model loses")
+    if share > MOST and _same(structure, changed) > CHANGED_SAME:
+        return Whole(f"{share:.0%} of the picture changed, but not its shapes, as with another light")
+    if share > MOST and (structure.visible & ~changed).mean() < EVIDENCE:
+        return Whole(f"{share:.0%} of the picture changed, and nothing shows that the rest did not")
+    if share > HALF:
+        return Local(f"{share:.0%} of the picture changed, as with another background", extent)
+    return Local(f"{share:.1%} of the picture changed", extent)
+
+
+def _has_new_shapes(structure: Structure, kept: Flags) -> bool:
+    enough = (structure.visible & kept).mean() >= EVIDENCE
+    return bool(enough and _same(structure, kept) < KEPT_SAME)
+
+
+def _has_new_contrast(structure: Structure, kept: Flags) -> bool:
+    places = structure.same & kept
+    if places.mean() < EVIDENCE:
+        return False
+    gains = np.maximum(np.abs(structure.gain[places]), 0.05)
+    return float(np.median(np.abs(np.log(gains)))) > NEW_CONTRAST
+
+
+def _same(structure: Structure, where: Flags) -> float:
+    """Of what is visible there, the share that the edit shows too."""
+    visible = structure.visible & where
+    return float((structure.same & visible).sum()) / max(1, int(visible.sum()))
