@@ -1,4 +1,4 @@
-"""How an edit lies over the canvas that it was made of: shift, zoom and rotation, or no evidence."""
+"""How an edit lies over its canvas: shift, zoom and rotation, or no evidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.planes import Canvas, Plane, blurred, luma
+from pipeline.composite.planes import Canvas, blurred, luma
 
 Matrix = npt.NDArray[np.float64]  # 2 x 3
 Points = npt.NDArray[np.float32]  # n x 2, x and y
@@ -21,6 +21,7 @@ LEAST_SIDE = 48  # pixels
 LEAST_SHARE = 0.08  # of the points that were found again
 MOST_ERROR = 0.35  # pixels: how far off the far end of the picture may be
 NEAR = 0.6  # pixels between where a point is found and where the alignment has it
+STILL = 0.08  # pixels; less is no drift
 WINDOW = (19, 19)
 MOST_ZOOM, MOST_DEGREES, MOST_SHIFT = 0.05, 2.0, 0.03  # what drift can be; shift of the long side
 
@@ -89,10 +90,11 @@ def _levelled(canvas: Canvas, factor: int) -> Canvas:
     """Brightness with equal mean and contrast everywhere, so that new light changes little."""
     size = canvas.shape[1] // factor, canvas.shape[0] // factor
     small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
-    grey = blurred(luma(np.asarray(small)), 0.8)
+    grey = blurred(luma(np.asarray(small, np.uint8)), 0.8)
     mean = blurred(grey, 12)
     spread = np.sqrt(np.maximum(blurred(grey * grey, 12) - mean * mean, 0))
-    return np.clip(128 + 48 * (grey - mean) / (spread + 3), 0, 255).astype(np.uint8)
+    levelled: Canvas = np.clip(128 + 48 * (grey - mean) / (spread + 3), 0, 255).astype(np.uint8)
+    return levelled
 
 
 def _textured_points(levelled: Canvas) -> Points:
@@ -102,20 +104,36 @@ def _textured_points(levelled: Canvas) -> Points:
     return empty if found is None else np.asarray(found, np.float32).reshape(-1, 2)
 
 
-def _followed(first: Canvas, second: Canvas, start: Points, guess: Points) -> tuple[Points, Points]:
+def _followed(
+    first: Canvas, second: Canvas, start: Points, guess: Points
+) -> tuple[Points, Points]:
     """Return the points that are found in the second picture and lead back from there."""
     there, seen, _ = cv2.calcOpticalFlowPyrLK(
-        first, second, start, guess.copy(), winSize=WINDOW, maxLevel=3, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+        first,
+        second,
+        start,
+        guess.copy(),
+        winSize=WINDOW,
+        maxLevel=3,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     back, seen_back, _ = cv2.calcOpticalFlowPyrLK(
-        second, first, there, start.copy(), winSize=WINDOW, maxLevel=3, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+        second,
+        first,
+        there,
+        start.copy(),
+        winSize=WINDOW,
+        maxLevel=3,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     good = (seen.ravel() == 1) & (seen_back.ravel() == 1)
     good &= np.hypot(*(back - start).T) < NEAR
     return start[good], np.asarray(there, np.float32)[good]
 
 
-def _similarity(start: Points, end: Points, near: float = NEAR) -> tuple[Matrix, npt.NDArray[np.bool_]] | None:
+def _similarity(
+    start: Points, end: Points, near: float = NEAR
+) -> tuple[Matrix, npt.NDArray[np.bool_]] | None:
     if len(start) < LEAST_POINTS:
         return None
     cv2.setRNGSeed(1)
@@ -140,6 +158,8 @@ def _judged(start: Points, end: Points, width: int, height: int, factor: int) ->
     off = np.hypot(*(_moved(points, matrix) - end[agree]).T)
     uncertainty = _uncertainty(points, float(np.sqrt((off**2).mean())), width, height)
     made = _described(matrix, points, uncertainty, width, height)
+    if _is_still(matrix, uncertainty, width, height):
+        return Aligned(np.eye(2, 3), 1.0, 0.0, (0.0, 0.0), points, uncertainty)
     if uncertainty > MOST_ERROR * factor:
         return Unaligned("the points found again lie too close together")
     if abs(made.zoom - 1) > MOST_ZOOM or abs(made.degrees) > MOST_DEGREES:
@@ -159,6 +179,13 @@ def _uncertainty(points: Points, off: float, width: int, height: int) -> float:
     corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float32)
     reach = float(((corners - centre) ** 2).sum(axis=1).max())
     return max(off, 0.05) * math.sqrt((1 + reach / max(spread, 1.0)) / len(points))
+
+
+def _is_still(matrix: Matrix, uncertainty: float, width: int, height: int) -> bool:
+    """Whether no corner moves by more than what the fit may be off."""
+    corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float32)
+    moved = np.hypot(*(_moved(corners, matrix) - corners).T).max()
+    return bool(moved < max(STILL, 2 * uncertainty))
 
 
 def _described(

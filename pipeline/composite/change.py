@@ -11,7 +11,7 @@ from pipeline.composite.planes import Colours, Flags, Plane, blurred, opponent, 
 
 BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2)  # pixels: what a model may lose of detail
 NOISE, STEEP = (0.7, 4.0), (0.06, 0.6)  # bounds: levels, and levels for each level a pixel
-LEAST_SHARED = 3000  # pixels
+LEAST_SHARED = 1500  # pixels
 LIMIT = 15.0  # levels
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
 
@@ -35,30 +35,35 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
     the differences themselves, where possible around the points that both pictures show.
     """
     first, second = opponent(before), opponent(after)
-    blur = _blur(first[..., 0], second[..., 0], valid)
+    shared = shared & valid
+    if shared.sum() < LEAST_SHARED:
+        shared = valid
+    blur = _blur(first[..., 0], second[..., 0], shared)
     first = blurred(first, blur)
     difference = second - first
     steep = slope(first)
     steep = np.asarray(cv2.dilate(steep, np.ones((3, 3), np.uint8)), np.float32)
-    shared = shared & valid
-    if shared.sum() < LEAST_SHARED:
-        shared = valid
     fine, noise = _improbable(blurred(difference, FINE), blurred(steep, FINE), shared)
     limited = np.clip(difference, -LIMIT, LIMIT)  # or strong borders would shine far out
     coarse, _ = _improbable(blurred(limited, COARSE), blurred(steep, COARSE), shared)
     levels = np.sqrt((blurred(difference, 0.6) ** 2).sum(axis=2))
-    planes = (_continued(plane, valid) for plane in (fine, coarse, levels))
-    return Change(*planes, blur, noise)
+    return Change(
+        fine=_continued(fine, valid),
+        coarse=_continued(coarse, valid),
+        levels=_continued(levels, valid),
+        blur=blur,
+        noise=noise,
+    )
 
 
-def _blur(first: Plane, second: Plane, valid: Flags) -> float:
+def _blur(first: Plane, second: Plane, known: Flags) -> float:
     """Return the blur of the canvas that explains the edit best where the canvas is steep.
 
     A difference above 30 levels counts as 30: that was edited.
     """
     steep = slope(first)
-    places = valid & (steep > max(3.0, float(np.quantile(steep, 0.9))))
-    if int(places.sum()) < 200:
+    places = known & (steep > max(3.0, float(np.quantile(steep[known], 0.8))))
+    if int(places.sum()) < 100:
         return 0.0
     costs = [
         float(np.minimum(np.abs(blurred(first, blur) - second)[places], 30).mean())
@@ -98,7 +103,10 @@ def _continued(plane: Plane, valid: Flags) -> Plane:
     """Carry the values on to the borders that the edit does not reach."""
     if valid.all():
         return plane
-    rows, columns = np.flatnonzero(valid.mean(axis=1) > 0.5), np.flatnonzero(valid.mean(axis=0) > 0.5)
+    rows, columns = (
+        np.flatnonzero(valid.mean(axis=1) > 0.5),
+        np.flatnonzero(valid.mean(axis=0) > 0.5),
+    )
     if not len(rows) or not len(columns):
         return np.zeros_like(plane)
     top, bottom, left, right = rows[0] + 2, rows[-1] - 1, columns[0] + 2, columns[-1] - 1

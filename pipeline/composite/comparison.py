@@ -12,10 +12,14 @@ from pipeline.composite import tone as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.change import Change, change
 from pipeline.composite.extent import extent
-from pipeline.composite.planes import Canvas, Colours, Flags, Plane, blurred
+from pipeline.composite.laying import Detail
+from pipeline.composite.planes import Canvas, Colours, Flags, Plane, blurred, luma, slope
 from pipeline.composite.structure import Structure, structure
 from pipeline.composite.tone import SAME, Tone
 from pipeline.composite.verdict import Local, Unchanged, Verdict, Whole, judge
+
+MOST_GAIN = 1.5
+STEEP = 3.0  # levels a pixel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     )
 
 
-def weight(verdict: Verdict, shape: tuple[int, int]) -> Plane:
+def weight(verdict: Verdict, shape: tuple[int, ...]) -> Plane:
     """How much of the edit shows in each pixel of the canvas, 0 to 1."""
     match verdict:
         case Unchanged():
@@ -95,3 +99,25 @@ def _laid(after: Canvas, alignment: Alignment) -> tuple[Colours, Flags]:
             return np.clip(colours, 0, 255).astype(np.float32), np.asarray(reached) == 255
         case _:
             assert_never(alignment)
+
+
+def detail(comparison: Comparison) -> Detail | None:
+    """Fine detail that an edit of the whole picture may take from the original.
+
+    Only where both show the same structure, and as much of it as the edit has of the canvas.
+    """
+    if not isinstance(comparison.verdict, Whole):
+        return None
+    gain = np.clip(comparison.structure.gain, -MOST_GAIN, MOST_GAIN)
+    gain *= cv2.erode(comparison.structure.same.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return Detail(luma(comparison.before), blurred(gain.astype(np.float32), 1.5))
+
+
+def sharpness(comparison: Comparison) -> float | None:
+    """Slopes of the edit by those of its canvas, outside the edit; None where nothing is steep."""
+    first, second = slope(luma(comparison.before)), slope(luma(comparison.aligned))
+    kept = weight(comparison.verdict, first.shape) < 1
+    places = (first > STEEP) & (kept if kept.any() else comparison.structure.same)
+    if not places.any():
+        return None
+    return float(np.sqrt((second[places] ** 2).mean() / (first[places] ** 2).mean()))

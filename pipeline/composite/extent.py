@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.composite.change import Change
-from pipeline.composite.planes import Flags, Plane, blurred
+from pipeline.composite.planes import Flags, Plane
 
 SURE, SURE_COARSE, LIKELY = 6.0, 6.5, 2.6
 ISLAND = 0.00012  # of the picture; what is smaller is noise
 HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
-BORDER, BORDER_SHARE = 4, 0.45  # pixels; part of the greatest difference nearby
-FEATHER = 2.0  # pixels outside the change in which the edit fades out
-GROW = 0.75  # pixels around the change that are the edit's as well
+BORDER = 4  # pixels
+BORDER_SHARE, BORDER_LEVELS = 0.4, 25.0  # of the greatest difference nearby; at most
+FEATHER = 1.25  # pixels outside the change in which the edit fades out
+GROW = 1.2 / 600  # of the picture's middle side, around the change, is the edit's as well
+LEAST_GROWTH, MOST_GROWTH = 0.6, 1.8  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def extent(change: Change) -> Extent:
     """
     likely = change.fine > LIKELY
     sure = (change.fine > SURE) | (change.coarse > SURE_COARSE)
-    faint = (change.coarse > SURE_COARSE * 0.75)
+    faint = change.coarse > SURE_COARSE * 0.75
     found = _connected(likely | faint & _near(sure, 5), sure, ISLAND * likely.size)
     found = _trimmed(found, change.levels)
     found = _closed(found, 2)
@@ -51,7 +53,8 @@ def extent(change: Change) -> Extent:
 def feathered(changed: Flags) -> Extent:
     """Give an area its soft border."""
     distance = cv2.distanceTransform((~changed).astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(1 - (distance - GROW) / FEATHER, 0, 1).astype(np.float32)
+    growth = min(max(GROW * math.sqrt(changed.size), LEAST_GROWTH), MOST_GROWTH)
+    weight = np.clip(1 - (distance - growth) / FEATHER, 0, 1).astype(np.float32)
     return Extent(changed, weight)
 
 
@@ -78,8 +81,9 @@ def _trimmed(flags: Flags, levels: Plane) -> Flags:
     """
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BORDER + 1, 2 * BORDER + 1))
     greatest = np.asarray(cv2.dilate(levels, shape), np.float32)
+    least = np.minimum(BORDER_SHARE * greatest, BORDER_LEVELS)
     core = cv2.erode(flags.astype(np.uint8), shape, borderType=cv2.BORDER_REPLICATE)
-    result: Flags = flags & ((levels > BORDER_SHARE * greatest) | core.astype(bool))
+    result: Flags = flags & ((levels > least) | core.astype(bool))
     return result
 
 
@@ -91,7 +95,9 @@ def _closed(flags: Flags, reach: int) -> Flags:
 
 
 def _filled(flags: Flags, most: float) -> Flags:
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats((~flags).astype(np.uint8), connectivity=4)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(
+        (~flags).astype(np.uint8), connectivity=4
+    )
     small = statistics[:, cv2.CC_STAT_AREA] < most
     small[0] = False
     assert count == len(small)

@@ -21,7 +21,8 @@ def blurred(plane: npt.NDArray[np.float32], deviation: float) -> npt.NDArray[np.
 
 def luma(colours: npt.NDArray[np.uint8] | Colours) -> Plane:
     """Return the brightness of RGB, levels 0 to 255 (ITU-R BT.601)."""
-    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.float32)
+    levels = np.asarray(colours, np.float32)
+    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def opponent(colours: Colours) -> Colours:

@@ -10,12 +10,17 @@ import numpy.typing as npt
 from pipeline.composite.align import Aligned, Alignment
 from pipeline.composite.planes import Canvas, Colours, Flags, blurred
 
-MOST_LEVELS = 20.0  # by so much drift moves a level at most; more is an edit of the tone
+MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
 START_LEVELS = 28.0  # what differs by more before the fit has been edited
 LEAST_LEVELS = 4.0
 PIXELS = 60_000  # enough to fit six numbers
 ROUNDS = 10
-STEADY_GAIN, STEADY_OFFSET = 0.05, 6.0  # how far drift strays; decides where a picture says nothing
+Weights = npt.NDArray[np.floating]
+
+STEADY_GAIN, STEADY_OFFSET = (
+    0.05,
+    6.0,
+)  # how far drift strays; decides where a picture says nothing
 NEAR_POINT = 8  # pixels around a point that both pictures share
 
 
@@ -28,7 +33,7 @@ class Tone:
 
     def applied(self, colours: npt.NDArray[np.uint8] | Colours) -> Colours:
         """Return the colours in the original's tone, not clipped."""
-        result: Colours = colours * np.array(self.gains, np.float32)
+        result = np.multiply(colours, np.array(self.gains, np.float32), dtype=np.float32)
         result += np.array(self.offsets, np.float32)
         return result
 
@@ -51,7 +56,7 @@ def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> T
     trusted = 1 + 20 * near_points(alignment, valid.shape)[grid].ravel()[kept]
     unclipped = ((target > 4) & (target < 251) & (source > 4) & (source < 251)).all(axis=1)
     fitted = _fitted(source, target, trusted * np.where(unclipped, 1.0, 0.05))
-    return fitted if _is_drift(fitted) else SAME
+    return fitted if _is_drift(fitted, source) else SAME
 
 
 def near_points(alignment: Alignment, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -66,7 +71,7 @@ def near_points(alignment: Alignment, shape: tuple[int, ...]) -> npt.NDArray[np.
     return near
 
 
-def _fitted(source: Colours, target: Colours, trust: npt.NDArray[np.float64]) -> Tone:
+def _fitted(source: Colours, target: Colours, trust: Weights) -> Tone:
     gains, offsets = np.ones(3), np.zeros(3)
     cut = START_LEVELS
     for _ in range(ROUNDS):
@@ -81,24 +86,27 @@ def _fitted(source: Colours, target: Colours, trust: npt.NDArray[np.float64]) ->
 
 
 def _line(
-    source: npt.NDArray[np.float32], target: npt.NDArray[np.float32], weight: npt.NDArray[np.float64]
+    source: npt.NDArray[np.float32],
+    target: npt.NDArray[np.float32],
+    weight: Weights,
 ) -> tuple[float, float]:
     """Fit gain and offset at the middle level, so that the prior of one says nothing of both."""
     total = max(float(weight.sum()), 1e-6)
     weight = weight * (min(total, 2000.0) / total)  # pixels beside each other say the same
     x, y = source.astype(np.float64) - 128, target.astype(np.float64) - 128
     noise = 2.0**2
-    normal = np.array([[(weight * x * x).sum(), (weight * x).sum()], [(weight * x).sum(), weight.sum()]])
+    normal = np.array(
+        [[(weight * x * x).sum(), (weight * x).sum()], [(weight * x).sum(), weight.sum()]]
+    )
     normal += noise * np.diag([1 / STEADY_GAIN**2, 1 / STEADY_OFFSET**2])
     change = np.array([(weight * x * (y - x)).sum(), (weight * (y - x)).sum()])
     extra, lift = np.linalg.solve(normal, change)
     return 1 + float(extra), float(lift - 128 * extra)
 
 
-def _is_drift(tone: Tone) -> bool:
-    levels = np.array([0.0, 255.0])[:, None]
-    moved = levels * np.array(tone.gains) + np.array(tone.offsets) - levels
-    return bool(np.abs(moved).max() <= MOST_LEVELS)
+def _is_drift(tone: Tone, source: Colours) -> bool:
+    levels = np.quantile(source, (0.01, 0.99), axis=0).astype(np.float32)
+    return bool(np.abs(tone.applied(levels) - levels).max() <= MOST_LEVELS)
 
 
 def _three(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:

@@ -51,22 +51,38 @@ def judge(extent: Extent, structure: Structure) -> Verdict:
     picture changed, if shapes are the same nearly everywhere. With a new background, shapes are
     others where it changed and exactly the same where it did not.
     """
-    changed, share = extent.changed, extent.share
-    if _has_new_shapes(structure, ~changed):
-        return Whole("shapes changed all over the picture, as with another style")
-    if _has_new_contrast(structure, ~changed):
-        return Whole("contrast changed all over the picture, as with another light")
-    if share > NEARLY_ALL:
-        return Whole(f"{share:.0%} of the picture changed")
+    share = extent.share
+    for why in (_beyond(extent, structure), _nearly_all(extent, structure)):
+        if why is not None:
+            return Whole(why)
     if share < NOTHING:
         return Unchanged("nothing changed by more than a model loses")
-    if share > MOST and _same(structure, changed) > CHANGED_SAME:
-        return Whole(f"{share:.0%} of the picture changed, but not its shapes, as with another light")
-    if share > MOST and (structure.visible & ~changed).mean() < EVIDENCE:
-        return Whole(f"{share:.0%} of the picture changed, and nothing shows that the rest did not")
     if share > HALF:
         return Local(f"{share:.0%} of the picture changed, as with another background", extent)
     return Local(f"{share:.1%} of the picture changed", extent)
+
+
+def _beyond(extent: Extent, structure: Structure) -> str | None:
+    """What says that the picture changed where it seems not to have."""
+    if _has_new_shapes(structure, ~extent.changed):
+        return "shapes changed all over the picture, as with another style"
+    if _has_new_contrast(structure, ~extent.changed):
+        return "contrast changed all over the picture, as with another light"
+    return None
+
+
+def _nearly_all(extent: Extent, structure: Structure) -> str | None:
+    """What says that the little which did not change is chance."""
+    if extent.share <= MOST:
+        return None
+    said = f"{extent.share:.0%} of the picture changed"
+    if extent.share > NEARLY_ALL:
+        return said
+    if _same(structure, extent.changed) > CHANGED_SAME:
+        return f"{said}, but not its shapes, as with another light"
+    if (structure.visible & ~extent.changed).mean() < EVIDENCE:
+        return f"{said}, and nothing shows that the rest did not"
+    return None
 
 
 def _has_new_shapes(structure: Structure, kept: Flags) -> bool:

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
 from rig.studio import Pixels
 
 Canvas = npt.NDArray[np.uint8]
@@ -32,13 +31,16 @@ class Drift:
         """Where a point goes (2 x 3), pixel centres at whole numbers."""
         centre = ((width - 1) / 2, (height - 1) / 2)
         matrix = cv2.getRotationMatrix2D(centre, self.degrees, self.zoom)
-        matrix[:, 2] += self.shift
-        return np.asarray(matrix, np.float64)
+        moved = np.asarray(matrix, np.float64)
+        moved[:, 2] += np.array(self.shift)
+        return moved
 
 
 def mild(seed: int) -> Drift:
     """A good model's day: less than half a percent, a pixel, two percent of tone."""
-    return _drawn(seed, zoom=0.004, shift=1.0, degrees=0.0, tone=0.02, blur=0.6, noise=1.5, jpeg=None)
+    return _drawn(
+        seed, zoom=0.004, shift=1.0, degrees=0.0, tone=0.02, blur=0.6, noise=1.5, jpeg=None
+    )
 
 
 def bad(seed: int) -> Drift:
@@ -47,7 +49,15 @@ def bad(seed: int) -> Drift:
 
 
 def _drawn(
-    seed: int, *, zoom: float, shift: float, degrees: float, tone: float, blur: float, noise: float, jpeg: int | None
+    seed: int,
+    *,
+    zoom: float,
+    shift: float,
+    degrees: float,
+    tone: float,
+    blur: float,
+    noise: float,
+    jpeg: int | None,
 ) -> Drift:
     chance = np.random.default_rng(seed * 31 + 7)
     gains = 1 + tone * chance.uniform(-1, 1, 3)
@@ -91,9 +101,10 @@ def drifted(made: Canvas, drift: Drift, seed: int) -> Canvas:
 def _grain(shape: tuple[int, ...], noise: float, chance: np.random.Generator) -> Pixels:
     """Half of it single pixels, half of it blotches, as decoders leave them."""
     fine = chance.normal(0, 1, shape).astype(np.float32)
-    coarse = cv2.GaussianBlur(chance.normal(0, 1, shape).astype(np.float32), (0, 0), 1.5)
-    result: Pixels = noise * (0.7 * fine + 0.7 * coarse / max(float(coarse.std()), 1e-6))
-    return result
+    blotches = chance.normal(0, 1, shape).astype(np.float32)
+    coarse = np.asarray(cv2.GaussianBlur(blotches, (0, 0), 1.5), np.float32)
+    coarse = coarse / max(float(coarse.std()), 1e-6)
+    return np.asarray(noise * 0.7 * (fine + coarse), np.float32)
 
 
 def _jpeg(pixels: Canvas, quality: int) -> Canvas:

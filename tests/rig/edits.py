@@ -1,4 +1,4 @@
-"""Edits of known extent: an ideal editor that works at full size and changes only what it should."""
+"""Edits of known extent: an ideal editor, at full size, that changes only what it should."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-
 from rig.studio import KINDS, Pixels, lettered, outline, over, picture, pink, ramp
 
 Extent = npt.NDArray[np.bool_]
@@ -90,7 +89,7 @@ def _write(before: Pixels, chance: np.random.Generator) -> tuple[Pixels, Pixels]
     plate = np.full_like(before, 35 if is_light else 225) + ramp(width, height, chance, -20, 20)
     ink = np.full(3, 235 if is_light else 15, np.float32)
     place = (x + w // 12, y + int(h * 0.65))
-    return lettered(plate, "SALE 42", place, h / 60, ink, max(1, h // 20)), cover
+    return lettered(plate, "SALE 42", place, h / 60, ink=ink, stroke=max(1, h // 20)), cover
 
 
 def _background(before: Pixels, chance: np.random.Generator) -> tuple[Pixels, Pixels]:
@@ -106,15 +105,19 @@ def _background(before: Pixels, chance: np.random.Generator) -> tuple[Pixels, Pi
 
 def _style(before: Pixels, chance: np.random.Generator) -> Pixels:
     """As if painted: flat patches, other colours, drawn edges."""
-    flat = before.astype(np.uint8)
+    flat = np.asarray(before, np.uint8)
     for _ in range(2):
-        flat = cv2.bilateralFilter(cv2.resize(flat, None, fx=0.5, fy=0.5), 7, 50, 5)
-        flat = cv2.resize(flat, (before.shape[1], before.shape[0]), interpolation=cv2.INTER_CUBIC)
+        half = cv2.bilateralFilter(cv2.resize(flat, None, fx=0.5, fy=0.5), 7, 50, 5)
+        size = before.shape[1], before.shape[0]
+        flat = np.asarray(cv2.resize(half, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     levels = np.floor(flat.astype(np.float32) / 40) * 40 + 20
-    mixed = levels @ (np.eye(3, dtype=np.float32) * 0.7 + chance.uniform(0, 0.2, (3, 3)).astype(np.float32))
+    mixed = levels @ (
+        np.eye(3, dtype=np.float32) * 0.7 + chance.uniform(0, 0.2, (3, 3)).astype(np.float32)
+    )
     grey = cv2.GaussianBlur(before.mean(axis=2), (0, 0), 1.5)
     edges = np.clip(np.abs(cv2.Laplacian(grey, cv2.CV_32F, ksize=3)) * 6, 0, 110)
-    return mixed - edges[..., None] + pink(before.shape[1], before.shape[0], chance)[..., None] * 6
+    grain = pink(before.shape[1], before.shape[0], chance)[..., None] * 6
+    return np.asarray(mixed - edges[..., None] + grain, np.float32)
 
 
 def _relight(before: Pixels, chance: np.random.Generator) -> Pixels:
@@ -123,13 +126,13 @@ def _relight(before: Pixels, chance: np.random.Generator) -> Pixels:
     light = ramp(width, height, chance, 0, 1).mean(axis=2, keepdims=True)
     light = (light - light.min()) / (np.ptp(light) + 1e-6)
     tint = np.array([1.15, 1.0, 0.75], np.float32)
-    return before * (0.35 + 0.95 * light) * tint + 18 * light
+    return np.asarray(before * (0.35 + 0.95 * light) * tint + 18 * light, np.float32)
 
 
 def _grey(before: Pixels, chance: np.random.Generator) -> Pixels:
     weights = np.array([0.3, 0.59, 0.11], np.float32)
     grey = (before @ weights)[..., None] * np.ones(3, np.float32)
-    return np.clip((grey - 128) * chance.uniform(1.15, 1.35) + 118, 0, 255).astype(np.float32)
+    return np.asarray((grey - 128) * chance.uniform(1.15, 1.35) + 118, np.float32)
 
 
 def _darker(before: Pixels, chance: np.random.Generator) -> Pixels:

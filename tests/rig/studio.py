@@ -1,4 +1,4 @@
-"""Pictures drawn to compose with: smooth, textured, text, faces, a pattern, night, high key, shapes."""
+"""Pictures of several kinds, drawn: smooth, textured, text, a face, a pattern, night and so on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.float32]  # height x width x 3, levels 0 to 255
+Layer = npt.NDArray[np.integer | np.floating]
 
 
 def picture(kind: str, width: int, height: int, seed: int) -> Pixels:
@@ -53,13 +54,16 @@ def outline(width: int, height: int, chance: np.random.Generator, share: float) 
     return mask
 
 
-def over(base: Pixels, layer: Pixels, cover: Pixels) -> Pixels:
+def over(base: Pixels, layer: Layer, cover: Layer) -> Pixels:
     """A layer laid over a picture where `cover` is 1."""
-    result: Pixels = base + (layer - base) * cover[..., None]
+    cover = np.asarray(cover, np.float32)[..., None]
+    result: Pixels = (base + (layer - base) * cover).astype(np.float32)
     return result
 
 
-def lettered(base: Pixels, words: str, place: tuple[int, int], size: float, ink: Pixels, stroke: int) -> Pixels:
+def lettered(
+    base: Pixels, words: str, place: tuple[int, int], size: float, *, ink: Pixels, stroke: int
+) -> Pixels:
     """Words written on a picture."""
     cover = np.zeros(base.shape[:2], np.uint8)
     cv2.putText(cover, words, place, cv2.FONT_HERSHEY_DUPLEX, size, (255,), stroke, cv2.LINE_AA)
@@ -92,12 +96,14 @@ def _text(width: int, height: int, chance: np.random.Generator) -> Pixels:
     for line in range(int(30 * size) + 10, height - 10, int(34 * size)):
         words = "".join(chance.choice(list("abdefghiklmnoprstuvwy     "), 64))
         ink = chance.uniform(10, 60, 3).astype(np.float32)
-        page = lettered(page, words, (int(width * 0.05), line), size * 0.8, ink, 1)
+        page = lettered(page, words, (int(width * 0.05), line), size * 0.8, ink=ink, stroke=1)
     return page + chance.normal(0, 1, page.shape).astype(np.float32)
 
 
 def _face(width: int, height: int, chance: np.random.Generator) -> Pixels:
-    base = cv2.GaussianBlur(_textured(width, height, chance), (0, 0), width / 120)
+    base = np.asarray(
+        cv2.GaussianBlur(_textured(width, height, chance), (0, 0), width / 120), np.float32
+    )
     x, y, size = width * chance.uniform(0.4, 0.6), height * 0.5, height * 0.34
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
     reach = np.hypot((across - x) / 0.75, down - y) / size
@@ -106,13 +112,18 @@ def _face(width: int, height: int, chance: np.random.Generator) -> Pixels:
     base = over(base, skin + pink(width, height, chance)[..., None] * 4, cover)
     for side in (-0.33, 0.33):
         eye = (int(x + side * size), int(y - 0.15 * size))
-        cv2.ellipse(base, eye, (int(size * 0.13), int(size * 0.07)), 0, 0, 360, (240, 240, 238), -1)
+        cv2.ellipse(
+            base, eye, (int(size * 0.13), int(size * 0.07)), 0, 0, 360, (240, 240, 238), -1
+        )
         cv2.circle(base, eye, int(size * 0.06), tuple(chance.uniform(20, 90, 3)), -1, cv2.LINE_AA)
     mouth = (int(x), int(y + 0.45 * size))
     cv2.ellipse(base, mouth, (int(size * 0.26), int(size * 0.08)), 0, 0, 360, (160, 70, 75), -1)
     for strand in range(260):
         start = (int(x + (strand / 130 - 1) * size * 0.75), int(y - size * 0.75))
-        end = (int(start[0] + chance.normal(0, 0.1) * size), int(start[1] - chance.uniform(0.1, 0.4) * size))
+        end = (
+            int(start[0] + chance.normal(0, 0.1) * size),
+            int(start[1] - chance.uniform(0.1, 0.4) * size),
+        )
         cv2.line(base, start, end, tuple(chance.uniform(20, 80, 3)), 1, cv2.LINE_AA)
     return base + chance.normal(0, 1.5, base.shape).astype(np.float32)
 
@@ -132,7 +143,9 @@ def _night(width: int, height: int, chance: np.random.Generator) -> Pixels:
     for _ in range(90):
         x, y = int(chance.uniform(0, width)), int(chance.uniform(0, height))
         tint = tuple(chance.uniform(120, 255, 3))
-        cv2.circle(base, (x, y), int(chance.uniform(1, 5) * width / 1000) + 1, tint, -1, cv2.LINE_AA)
+        cv2.circle(
+            base, (x, y), int(chance.uniform(1, 5) * width / 1000) + 1, tint, -1, cv2.LINE_AA
+        )
     glow = cv2.GaussianBlur(base, (0, 0), width / 90)
     return np.maximum(base, glow * 2) + chance.normal(0, 3, base.shape).astype(np.float32)
 
@@ -150,7 +163,9 @@ def _shapes(width: int, height: int, chance: np.random.Generator) -> Pixels:
     base = ramp(width, height, chance, 70, 210) + pink(width, height, chance)[..., None] * 6
     for _ in range(3):
         cover = outline(width, height, chance, chance.uniform(0.02, 0.06))
-        shadow = cv2.GaussianBlur(np.roll(cover, (width // 60, width // 80), (0, 1)), (0, 0), width / 80)
+        shadow = cv2.GaussianBlur(
+            np.roll(cover, (width // 60, width // 80), (0, 1)), (0, 0), width / 80
+        )
         base = base * (1 - 0.35 * shadow[..., None])
         base = over(base, ramp(width, height, chance, 30, 240), cover)
     return base + chance.normal(0, 1, base.shape).astype(np.float32)
