@@ -13,6 +13,7 @@ from pipeline.composite.planes import Flags, Plane
 
 SURE, SURE_COARSE, LIKELY = 6.0, 6.5, 2.6
 ISLAND = 0.00012  # of the picture; what is smaller is noise
+GAP = 4  # pixels; what is narrower between parts of an edit belongs to it
 HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
 BORDER = 4  # pixels
 BORDER_SHARE, BORDER_LEVELS = 0.4, 25.0  # of the greatest difference nearby; at most
@@ -45,7 +46,7 @@ def extent(change: Change) -> Extent:
     faint = change.coarse > SURE_COARSE * 0.75
     found = _connected(likely | faint & _near(sure, 5), sure, ISLAND * likely.size)
     found = _trimmed(found, change.levels)
-    found = _closed(found, 2)
+    found = _closed(found, GAP)
     found = _filled(found, HOLE * likely.size)
     return feathered(found)
 

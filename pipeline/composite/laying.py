@@ -28,17 +28,6 @@ class Detail:
     gain: Plane  # by what the original's contrast is multiplied there; 0 = no detail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
-    """What is laid over a part of an original, at the size of the canvas."""
-
-    colours: Floats  # height x width (x 3), levels 0 to 255 in the original's colours
-    matrix: Matrix  # where a point of the canvas lies in `colours`
-    weight: Plane  # how much of the edit shows, 0 to 1, where it is laid
-    bound: Bound | None  # at the size of the original's part: how much may show at most
-    detail: Detail | None
-
-
 @dataclass(frozen=True, slots=True)
 class Strip:
     """Rows and columns of the part of an original that is laid over."""
@@ -54,15 +43,41 @@ class Strip:
         return self.right - self.left, self.bottom - self.top
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How much of an edit shows where it is laid."""
+
+    weight: Plane  # at any size, 0 to 1
+    bound: Bound | None  # at the size of the original's part: how much may show at most
+
+    def in_strip(self, strip: Strip, scale: tuple[float, float]) -> Plane:
+        """Return how much shows in a strip of an original that is `scale` times the weight."""
+        result = sampled(self.weight, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
+        if self.bound is not None:
+            most = self.bound[strip.top : strip.bottom, strip.left : strip.right]
+            result = np.minimum(result, most * np.float32(1 / 255))
+        return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What is laid over a part of an original, at the size of the canvas."""
+
+    colours: Floats  # height x width (x 3), levels 0 to 255 in the original's colours
+    matrix: Matrix  # where a point of the canvas lies in `colours`
+    shown: Shown
+    detail: Detail | None
+
+
 def lay(base: Levels, edit: Edit) -> None:
     """Lay an edit over `base`, which has 8 or 16 bits a channel, in place.
 
     Where the weight is 0 no number is touched. `base` may be a view of a part of an original; any
     size, so the edit is scaled to it. Cubic interpolation (Keys 1981), bilinear for the weight.
     """
-    edit = _shrunk(edit, _scale(base, edit.weight))
-    scale = _scale(base, edit.weight)
-    for strip in strips(edit.weight, base.shape[1], base.shape[0]):
+    edit = _shrunk(edit, scale_of(base, edit.shown))
+    scale = scale_of(base, edit.shown)
+    for strip in strips(edit.shown.weight, base.shape[1], base.shape[0]):
         part = base[strip.top : strip.bottom, strip.left : strip.right]
         _lay_strip(part, edit, strip, scale)
 
@@ -81,14 +96,16 @@ def strips(weight: Plane, width: int, height: int) -> Iterator[Strip]:
             yield Strip(top, bottom, left, right)
 
 
-def _scale(base: Levels, weight: Plane) -> tuple[float, float]:
-    return base.shape[1] / weight.shape[1], base.shape[0] / weight.shape[0]
+def scale_of(base: Levels, shown: Shown) -> tuple[float, float]:
+    """Return how much larger an original is than the weight, across and down."""
+    height, width = shown.weight.shape
+    return base.shape[1] / width, base.shape[0] / height
 
 
 def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float]) -> None:
     white = 257.0 if part.dtype == np.uint16 else 1.0
     colours = sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
-    weight = shown(edit.weight, edit.bound, strip, scale)
+    weight = edit.shown.in_strip(strip, scale)
     source = part.astype(np.float32)
     if white != 1:
         source *= np.float32(1 / white)
@@ -103,15 +120,6 @@ def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float
     if white != 1:
         colours *= np.float32(white)
     np.copyto(part, np.rint(colours).astype(part.dtype), where=weight > 0)
-
-
-def shown(weight: Plane, bound: Bound | None, strip: Strip, scale: tuple[float, float]) -> Plane:
-    """Return how much of an edit shows in a strip, 0 to 1."""
-    result = sampled(weight, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
-    if bound is not None:
-        most = bound[strip.top : strip.bottom, strip.left : strip.right]
-        result = np.minimum(result, most * np.float32(1 / 255))
-    return result
 
 
 def _detail(source: Floats, detail: Detail, strip: Strip, scale: tuple[float, float]) -> Floats:
@@ -150,15 +158,14 @@ def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
     """Bring an edit down to an original smaller than its canvas; detail there is none."""
     if min(scale) >= 1:
         return edit
-    height, width = edit.weight.shape
+    height, width = edit.shown.weight.shape
     size = max(1, round(width * scale[0])), max(1, round(height * scale[1]))
     laid = sampled(edit.colours, edit.matrix, Strip(0, height, 0, width), (1, 1), cv2.INTER_CUBIC)
     colours = np.clip(_area(laid, size), 0, 255)
     return Edit(
         colours=colours,
         matrix=np.eye(2, 3),
-        weight=_area(edit.weight, size),
-        bound=edit.bound,
+        shown=Shown(_area(edit.shown.weight, size), edit.shown.bound),
         detail=None,
     )
 

@@ -9,28 +9,36 @@ import cv2
 import numpy as np
 
 from pipeline.composite.bound import Bound
-from pipeline.composite.laying import STRIP_PIXELS, Floats, Levels, Strip, sampled, shown
+from pipeline.composite.laying import (
+    STRIP_PIXELS,
+    Floats,
+    Levels,
+    Shown,
+    Strip,
+    sampled,
+    scale_of,
+)
 from pipeline.composite.planes import Flags, Plane, blurred
 from pipeline.picture.fidelity import IDENTICAL_DB, Likeness
 
 SSIM_PIXELS = 2_000_000  # larger pictures are compared at a part of their size
 SSIM_DEVIATION = 1.5  # pixels; this and the constants: Wang et al. 2004
 SSIM_CONSTANTS = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-SHOWN = 0.5  # more of the edit than this is the edit
+HALF = 0.5  # more of the edit than this is the edit
 
 Part = Callable[[Strip], Levels]  # the same part of another picture
 
 
-def likeness(base: Levels, other: Part, weight: Plane, bound: Bound | None) -> Likeness | None:
+def likeness(base: Levels, other: Part, shown: Shown) -> Likeness | None:
     """Compare another picture with `base` where less than half of the edit shows.
 
-    `weight` may have any size; None where the edit is everywhere.
+    None where the edit is everywhere.
     """
     factor = max(1, math.ceil(math.sqrt(base.shape[0] * base.shape[1] / SSIM_PIXELS)))
     squares, count, first, second, places = 0.0, 0, [], [], []
     for strip in _rows(base, factor):
         mine, theirs = base[strip.top : strip.bottom], other(strip)
-        outside = _outside(weight, bound, strip, base)
+        outside = _outside(shown, strip, base)
         squares += cv2.norm(mine, theirs, cv2.NORM_L2SQR, outside)
         count += cv2.countNonZero(outside)
         small = strip.size[0] // factor, strip.size[1] // factor
@@ -71,19 +79,18 @@ def _rows(base: Levels, factor: int) -> list[Strip]:
     return [Strip(top, min(height, top + rows), 0, width) for top in range(0, height, rows)]
 
 
-def changed_share(base: Levels, weight: Plane, bound: Bound | None) -> float:
+def changed_share(base: Levels, shown: Shown) -> float:
     """Return the share of the pixels of `base` that are more the edit's than the original's."""
     inside = sum(
-        strip.size[0] * (strip.bottom - strip.top)
-        - cv2.countNonZero(_outside(weight, bound, strip, base))
+        strip.size[0] * (strip.bottom - strip.top) - cv2.countNonZero(_outside(shown, strip, base))
         for strip in _rows(base, 1)
     )
     return float(inside / (base.shape[0] * base.shape[1]))
 
 
-def _outside(weight: Plane, bound: Bound | None, strip: Strip, base: Levels) -> Bound:
-    scale = base.shape[1] / weight.shape[1], base.shape[0] / weight.shape[0]
-    return (shown(weight, bound, strip, scale) < SHOWN).astype(np.uint8) * np.uint8(255)
+def _outside(shown: Shown, strip: Strip, base: Levels) -> Bound:
+    outside = shown.in_strip(strip, scale_of(base, shown)) < HALF
+    return np.where(outside, np.uint8(255), np.uint8(0))
 
 
 def _grey(levels: Levels, size: tuple[int, int]) -> Plane:

@@ -12,11 +12,10 @@ from config.keys import Region
 from pipeline.composite.align import Aligned, Alignment, Matrix, Unaligned
 from pipeline.composite.bound import Bound
 from pipeline.composite.comparison import Comparison, detail, sharpness, weight
-from pipeline.composite.laying import Edit, Levels, lay
+from pipeline.composite.laying import Edit, Levels, Shown, lay
 from pipeline.composite.likeness import changed_share, likeness, of, scaled
-from pipeline.composite.planes import Plane
 from pipeline.composite.verdict import Local, Unchanged, Verdict, Whole
-from pipeline.picture.fidelity import IDENTICAL, Fidelity, Strategy
+from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy
 
 NOT_COMPARED = "not looked for"
 
@@ -47,11 +46,25 @@ Layer = Same | Plain | Compared
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What a result has to be like where the edit does not show."""
+
+    original: Levels  # the part that was laid over
+    part: Region
+    shown: Shown
+
+    def likeness(self, result: Levels) -> Likeness | None:
+        """Compare another version of the whole result, for example what its file shows."""
+        return likeness(self.original, of(_view(result, self.part)), self.shown)
+
+
+@dataclass(frozen=True, slots=True)
 class Laid:
     """The pixels of a result."""
 
     pixels: Levels
     fidelity: Fidelity
+    outside: Outside | None  # None = nothing was looked for
 
 
 def lay_result(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> Laid:
@@ -61,12 +74,11 @@ def lay_result(base: Levels, part: Region, layer: Layer, bound: Bound | None) ->
     """
     match layer:
         case Same():
-            return Laid(base, _untouched("the editor gave back what it got"))
+            return Laid(base, _untouched("the editor gave back what it got"), None)
         case Plain(colours):
-            every = np.ones(colours.shape[:2], np.float32)
-            edit = _edit(colours, np.eye(2, 3), every, bound)
-            result, _ = _laid(base, part, edit)
-            return Laid(result, _unlooked(base, part, every, bound))
+            every = Shown(np.ones(colours.shape[:2], np.float32), bound)
+            result, _ = _laid(base, part, _edit(colours, np.eye(2, 3), every))
+            return Laid(result, _unlooked(base, part, every), None)
         case Compared():
             return _composed(base, part, layer, bound)
         case _:
@@ -76,8 +88,9 @@ def lay_result(base: Levels, part: Region, layer: Layer, bound: Bound | None) ->
 def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) -> Laid:
     found = layer.comparison
     shape = found.before.shape[:2]
-    shown = np.ones(shape, np.float32) if layer.takes_all else weight(found.verdict, shape)
-    edit = _edit(layer.colours, found.alignment.matrix, shown, bound, of_whole=found)
+    every = np.ones(shape, np.float32)
+    shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
+    edit = _edit(layer.colours, found.alignment.matrix, shown, of_whole=found)
     result, laid = _laid(base, part, edit)
     original = _view(base, part)
     strategy, reason = _strategy(layer, bound)
@@ -86,30 +99,28 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
         strategy=strategy,
         reason=reason,
         alignment=_words(found.alignment),
-        changed_share=changed_share(original, shown, bound) * _share(base, part),
-        before=likeness(original, scaled(layer.raw.astype(np.float32), original), shown, bound),
-        after=likeness(original, of(laid), shown, bound),
+        changed_share=changed_share(original, shown) * _share(base, part),
+        before=likeness(original, scaled(layer.raw.astype(np.float32), original), shown),
+        after=likeness(original, of(laid), shown),
         shift_px=turn[0],
         zoom=turn[1],
         rotation_degrees=turn[2],
         tone_gain=found.tone.gains,
         sharpness=sharpness(found),
     )
-    return Laid(result, fidelity)
+    return Laid(result, fidelity, Outside(original, part, shown))
 
 
 def _edit(
     colours: Levels,
     matrix: Matrix,
-    shown: Plane,
-    bound: Bound | None,
+    shown: Shown,
     of_whole: Comparison | None = None,
 ) -> Edit:
     return Edit(
         colours=colours.astype(np.float32),
         matrix=matrix,
-        weight=shown,
-        bound=bound,
+        shown=shown,
         detail=None if of_whole is None else detail(of_whole),
     )
 
@@ -189,12 +200,12 @@ def _untouched(reason: str) -> Fidelity:
     )
 
 
-def _unlooked(base: Levels, part: Region, shown: Plane, bound: Bound | None) -> Fidelity:
+def _unlooked(base: Levels, part: Region, shown: Shown) -> Fidelity:
     return Fidelity(
         strategy=Strategy.NONE,
         reason="the instruction says keep: none",
         alignment=NOT_COMPARED,
-        changed_share=changed_share(_view(base, part), shown, bound) * _share(base, part),
+        changed_share=changed_share(_view(base, part), shown) * _share(base, part),
         before=None,
         after=None,
         shift_px=None,

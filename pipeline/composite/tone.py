@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pipeline.composite.align import Aligned, Alignment
 from pipeline.composite.planes import Canvas, Colours, Flags, blurred
 
+MOST_GAIN = 0.1  # more or less than 1 is an edit of the tone, too
 MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
 START_LEVELS = 28.0  # what differs by more before the fit has been edited
 LEAST_LEVELS = 4.0
@@ -106,7 +107,8 @@ def _line(
 
 def _is_drift(tone: Tone, source: Colours) -> bool:
     levels = np.quantile(source, (0.01, 0.99), axis=0).astype(np.float32)
-    return bool(np.abs(tone.applied(levels) - levels).max() <= MOST_LEVELS)
+    moved, gains = np.abs(tone.applied(levels) - levels), np.abs(np.array(tone.gains) - 1)
+    return bool(moved.max() <= MOST_LEVELS and gains.max() <= MOST_GAIN)
 
 
 def _three(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:

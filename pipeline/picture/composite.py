@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 from config.keys import ExactSize, Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.bound import Bound, softened
 from pipeline.composite.comparison import Comparison
-from pipeline.composite.result import Compared, Layer, Plain, Same, lay_result
+from pipeline.composite.result import Compared, Layer, Outside, Plain, Same, lay_result
 from pipeline.picture.edited import inside
 from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.layers import Layers
@@ -48,10 +48,18 @@ def result_size(size: Size, width: int, height: int, placement: Placement) -> tu
             assert_never(size)
 
 
-def compose_pixels(
-    composite: Composite,
-) -> tuple[Image.Image, Image.Image | None, Fidelity]:
-    """Return the result's pixels, RGB or L, its alpha channel, and how true it is.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """A result that only wants saving, and how true it is."""
+
+    pixels: Image.Image  # RGB or L
+    alpha: Image.Image | None
+    fidelity: Fidelity
+    outside: Outside | None  # to compare the file with; None = the result is cut to another size
+
+
+def compose_pixels(composite: Composite) -> Pixels:
+    """Return the result's pixels, its alpha channel, and how true it is.
 
     Pixels outside the edit are the original's, bit for bit, at the original's size. At the model's
     size the result is the region alone. An exact size of another aspect is filled and cut at both
@@ -60,18 +68,29 @@ def compose_pixels(
     ground, part = _ground(composite)
     bound = _bound(composite, ground.size, part)
     laid = lay_result(np.asarray(ground), part, _layer(composite), bound)
-    pixels = Image.fromarray(laid.pixels)
-    alpha = composite.alpha
+    made = Pixels(
+        pixels=Image.fromarray(laid.pixels),
+        alpha=composite.alpha,
+        fidelity=laid.fidelity,
+        outside=laid.outside,
+    )
+    return _cut(made, composite)
+
+
+def _cut(made: Pixels, composite: Composite) -> Pixels:
+    """Bring alpha, and for an exact size the pixels too, to the result's size."""
+    alpha = made.alpha
     match composite.size:
         case OriginalSize():
-            return pixels, alpha, laid.fidelity
+            return made
         case ModelSize():
             region = box(composite.placement.region)
-            small = None if alpha is None else scaled(alpha.crop(region), pixels.size)
-            return pixels, small, laid.fidelity
+            small = None if alpha is None else scaled(alpha.crop(region), made.pixels.size)
+            return replace(made, alpha=small)
         case ExactSize(width, height):
             covered = None if alpha is None else _covering(alpha, width, height)
-            return _covering(pixels, width, height), covered, laid.fidelity
+            pixels = _covering(made.pixels, width, height)
+            return replace(made, pixels=pixels, alpha=covered, outside=None)
         case _:
             assert_never(composite.size)
 

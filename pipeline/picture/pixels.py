@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from config.keys import Keep, ModelSize, Region
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
 from pipeline.picture.colours import to_srgb
-from pipeline.picture.composite import Composite, compose_pixels, cut_away, result_size
+from pipeline.picture.composite import Composite, Pixels, compose_pixels, cut_away, result_size
 from pipeline.picture.damage import fitting
 from pipeline.picture.edited import read_edit
-from pipeline.picture.images import Picture, open_picture
+from pipeline.picture.fidelity import Fidelity
+from pipeline.picture.images import Picture, open_own, open_picture
 from pipeline.picture.layers import Edited, lay
 from pipeline.picture.mask import box, open_mask
 from pipeline.picture.padding import padded, scaled
@@ -25,6 +27,7 @@ from pipeline.picture.window import window
 from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared
 
 FURTHER_CAUSE = "; also, "
+LOSSY = frozenset({Kind.JPEG, Kind.WEBP})
 
 
 def prepare(request: Prepare) -> Prepared:
@@ -146,7 +149,7 @@ def _composed(request: Compose) -> Composed:
     size = result_size(recipe.size, width, height, placement)
     kind, notes = result_kind(recipe.format, picture.kind, size)
     layers = lay(picture, edit, placement.region, may_be_grey=kind is not Kind.WEBP)
-    pixels, alpha, fidelity = compose_pixels(
+    made = compose_pixels(
         Composite(
             layers=layers,
             alpha=picture.alpha,
@@ -160,8 +163,8 @@ def _composed(request: Compose) -> Composed:
         )
     )
     finished = Finished(
-        pixels=pixels,
-        alpha=alpha,
+        pixels=made.pixels,
+        alpha=made.alpha,
         profile=layers.profile,
         carried=picture.carried,
         kind=kind,
@@ -175,8 +178,19 @@ def _composed(request: Compose) -> Composed:
         height=size[1],
         sha256=digest,
         notes=(*notes, *cut_away(recipe.size, width, height), *save_notes),
-        fidelity=fidelity,
+        fidelity=_with_file(made, path, kind),
     )
+
+
+def _with_file(made: Pixels, path: Path, kind: Kind) -> Fidelity:
+    """The fidelity, with that of the file where its format loses something."""
+    if made.outside is None:
+        return made.fidelity
+    if kind not in LOSSY:
+        return dataclasses.replace(made.fidelity, file=made.fidelity.after)
+    shown = open_own(path, f"the result {path.name}").convert(made.pixels.mode)
+    file = made.outside.likeness(np.asarray(shown, np.uint8))
+    return dataclasses.replace(made.fidelity, file=file)
 
 
 def _mask(request: Compose, picture: Picture) -> Image.Image | None:
