@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.composite.planes import Colours, Flags, Plane, blurred, opponent, slope
 
 BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2)  # pixels: what a model may lose of detail
-NOISE, STEEP = (0.7, 4.0), (0.06, 0.6)  # bounds: levels, and levels for each level a pixel
+NOISE, STEEP = (0.7, 2.5), (0.06, 0.6)  # bounds: levels, and levels for each level a pixel
 LEAST_SHARED = 1500  # pixels
 LIMIT = 15.0  # levels
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
