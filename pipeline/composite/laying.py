@@ -69,7 +69,7 @@ class Edit:
     detail: Detail | None
 
 
-def lay(base: Levels, edit: Edit) -> None:
+def lay(base: Levels, edit: Edit, *, strip_pixels: int = STRIP_PIXELS) -> None:
     """Lay an edit over `base`, which has 8 or 16 bits a channel, in place.
 
     Where the weight is 0 no number is touched. `base` may be a view of a part of an original; any
@@ -77,14 +77,14 @@ def lay(base: Levels, edit: Edit) -> None:
     """
     edit = _shrunk(edit, scale_of(base, edit.shown))
     scale = scale_of(base, edit.shown)
-    for strip in strips(edit.shown.weight, base.shape[1], base.shape[0]):
+    for strip in _strips(edit.shown.weight, base.shape[1], base.shape[0], strip_pixels):
         part = base[strip.top : strip.bottom, strip.left : strip.right]
         _lay_strip(part, edit, strip, scale)
 
 
-def strips(weight: Plane, width: int, height: int) -> Iterator[Strip]:
-    """Return the parts of an original of this size where an edit with this weight shows."""
-    rows = max(16, STRIP_PIXELS // width)
+def _strips(weight: Plane, width: int, height: int, pixels: int) -> Iterator[Strip]:
+    """The parts of an original of this size where an edit with this weight shows."""
+    rows = max(16, pixels // width)
     down, across = weight.shape[0] / height, weight.shape[1] / width
     for top in range(0, height, rows):
         bottom = min(height, top + rows)

@@ -103,14 +103,19 @@ def _grey(levels: Levels, size: tuple[int, int]) -> Plane:
 
 def _ssim(first: list[Plane], second: list[Plane], places: list[Flags]) -> float:
     """The mean over the places; 1 where they are none."""
-    if not any(place.any() for place in places):
+    outside = np.concatenate(places) if places else np.zeros(0, bool)
+    if not outside.any():
         return 1.0
-    a, b, outside = np.concatenate(first), np.concatenate(second), np.concatenate(places)
-    mean_a, mean_b = blurred(a, SSIM_DEVIATION), blurred(b, SSIM_DEVIATION)
-    variance_a = blurred(a * a, SSIM_DEVIATION) - mean_a**2
-    variance_b = blurred(b * b, SSIM_DEVIATION) - mean_b**2
-    shared = blurred(a * b, SSIM_DEVIATION) - mean_a * mean_b
+    return float(similarity(np.concatenate(first), np.concatenate(second))[outside].mean())
+
+
+def similarity(first: Plane, second: Plane) -> Plane:
+    """Return the structural similarity of two planes at each pixel (Wang et al. 2004)."""
+    mean_a, mean_b = blurred(first, SSIM_DEVIATION), blurred(second, SSIM_DEVIATION)
+    variance_a = blurred(first * first, SSIM_DEVIATION) - mean_a**2
+    variance_b = blurred(second * second, SSIM_DEVIATION) - mean_b**2
+    shared = blurred(first * second, SSIM_DEVIATION) - mean_a * mean_b
     low, high = SSIM_CONSTANTS
     same = (2 * mean_a * mean_b + low) * (2 * shared + high)
     same /= (mean_a**2 + mean_b**2 + low) * (variance_a + variance_b + high)
-    return float(same[outside].mean())
+    return np.asarray(same, np.float32)
