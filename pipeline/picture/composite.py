@@ -11,7 +11,9 @@ from PIL import Image
 from config.keys import ExactSize, Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.bound import Bound, softened
 from pipeline.composite.comparison import Comparison
+from pipeline.composite.laying import Levels
 from pipeline.composite.result import Compared, Layer, Outside, Plain, Same, lay_result
+from pipeline.picture.deep import Deep
 from pipeline.picture.edited import inside
 from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.layers import Layers
@@ -25,6 +27,7 @@ class Composite:
     """All that the pixels of a result are made of."""
 
     layers: Layers
+    deep: Deep | None  # all bits of the base, where the result can hold them
     alpha: Image.Image | None  # of the whole upright original
     mask: Image.Image | None  # of the whole upright original, 255 = may change
     within: Region | None  # where the recipe lets the edit show; None = anywhere
@@ -53,6 +56,7 @@ class Pixels:
     """A result that only wants saving, and how true it is."""
 
     pixels: Image.Image  # RGB or L
+    deep: Deep | None  # the same with 16 bits a channel
     alpha: Image.Image | None
     fidelity: Fidelity
     outside: Outside | None  # to compare the file with; None = the result is cut to another size
@@ -67,14 +71,22 @@ def compose_pixels(composite: Composite) -> Pixels:
     """
     ground, part = _ground(composite)
     bound = _bound(composite, ground.size, part)
-    laid = lay_result(np.asarray(ground), part, _layer(composite), bound)
+    base = np.asarray(ground, np.uint8) if composite.deep is None else composite.deep
+    laid = lay_result(base, part, _layer(composite), bound)
     made = Pixels(
-        pixels=Image.fromarray(laid.pixels),
+        pixels=Image.fromarray(_eight_bits(laid.pixels)),
+        deep=None if composite.deep is None else np.asarray(laid.pixels, np.uint16),
         alpha=composite.alpha,
         fidelity=laid.fidelity,
         outside=laid.outside,
     )
     return _cut(made, composite)
+
+
+def _eight_bits(levels: Levels) -> Bound:
+    if levels.dtype == np.uint8:
+        return np.asarray(levels, np.uint8)
+    return np.asarray((levels.astype(np.uint32) + 128) // 257, np.uint8)
 
 
 def _cut(made: Pixels, composite: Composite) -> Pixels:

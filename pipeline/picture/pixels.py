@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from config.keys import Keep, ModelSize, Region
+from config.keys import Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
 from pipeline.picture.colours import to_srgb
 from pipeline.picture.composite import Composite, Pixels, compose_pixels, cut_away, result_size
 from pipeline.picture.damage import fitting
+from pipeline.picture.deep import KINDS, Deep, DeepPixels
 from pipeline.picture.edited import read_edit
 from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.images import Picture, open_own, open_picture
-from pipeline.picture.layers import Edited, lay
+from pipeline.picture.layers import Edited, Layers, lay
 from pipeline.picture.mask import box, open_mask
 from pipeline.picture.padding import padded, scaled
 from pipeline.picture.saving import Finished, result_kind, save
@@ -143,7 +144,7 @@ def compose(request: Compose) -> Composed:
 def _composed(request: Compose) -> Composed:
     prepared, recipe = request.prepared, request.recipe
     width, height, placement = prepared.width, prepared.height, prepared.placement
-    picture = open_picture(request.image, request.name, most_pixels=width * height)
+    picture = open_picture(request.image, request.name, most_pixels=width * height, all_bits=True)
     mask = _mask(request, picture)
     edit, comparison = read_edit(request, mask)
     size = result_size(recipe.size, width, height, placement)
@@ -152,6 +153,7 @@ def _composed(request: Compose) -> Composed:
     made = compose_pixels(
         Composite(
             layers=layers,
+            deep=_deep(picture, layers, recipe.size, kind),
             alpha=picture.alpha,
             mask=mask,
             within=recipe.region,
@@ -164,6 +166,7 @@ def _composed(request: Compose) -> Composed:
     )
     finished = Finished(
         pixels=made.pixels,
+        deep=_with_deep_alpha(made, picture),
         alpha=made.alpha,
         profile=layers.profile,
         carried=picture.carried,
@@ -177,9 +180,34 @@ def _composed(request: Compose) -> Composed:
         width=size[0],
         height=size[1],
         sha256=digest,
-        notes=(*notes, *cut_away(recipe.size, width, height), *save_notes),
+        notes=(
+            *notes,
+            *_cut_bits(picture, made),
+            *cut_away(recipe.size, width, height),
+            *save_notes,
+        ),
         fidelity=_with_file(made, path, kind),
     )
+
+
+def _deep(picture: Picture, layers: Layers, size: Size, kind: Kind) -> Deep | None:
+    """All bits of the original, where it stays as it is and the result can hold them."""
+    stays = layers.base is picture.pixels and isinstance(size, OriginalSize)
+    if picture.deep is None or kind not in KINDS or not stays:
+        return None
+    return picture.deep.pixels
+
+
+def _cut_bits(picture: Picture, made: Pixels) -> tuple[str, ...]:
+    if not picture.is_deep or made.deep is not None:
+        return ()
+    return (f"The result of {picture.name} has 8 bits per channel.",)
+
+
+def _with_deep_alpha(made: Pixels, picture: Picture) -> DeepPixels | None:
+    if made.deep is None or picture.deep is None:
+        return None
+    return DeepPixels(made.deep, picture.deep.alpha)
 
 
 def _with_file(made: Pixels, path: Path, kind: Kind) -> Fidelity:
