@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.planes import Canvas, blurred, luma
+from pipeline.composite.planes import Canvas, Flags, Plane, blurred, luma, slope
 
 Matrix = npt.NDArray[np.float64]  # 2 x 3
 Points = npt.NDArray[np.float32]  # n x 2, x and y
@@ -21,6 +21,9 @@ LEAST_SIDE = 48  # pixels
 LEAST_SHARE = 0.08  # of the points that were found again
 MOST_ERROR = 0.35  # pixels: how far off the far end of the picture may be
 NEAR = 0.6  # pixels between where a point is found and where the alignment has it
+STEEP, AROUND = 4.0, 12  # levels a pixel of levelled brightness; pixels
+EDITED = 50.0  # levels
+BETTER = 0.93  # of the difference without a movement
 STILL = 0.08  # pixels; less is no drift
 WINDOW = (19, 19)
 MOST_ZOOM, MOST_DEGREES, MOST_SHIFT = 0.05, 2.0, 0.03  # what drift can be; shift of the long side
@@ -67,8 +70,44 @@ def align(before: Canvas, after: Canvas) -> Alignment:
             break
         found = _aligned(before, after, factor)
         if isinstance(found, Aligned):
-            break
+            return _verified(found, before, after)
     return found
+
+
+def _verified(found: Aligned, before: Canvas, after: Canvas) -> Aligned:
+    """The same, or no movement where it explains no more than that.
+
+    A few points along one edge agree on many a movement; the steep places around them do not.
+    """
+    first, second = _levelled(before, 1).astype(np.float32), _levelled(after, 1)
+    steep = slope(first)
+    places = around(found.points, first.shape, AROUND) & (steep > STEEP)
+    if not places.any():
+        return found
+    if _apart(first, second, places, found.matrix) < BETTER * _apart(
+        first, second, places, np.eye(2, 3)
+    ):
+        return found
+    return Aligned(np.eye(2, 3), 1.0, 0.0, (0.0, 0.0), found.points, found.uncertainty)
+
+
+def around(points: Points, shape: tuple[int, ...], reach: int) -> Flags:
+    """Mark the squares around points of a picture."""
+    marked = np.zeros(shape, np.uint8)
+    places = np.clip(np.rint(points), 0, np.array(shape[1::-1]) - 1).astype(int)
+    marked[places[:, 1], places[:, 0]] = 1
+    side = 2 * reach + 1
+    return np.asarray(cv2.dilate(marked, np.ones((side, side), np.uint8)), bool)
+
+
+def _apart(first: Plane, second: Canvas, places: Flags, matrix: Matrix) -> float:
+    """How much two levelled pictures differ; what differs much was edited and counts alike."""
+    height, width = first.shape
+    way = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(
+        second, matrix, (width, height), flags=way, borderMode=cv2.BORDER_REFLECT
+    )
+    return float(np.minimum(np.abs(first - moved)[places], EDITED).mean())
 
 
 def _aligned(before: Canvas, after: Canvas, factor: int) -> Alignment:
@@ -160,7 +199,7 @@ def _judged(start: Points, end: Points, width: int, height: int, factor: int) ->
     made = _described(matrix, points, uncertainty, width, height)
     if _is_still(matrix, uncertainty, width, height):
         return Aligned(np.eye(2, 3), 1.0, 0.0, (0.0, 0.0), points, uncertainty)
-    if uncertainty > MOST_ERROR * factor:
+    if uncertainty > MOST_ERROR * math.sqrt(factor):
         return Unaligned("the points found again lie too close together")
     if abs(made.zoom - 1) > MOST_ZOOM or abs(made.degrees) > MOST_DEGREES:
         return Unaligned("what was found is no drift: too much zoom or rotation")

@@ -13,6 +13,7 @@ BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2)  # pixels: what a model m
 NOISE, STEEP = (0.7, 2.5), (0.06, 0.6)  # bounds: levels, and levels for each level a pixel
 LEAST_SHARED = 1500  # pixels
 LIMIT = 15.0  # levels
+ROUGH = 4.0  # looks: what varies over longer distances is no noise
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
 
 
@@ -43,9 +44,9 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
     difference = second - first
     steep = slope(first)
     steep = np.asarray(cv2.dilate(steep, np.ones((3, 3), np.uint8)), np.float32)
-    fine, noise = _improbable(blurred(difference, FINE), blurred(steep, FINE), shared)
+    fine, noise = _improbable(difference, steep, shared, FINE)
     limited = np.clip(difference, -LIMIT, LIMIT)  # or strong borders would shine far out
-    coarse, _ = _improbable(blurred(limited, COARSE), blurred(steep, COARSE), shared)
+    coarse, _ = _improbable(limited, steep, shared, COARSE)
     levels = np.sqrt((blurred(difference, 0.6) ** 2).sum(axis=2))
     return Change(
         fine=_continued(fine, valid),
@@ -72,12 +73,19 @@ def _blur(first: Plane, second: Plane, known: Flags) -> float:
     return BLURS[int(np.argmin(costs))]
 
 
-def _improbable(difference: Colours, steep: Colours, known: Flags) -> tuple[Plane, float]:
-    """Return the size of the difference in units of what is expected, and the noise found."""
+def _improbable(
+    difference: Colours, steep: Colours, known: Flags, look: float
+) -> tuple[Plane, float]:
+    """Return the size of the difference in units of what is expected, and the noise found.
+
+    A difference that is the same all around is no noise, it may be an edit of all of it.
+    """
+    difference, steep = blurred(difference, look), blurred(steep, look)
+    rough = np.abs(difference - blurred(difference, ROUGH * look))
     total, worst = np.zeros(known.shape, np.float32), 0.0
     for channel in range(3):
         off, edge = np.abs(difference[..., channel]), steep[..., channel]
-        noise, share = _expected(off[known], edge[known])
+        noise, share = _expected(rough[..., channel][known], edge[known])
         total += (off / np.sqrt(noise**2 + (share * edge) ** 2)) ** 2
         worst = max(worst, noise)
     return np.sqrt(total / 2), worst

@@ -11,14 +11,15 @@ import numpy as np
 from pipeline.composite import tone as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.change import Change, change
-from pipeline.composite.extent import extent
+from pipeline.composite.extent import extent, near
 from pipeline.composite.laying import Detail
 from pipeline.composite.planes import Canvas, Colours, Flags, Plane, blurred, luma, slope
 from pipeline.composite.structure import Structure, structure
 from pipeline.composite.tone import SAME, Tone
-from pipeline.composite.verdict import Local, Unchanged, Verdict, Whole, judge
+from pipeline.composite.verdict import BORDER, HALF, Local, Unchanged, Verdict, Whole, judge
 
 MOST_GAIN = 1.5
+LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
 STEEP = 3.0  # levels a pixel
 
 
@@ -46,13 +47,13 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     known = valid if outside is None or (outside & valid).mean() < 0.05 else outside & valid
     tone = tones.fit(before, laid, known, alignment)
     toned = np.clip(tone.applied(laid), 0, 255)
-    shared = tones.near_points(alignment, valid.shape) > 0
+    shared = tones.near_points(alignment, valid.shape)
     source = before.astype(np.float32)
     found = change(source, toned, valid, shared if outside is None else shared | outside)
     same = structure(blurred(source, found.blur), toned)
-    verdict = judge(extent(found), same)
-    if isinstance(verdict, Whole):
-        tone, toned = SAME, laid
+    verdict = judge(extent(found), same, found.fine)
+    tone = _tone(verdict, tone, before, laid, valid)
+    toned = np.clip(tone.applied(laid), 0, 255)
     return Comparison(
         before=before,
         after=after,
@@ -63,6 +64,21 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
         structure=same,
         verdict=verdict,
     )
+
+
+def _tone(verdict: Verdict, found: Tone, before: Canvas, laid: Colours, valid: Flags) -> Tone:
+    """The tone of the drift once it is known where the edit is."""
+    match verdict:
+        case Whole():
+            return SAME
+        case Local(_, edited) if edited.share > HALF:  # more pixels that mislead than others
+            kept = valid & ~near(edited.changed, BORDER)
+            is_enough = kept.mean() >= LEAST_KEPT
+            return tones.fit(before, laid, kept, Unaligned("")) if is_enough else SAME
+        case Local() | Unchanged():
+            return found
+        case _:
+            assert_never(verdict)
 
 
 def weight(verdict: Verdict, shape: tuple[int, ...]) -> Plane:

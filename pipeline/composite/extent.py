@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -11,15 +10,14 @@ import numpy as np
 from pipeline.composite.change import Change
 from pipeline.composite.planes import Flags, Plane
 
-SURE, SURE_COARSE, LIKELY = 6.0, 6.5, 2.6
-ISLAND = 0.00012  # of the picture; what is smaller is noise
+SURE, SURE_COARSE, LIKELY, CERTAIN = 6.5, 7.0, 2.7, 14.0
+ISLAND, SPECK = 0.0003, 0.00008  # of the picture; what is smaller has to be certain; is noise
 GAP = 4  # pixels; what is narrower between parts of an edit belongs to it
 HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
 BORDER = 4  # pixels
 BORDER_SHARE, BORDER_LEVELS = 0.4, 25.0  # of the greatest difference nearby; at most
 FEATHER = 1.25  # pixels outside the change in which the edit fades out
-GROW = 1.2 / 600  # of the picture's middle side, around the change, is the edit's as well
-LEAST_GROWTH, MOST_GROWTH = 0.6, 1.8  # pixels
+GROWTH = 1.2  # pixels around the change that are the edit's as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,8 @@ def extent(change: Change) -> Extent:
     likely = change.fine > LIKELY
     sure = (change.fine > SURE) | (change.coarse > SURE_COARSE)
     faint = change.coarse > SURE_COARSE * 0.75
-    found = _connected(likely | faint & _near(sure, 5), sure, ISLAND * likely.size)
+    certain = change.fine > CERTAIN
+    found = _connected(likely | faint & near(sure, 5), sure, certain)
     found = _trimmed(found, change.levels)
     found = _closed(found, GAP)
     found = _filled(found, HOLE * likely.size)
@@ -54,21 +53,22 @@ def extent(change: Change) -> Extent:
 def feathered(changed: Flags) -> Extent:
     """Give an area its soft border."""
     distance = cv2.distanceTransform((~changed).astype(np.uint8), cv2.DIST_L2, 5)
-    growth = min(max(GROW * math.sqrt(changed.size), LEAST_GROWTH), MOST_GROWTH)
-    weight = np.clip(1 - (distance - growth) / FEATHER, 0, 1).astype(np.float32)
+    weight = np.clip(1 - (distance - GROWTH) / FEATHER, 0, 1).astype(np.float32)
     return Extent(changed, weight)
 
 
-def _near(flags: Flags, reach: int) -> Flags:
+def near(flags: Flags, reach: int) -> Flags:
+    """Return the flags with all that lies within `reach` pixels of them."""
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return np.asarray(cv2.dilate(flags.astype(np.uint8), shape), bool)
 
 
-def _connected(likely: Flags, sure: Flags, least: float) -> Flags:
-    """The likely areas of some size with something sure in them."""
+def _connected(likely: Flags, sure: Flags, certain: Flags) -> Flags:
+    """The likely areas of some size with something sure in them, small ones if certain."""
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
-    sures = np.bincount(labels[sure & likely], minlength=count)
-    kept = (statistics[:, cv2.CC_STAT_AREA] >= least) & (sures >= max(4, least / 4))
+    area = statistics[:, cv2.CC_STAT_AREA] / likely.size
+    sures, certains = (np.bincount(labels[it & likely], minlength=count) for it in (sure, certain))
+    kept = ((area >= ISLAND) & (sures >= 4)) | ((area >= SPECK) & (certains >= 4))
     kept[0] = False
     result: Flags = kept[labels]
     return result

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.align import Aligned, Alignment
+from pipeline.composite.align import Aligned, Alignment, Unaligned, around
 from pipeline.composite.planes import Canvas, Colours, Flags, blurred
 
-MOST_GAIN = 0.1  # more or less than 1 is an edit of the tone, too
+MOST_GAIN = 0.08  # more or less than 1
 MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
 START_LEVELS = 28.0  # what differs by more before the fit has been edited
 LEAST_LEVELS = 4.0
@@ -54,22 +55,22 @@ def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> T
     kept = valid[grid].ravel()
     source = blurred(after, 1.5)[grid].reshape(-1, 3)[kept]
     target = blurred(before.astype(np.float32), 1.5)[grid].reshape(-1, 3)[kept]
-    trusted = 1 + 20 * near_points(alignment, valid.shape)[grid].ravel()[kept]
+    near = near_points(alignment, valid.shape)[grid].ravel()[kept]
+    trusted = 1 + 20 * near.astype(np.float64)
     unclipped = ((target > 4) & (target < 251) & (source > 4) & (source < 251)).all(axis=1)
     fitted = _fitted(source, target, trusted * np.where(unclipped, 1.0, 0.05))
     return fitted if _is_drift(fitted, source) else SAME
 
 
-def near_points(alignment: Alignment, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Mark with 1 what surrounds the points that both pictures show."""
-    near = np.zeros(shape, np.float32)
-    if isinstance(alignment, Aligned):
-        for x, y in alignment.points.astype(int):
-            near[
-                max(0, y - NEAR_POINT) : y + NEAR_POINT + 1,
-                max(0, x - NEAR_POINT) : x + NEAR_POINT + 1,
-            ] = 1
-    return near
+def near_points(alignment: Alignment, shape: tuple[int, ...]) -> Flags:
+    """Mark what surrounds the points that both pictures show."""
+    match alignment:
+        case Aligned():
+            return around(alignment.points, shape, NEAR_POINT)
+        case Unaligned():
+            return np.zeros(shape, bool)
+        case _:
+            assert_never(alignment)
 
 
 def _fitted(source: Colours, target: Colours, trust: Weights) -> Tone:
@@ -93,22 +94,24 @@ def _line(
 ) -> tuple[float, float]:
     """Fit gain and offset at the middle level, so that the prior of one says nothing of both."""
     total = max(float(weight.sum()), 1e-6)
-    weight = weight * (min(total, 2000.0) / total)  # pixels beside each other say the same
+    weight = weight * (min(total, 500.0) / total)  # pixels beside each other say the same
     x, y = source.astype(np.float64) - 128, target.astype(np.float64) - 128
-    noise = 2.0**2
+    noise = 4.0**2
     normal = np.array(
         [[(weight * x * x).sum(), (weight * x).sum()], [(weight * x).sum(), weight.sum()]]
     )
     normal += noise * np.diag([1 / STEADY_GAIN**2, 1 / STEADY_OFFSET**2])
     change = np.array([(weight * x * (y - x)).sum(), (weight * (y - x)).sum()])
     extra, lift = np.linalg.solve(normal, change)
+    if abs(extra) > MOST_GAIN:  # what two colours say of a slope, say: the offset alone is sure
+        extra = np.clip(extra, -MOST_GAIN, MOST_GAIN)
+        lift = float((weight * (y - x - extra * x)).sum()) / max(float(weight.sum()), 1e-6)
     return 1 + float(extra), float(lift - 128 * extra)
 
 
 def _is_drift(tone: Tone, source: Colours) -> bool:
     levels = np.quantile(source, (0.01, 0.99), axis=0).astype(np.float32)
-    moved, gains = np.abs(tone.applied(levels) - levels), np.abs(np.array(tone.gains) - 1)
-    return bool(moved.max() <= MOST_LEVELS and gains.max() <= MOST_GAIN)
+    return bool(np.abs(tone.applied(levels) - levels).max() <= MOST_LEVELS)
 
 
 def _three(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:

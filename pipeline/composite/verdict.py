@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.composite.extent import Extent
-from pipeline.composite.planes import Flags
-from pipeline.composite.structure import Structure
+from pipeline.composite.extent import Extent, near
+from pipeline.composite.planes import Flags, Plane
+from pipeline.composite.structure import WINDOW, Structure
 
 NOTHING = 0.00002  # of the picture
-NEARLY_ALL, MOST, HALF = 0.97, 0.8, 0.5  # of the picture
+NEARLY_ALL, HALF = 0.97, 0.5  # of the picture
 EVIDENCE = 0.003  # of the picture: structure that is enough to judge by
 KEPT_SAME = 0.7  # of the structure in what seems unchanged
 CHANGED_SAME = 0.45  # of the structure in what changed
+REACH, BORDER = 3, 3  # deviations of a window; pixels
+KEPT_CORE = 0.004  # of the picture
+USUAL = 1.3  # the median improbability of what nobody touched is about 1
 NEW_CONTRAST = 0.14  # logarithm of a gain; drift and blur stay below
 
 
@@ -43,16 +46,17 @@ class Whole:
 Verdict = Unchanged | Local | Whole
 
 
-def judge(extent: Extent, structure: Structure) -> Verdict:
+def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     """Say what an edit with this extent is.
 
     An edit of the whole picture shows where the picture seems unchanged: shapes are not where they
     were (another style), or they have another contrast (another light). It also shows where the
     picture changed, if shapes are the same nearly everywhere. With a new background, shapes are
-    others where it changed and exactly the same where it did not.
+    others where it changed and exactly the same where it did not. `fine` says how improbable each
+    pixel is as a loss of the model.
     """
     share = extent.share
-    for why in (_beyond(extent, structure), _nearly_all(extent, structure)):
+    for why in (_beyond(extent, structure), _nearly_all(extent, structure, fine)):
         if why is not None:
             return Whole(why)
     if share < NOTHING:
@@ -64,25 +68,33 @@ def judge(extent: Extent, structure: Structure) -> Verdict:
 
 def _beyond(extent: Extent, structure: Structure) -> str | None:
     """What says that the picture changed where it seems not to have."""
-    if _has_new_shapes(structure, ~extent.changed):
+    kept = ~near(extent.changed, round(REACH * WINDOW))  # or what changed would show in windows
+    if _has_new_shapes(structure, kept):
         return "shapes changed all over the picture, as with another style"
-    if _has_new_contrast(structure, ~extent.changed):
+    if _has_new_contrast(structure, kept):
         return "contrast changed all over the picture, as with another light"
     return None
 
 
-def _nearly_all(extent: Extent, structure: Structure) -> str | None:
+def _nearly_all(extent: Extent, structure: Structure, fine: Plane) -> str | None:
     """What says that the little which did not change is chance."""
-    if extent.share <= MOST:
+    kept = ~near(extent.changed, round(REACH * WINDOW))
+    if extent.share <= HALF or _is_kept(~near(extent.changed, BORDER), fine):
+        return None
+    shapes = (structure.visible & kept).mean() >= EVIDENCE and _same(structure, kept) > KEPT_SAME
+    if shapes and _same(structure, extent.changed) <= CHANGED_SAME:
         return None
     said = f"{extent.share:.0%} of the picture changed"
     if extent.share > NEARLY_ALL:
         return said
     if _same(structure, extent.changed) > CHANGED_SAME:
         return f"{said}, but not its shapes, as with another light"
-    if (structure.visible & ~extent.changed).mean() < EVIDENCE:
-        return f"{said}, and nothing shows that the rest did not"
-    return None
+    return f"{said}, and nothing shows that the rest did not"
+
+
+def _is_kept(core: Flags, fine: Plane) -> bool:
+    """Whether a part is the original as only a part that nobody touched can be."""
+    return bool(core.mean() >= KEPT_CORE and np.median(fine[core]) < USUAL)
 
 
 def _has_new_shapes(structure: Structure, kept: Flags) -> bool:

@@ -59,9 +59,9 @@ class Picture:
 def open_picture(path: Path, name: str, *, most_pixels: int, all_bits: bool = False) -> Picture:
     """Open a picture of at most `most_pixels`; `name` is what people call it.
 
-    With `all_bits`, 16 bits a channel are read beside the 8, where the file has them. Colours
-    under transparent parts are kept as they are. Raises PictureError for a file that can not be used,
-    OSError where the file system fails.
+    With `all_bits`, 16 bits a channel are read beside the 8 where the file has them. Colours
+    under transparent parts are kept as they are. Raises PictureError for a file that can not be
+    used, OSError where the file system fails.
     """
     with path.open("rb") as file, warnings.catch_warnings(record=True) as heard, readable(name):
         warnings.simplefilter("always")
