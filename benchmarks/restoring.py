@@ -75,7 +75,8 @@ def cases(seeds: int, rival_seeds: int) -> Iterator[Case]:
     """Every kind of picture with every edit and drift."""
     names = itertools.chain(*SCOPE)
     for kind, name, drift, seed in itertools.product(KINDS, names, DRIFTS, range(seeds)):
-        yield Case(kind=kind, name=name, drift=drift, seed=seed, has_rivals=seed < rival_seeds)
+        rivalled = seed < rival_seeds and name not in SCOPE.whole
+        yield Case(kind=kind, name=name, drift=drift, seed=seed, has_rivals=rivalled)
 
 
 def run(all_cases: list[Case]) -> Iterator[Tried]:

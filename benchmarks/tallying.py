@@ -71,7 +71,7 @@ def _rate(name: str, floor: float, values: Sequence[bool]) -> Json:
 
 
 def _groups(tried: Sequence[Tried]) -> list[tuple[str, str]]:
-    return sorted({(it.case.scope, it.case.drift) for it in tried})
+    return sorted({(it.case.scope, it.case.drift) for it in tried if it.case.has_rivals})
 
 
 def _way(tried: Sequence[Tried], scope: str, drift: str) -> Json:

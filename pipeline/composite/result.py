@@ -143,8 +143,7 @@ def _share(base: Levels, part: Region) -> float:
 
 def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
     if layer.takes_all:
-        limit = "the mask or region" if bound is not None else "nothing, so all of it may change,"
-        return Strategy.MASK, f"the instruction says keep: mask, and {limit} bounds the edit"
+        return Strategy.MASK, "the instruction says keep: mask"
     verdict: Verdict = layer.comparison.verdict
     inside = "" if bound is None else "; the mask or region bounds it"
     match verdict:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from config.keys import Keep, ModelSize, OriginalSize, Region, Size
+from pipeline.composite.result import NOT_COMPARED
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
 from pipeline.picture.colours import to_srgb
@@ -183,6 +184,7 @@ def _composed(request: Compose) -> Composed:
         notes=(
             *notes,
             *_cut_bits(picture, made),
+            *_said(made, picture),
             *cut_away(recipe.size, width, height),
             *save_notes,
         ),
@@ -196,6 +198,13 @@ def _deep(picture: Picture, layers: Layers, size: Size, kind: Kind) -> Deep | No
     if picture.deep is None or kind not in KINDS or not stays:
         return None
     return picture.deep.pixels
+
+
+def _said(made: Pixels, picture: Picture) -> tuple[str, ...]:
+    """What was laid over the original and why, where somebody looked."""
+    if made.fidelity.alignment == NOT_COMPARED:
+        return ()
+    return (f"{picture.name}: {made.fidelity.reason} (strategy: {made.fidelity.strategy}).",)
 
 
 def _cut_bits(picture: Picture, made: Pixels) -> tuple[str, ...]:
