@@ -2,7 +2,7 @@
 
 Run it from the project's environment:
 
-    .venv/bin/python benchmarks/fidelity.py [--out FILE] [--quick] [--part NAME ...]
+    .venv/bin/python benchmarks/fidelity.py [--out FILE] [--quick] [--minutes N] [--part NAME ...]
 
 Pictures, edits and drifts are drawn (`tests/rig/`), so the right answer is known. All of it takes
 about half an hour on two cores; the parts are restoring, composing, encoding and stages. A part
@@ -46,16 +46,17 @@ def main() -> int:
                 "cores_busy_with_other_things_before": busy,
                 "machine": machine.hardware(Path(base)),
                 "versions": machine.versions(),
-                **_measured(name, Path(base), quick=arguments.quick),
+                **_measured(name, Path(base), arguments),
             }
             text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
             arguments.out.write_text(text, encoding="utf-8")
     return 0
 
 
-def _measured(name: str, base: Path, *, quick: bool) -> Json:
+def _measured(name: str, base: Path, arguments: argparse.Namespace) -> Json:
+    quick = bool(arguments.quick)
     if name == "restoring":
-        return _restored(quick=quick)
+        return _restored(quick=quick, minutes=arguments.minutes)
     if name == "composing":
         return {"rows": composing.measure(base / name, 1 if quick else composing.REPEATS)}
     if name == "encoding":
@@ -63,20 +64,22 @@ def _measured(name: str, base: Path, *, quick: bool) -> Json:
     return {"pictures": stages.draw(_PICTURES), "example": stages.numbers()}
 
 
-def _restored(*, quick: bool) -> Json:
+def _restored(*, quick: bool, minutes: float) -> Json:
     all_cases = list(restoring.cases(1 if quick else 2, 1))
     tried = []
-    for number, it in enumerate(restoring.run(all_cases), start=1):
+    for number, it in enumerate(restoring.run(all_cases, minutes * 60), start=1):
         tried.append(it)
-        if not number % 50:
+        if not number % 10:
             print(f"  {number} of {len(all_cases)}", file=sys.stderr)
-    return {**restoring.described(), **tallying.summary(tried)}
+    planned = {"cases_planned": len(all_cases)}
+    return {**restoring.described(), **planned, **tallying.summary(tried)}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=_OUT)
     parser.add_argument("--quick", action="store_true", help="one of two seeds, each time once")
+    parser.add_argument("--minutes", type=float, default=60, help="for restoring, at most")
     parser.add_argument("--part", choices=_PARTS, action="append", help="measure this alone")
     return parser.parse_args()
 
