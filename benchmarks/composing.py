@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 
 TOP = Path(__file__).resolve().parents[1]
-SIZES = ((1024, 1024), (2449, 1633), (4243, 2828), (6000, 4000), (8000, 6000), (8192, 8192))
+SIZES = ((1024, 1024), (3000, 2000), (6000, 4000), (8192, 8192))
 MODEL_PIXELS = 1024 * 1024
-EDITS = ("paste", "background", "relight")
+EDITS = ("paste", "relight")
 REPEATS = 3
 
 
 def measure(base: Path, repeats: int = REPEATS) -> list[dict[str, object]]:
-    """Compose a local edit, a new background and an edit of all of it, at every size."""
+    """Compose a local edit and an edit of all of it, at every size."""
     base.mkdir(parents=True, exist_ok=True)
     rows = []
     for width, height in SIZES:

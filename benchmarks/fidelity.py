@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import composing, encoding, machine, restoring, stages, tallying
+from benchmarks import composing, encoding, machine, plot, restoring, stages, tallying
 
 _OUT = Path(__file__).resolve().parent / "results" / "fidelity.json"
 _PICTURES = Path(__file__).resolve().parents[1] / "docs" / "fidelity"
@@ -58,10 +58,22 @@ def _measured(name: str, base: Path, arguments: argparse.Namespace) -> Json:
     if name == "restoring":
         return _restored(quick=quick, minutes=arguments.minutes)
     if name == "composing":
-        return {"rows": composing.measure(base / name, 1 if quick else composing.REPEATS)}
+        rows = composing.measure(base / name, 1 if quick else composing.REPEATS)
+        _plot(rows)
+        return {"rows": rows}
     if name == "encoding":
         return {"size": list(encoding.SIZE), "rows": encoding.measure()}
     return {"pictures": stages.draw(_PICTURES), "example": stages.numbers()}
+
+
+def _plot(rows: list[Json]) -> None:
+    """Show that the cost grows with the pixels and with nothing else."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        name = f"{row['edit']}, {row['bits']} bits"
+        point = float(str(row["megapixels"])), float(str(row["cpu_seconds"]))
+        lines.setdefault(name, []).append(point)
+    plot.draw(_PICTURES / "cost.png", "Composition", "CPU seconds", lines)
 
 
 def _restored(*, quick: bool, minutes: float) -> Json:

@@ -9,23 +9,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.planes import Canvas, Flags, Plane, blurred, luma, slope
+from pipeline.composite.planes import Canvas, Flags, Plane, slope
+from pipeline.composite.points import NEAR, Points, around, followed, levelled, textured_points
 
 Matrix = npt.NDArray[np.float64]  # 2 x 3
-Points = npt.NDArray[np.float32]  # n x 2, x and y
 
-MOST_POINTS = 2000
 LEAST_POINTS = 12
 COARSER = (1, 2, 4)  # parts of the size at which is looked
 LEAST_SIDE = 48  # pixels
 LEAST_SHARE = 0.08  # of the points that were found again
 MOST_ERROR = 0.35  # pixels: how far off the far end of the picture may be
-NEAR = 0.6  # pixels between where a point is found and where the alignment has it
 STEEP, AROUND = 4.0, 12  # levels a pixel of levelled brightness; pixels
 EDITED = 50.0  # levels
 BETTER = 0.93  # of the difference without a movement
 STILL = 0.08  # pixels; less is no drift
-WINDOW = (19, 19)
 MOST_ZOOM, MOST_DEGREES, MOST_SHIFT = 0.05, 2.0, 0.03  # what drift can be; shift of the long side
 
 
@@ -79,7 +76,7 @@ def _verified(found: Aligned, before: Canvas, after: Canvas) -> Aligned:
 
     A few points along one edge agree on many a movement; the steep places around them do not.
     """
-    first, second = _levelled(before, 1).astype(np.float32), _levelled(after, 1)
+    first, second = levelled(before, 1).astype(np.float32), levelled(after, 1)
     steep = slope(first)
     places = around(found.points, first.shape, AROUND) & (steep > STEEP)
     if not places.any():
@@ -89,15 +86,6 @@ def _verified(found: Aligned, before: Canvas, after: Canvas) -> Aligned:
     ):
         return found
     return Aligned(np.eye(2, 3), 1.0, 0.0, (0.0, 0.0), found.points, found.uncertainty)
-
-
-def around(points: Points, shape: tuple[int, ...], reach: int) -> Flags:
-    """Mark the squares around points of a picture."""
-    marked = np.zeros(shape, np.uint8)
-    places = np.clip(np.rint(points), 0, np.array(shape[1::-1]) - 1).astype(int)
-    marked[places[:, 1], places[:, 0]] = 1
-    side = 2 * reach + 1
-    return np.asarray(cv2.dilate(marked, np.ones((side, side), np.uint8)), bool)
 
 
 def _apart(first: Plane, second: Canvas, places: Flags, matrix: Matrix) -> float:
@@ -112,62 +100,17 @@ def _apart(first: Plane, second: Canvas, places: Flags, matrix: Matrix) -> float
 
 def _aligned(before: Canvas, after: Canvas, factor: int) -> Alignment:
     """Align at a part of the size."""
-    first, second = _levelled(before, factor), _levelled(after, factor)
-    start = _textured_points(first)
+    first, second = levelled(before, factor), levelled(after, factor)
+    start = textured_points(first)
     if len(start) < LEAST_POINTS:
         return Unaligned("there is too little texture to align by")
-    found = _similarity(*_followed(first, second, start, start))
+    found = _similarity(*followed(first, second, start, start))
     if found is None:
         return Unaligned("too few points of the original are found again")
-    start, end = _followed(first, second, start, _moved(start, found[0]))
+    start, end = followed(first, second, start, _moved(start, found[0]))
     centre = np.float32((factor - 1) / 2)
     start, end = start * factor + centre, end * factor + centre
     return _judged(start, end, before.shape[1], before.shape[0], factor)
-
-
-def _levelled(canvas: Canvas, factor: int) -> Canvas:
-    """Brightness with equal mean and contrast everywhere, so that new light changes little."""
-    size = canvas.shape[1] // factor, canvas.shape[0] // factor
-    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
-    grey = blurred(luma(np.asarray(small, np.uint8)), 0.8)
-    mean = blurred(grey, 12)
-    spread = np.sqrt(np.maximum(blurred(grey * grey, 12) - mean * mean, 0))
-    levelled: Canvas = np.clip(128 + 48 * (grey - mean) / (spread + 3), 0, 255).astype(np.uint8)
-    return levelled
-
-
-def _textured_points(levelled: Canvas) -> Points:
-    distance = max(4.0, math.sqrt(levelled.size / MOST_POINTS) * 0.6)
-    found = cv2.goodFeaturesToTrack(levelled, MOST_POINTS, 0.02, distance, blockSize=7)
-    empty = np.zeros((0, 2), np.float32)
-    return empty if found is None else np.asarray(found, np.float32).reshape(-1, 2)
-
-
-def _followed(
-    first: Canvas, second: Canvas, start: Points, guess: Points
-) -> tuple[Points, Points]:
-    """Return the points that are found in the second picture and lead back from there."""
-    there, seen, _ = cv2.calcOpticalFlowPyrLK(
-        first,
-        second,
-        start,
-        guess.copy(),
-        winSize=WINDOW,
-        maxLevel=3,
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )
-    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(
-        second,
-        first,
-        there,
-        start.copy(),
-        winSize=WINDOW,
-        maxLevel=3,
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )
-    good = (seen.ravel() == 1) & (seen_back.ravel() == 1)
-    good &= np.hypot(*(back - start).T) < NEAR
-    return start[good], np.asarray(there, np.float32)[good]
 
 
 def _similarity(

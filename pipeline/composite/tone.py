@@ -8,8 +8,9 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.align import Aligned, Alignment, Unaligned, around
+from pipeline.composite.align import Aligned, Alignment, Unaligned
 from pipeline.composite.planes import Canvas, Colours, Flags, blurred
+from pipeline.composite.points import around
 
 MOST_GAIN = 0.08  # more or less than 1
 MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
