@@ -18,7 +18,7 @@ NEAR = 0.6  # pixels between where a point is found and where it should be
 
 
 def levelled(canvas: Canvas, factor: int) -> Canvas:
-    """Return brightness with equal mean and contrast everywhere, so that new light changes little."""
+    """Return brightness with equal mean and contrast everywhere: new light changes little."""
     size = canvas.shape[1] // factor, canvas.shape[0] // factor
     small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
     grey = blurred(luma(np.asarray(small, np.uint8)), 0.8)
