@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -94,13 +93,19 @@ def compose_once(base: Path, bits: int) -> dict[str, float]:
     whole = Region(0, 0, original.shape[1], original.shape[0])
     lay_result(original, whole, layer, None)
     ended, used = time.perf_counter(), time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {
         "seconds": ended - began,
         "compare": compared - began,
         "cpu_seconds": used,
-        "rss_gib": peak,
+        "rss_gib": _peak_rss_gib(),
     }
+
+
+def _peak_rss_gib() -> float:
+    """Of this program alone: ru_maxrss would have that of its parent, too (proc_pid_status(5))."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(peak) / 2**20
 
 
 if __name__ == "__main__":
