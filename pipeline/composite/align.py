@@ -21,7 +21,7 @@ LEAST_SHARE = 0.08  # of the points that were found again
 MOST_ERROR = 0.35  # pixels: how far off the far end of the picture may be
 STEEP, AROUND = 4.0, 12  # levels a pixel of levelled brightness; pixels
 EDITED = 50.0  # levels
-BETTER = 0.93  # of the difference without a movement
+BETTER = 0.98  # of the difference without a movement
 STILL = 0.08  # pixels; less is no drift
 MOST_ZOOM, MOST_DEGREES, MOST_SHIFT = 0.05, 2.0, 0.03  # what drift can be; shift of the long side
 
@@ -67,25 +67,32 @@ def align(before: Canvas, after: Canvas) -> Alignment:
             break
         found = _aligned(before, after, factor)
         if isinstance(found, Aligned):
-            return _verified(found, before, after)
+            return _verified(found, before, after, factor)
     return found
 
 
-def _verified(found: Aligned, before: Canvas, after: Canvas) -> Aligned:
+def _verified(found: Aligned, before: Canvas, after: Canvas, factor: int) -> Aligned:
     """The same, or no movement where it explains no more than that.
 
     A few points along one edge agree on many a movement; the steep places around them do not.
     """
-    first, second = levelled(before, 1).astype(np.float32), levelled(after, 1)
+    first, second = levelled(before, factor).astype(np.float32), levelled(after, factor)
     steep = slope(first)
-    places = around(found.points, first.shape, AROUND) & (steep > STEEP)
+    places = around(found.points / np.float32(factor), first.shape, AROUND) & (steep > STEEP)
     if not places.any():
         return found
-    if _apart(first, second, places, found.matrix) < BETTER * _apart(
+    if _apart(first, second, places, _reduced(found.matrix, factor)) < BETTER * _apart(
         first, second, places, np.eye(2, 3)
     ):
         return found
     return Aligned(np.eye(2, 3), 1.0, 0.0, (0.0, 0.0), found.points, found.uncertainty)
+
+
+def _reduced(matrix: Matrix, factor: int) -> Matrix:
+    """The same movement at a part of the size, pixel centres at halves."""
+    centre = np.full(2, (factor - 1) / 2)
+    moved = matrix[:, :2] @ centre + matrix[:, 2] - centre
+    return np.hstack([matrix[:, :2], moved[:, None] / factor])
 
 
 def _apart(first: Plane, second: Canvas, places: Flags, matrix: Matrix) -> float:
