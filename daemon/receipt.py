@@ -166,6 +166,7 @@ def receipt(
             "seconds": _seconds(finished, variant, publish_seconds, now),
             "peak_vram_gib": round(variant.edit.peak_vram_gib, 3),
             "attempts": job.attempts,
+            "fidelity": composed.fidelity.as_json(),
             "host": socket.gethostname(),
             "versions": _versions(finished.model.versions),
         }

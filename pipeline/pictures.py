@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.keys import Region
+from pipeline.picture.fidelity import Fidelity
 from pipeline.recipe import Recipe
 
 
@@ -76,6 +77,7 @@ class Composed:
     height: int
     sha256: str
     notes: tuple[str, ...]
+    fidelity: Fidelity
 
 
 class PictureError(Exception):

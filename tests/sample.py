@@ -20,6 +20,7 @@ from daemon.spool import Ticket, make_hot_folder
 from daemon.work.active import Active, Phase, Resting, Resumable
 from daemon.work.task import Tasks
 from pipeline.editor import EditResult, ModelFacts
+from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pictures import Composed, Placement, Prepared
 from pipeline.recipe import Recipe
 
@@ -52,6 +53,19 @@ FACTS = ModelFacts(
     working_pixels=None,
     multiple=32,
     versions=(("torch", "2.13"),),
+)
+FIDELITY = Fidelity(
+    strategy=Strategy.LOCAL,
+    reason="8.0% of the picture changed",
+    alignment="99 points agree, to 0.02 pixels of the model's",
+    changed_share=0.08,
+    before=Likeness(psnr_db=31.25, ssim=0.9),
+    after=Likeness(psnr_db=60.0, ssim=0.9999),
+    shift_px=(1.5, -2.25),
+    zoom=1.004,
+    rotation_degrees=0.1,
+    tone_gain=(1.01, 1.0, 0.99),
+    sharpness=0.9,
 )
 TICKET = Ticket(job_id="20261122-120000-aaaaaaaa", drawn_seed=7, arrived_at=1.0, claimed_at=2.0)
 
@@ -128,6 +142,7 @@ def _variant(scratch: Path, index: int, content: bytes) -> Variant:
             height=48,
             sha256=hashlib.sha256(content).hexdigest(),
             notes=(),
+            fidelity=FIDELITY,
         ),
         compose_seconds=1.0,
     )

@@ -1,13 +1,21 @@
-"""An edit laid over its original: region, mask and the size of the result."""
+"""An edit laid over its original: region, mask, what changed, and the size of the result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+import numpy as np
 from PIL import Image
 
-from config.keys import ExactSize, ModelSize, OriginalSize, Size
+from config.keys import ExactSize, Keep, ModelSize, OriginalSize, Region, Size
+from pipeline.composite.bound import Bound, softened
+from pipeline.composite.comparison import Comparison
+from pipeline.composite.laying import Levels
+from pipeline.composite.result import Compared, Layer, Outside, Plain, Same, lay_result
+from pipeline.picture.deep import Deep
+from pipeline.picture.edited import inside
+from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.layers import Layers
 from pipeline.picture.mask import box
 from pipeline.picture.padding import scaled
@@ -19,16 +27,15 @@ class Composite:
     """All that the pixels of a result are made of."""
 
     layers: Layers
+    deep: Deep | None  # all bits of the base, where the result can hold them
     alpha: Image.Image | None  # of the whole upright original
     mask: Image.Image | None  # of the whole upright original, 255 = may change
+    within: Region | None  # where the recipe lets the edit show; None = anywhere
     placement: Placement
     size: Size
-
-    @property
-    def covers_all(self) -> bool:
-        """Whether no pixel of the original shows in the result."""
-        region = self.placement.region
-        return self.mask is None and (region.width, region.height) == self.layers.base.size
+    keep: Keep
+    comparison: Comparison | None  # None = the edit is taken as it is
+    is_touched: bool  # whether the editor changed a single number
 
 
 def result_size(size: Size, width: int, height: int, placement: Placement) -> tuple[int, int]:
@@ -44,23 +51,58 @@ def result_size(size: Size, width: int, height: int, placement: Placement) -> tu
             assert_never(size)
 
 
-def compose_pixels(composite: Composite) -> tuple[Image.Image, Image.Image | None]:
-    """Return the result's pixels, RGB or L, and its alpha channel.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixels:
+    """A result that only wants saving, and how true it is."""
 
-    Pixels outside region and mask are the original's, bit for bit, at the original's size. At the
-    model's size the result is the region alone, as the model left it. An exact size of another
-    aspect is filled and cut at both ends, never stretched.
+    pixels: Image.Image  # RGB or L
+    deep: Deep | None  # the same with 16 bits a channel
+    alpha: Image.Image | None
+    fidelity: Fidelity
+    outside: Outside | None  # to compare the file with; None = the result is cut to another size
+
+
+def compose_pixels(composite: Composite) -> Pixels:
+    """Return the result's pixels, its alpha channel, and how true it is.
+
+    Pixels outside the edit are the original's, bit for bit, at the original's size. At the model's
+    size the result is the region alone. An exact size of another aspect is filled and cut at both
+    ends, never stretched.
     """
+    ground, part = _ground(composite)
+    bound = _bound(composite, ground.size, part)
+    base = np.asarray(ground, np.uint8) if composite.deep is None else composite.deep
+    laid = lay_result(base, part, _layer(composite), bound)
+    made = Pixels(
+        pixels=Image.fromarray(_eight_bits(laid.pixels)),
+        deep=None if composite.deep is None else np.asarray(laid.pixels, np.uint16),
+        alpha=composite.alpha,
+        fidelity=laid.fidelity,
+        outside=laid.outside,
+    )
+    return _cut(made, composite)
+
+
+def _eight_bits(levels: Levels) -> Bound:
+    if levels.dtype == np.uint8:
+        return np.asarray(levels, np.uint8)
+    return np.asarray((levels.astype(np.uint32) + 128) // 257, np.uint8)
+
+
+def _cut(made: Pixels, composite: Composite) -> Pixels:
+    """Bring alpha, and for an exact size the pixels too, to the result's size."""
+    alpha = made.alpha
     match composite.size:
         case OriginalSize():
-            return _pasted(composite), composite.alpha
+            return made
         case ModelSize():
-            return _region_alone(composite)
+            region = box(composite.placement.region)
+            small = None if alpha is None else scaled(alpha.crop(region), made.pixels.size)
+            return replace(made, alpha=small)
         case ExactSize(width, height):
-            whole = composite.layers.edit if composite.covers_all else _pasted(composite)
-            pixels = _covering(whole, width, height)
-            alpha = composite.alpha
-            return pixels, None if alpha is None else _covering(alpha, width, height)
+            covered = None if alpha is None else _covering(alpha, width, height)
+            pixels = _covering(made.pixels, width, height)
+            return replace(made, pixels=pixels, alpha=covered, outside=None)
         case _:
             assert_never(composite.size)
 
@@ -78,31 +120,60 @@ def cut_away(size: Size, width: int, height: int) -> tuple[str, ...]:
     return (f"To fill {size}, {share:.0%} of the {side} was cut away, half at each end.",)
 
 
-def _pasted(composite: Composite) -> Image.Image:
-    region, base = composite.placement.region, composite.layers.base
-    patch = scaled(composite.layers.edit, (region.width, region.height))
-    if composite.covers_all:
-        return patch
-    result = base.copy()
-    mask = None if composite.mask is None else composite.mask.crop(box(region))
-    result.paste(patch, (region.x, region.y), mask)
-    return result
+def _ground(composite: Composite) -> tuple[Image.Image, Region]:
+    """What is laid over, and the part of it that the canvas shows.
+
+    An exact size larger than the original gets an enlarged ground, so that an edit of the whole
+    picture does not pass through the small original.
+    """
+    base, placement = composite.layers.base, composite.placement
+    region = placement.region
+    if isinstance(composite.size, ModelSize):
+        size = placement.content_width, placement.content_height
+        return scaled(base.crop(box(region)), size), Region(0, 0, *size)
+    if isinstance(composite.size, ExactSize) and region == Region(0, 0, *base.size):
+        factor = max(composite.size.width / base.width, composite.size.height / base.height)
+        if factor > 1:
+            size = round(base.width * factor), round(base.height * factor)
+            return scaled(base, size), Region(0, 0, *size)
+    return base, region
 
 
-def _region_alone(composite: Composite) -> tuple[Image.Image, Image.Image | None]:
-    placement = composite.placement
-    size = placement.content_width, placement.content_height
-    part = box(placement.region)
-    pixels = scaled(composite.layers.edit, size)
+def _bound(composite: Composite, size: tuple[int, int], part: Region) -> Bound | None:
+    """How much of the edit may show in the part that is laid over; None = all of it."""
+    if composite.mask is None and composite.within is None:
+        return None
+    region = composite.placement.region
+    full = Image.new("L", (region.width, region.height), 255)
     if composite.mask is not None:
-        base = scaled(composite.layers.base.crop(part), size)
-        pixels = Image.composite(pixels, base, scaled(composite.mask.crop(part), size))
-    alpha = composite.alpha
-    return pixels, None if alpha is None else scaled(alpha.crop(part), size)
+        full = composite.mask.crop(box(region))
+    full = inside(full, composite.within, region)
+    bound = np.array(scaled(full, (part.width, part.height)), np.uint8)
+    if composite.keep is Keep.NONE:
+        return bound
+    return softened(bound, max(1, round(part.width / composite.placement.content_width)))
+
+
+def _layer(composite: Composite) -> Layer:
+    if not composite.is_touched:
+        return Same()
+    colours = np.asarray(composite.layers.edit)
+    if composite.comparison is None:
+        return Plain(colours)
+    return Compared(
+        colours=colours,
+        raw=np.asarray(composite.layers.raw),
+        comparison=composite.comparison,
+        takes_all=composite.keep is Keep.MASK,
+    )
 
 
 def _covering(image: Image.Image, width: int, height: int) -> Image.Image:
     part = _covering_box(*image.size, width, height)
+    if width in (image.width, image.height) or height == image.height:
+        left, top = round(part[0]), round(part[1])
+        if (round(part[2]) - left, round(part[3]) - top) == (width, height):
+            return image.crop((left, top, left + width, top + height))
     return image.resize((width, height), Image.Resampling.LANCZOS, box=part)
 
 

@@ -14,9 +14,11 @@ from PIL import Image, ImageFile
 
 from pipeline.container.examination import Incomplete, Kind, Verdict, examine
 from pipeline.container.foreign import NotAPicture
+from pipeline.picture import deep as deep_pixels
 from pipeline.picture.carried import Carried, orientation, read_carried
 from pipeline.picture.colours import Colours, settle
 from pipeline.picture.damage import COPY_AGAIN, readable
+from pipeline.picture.deep import DeepPixels
 from pipeline.picture.modes import depth, split
 from pipeline.pictures import PictureError
 
@@ -49,14 +51,17 @@ class Picture:
     alpha: Image.Image | None  # L, of the same size
     colours: Colours
     carried: Carried
+    is_deep: bool  # the file has more than 8 bits a channel
+    deep: DeepPixels | None  # all of them, where they were asked for and can be kept
     notes: tuple[str, ...]  # plain sentences
 
 
-def open_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
+def open_picture(path: Path, name: str, *, most_pixels: int, all_bits: bool = False) -> Picture:
     """Open a picture of at most `most_pixels`; `name` is what people call it.
 
-    Colours under transparent parts are kept as they are. Raises PictureError for a file that can
-    not be used, OSError where the file system fails.
+    With `all_bits`, 16 bits a channel are read beside the 8 where the file has them. Colours
+    under transparent parts are kept as they are. Raises PictureError for a file that can not be
+    used, OSError where the file system fails.
     """
     with path.open("rb") as file, warnings.catch_warnings(record=True) as heard, readable(name):
         warnings.simplefilter("always")
@@ -66,7 +71,7 @@ def open_picture(path: Path, name: str, *, most_pixels: int) -> Picture:
             _require_small(image, name, most_pixels)
             _require_whole(name, verdict)
             _require_sound(image, file)
-            picture = _decoded(image, file, name)
+            picture = _decoded(image, file, name, all_bits=all_bits)
     said = dict.fromkeys(f"{name}: {warning.message}" for warning in heard)
     return dataclasses.replace(picture, notes=(*picture.notes, *said))
 
@@ -132,7 +137,7 @@ def _header(file: BinaryIO, name: str, verdict: Verdict) -> Iterator[ImageFile.I
         yield image
 
 
-def _decoded(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Picture:
+def _decoded(image: ImageFile.ImageFile, file: BinaryIO, name: str, *, all_bits: bool) -> Picture:
     kind = Kind.JPEG if image.format == "MPO" else Kind(str(image.format))
     samples, turn = depth(image), orientation(image)
     image.load()
@@ -140,6 +145,9 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Picture:
     # Pillow itself turns TIFF pictures while it loads them.
     stands = turn == 1 or kind is Kind.TIFF
     pixels, alpha = split(image.copy() if stands else image.transpose(TURNS[turn]), samples)
+    deep = None
+    if all_bits and samples.is_deep and kind in deep_pixels.KINDS:
+        deep = deep_pixels.read_deep(file, pixels, alpha, orientation=turn)
     pixels, colours, colour_notes = settle(pixels, image.info.get("icc_profile"), name)
     pixels.info.clear()  # Pillow would write what stands there into the result by itself
     notes = _surprises(image, name, kind, is_deep=samples.is_deep, has_alpha=alpha is not None)
@@ -150,6 +158,8 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Picture:
         alpha=alpha,
         colours=colours,
         carried=carried,
+        is_deep=samples.is_deep,
+        deep=deep,
         notes=(*notes, *carried_notes, *colour_notes),
     )
 
@@ -163,7 +173,7 @@ def _surprises(
     if getattr(image, "is_animated", False):
         notes.append(f"{name} {FURTHER_FRAMES[kind]}.")
     if is_deep:
-        notes.append(f"{name} has more than 8 bits per channel; the result has 8.")
+        notes.append(f"{name} has more than 8 bits per channel; the model sees 8.")
     if has_alpha:
         notes.append(f"{name} has transparency; the model sees the colours under it.")
     return notes

@@ -17,7 +17,8 @@ from pipeline.picture.mask import box
 class Edited:
     """What an editor made of the region, in sRGB, at the size of its content on the canvas."""
 
-    pixels: Image.Image
+    pixels: Image.Image  # in the original's tone
+    raw: Image.Image  # as the editor gave it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class Layers:
     """Two pictures in one mode, RGB or L, and in the colours of one profile."""
 
     base: Image.Image  # the whole upright original
-    edit: Image.Image  # the region, at any size
+    edit: Image.Image  # the region, at any size, in the original's tone
+    raw: Image.Image  # the same as the editor gave it
     profile: bytes | None  # None = sRGB
 
 
@@ -51,21 +53,25 @@ def lay(picture: Picture, edit: Edit, region: Region, *, may_be_grey: bool) -> L
     profile = picture.colours.profile if keeps else None
     match edit:
         case Untouched():
-            pixels = base.crop(box(region))
-        case Edited(srgb) if keeps and isinstance(picture.colours, Own):
-            pixels = from_srgb(srgb, picture.colours.profile, base.mode)
-        case Edited(srgb):
-            pixels = srgb.convert(base.mode)
+            pixels = raw = base.crop(box(region))
+        case Edited(toned, given):
+            own = picture.colours if keeps and isinstance(picture.colours, Own) else None
+            pixels = _in_colours(toned, own, base.mode)
+            raw = pixels if given is toned else _in_colours(given, own, base.mode)
         case _:
             assert_never(edit)
-    return Layers(base=base, edit=pixels, profile=profile)
+    return Layers(base=base, edit=pixels, raw=raw, profile=profile)
+
+
+def _in_colours(srgb: Image.Image, own: Own | None, mode: str) -> Image.Image:
+    return srgb.convert(mode) if own is None else from_srgb(srgb, own.profile, mode)
 
 
 def _is_grey(edit: Edit) -> bool:
     match edit:
         case Untouched():
             return True
-        case Edited(pixels):
+        case Edited(pixels, _):
             red, green, blue = pixels.split()
             pairs = ((red, green), (green, blue))
             return all(ImageChops.difference(*pair).getbbox() is None for pair in pairs)

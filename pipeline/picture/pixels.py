@@ -7,23 +7,29 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from PIL import Image, ImageChops
+import numpy as np
+from PIL import Image
 
-from config.keys import Keep, Region
+from config.keys import Keep, ModelSize, OriginalSize, Region, Size
+from pipeline.composite.result import NOT_COMPARED
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
 from pipeline.picture.colours import to_srgb
-from pipeline.picture.composite import Composite, compose_pixels, cut_away, result_size
+from pipeline.picture.composite import Composite, Pixels, compose_pixels, cut_away, result_size
 from pipeline.picture.damage import fitting
-from pipeline.picture.flatness import require_picture
+from pipeline.picture.deep import KINDS, Deep, DeepPixels
+from pipeline.picture.edited import read_edit
+from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.images import Picture, open_own, open_picture
-from pipeline.picture.layers import Edit, Edited, Untouched, lay
+from pipeline.picture.layers import Edited, Layers, lay
 from pipeline.picture.mask import box, open_mask
-from pipeline.picture.padding import content, padded, scaled
+from pipeline.picture.padding import padded, scaled
 from pipeline.picture.saving import Finished, result_kind, save
+from pipeline.picture.window import window
 from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared
 
 FURTHER_CAUSE = "; also, "
+LOSSY = frozenset({Kind.JPEG, Kind.WEBP})
 
 
 def prepare(request: Prepare) -> Prepared:
@@ -61,10 +67,23 @@ def _prepare_image(request: Prepare) -> Prepared:
     with fitting(request.name):
         picture = _opened(request, request.image, request.name)
         region = _region(request.recipe.region, picture)
+        target = region
         if request.mask is not None and request.recipe.keep is not Keep.NONE:
             name, path = request.mask
-            open_mask(path, name, of=picture, region=region)
-        return _canvas(request, picture, region, request.into / "canvas.ppm")
+            mask = open_mask(path, name, of=picture, region=region)
+            target = _white(mask, region)
+        part = (
+            region
+            if isinstance(request.recipe.size, ModelSize)
+            else window(target, *picture.pixels.size, working_pixels=request.working_pixels)
+        )
+        return _canvas(request, picture, part, request.into / "canvas.ppm")
+
+
+def _white(mask: Image.Image, region: Region) -> Region:
+    """The least part of a region that holds all that a mask lets change."""
+    left, top, right, bottom = mask.crop(box(region)).getbbox() or (0, 0, 1, 1)
+    return Region(region.x + left, region.y + top, right - left, bottom - top)
 
 
 def _prepare_reference(request: Prepare, index: int) -> Prepared:
@@ -126,23 +145,30 @@ def compose(request: Compose) -> Composed:
 def _composed(request: Compose) -> Composed:
     prepared, recipe = request.prepared, request.recipe
     width, height, placement = prepared.width, prepared.height, prepared.placement
-    edit = _edit(request)
-    picture = open_picture(request.image, request.name, most_pixels=width * height)
+    picture = open_picture(request.image, request.name, most_pixels=width * height, all_bits=True)
+    mask = _mask(request, picture)
+    edit, comparison = read_edit(request, mask)
     size = result_size(recipe.size, width, height, placement)
     kind, notes = result_kind(recipe.format, picture.kind, size)
     layers = lay(picture, edit, placement.region, may_be_grey=kind is not Kind.WEBP)
-    pixels, alpha = compose_pixels(
+    made = compose_pixels(
         Composite(
             layers=layers,
+            deep=_deep(picture, layers, recipe.size, kind),
             alpha=picture.alpha,
-            mask=_mask(request, picture),
+            mask=mask,
+            within=recipe.region,
             placement=placement,
             size=recipe.size,
+            keep=recipe.keep,
+            comparison=comparison,
+            is_touched=isinstance(edit, Edited),
         )
     )
     finished = Finished(
-        pixels=pixels,
-        alpha=alpha,
+        pixels=made.pixels,
+        deep=_with_deep_alpha(made, picture),
+        alpha=made.alpha,
         profile=layers.profile,
         carried=picture.carried,
         kind=kind,
@@ -155,8 +181,53 @@ def _composed(request: Compose) -> Composed:
         width=size[0],
         height=size[1],
         sha256=digest,
-        notes=(*notes, *cut_away(recipe.size, width, height), *save_notes),
+        notes=(
+            *notes,
+            *_cut_bits(picture, made),
+            *_said(made, picture),
+            *cut_away(recipe.size, width, height),
+            *save_notes,
+        ),
+        fidelity=_with_file(made, path, kind),
     )
+
+
+def _deep(picture: Picture, layers: Layers, size: Size, kind: Kind) -> Deep | None:
+    """All bits of the original, where it stays as it is and the result can hold them."""
+    stays = layers.base is picture.pixels and isinstance(size, OriginalSize)
+    if picture.deep is None or kind not in KINDS or not stays:
+        return None
+    return picture.deep.pixels
+
+
+def _said(made: Pixels, picture: Picture) -> tuple[str, ...]:
+    """What was laid over the original and why, where somebody looked."""
+    if made.fidelity.alignment == NOT_COMPARED:
+        return ()
+    return (f"{picture.name}: {made.fidelity.reason} (strategy: {made.fidelity.strategy}).",)
+
+
+def _cut_bits(picture: Picture, made: Pixels) -> tuple[str, ...]:
+    if not picture.is_deep or made.deep is not None:
+        return ()
+    return (f"The result of {picture.name} has 8 bits per channel.",)
+
+
+def _with_deep_alpha(made: Pixels, picture: Picture) -> DeepPixels | None:
+    if made.deep is None or picture.deep is None:
+        return None
+    return DeepPixels(made.deep, picture.deep.alpha)
+
+
+def _with_file(made: Pixels, path: Path, kind: Kind) -> Fidelity:
+    """The fidelity, with that of the file where its format loses something."""
+    if made.outside is None:
+        return made.fidelity
+    if kind not in LOSSY:
+        return dataclasses.replace(made.fidelity, file=made.fidelity.after)
+    shown = open_own(path, f"the result {path.name}").convert(made.pixels.mode)
+    file = made.outside.likeness(np.asarray(shown, np.uint8))
+    return dataclasses.replace(made.fidelity, file=file)
 
 
 def _mask(request: Compose, picture: Picture) -> Image.Image | None:
@@ -164,19 +235,3 @@ def _mask(request: Compose, picture: Picture) -> Image.Image | None:
         return None
     name, path = request.mask
     return open_mask(path, name, of=picture, region=request.prepared.placement.region)
-
-
-def _edit(request: Compose) -> Edit:
-    """Read what the editor made, and refuse what is no picture."""
-    placement = request.prepared.placement
-    before = open_own(request.prepared.canvases[0], f"the canvas of {request.name}")
-    after = open_own(request.edited, f"the edited picture of {request.name}").convert("RGB")
-    if after.size != before.size:
-        cause = f"the editor returned {request.name} as {after.size}, not {before.size}"
-        raise PictureError(cause, "Check the model folder and its hotfolder.json.")
-    if ImageChops.difference(before, after).getbbox() is None:
-        return Untouched()
-    before, after = content(before, placement), content(after, placement)
-    if not request.allow_flat:
-        require_picture(request.name, before, after)
-    return Edited(after)

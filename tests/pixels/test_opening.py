@@ -174,7 +174,7 @@ def test_sixteen_bit_colour_becomes_eight(tmp_path: Path) -> None:
     path.write_bytes(content)
     picture = opened(path)
     assert picture.pixels.getpixel((0, 0)) == (0, 128, 255)
-    assert picture.notes == ("deep.png has more than 8 bits per channel; the result has 8.",)
+    assert picture.notes == ("deep.png has more than 8 bits per channel; the model sees 8.",)
 
 
 def test_floats_of_any_range_are_stretched_between_black_and_white(tmp_path: Path) -> None:

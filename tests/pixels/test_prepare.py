@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from config.keys import Keep, Region
+from config.keys import Keep, ModelSize, Region
+from pipeline.picture.window import window
 from pipeline.pictures import PictureError
 
 Scene = Callable[[int, int], Image.Image]
@@ -40,12 +43,49 @@ def test_without_a_working_area_the_canvas_is_the_picture(photo: Path, job: Make
         assert canvas.tobytes() == image.tobytes()
 
 
-def test_a_region_alone_goes_to_the_model(photo: Path, job: MakeJob) -> None:
-    region = Region(10, 5, 20, 15)
-    prepared = job(region=region).prepare(photo)
-    assert prepared.placement.region == region
+def test_a_region_goes_to_the_model_with_a_margin_of_context(photo: Path, job: MakeJob) -> None:
+    prepared = job(region=Region(10, 5, 20, 15)).prepare(photo)
+    assert prepared.placement.region == Region(5, 0, 30, 25)
     with Image.open(photo) as image, Image.open(prepared.canvases[0]) as canvas:
-        assert canvas.tobytes() == image.crop((10, 5, 30, 20)).tobytes()
+        assert canvas.tobytes() == image.crop((5, 0, 35, 25)).tobytes()
+
+
+def test_a_result_of_the_model_s_size_has_no_margin(photo: Path, job: MakeJob) -> None:
+    region = Region(10, 5, 20, 15)
+    assert job(region=region, size=ModelSize()).prepare(photo).placement.region == region
+
+
+def test_the_white_of_a_mask_goes_to_the_model_with_a_margin(
+    tmp_path: Path, photo: Path, job: MakeJob
+) -> None:
+    mask = tmp_path / "photo.mask.png"
+    image = Image.new("L", (60, 40))
+    image.paste(255, (40, 20, 50, 30))
+    image.save(mask)
+    assert job(mask=mask).prepare(photo).placement.region == Region(38, 18, 15, 15)
+
+
+@pytest.mark.parametrize("target", [Region(0, 0, 90, 70), Region(5, 5, 80, 60)])
+def test_a_target_that_is_most_of_the_picture_brings_all_of_it(target: Region) -> None:
+    assert window(target, 100, 80, working_pixels=None) == Region(0, 0, 100, 80)
+
+
+@given(
+    st.integers(1, 8192),
+    st.integers(1, 8192),
+    st.tuples(*(4 * [st.floats(0, 1)])),
+    st.sampled_from([None, 65_536, 1_048_576]),
+)
+def test_a_window_lies_in_the_picture_and_holds_its_target(
+    width: int, height: int, part: tuple[float, float, float, float], area: int | None
+) -> None:
+    x, y = int(part[0] * (width - 1)), int(part[1] * (height - 1))
+    target = Region(x, y, 1 + int(part[2] * (width - x - 1)), 1 + int(part[3] * (height - y - 1)))
+    made = window(target, width, height, working_pixels=area)
+    assert 0 <= made.x <= target.x
+    assert 0 <= made.y <= target.y
+    assert target.x + target.width <= made.x + made.width <= width
+    assert target.y + target.height <= made.y + made.height <= height
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_receipt_has_exactly_the_promised_keys(done: Finished) -> None:
     document = written(done)
     assert set(document) == {
         *("schema", "job_id", "status", "input", "output", "instruction", "recipe", "model"),
-        *("seconds", "peak_vram_gib", "attempts", "host", "versions"),
+        *("seconds", "peak_vram_gib", "attempts", "fidelity", "host", "versions"),
     }
     assert document["schema"] == 1
     assert (

@@ -1,0 +1,37 @@
+"""The arrays that pictures are compared and laid as, and the few operations all of it needs."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Canvas = npt.NDArray[np.uint8]  # height x width x 3, sRGB, at the model's size
+Colours = npt.NDArray[np.float32]  # height x width x 3, levels 0 to 255
+Plane = npt.NDArray[np.float32]  # height x width
+Flags = npt.NDArray[np.bool_]  # height x width
+
+
+def blurred(plane: npt.NDArray[np.float32], deviation: float) -> npt.NDArray[np.float32]:
+    """Return a plane, or three, under a Gaussian of this deviation in pixels."""
+    if deviation <= 0:
+        return plane
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), deviation), np.float32)
+
+
+def luma(colours: npt.NDArray[np.uint8] | Colours) -> Plane:
+    """Return the brightness of RGB, levels 0 to 255 (ITU-R BT.601)."""
+    levels = np.asarray(colours, np.float32)
+    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def opponent(colours: Colours) -> Colours:
+    """Return brightness and two differences of colour, all about equally visible."""
+    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2YCrCb), np.float32)
+
+
+def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return how steep each plane is, in levels a pixel."""
+    across = cv2.Sobel(planes, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    down = cv2.Sobel(planes, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    return np.asarray(cv2.magnitude(across, down), np.float32).reshape(planes.shape)
