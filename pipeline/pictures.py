@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.keys import Region
+from config.settings import Gps
+from pipeline.provenance import Provenance
 from pipeline.recipe import Recipe
 
 
@@ -62,6 +64,8 @@ class Compose:
     recipe: Recipe
     prepared: Prepared
     edited: Path
+    told: Provenance
+    gps: Gps
     allow_flat: bool  # an editor without a model may return a flat picture
     result: Path  # scratch path without extension; the worker adds the extension
 

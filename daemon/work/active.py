@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from config.settings import Gps
 from daemon.job import Job, State, Task
 from daemon.receipt import Variant
 from daemon.spool import scratch_name
 from pipeline.editor import EditRequest, EditResult
 from pipeline.pictures import Compose, Composed, Prepare, Prepared
+from pipeline.provenance import Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def request_of(request_id: str) -> tuple[str, int]:
 
 
 def compose(
-    task: Task, prepared: Prepared, index: int, edit: EditResult, *, allow_flat: bool
+    task: Task, prepared: Prepared, index: int, edit: EditResult, *, told: Provenance, gps: Gps
 ) -> Compose:
     """What to ask of a pixel worker last."""
     return Compose(
@@ -171,7 +173,9 @@ def compose(
         recipe=task.recipe,
         prepared=prepared,
         edited=edit.path,
-        allow_flat=allow_flat,
+        allow_flat=not told.has_model,
+        told=told,
+        gps=gps,
         result=task.scratch / f"result-{index}",
     )
 

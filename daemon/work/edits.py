@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from config.problems import Problem
 from daemon.clock import Clock
+from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.story import Event
 from daemon.work import active, queueing
@@ -18,6 +19,7 @@ from daemon.work.editor_line import Busy, EditorLine, Idle, Loading
 from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool, Work
+from daemon.work.provenance import provenance
 from daemon.work.restraint import Restraint
 from pipeline.channel import BatchDone, FromEditor, Ready, Remark, Unusable
 from pipeline.editor import (
@@ -44,6 +46,7 @@ class Edits:
         editor: EditorLine,
         pixels: PixelPool,
         mishaps: Mishaps,
+        keepers: Mapping[str, Keeper],
         restraint: Restraint,
         clock: Clock,
         tell: Callable[[Event], None],
@@ -55,7 +58,7 @@ class Edits:
         self.unusable: tuple[Problem, ...] = ()
         self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
         self._clock, self._tell, self._finish = clock, tell, finish
-        self._restraint = restraint
+        self._restraint, self._keepers = restraint, keepers
         self._failed_loads = 0  # in a row
         self._most_together = most_together  # jobs that are edited in one pass
 
@@ -155,8 +158,16 @@ class Edits:
         self._jobs.put(job)
         assert job.prepared is not None
         assert self.facts is not None
+        folder = self._keepers[job.root].folder
+        told = provenance(
+            job.task,
+            job.task.recipe.seed + index,
+            self.facts,
+            now=self._clock.time(),
+            embeds_prompt=folder.embed_prompt,
+        )
         request = active.compose(
-            job.task, job.prepared[0], index, result, allow_flat=self.facts.weights == "none"
+            job.task, job.prepared[0], index, result, told=told, gps=folder.gps
         )
         self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
 

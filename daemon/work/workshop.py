@@ -74,6 +74,7 @@ class Workshop:
             editor=editor,
             pixels=pixels,
             mishaps=self._mishaps,
+            keepers=keepers,
             restraint=self.restraint,
             clock=clock,
             tell=tell,

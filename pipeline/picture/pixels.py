@@ -19,9 +19,11 @@ from pipeline.picture.flatness import require_picture
 from pipeline.picture.images import Picture, open_own, open_picture
 from pipeline.picture.layers import Edit, Edited, Untouched, lay
 from pipeline.picture.mask import box, open_mask
+from pipeline.picture.metadata import Label, metadata
 from pipeline.picture.padding import content, padded, scaled
 from pipeline.picture.saving import Finished, result_kind, save
 from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared
+from pipeline.provenance import source_type
 
 FURTHER_CAUSE = "; also, "
 
@@ -131,20 +133,22 @@ def _composed(request: Compose) -> Composed:
     size = result_size(recipe.size, width, height, placement)
     kind, notes = result_kind(recipe.format, picture.kind, size)
     layers = lay(picture, edit, placement.region, may_be_grey=kind is not Kind.WEBP)
-    pixels, alpha = compose_pixels(
-        Composite(
-            layers=layers,
-            alpha=picture.alpha,
-            mask=_mask(request, picture),
-            placement=placement,
-            size=recipe.size,
-        )
+    composite = Composite(
+        layers=layers,
+        alpha=picture.alpha,
+        mask=_mask(request, picture),
+        placement=placement,
+        size=recipe.size,
     )
+    pixels, alpha = compose_pixels(composite)
+    label = _label(request, shows_original=not composite.covers_all)
+    said, said_notes = metadata(picture.carried, label, kind, size)
     finished = Finished(
         pixels=pixels,
         alpha=alpha,
         profile=layers.profile,
         carried=picture.carried,
+        metadata=said,
         kind=kind,
         quality=recipe.quality,
     )
@@ -155,7 +159,17 @@ def _composed(request: Compose) -> Composed:
         width=size[0],
         height=size[1],
         sha256=digest,
-        notes=(*notes, *cut_away(recipe.size, width, height), *save_notes),
+        notes=(*notes, *cut_away(recipe.size, width, height), *said_notes, *save_notes),
+    )
+
+
+def _label(request: Compose, *, shows_original: bool) -> Label:
+    placement = request.prepared.placement
+    return Label(
+        told=request.told,
+        source=source_type(request.told, shows_original=shows_original),
+        worked_at=(placement.content_width, placement.content_height),
+        gps=request.gps,
     )
 
 

@@ -14,7 +14,7 @@ from config.keys import ExactSize, Format, Keep, ModelSize, Region, Size
 from pipeline.container.examination import Kind
 from pipeline.picture.pixels import compose
 from pipeline.picture.saving import result_kind
-from pipeline.pictures import Compose, PictureError
+from pipeline.pictures import PictureError
 
 Scene = Callable[[int, int], Image.Image]
 Pixels = Callable[[Path], npt.NDArray[np.uint8]]
@@ -318,18 +318,7 @@ def test_an_edit_that_is_cut_short_is_refused(photo: Path, job: MakeJob) -> None
     edited = made.into / "edited.png"
     edited.write_bytes(photo.read_bytes()[:2000])
     with pytest.raises(PictureError, match="edited picture of photo"):
-        compose(
-            Compose(
-                image=photo,
-                name=photo.name,
-                mask=None,
-                recipe=made.recipe,
-                prepared=prepared,
-                edited=edited,
-                allow_flat=True,
-                result=made.into / "result",
-            )
-        )
+        compose(made.composing(photo, prepared, edited))
 
 
 @pytest.mark.parametrize("size", [ExactSize(33, 22), ModelSize()])
