@@ -39,7 +39,7 @@ RECIPE = Recipe(
     size=OriginalSize(),
     keep=Keep.AUTO,
     format=Format.SAME,
-    quality=95,
+    quality=None,
 )
 FACTS = ModelFacts(
     path="/models/tiny",

@@ -12,9 +12,10 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from pipeline.container.endings import webp_chunks
 from pipeline.container.examination import Kind
 from pipeline.container.window import CutShortError, Window
-from pipeline.picture import iptc, packet
+from pipeline.picture import iptc, packet, quantisation
 from pipeline.picture.exif import DamagedExifError, upright
 from pipeline.picture.packet import DamagedXmpError
+from pipeline.picture.quantisation import Quantisation
 
 # Of a TIFF's own tags these describe the photo; the others describe the file's pixels.
 DESCRIPTIONS = (
@@ -42,6 +43,7 @@ class Carried:
     xmp: bytes  # the packet as it was, b"" = none
     iim: bytes  # the older half of IPTC's data, b"" = none
     dpi: tuple[float, float] | None  # across and down the upright picture
+    quantisation: Quantisation | None  # of a JPEG
     tiff_compression: str
     is_lossless_webp: bool
 
@@ -75,6 +77,7 @@ def read_carried(
         xmp=xmp,
         iim=_iim(image, file),
         dpi=_dpi(image, is_sideways=is_sideways),
+        quantisation=quantisation.read(image),
         tiff_compression=_compression(image, kind),
         is_lossless_webp=kind is Kind.WEBP and _is_lossless_webp(file),
     ), notes

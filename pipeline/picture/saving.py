@@ -20,6 +20,7 @@ from pipeline.picture.metadata import Metadata
 from pipeline.pictures import PictureError
 
 LONGEST_SIDE = {Kind.JPEG: 65500, Kind.WEBP: 16383}  # of libjpeg and of the WEBP container
+USUAL_QUALITY = 95
 FINE_QUALITY = 90  # from here on colour keeps its full resolution
 WITH_ALPHA = frozenset({Kind.PNG, Kind.WEBP, Kind.TIFF})
 XMP_TAG = 700  # of a TIFF
@@ -35,7 +36,7 @@ class Finished:
     carried: Carried
     metadata: Metadata
     kind: Kind
-    quality: int
+    quality: int | None  # None = as the original, if that was a JPEG
 
 
 def result_kind(
@@ -124,25 +125,38 @@ def _png_texts(metadata: Metadata) -> PngInfo:
     return texts
 
 
-Option = int | str | bool | bytes | tuple[float, float] | Image.Exif | PngInfo | None
+Option = (
+    int | str | bool | bytes | list[list[int]] | tuple[float, float] | Image.Exif | PngInfo | None
+)
+
+
+def _jpeg_packing(finished: Finished) -> dict[str, Option]:
+    """The quality that was asked for, else that of the original, else the usual."""
+    if finished.quality is None and (as_before := finished.carried.quantisation) is not None:
+        tables = [list(table) for table in as_before.tables]
+        return {"qtables": tables, "subsampling": as_before.subsampling}
+    quality = _quality(finished)
+    return {"quality": quality, "subsampling": "4:4:4" if quality >= FINE_QUALITY else "4:2:0"}
+
+
+def _quality(finished: Finished) -> int:
+    return USUAL_QUALITY if finished.quality is None else finished.quality
 
 
 def _options(finished: Finished) -> dict[str, Option]:
     """What Pillow is told about the file."""
-    carried, metadata, quality = finished.carried, finished.metadata, finished.quality
+    carried, metadata = finished.carried, finished.metadata
     described: dict[str, Option] = {"exif": metadata.exif, "icc_profile": finished.profile}
     described_in_xmp = {**described, "xmp": metadata.xmp}
     resolved: dict[str, Option] = {} if carried.dpi is None else {"dpi": carried.dpi}
     match finished.kind:
         case Kind.JPEG:
-            subsampling = "4:4:4" if quality >= FINE_QUALITY else "4:2:0"
-            packed: dict[str, Option] = {"quality": quality, "subsampling": subsampling}
-            packed["extra"] = iptc.jpeg_segment(metadata.iim)
-            return {**described_in_xmp, **resolved, **packed}
+            iim = {"extra": iptc.jpeg_segment(metadata.iim)}
+            return {**described_in_xmp, **resolved, **iim, **_jpeg_packing(finished)}
         case Kind.WEBP if carried.is_lossless_webp:
             return {**described_in_xmp, "lossless": True, "exact": True}
         case Kind.WEBP:
-            return {**described_in_xmp, "quality": quality, "exact": True}
+            return {**described_in_xmp, "quality": _quality(finished), "exact": True}
         case Kind.TIFF:
             described["exif"] = _tiff_tags(metadata)
             return {**described, **resolved, "compression": carried.tiff_compression}

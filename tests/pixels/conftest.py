@@ -36,7 +36,7 @@ class Job:
     size: Size = field(default_factory=OriginalSize)
     keep: Keep = Keep.AUTO
     format: Format = Format.SAME
-    quality: int = 95
+    quality: int | None = None
     region: Region | None = None
     mask: Path | None = None
     references: tuple[Path, ...] = ()
