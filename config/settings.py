@@ -100,6 +100,7 @@ class FolderSettings:
     min_free_gib: float = 2.0
     on_duplicate: OnDuplicate = OnDuplicate.VERSION
     watch: Watch = Watch.AUTO
+    preview: bool = False  # whether a picture of before and after lies beside each result
     embed_prompt: bool = True  # whether a result's file holds its prompt
     gps: Gps = Gps.KEEP
     keep_done_days: float | None = None  # None = for ever, here and below

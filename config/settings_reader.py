@@ -119,6 +119,7 @@ def _folder(fields: Fields, usual: FolderSettings) -> FolderSettings:
         min_free_gib=read("min_free_gib", _GIB, usual.min_free_gib),
         on_duplicate=read("on_duplicate", values.choice(OnDuplicate), usual.on_duplicate),
         watch=read("watch", values.choice(Watch), usual.watch),
+        preview=read("preview", values.truth, usual.preview),
         embed_prompt=read("embed_prompt", values.truth, usual.embed_prompt),
         gps=read("gps", values.choice(Gps), usual.gps),
         keep_done_days=read("keep_done_days", _DAYS, usual.keep_done_days),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ from config.problems import Problem
 from daemon.inbox.names import printable
 from daemon.job import Job, State, Task
 from pipeline.editor import EditResult, ModelFacts
-from pipeline.pictures import Composed, Prepared
+from pipeline.pictures import Composed, Prepared, Preview
 
 SCHEMA = 1
+LONGEST_NAME_BYTES = 255
+PREVIEW_SUFFIX = ".preview.jpg"
 _VERBS = ("is ", "has ", "holds ", "cannot ")
 MOVE_BACK = "Then move the files back into the inbox."
 
@@ -160,6 +163,7 @@ def receipt(
                 "width": composed.width,
                 "height": composed.height,
             },
+            **_preview(name, composed.preview),
             "instruction": json.loads(finished.task.instruction),
             "recipe": {**recipe.as_json(), "variants": 1},
             "model": _model(finished),
@@ -170,6 +174,19 @@ def receipt(
             "versions": _versions(finished.model.versions),
         }
     )
+
+
+def preview_name(result: str) -> str | None:
+    """What the preview beside a result is called; None where that would be too long a name."""
+    name = f"{result}{PREVIEW_SUFFIX}"
+    return name if len(os.fsencode(name)) <= LONGEST_NAME_BYTES else None
+
+
+def _preview(result: str, preview: Preview | None) -> Mapping[str, object]:
+    name = preview_name(result)
+    if preview is None or name is None:
+        return {}
+    return {"preview": {"name": name, "sha256": preview.sha256}}
 
 
 def work_seconds(finished: Finished) -> float:

@@ -66,8 +66,17 @@ class Compose:
     edited: Path
     told: Provenance
     gps: Gps
+    wants_preview: bool
     allow_flat: bool  # an editor without a model may return a flat picture
     result: Path  # scratch path without extension; the worker adds the extension
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A small picture of before and after, on scratch."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,7 @@ class Composed:
     width: int
     height: int
     sha256: str
+    preview: Preview | None
     notes: tuple[str, ...]
 
 

@@ -127,6 +127,7 @@ def _variant(scratch: Path, index: int, content: bytes) -> Variant:
             width=64,
             height=48,
             sha256=hashlib.sha256(content).hexdigest(),
+            preview=None,
             notes=(),
         ),
         compose_seconds=1.0,

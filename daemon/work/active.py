@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from config.settings import Gps
+from config.settings import FolderSettings
 from daemon.job import Job, State, Task
 from daemon.receipt import Variant
 from daemon.spool import scratch_name
@@ -163,19 +163,22 @@ def request_of(request_id: str) -> tuple[str, int]:
 
 
 def compose(
-    task: Task, prepared: Prepared, index: int, edit: EditResult, *, told: Provenance, gps: Gps
+    job: Active, index: int, edit: EditResult, told: Provenance, folder: FolderSettings
 ) -> Compose:
-    """What to ask of a pixel worker last."""
+    """What to ask of a pixel worker last, of a job that is prepared."""
+    assert job.prepared is not None
+    task = job.task
     return Compose(
         image=task.scratch / scratch_name(0),
         name=task.job.image.name,
         mask=_mask(task),
         recipe=task.recipe,
-        prepared=prepared,
+        prepared=job.prepared[0],
         edited=edit.path,
         allow_flat=not told.has_model,
         told=told,
-        gps=gps,
+        gps=folder.gps,
+        wants_preview=folder.preview,
         result=task.scratch / f"result-{index}",
     )
 

@@ -156,7 +156,6 @@ class Edits:
             return
         job = replace(job, edits=(*job.edits, (index, result)))
         self._jobs.put(job)
-        assert job.prepared is not None
         assert self.facts is not None
         folder = self._keepers[job.root].folder
         told = provenance(
@@ -166,9 +165,7 @@ class Edits:
             now=self._clock.time(),
             embeds_prompt=folder.embed_prompt,
         )
-        request = active.compose(
-            job.task, job.prepared[0], index, result, told=told, gps=folder.gps
-        )
+        request = active.compose(job, index, result, told, folder)
         self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
 
     def _failed(self, request_id: str, error: EditError) -> None:

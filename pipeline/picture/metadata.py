@@ -53,6 +53,12 @@ class Label:
         return parameters(self.told, *self.worked_at)
 
     @property
+    def of_preview(self) -> bytes:
+        """What a picture of both, original and result, says in XMP."""
+        source = None if self.source is None else SourceType.COMPOSITE
+        return marked(b"", self.without_prompt.told, source, {})
+
+    @property
     def without_prompt(self) -> Label:
         """The same without what somebody wrote."""
         told = dataclasses.replace(self.told, embeds_prompt=False)

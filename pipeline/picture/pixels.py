@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from config.keys import Keep, Region
+from config.keys import Keep, ModelSize, Region
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
-from pipeline.picture.colours import to_srgb
+from pipeline.picture.colours import Srgb, to_srgb
 from pipeline.picture.composite import Composite, compose_pixels, cut_away, result_size
 from pipeline.picture.damage import fitting
 from pipeline.picture.flatness import require_picture
@@ -21,8 +21,9 @@ from pipeline.picture.layers import Edit, Edited, Untouched, lay
 from pipeline.picture.mask import box, open_mask
 from pipeline.picture.metadata import Label, metadata
 from pipeline.picture.padding import content, padded, scaled
+from pipeline.picture.preview import Side, write
 from pipeline.picture.saving import Finished, result_kind, save
-from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared
+from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared, Preview
 from pipeline.provenance import source_type
 
 FURTHER_CAUSE = "; also, "
@@ -159,8 +160,27 @@ def _composed(request: Compose) -> Composed:
         width=size[0],
         height=size[1],
         sha256=digest,
+        preview=_preview(request, picture, finished, label) if request.wants_preview else None,
         notes=(*notes, *cut_away(recipe.size, width, height), *said_notes, *save_notes),
     )
+
+
+def _preview(request: Compose, picture: Picture, finished: Finished, label: Label) -> Preview:
+    """Before and after; where the result is the region alone, so is what was before."""
+    region = request.prepared.placement.region
+    part = box(region) if isinstance(request.recipe.size, ModelSize) else None
+    before = Side(
+        pixels=picture.pixels.crop(part) if part else picture.pixels,
+        alpha=picture.alpha.crop(part) if part and picture.alpha else picture.alpha,
+        colours=picture.colours,
+    )
+    after = Side(
+        pixels=finished.pixels,
+        alpha=finished.alpha,
+        colours=picture.colours if finished.profile is not None else Srgb(None),
+    )
+    path = request.result.with_name(f"{request.result.name}.preview.jpg")
+    return write(path, before, after, label.of_preview)
 
 
 def _label(request: Compose, *, shows_original: bool) -> Label:

@@ -48,6 +48,7 @@ class Job:
     embeds_prompt: bool = True
     has_model: bool = True
     gps: Gps = Gps.KEEP
+    wants_preview: bool = False
 
     @property
     def recipe(self) -> Recipe:
@@ -103,6 +104,7 @@ class Job:
             allow_flat=self.allow_flat,
             told=self.told(image),
             gps=self.gps,
+            wants_preview=self.wants_preview,
             result=self.into / "result.of.1",
         )
 
