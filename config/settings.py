@@ -100,6 +100,9 @@ class FolderSettings:
     min_free_gib: float = 2.0
     on_duplicate: OnDuplicate = OnDuplicate.VERSION
     watch: Watch = Watch.AUTO
+    min_keep_psnr: float | None = None  # None = off, here and below
+    max_shift_px: float | None = None
+    max_changed: float | None = None
     preview: bool = False  # whether a picture of before and after lies beside each result
     embed_prompt: bool = True  # whether a result's file holds its prompt
     gps: Gps = Gps.KEEP

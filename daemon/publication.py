@@ -45,9 +45,9 @@ class Publication:
         self._ground, self._root, self._work = Ground(root, fence), root, work
 
     def publish(
-        self, finished: Finished, now: Iterator[float], folder: str, earlier: tuple[str, ...]
+        self, finished: Finished, now: Iterator[float], earlier: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """Put all results and their receipts into `folder` (outbox or review).
+        """Put all results and their receipts into the outbox, or for a review apart.
 
         Returns the paths of the results relative to the root. What an earlier, interrupted call
         has published completely is not published again. `earlier` are results of the same names
@@ -56,7 +56,7 @@ class Publication:
         self._ground.make_folder(self._work)
         for variant in finished.variants:
             if variant.index not in self._complete(finished.task.job):
-                self._publish(finished, variant, now, folder, earlier)
+                self._publish(finished, variant, now, earlier)
         complete = self._complete(finished.task.job)
         return tuple(complete[variant.index] for variant in finished.variants)
 
@@ -105,13 +105,14 @@ class Publication:
         finished: Finished,
         variant: Variant,
         now: Iterator[float],
-        folder: str,
         earlier: tuple[str, ...],
     ) -> None:
+        folder = "review" if variant.missed else "outbox"
         target = self._root / folder / finished.task.job.folder
         self._ground.make_folder(target)
         began = next(now)
-        name = self._place(finished, variant, target, earlier)
+        # One that needs a look takes the place of none that needed none.
+        name = self._place(finished, variant, target, () if variant.missed else earlier)
         self._place_preview(variant, target / name)
         ended = next(now)
         text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
@@ -146,7 +147,7 @@ class Publication:
         if origin.job_id in (None, finished.task.job.job_id):
             return False
         recipe = finished.task.recipe
-        is_same = recipe.variants == 1 or origin.seed == recipe.seed + variant.index
+        is_same = recipe.variants == 1 or origin.seed == variant.seed
         preview = _preview_of(old) if variant.composed.preview else None
         has_room = (
             preview is None
@@ -215,7 +216,7 @@ def _names(finished: Finished, variant: Variant) -> Iterator[str]:
     stem, _, written = finished.task.job.image.name.rpartition(".")
     made = variant.composed.path.suffix.removeprefix(".")
     recipe = finished.task.recipe
-    seed = recipe.seed + variant.index if recipe.variants > 1 else None
+    seed = variant.seed if recipe.variants > 1 else None
     return result_names(stem, made if variant.composed.format_changed else written, seed)
 
 

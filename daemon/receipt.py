@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -29,9 +30,17 @@ class Variant:
     """One finished result of a job, on local scratch."""
 
     index: int
+    seed: int
     edit: EditResult
     composed: Composed
     compose_seconds: float
+    missed: tuple[str, ...] = ()  # what it falls short in; not empty: it goes into review/
+    first_seed: int | None = None  # of an edit before it, which fell short, too
+
+    @property
+    def status(self) -> State:
+        """How this result ends."""
+        return State.REVIEW if self.missed else State.DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,11 @@ class Finished:
     variants: tuple[Variant, ...]
     model: ModelFacts
     model_loaded_at: float  # Unix time
-    status: State = State.DONE
+
+    @property
+    def status(self) -> State:
+        """How the job ends: a result to be reviewed is what somebody has to know of."""
+        return State.REVIEW if any(it.missed for it in self.variants) else State.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +158,12 @@ def receipt(
 ) -> str:
     """The receipt of one result published as `name` at Unix time `now`."""
     job, composed = finished.task.job, variant.composed
-    recipe = replace(finished.task.recipe, seed=finished.task.recipe.seed + variant.index)
+    recipe = replace(finished.task.recipe, seed=variant.seed)
     return _dump(
         {
             "schema": SCHEMA,
             "job_id": job.job_id,
-            "status": finished.status,
+            "status": variant.status,
             "input": {
                 "name": printable(job.image.name),
                 "sha256": job.image.sha256,
@@ -167,6 +180,7 @@ def receipt(
             "instruction": json.loads(finished.task.instruction),
             "recipe": {**recipe.as_json(), "variants": 1},
             "model": _model(finished),
+            **_fidelity(variant),
             "seconds": _seconds(finished, variant, publish_seconds, now),
             "peak_vram_gib": round(variant.edit.peak_vram_gib, 3),
             "attempts": job.attempts,
@@ -180,6 +194,24 @@ def preview_name(result: str) -> str | None:
     """What the preview beside a result is called; None where that would be too long a name."""
     name = f"{result}{PREVIEW_SUFFIX}"
     return name if len(os.fsencode(name)) <= LONGEST_NAME_BYTES else None
+
+
+def _fidelity(variant: Variant) -> Mapping[str, object]:
+    if variant.composed.fidelity is None:
+        return {}
+    measured = asdict(variant.composed.fidelity)
+    judged: dict[str, object] = {"missed": list(variant.missed)}
+    if variant.first_seed is not None:
+        judged["first_seed"] = variant.first_seed
+    return {"fidelity": {**_finite(measured), **judged}}
+
+
+def _finite(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Numbers as JSON can hold them: an infinite one, of pictures without any difference, not."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
 
 
 def _preview(result: str, preview: Preview | None) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.keys import Region
 from config.settings import Gps
+from pipeline.picture.fidelity import Fidelity
 from pipeline.provenance import Provenance
 from pipeline.recipe import Recipe
 
@@ -89,6 +90,7 @@ class Composed:
     height: int
     sha256: str
     preview: Preview | None
+    fidelity: Fidelity | None  # None where nothing was composed
     notes: tuple[str, ...]
 
 

@@ -103,17 +103,18 @@ def finished(of: Task, *contents: bytes) -> Finished:
         task=of,
         prepared=Prepared(canvases=(), width=64, height=48, placement=placement, notes=()),
         prepare_seconds=0.5,
-        variants=tuple(_variant(of.scratch, *pair) for pair in enumerate(contents)),
+        variants=tuple(_variant(of, *pair) for pair in enumerate(contents)),
         model=FACTS,
         model_loaded_at=1_700_000_000.0,
     )
 
 
-def _variant(scratch: Path, index: int, content: bytes) -> Variant:
-    path = scratch / f"result-{index}.png"
+def _variant(of: Task, index: int, content: bytes) -> Variant:
+    seed, path = of.recipe.seed + index, of.scratch / f"result-{index}.png"
     path.write_bytes(content)
     return Variant(
         index=index,
+        seed=seed,
         edit=EditResult(
             path=path,
             encode_seconds=0.25,
@@ -128,6 +129,7 @@ def _variant(scratch: Path, index: int, content: bytes) -> Variant:
             height=48,
             sha256=hashlib.sha256(content).hexdigest(),
             preview=None,
+            fidelity=None,
             notes=(),
         ),
         compose_seconds=1.0,

@@ -84,11 +84,11 @@ class Edits:
         batch = queueing.next_batch(self._jobs.actives(), most, last=self._restraint.suspects)
         requests: list[EditRequest] = []
         for job in batch:
-            assert job.prepared is not None
-            steps = job.task.recipe.steps
-            self._jobs.put(job.at(Editing(index=0, step=0, steps=steps, since=now)))
-            self._tell(_running(job, 0))
-            requests += active.edit_requests(job.task, job.prepared[0])
+            steps, first = job.task.recipe.steps, job.unedited[0]
+            editing = Editing(index=first, step=0, steps=steps, since=now, first=first)
+            self._jobs.put(job.at(editing))
+            self._tell(_running(job, first))
+            requests += active.edit_requests(job)
         if requests:
             job_ids = frozenset(job.job.job_id for job in batch)
             self._editor.edit(job_ids, tuple(requests), now)
@@ -144,7 +144,7 @@ class Edits:
         job = self._jobs.active(job_id)
         if job is None or not isinstance(job.phase, Editing):
             return
-        if step == 1 and index > 0:
+        if step == 1 and index > job.phase.first:
             self._tell(_running(job, index))
         self._jobs.put(job.at(replace(job.phase, index=index, step=step, steps=steps)))
         self._tell(story.StepDone(step=step, steps=steps, **about(job.root, job.job)))
@@ -160,7 +160,7 @@ class Edits:
         folder = self._keepers[job.root].folder
         told = provenance(
             job.task,
-            job.task.recipe.seed + index,
+            job.seed_of(index),
             self.facts,
             now=self._clock.time(),
             embeds_prompt=folder.embed_prompt,
@@ -223,7 +223,7 @@ class Edits:
 def _running(job: Active, index: int) -> Event:
     recipe = job.task.recipe
     return story.JobRunning(
-        seed=recipe.seed + index,
+        seed=job.seed_of(index),
         steps=recipe.steps,
         variant=index + 1,
         variants=recipe.variants,

@@ -13,6 +13,7 @@ from config.keys import Keep, ModelSize, Region
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
 from pipeline.picture.colours import Srgb, to_srgb
+from pipeline.picture.comparison import compared
 from pipeline.picture.composite import Composite, compose_pixels, cut_away, result_size
 from pipeline.picture.damage import fitting
 from pipeline.picture.flatness import require_picture
@@ -161,6 +162,7 @@ def _composed(request: Compose) -> Composed:
         height=size[1],
         sha256=digest,
         preview=_preview(request, picture, finished, label) if request.wants_preview else None,
+        fidelity=compared(composite, pixels),
         notes=(*notes, *cut_away(recipe.size, width, height), *said_notes, *save_notes),
     )
 

@@ -56,7 +56,7 @@ Dressed = Callable[[Finished], Finished]
 
 def publish(root: Path, of: Finished, *earlier: str) -> tuple[str, ...]:
     now = (float(number) for number in count())
-    return publication(root, of.task.job.job_id).publish(of, now, "outbox", earlier)
+    return publication(root, of.task.job.job_id).publish(of, now, earlier)
 
 
 def receipt_of(root: Path, name: str) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class TestCompleteness:
                 there.append({path.name for path in (root / "outbox" / "s").iterdir()})
                 yield float(second)
 
-        publication(root).publish(results(root, b"blue"), clock(), "outbox", ())
+        publication(root).publish(results(root, b"blue"), clock(), ())
         assert there == [set(), {"cat.png"}]
 
     def test_publishing_again_changes_nothing(self, root: Path) -> None:
@@ -144,7 +144,7 @@ class TestCompleteness:
         of = results(root, b"a", b"b")
         assert not publication(root).is_complete(JOB)
         with pytest.raises(StopIteration):
-            publication(root).publish(of, iter([1.0, 2.0]), "outbox", ())
+            publication(root).publish(of, iter([1.0, 2.0]), ())
         assert not publication(root).is_complete(JOB)
         publish(root, of)
         assert publication(root).is_complete(JOB)
@@ -160,7 +160,7 @@ class TestCompleteness:
                     path.rename(root.parent / "other" / path.name)
                 yield float(second)
 
-        names = publication(root).publish(of, collected(), "outbox", ())
+        names = publication(root).publish(of, collected(), ())
         assert names == ("outbox/s/cat_s42.png", "outbox/s/cat_s43.png")
         assert publication(root).is_complete(JOB)
         assert publish(root, of) == names
@@ -168,7 +168,7 @@ class TestCompleteness:
 
     def test_somebody_elses_file_is_never_cleared(self, root: Path) -> None:
         with pytest.raises(StopIteration):
-            publication(root).publish(results(root, b"blue"), iter([1.0]), "outbox", ())
+            publication(root).publish(results(root, b"blue"), iter([1.0]), ())
         (root / "outbox" / "s" / "cat.png").write_bytes(b"theirs")
         publication(root).clear_half_done(JOB)
         assert (root / "outbox" / "s" / "cat.png").read_bytes() == b"theirs"
@@ -234,7 +234,7 @@ class TestPreviews:
                 there.append({path.name for path in (root / "outbox" / "s").iterdir()})
                 yield float(second)
 
-        publication(root).publish(with_previews(results(root, b"blue")), clock(), "outbox", ())
+        publication(root).publish(with_previews(results(root, b"blue")), clock(), ())
         assert there == [set(), {"cat.png", "cat.png.preview.jpg"}]
         assert outbox(root) == {"cat.png": b"blue"}
         assert receipt_of(root, "outbox/s/cat.png")["preview"]["name"] == "cat.png.preview.jpg"
@@ -316,9 +316,7 @@ class TestDying:
         self, root: Path
     ) -> None:
         with pytest.raises(StopIteration):
-            publication(root).publish(
-                results(root, b"a", b"b"), iter([1.0, 2.0, 3.0]), "outbox", ()
-            )
+            publication(root).publish(results(root, b"a", b"b"), iter([1.0, 2.0, 3.0]), ())
         recover(root, results(root, b"another a", b"b"))
         assert outbox(root) == {"cat_s42.png": b"a", "cat_s43.png": b"b"}
 
