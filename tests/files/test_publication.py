@@ -221,6 +221,43 @@ class TestReplacing:
         assert outbox(root) == {"cat_s42.png": b"c", "cat_s43.png": b"d"}
 
 
+def held(of: Finished, *indices: int) -> Finished:
+    """The same with some results that did not pass."""
+    missed = ("it is too far off",)
+    variants = (replace(it, missed=missed) if it.index in indices else it for it in of.variants)
+    return replace(of, variants=tuple(variants))
+
+
+class TestReview:
+    """What did not pass lies apart, whole, and takes the place of nothing."""
+
+    def test_it_is_laid_out_as_in_the_outbox(self, root: Path) -> None:
+        names = publish(root, with_previews(held(results(root, b"a", b"b"), 1)))
+        assert names == ("outbox/s/cat_s42.png", "review/s/cat_s43.png")
+        assert receipt_of(root, names[0])["status"] == "done"
+        assert receipt_of(root, names[1])["status"] == "review"
+        assert (root / "review/s/cat_s43.png.preview.jpg").exists()
+        assert set(outbox(root)) == {"cat_s42.png"}
+
+    def test_it_replaces_no_earlier_result(self, root: Path) -> None:
+        (earlier,) = publish(root, results(root, b"old", job_id="old"))
+        assert publish(root, held(results(root, b"new"), 0), earlier) == ("review/s/cat.png",)
+        assert outbox(root) == {"cat.png": b"old"}
+
+    def test_whenever_the_daemon_dies_it_is_there_once(self, root: Path) -> None:
+        steps, ended = 0, False
+        while not ended:
+            of = with_previews(held(results(root, b"a", b"b"), 0))
+            ended = ends_within(steps, root, partial(publish, root, of))
+            recover(root, of)
+            assert outbox(root) == {"cat_s43.png": b"b"}
+            apart = sorted(path.name for path in (root / "review/s").iterdir())
+            assert apart == [f"cat_s42.png{it}" for it in ("", ".json", ".preview.jpg")]
+            sweep(root)
+            steps += 1
+        assert steps > 16
+
+
 class TestPreviews:
     """A preview lies beside its result, and is nobody's but ours."""
 

@@ -12,6 +12,7 @@ from config.settings import Limits, Lora
 from daemon.job import State
 from daemon.receipt import Finished, Why, receipt, report, why_of, why_text, work_seconds
 from pipeline import instruction, recipe
+from pipeline.picture.fidelity import Fidelity
 
 ODD = "a\nb\udcff.png"
 FULL = replace(
@@ -52,6 +53,43 @@ def test_a_receipt_has_exactly_the_promised_keys(done: Finished) -> None:
         set(document["input"]) == set(document["output"]) == {"name", "sha256", "width", "height"}
     )
     assert {"path", "class", "fingerprint", "dtype", "weights"} <= set(document["model"])
+
+
+def judged(of: Finished, psnr: float, *missed: str, first_seed: int | None = None) -> Finished:
+    """The same with what its composition found out."""
+    fidelity = Fidelity(
+        strategy="mask",
+        reason="there is a mask",
+        keep_psnr_db=psnr,
+        changed_share=0.25,
+        shift_px=(1.0, 0.5),
+    )
+    (one,) = of.variants
+    composed = replace(one.composed, fidelity=fidelity)
+    variant = replace(one, composed=composed, missed=missed, first_seed=first_seed)
+    return replace(of, variants=(variant,))
+
+
+def test_what_was_measured_and_missed_stands_in_it(done: Finished) -> None:
+    document = written(judged(done, 39.0, "it is too far off", first_seed=42))
+    assert document["status"] == "review"
+    assert document["fidelity"] == {
+        "strategy": "mask",
+        "reason": "there is a mask",
+        "keep_psnr_db": 39.0,
+        "changed_share": 0.25,
+        "shift_px": [1.0, 0.5],
+        "missed": ["it is too far off"],
+        "first_seed": 42,
+    }
+
+
+def test_pictures_without_any_difference_have_no_number_for_it(done: Finished) -> None:
+    document = written(judged(done, float("inf")))
+    assert document["status"] == "done"
+    assert document["fidelity"]["keep_psnr_db"] is None
+    assert document["fidelity"]["missed"] == []
+    assert "first_seed" not in document["fidelity"]
 
 
 def test_the_model_is_told_with_its_kernel_and_whether_its_blocks_were_compiled(
