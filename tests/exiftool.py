@@ -3,9 +3,10 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 
-def said(path: Path) -> dict[str, str]:
+def said(path: Path) -> dict[str, Any]:
     """All tags of a file by group and name: {"XMP-iptcExt:DigitalSourceType": …}."""
     command = ["exiftool", "-json", "-a", "-G1", "-struct", "-n", "-api", "LargeFileSupport=1"]
     done = subprocess.run([*command, path], capture_output=True, check=True)

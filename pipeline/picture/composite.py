@@ -30,6 +30,13 @@ class Composite:
         region = self.placement.region
         return self.mask is None and (region.width, region.height) == self.layers.base.size
 
+    @property
+    def shows_original(self) -> bool:
+        """Whether pixels of the original stand in the result; a region alone has none."""
+        if isinstance(self.size, ModelSize):
+            return self.mask is not None
+        return not self.covers_all
+
 
 def result_size(size: Size, width: int, height: int, placement: Placement) -> tuple[int, int]:
     """Width and height of the result of an upright original of this width and height."""

@@ -19,6 +19,7 @@ from pipeline.picture.exif_entries import BYTES_OF_TYPE
 from pipeline.picture.packet import Array, Form, Value
 
 TIFF_TAG = 33723
+MOST_BYTES = 4 << 20
 LONGEST_BLOCK = 65506  # what a JPEG segment leaves beside the names of its resource
 _RESOURCE = 0x0404
 _SIGNATURE, _PHOTOSHOP = b"8BIM", b"Photoshop 3.0\0"
@@ -114,7 +115,9 @@ def _in_tiff(window: Window) -> bytes:
         if window.number(place, 2, order) == TIFF_TAG:
             kind, count = window.number(place + 2, 2, order), window.number(place + 4, 4, order)
             size = BYTES_OF_TYPE.get(kind, 1) * count
-            return window.at(window.number(place + 8, 4, order), size) if size > 4 else b""
+            if not 4 < size <= MOST_BYTES:
+                return b""
+            return window.at(window.number(place + 8, 4, order), size)
     return b""
 
 

@@ -96,7 +96,8 @@ def _exif(
             exif = without_position(exif)
         return _commented(exif, carried, label, kind)
     except DamagedExifError:
-        return b"", ("The EXIF block is damaged; it is left out of the result.",)
+        exif, notes = _commented(b"", carried, label, kind)
+        return exif, ("The EXIF block is damaged; it is left out of the result.", *notes)
 
 
 def _commented(
@@ -111,6 +112,10 @@ def _commented(
         _Choice(
             lambda: with_comment(exif, label.without_prompt.parameters),
             "The prompt is too long for JPEG's EXIF; it is left out there.",
+        ),
+        _Choice(
+            lambda: exif,
+            "The EXIF block leaves no room in a JPEG for how it was made; XMP says it.",
         ),
         _Choice(
             lambda: with_comment(b"", label.without_prompt.parameters),

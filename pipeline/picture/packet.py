@@ -36,12 +36,13 @@ PREFIXES = {
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
 }
-MOST_BYTES = 16 << 20
+MOST_BYTES = 4 << 20
 MOST_LEVELS = 100
 # What XML 1.0 cannot hold, not even escaped.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _URIS = {prefix: uri for uri, prefix in PREFIXES.items()}
 _FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY")  # XMP has neither; entities can grow without end
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _TAIL = '<?xpacket end="w"?>'
 
@@ -90,7 +91,8 @@ def empty() -> Packet:
 
 def read(content: bytes) -> Packet:
     """Read a packet; raises DamagedXmpError."""
-    content = content.strip(b"\0 \t\r\n")
+    if not content.startswith(_UTF_16):
+        content = content.strip(b"\0 \t\r\n")
     if len(content) > MOST_BYTES or any(it in content.replace(b"\0", b"") for it in _FORBIDDEN):
         raise DamagedXmpError
     builder = _Builder()
@@ -210,12 +212,13 @@ def _namespaces(root: Element) -> Iterator[str]:
 def _chosen(uris: Mapping[str, None], wished: Mapping[str, str]) -> Mapping[str, str]:
     """A prefix of its own for each namespace: the usual one, else its maker's, else a number."""
     chosen: dict[str, str] = {}
+    taken = set(_URIS)
+    numbered = map("ns{}".format, count())
     for uri in uris:
-        usual = PREFIXES.get(uri) or wished.get(uri, "")
-        is_its_own = _URIS.get(usual, uri) == uri
-        wishes = [usual] if usual and is_its_own else []
-        names = chain(wishes, map("ns{}".format, count()))
-        chosen[uri] = next(it for it in names if it not in chosen.values())
+        usual, wish = PREFIXES.get(uri), wished.get(uri)
+        names = chain([wish] if wish else [], numbered)
+        chosen[uri] = usual or next(it for it in names if it not in taken)
+        taken.add(chosen[uri])
     return chosen
 
 

@@ -143,7 +143,7 @@ def _composed(request: Compose) -> Composed:
         size=recipe.size,
     )
     pixels, alpha = compose_pixels(composite)
-    label = _label(request, shows_original=not composite.covers_all)
+    label = _label(request, shows_original=composite.shows_original)
     said, said_notes = metadata(picture.carried, label, kind, size)
     finished = Finished(
         pixels=pixels,
