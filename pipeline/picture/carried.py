@@ -13,6 +13,7 @@ from pipeline.container.endings import webp_chunks
 from pipeline.container.examination import Kind
 from pipeline.container.window import CutShortError, Window
 from pipeline.picture import iptc, packet, quantisation
+from pipeline.picture.credentials import has_credentials
 from pipeline.picture.exif import DamagedExifError, upright
 from pipeline.picture.packet import DamagedXmpError
 from pipeline.picture.quantisation import Quantisation
@@ -72,6 +73,8 @@ def read_carried(
     except DamagedXmpError:
         xmp = b""
         notes += (f"{name} has XMP data that cannot be read; it is left out of the result.",)
+    if has_credentials(image, file):
+        notes += (f"{name} has signed Content Credentials; an edit ends them, they are left out.",)
     return Carried(
         exif=exif,
         xmp=xmp,

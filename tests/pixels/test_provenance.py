@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,30 @@ def test_iptc_data_that_imagemagick_put_into_a_png_goes_over(
     scene(60, 40).save(tmp_path / "photo.png", pnginfo=texts)
     said = exiftool.said(job().run(tmp_path / "photo.png", painted).path)
     assert (said["XMP-dc:Creator"], said["XMP-photoshop:City"]) == (["Ann"], "Köln")
+
+
+def dressed(plain: bytes, extension: str) -> bytes:
+    """A file with a manifest store where its format has it; it would not verify."""
+    store = b"\0\0\0\x20jumb c2pa manifest store.."
+    if extension == ".jpg":
+        return plain[:2] + b"\xff\xeb" + (len(store) + 2).to_bytes(2, "big") + store + plain[2:]
+    if extension == ".png":
+        chunk = b"caBX" + store
+        check = zlib.crc32(chunk).to_bytes(4, "big")
+        return plain[:33] + len(store).to_bytes(4, "big") + chunk + check + plain[33:]
+    body = plain[8:] + b"C2PA" + len(store).to_bytes(4, "little") + store
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize("file", ["photo.jpg", "photo.png", "photo.webp"])
+def test_signatures_that_an_edit_ends_are_said(
+    photo: Callable[[str], Path], job: MakeJob, file: str
+) -> None:
+    source = photo(file)
+    assert not any("Credentials" in it for it in job().prepare(source).notes)
+    source.write_bytes(dressed(source.read_bytes(), source.suffix))
+    assert any("Content Credentials" in it for it in job().prepare(source).notes)
+    assert b"c2pa" not in job().run(source, painted).path.read_bytes()
 
 
 def test_a_region_alone_shows_nothing_of_the_original(
