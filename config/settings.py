@@ -36,6 +36,13 @@ class Watch(StrEnum):
     POLL = "poll"
 
 
+class Gps(StrEnum):
+    """What becomes of the coordinates at which a photo was taken."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+
+
 class Attention(StrEnum):
     """The attention kernels of diffusers that work offline; the `_hub` ones fetch their code."""
 
@@ -93,6 +100,12 @@ class FolderSettings:
     min_free_gib: float = 2.0
     on_duplicate: OnDuplicate = OnDuplicate.VERSION
     watch: Watch = Watch.AUTO
+    min_keep_psnr: float | None = None  # None = off, here and below
+    max_shift_px: float | None = None
+    max_changed: float | None = None
+    preview: bool = False  # whether a picture of before and after lies beside each result
+    embed_prompt: bool = True  # whether a result's file holds its prompt
+    gps: Gps = Gps.KEEP
     keep_done_days: float | None = None  # None = for ever, here and below
     keep_failed_days: float | None = None
     keep_logs_days: float | None = None

@@ -13,6 +13,7 @@ from config.reader import Fields, read_fields
 from config.settings import (
     Attention,
     FolderSettings,
+    Gps,
     Limits,
     Lora,
     ModelSettings,
@@ -23,14 +24,17 @@ from config.settings import (
 
 _DAY_SECONDS = 86400
 _SECONDS = values.number(0, _DAY_SECONDS)
-_SECONDS_OR_AUTO = values.automatic(_SECONDS)
-_POLL_SECONDS_OR_AUTO = values.automatic(values.number(0.01, _DAY_SECONDS))
+_SECONDS_OR_AUTO = values.unless("auto", _SECONDS)
+_POLL_SECONDS_OR_AUTO = values.unless("auto", values.number(0.01, _DAY_SECONDS))
 _SETTLE_MAX_SECONDS = values.number(0, 30 * _DAY_SECONDS)
 _HANG_SECONDS = values.number(1, _DAY_SECONDS)
 _HOURS = values.number(0, 24 * 366)
-_DAYS = values.unless_forever(values.number(1, 36500))
+_DAYS = values.unless("forever", values.number(1, 36500))
+_PSNR = values.unless("off", values.number(0, 100))
+_PIXELS = values.unless("off", values.number(0, 16384))
+_SHARE = values.unless("off", values.number(0, 1))
 _GIB = values.number(0, 1024**2)
-_VRAM_GIB_OR_AUTO = values.automatic(values.number(1, 4096))
+_VRAM_GIB_OR_AUTO = values.unless("auto", values.number(1, 4096))
 _MEGAPIXELS = values.number(0.001, 10000)
 _MIB = values.number(0.001, 1024**2)
 
@@ -118,6 +122,12 @@ def _folder(fields: Fields, usual: FolderSettings) -> FolderSettings:
         min_free_gib=read("min_free_gib", _GIB, usual.min_free_gib),
         on_duplicate=read("on_duplicate", values.choice(OnDuplicate), usual.on_duplicate),
         watch=read("watch", values.choice(Watch), usual.watch),
+        min_keep_psnr=read("min_keep_psnr", _PSNR, usual.min_keep_psnr),
+        max_shift_px=read("max_shift_px", _PIXELS, usual.max_shift_px),
+        max_changed=read("max_changed", _SHARE, usual.max_changed),
+        preview=read("preview", values.truth, usual.preview),
+        embed_prompt=read("embed_prompt", values.truth, usual.embed_prompt),
+        gps=read("gps", values.choice(Gps), usual.gps),
         keep_done_days=read("keep_done_days", _DAYS, usual.keep_done_days),
         keep_failed_days=read("keep_failed_days", _DAYS, usual.keep_failed_days),
         keep_logs_days=read("keep_logs_days", _DAYS, usual.keep_logs_days),

@@ -126,33 +126,18 @@ def number(low: float, high: float) -> Callable[[Node], float]:
     return read
 
 
-def automatic(read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
-    """Read `auto` as None and anything else as before."""
+def unless(word: str, read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
+    """Read one word (`auto`, `forever`, `off`) as None and anything else as before."""
 
-    def read_or_auto(node: Node) -> Value | None:
-        if isinstance(node, Scalar) and node.text.lower() == "auto":
+    def read_or_none(node: Node) -> Value | None:
+        if isinstance(node, Scalar) and node.text.lower() == word:
             return None
         try:
             return read(node)
         except UnfitValueError as error:
-            raise UnfitValueError(what=error.what, advice=f"{error.advice}, or auto") from error
+            raise UnfitValueError(what=error.what, advice=f"{error.advice}, or {word}") from error
 
-    return read_or_auto
-
-
-def unless_forever(read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
-    """Read `forever` as None and anything else as before."""
-
-    def read_or_forever(node: Node) -> Value | None:
-        if isinstance(node, Scalar) and node.text.lower() == "forever":
-            return None
-        try:
-            return read(node)
-        except UnfitValueError as error:
-            advice = f"{error.advice}, or forever"
-            raise UnfitValueError(what=error.what, advice=advice) from error
-
-    return read_or_forever
+    return read_or_none
 
 
 def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Choice]:

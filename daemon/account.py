@@ -54,7 +54,10 @@ class Account:
             if job.root == root
         ]
         today = self._history.counts_since(folder.keeper.identity, midnight)
-        mine = status.folder_document(root, self.stands(folder), plan, jobs, today)
+        reviews = self._workshop.endings.reviews_since(root, midnight)
+        mine = status.folder_document(
+            root, self.stands(folder), plan, jobs, today, reviews=reviews
+        )
         return status.document([mine], editor)
 
     def stands(self, folder: WatchedFolder) -> orders.Stands:

@@ -141,9 +141,7 @@ class Clerk:
                 self._answer(orders.Recovered((job,)))
                 return
             try:
-                results = publication.publish(
-                    order.finished, self._times(), "outbox", order.replaces
-                )
+                results = publication.publish(order.finished, self._times(), order.replaces)
             except (NotADirectoryError, FileExistsError) as error:
                 if Path(str(error.filename)).parent == self._root:
                     raise  # the outbox itself: no job is to blame

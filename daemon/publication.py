@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from daemon.ground import Ground, nobody_else
 from daemon.inbox.names import is_path_below, result_names
 from daemon.job import Job
-from daemon.receipt import Finished, Variant, receipt
+from daemon.receipt import Finished, Variant, preview_name, receipt
 
 NOTES = "published.json"
 _FOLDERS = ("outbox", "review")
@@ -25,13 +25,15 @@ class _Note:
 
     name: str  # relative to the root
     sha256: str
+    preview: str = ""  # the SHA-256 of its preview
     replaced: str = ""  # the receipt of the result that it takes the place of
     is_out: bool = False  # its receipt was written; somebody may have taken both away since
 
     @property
     def is_sound(self) -> bool:
         """Whether it may be ours: whoever may write to the share may have written it."""
-        are_texts = all(isinstance(it, str) for it in (self.name, self.sha256, self.replaced))
+        texts = (self.name, self.sha256, self.preview, self.replaced)
+        are_texts = all(isinstance(it, str) for it in texts)
         return are_texts and is_path_below(self.name) and self.name.partition("/")[0] in _FOLDERS
 
 
@@ -43,9 +45,9 @@ class Publication:
         self._ground, self._root, self._work = Ground(root, fence), root, work
 
     def publish(
-        self, finished: Finished, now: Iterator[float], folder: str, earlier: tuple[str, ...]
+        self, finished: Finished, now: Iterator[float], earlier: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """Put all results and their receipts into `folder` (outbox or review).
+        """Put all results and their receipts into the outbox, or for a review apart.
 
         Returns the paths of the results relative to the root. What an earlier, interrupted call
         has published completely is not published again. `earlier` are results of the same names
@@ -54,7 +56,7 @@ class Publication:
         self._ground.make_folder(self._work)
         for variant in finished.variants:
             if variant.index not in self._complete(finished.task.job):
-                self._publish(finished, variant, now, folder, earlier)
+                self._publish(finished, variant, now, earlier)
         complete = self._complete(finished.task.job)
         return tuple(complete[variant.index] for variant in finished.variants)
 
@@ -85,20 +87,33 @@ class Publication:
         if sha256 == _Origin.of(note.replaced).sha256:
             self._ground.write_whole(_receipt_of(path), note.replaced.encode())
         elif sha256 == note.sha256:
+            self._clear_preview(path, note)
             self._ground.remove(path)
+
+    def _clear_preview(self, result: Path, note: _Note) -> None:
+        """Remove the preview of a result where it is its own, or that of the replaced one."""
+        ours = {note.preview, _Origin.of(note.replaced).preview_sha256}
+        if (path := _preview_of(result)) and self._is_one_of(ours, path):
+            self._ground.remove(path)
+
+    def _is_one_of(self, hashes: Collection[object], path: Path) -> bool:
+        sha256 = self._sha256_of(path)
+        return sha256 is not None and sha256 in hashes
 
     def _publish(
         self,
         finished: Finished,
         variant: Variant,
         now: Iterator[float],
-        folder: str,
         earlier: tuple[str, ...],
     ) -> None:
+        folder = "review" if variant.missed else "outbox"
         target = self._root / folder / finished.task.job.folder
         self._ground.make_folder(target)
         began = next(now)
-        name = self._place(finished, variant, target, earlier)
+        # One that needs a look takes the place of none that needed none.
+        name = self._place(finished, variant, target, () if variant.missed else earlier)
+        self._place_preview(variant, target / name)
         ended = next(now)
         text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
         self._ground.write_whole(_receipt_of(target / name), text.encode())
@@ -120,23 +135,39 @@ class Publication:
         free = (name for name in names if self._is_free(finished, variant, target / name))
         return self._ground.bring(source, target, free)
 
+    def _place_preview(self, variant: Variant, result: Path) -> None:
+        preview, path = variant.composed.preview, _preview_of(result)
+        if preview is None:
+            self._clear_preview(result, self._notes()[variant.index])
+        elif path is not None:
+            self._ground.bring_over(preview.path, path)
+
     def _is_replaceable(self, old: Path, finished: Finished, variant: Variant) -> bool:
         origin = self._origin_beside(old)
         if origin.job_id in (None, finished.task.job.job_id):
             return False
         recipe = finished.task.recipe
-        is_same = recipe.variants == 1 or origin.seed == recipe.seed + variant.index
-        return is_same and origin.sha256 == self._sha256_of(old)
+        is_same = recipe.variants == 1 or origin.seed == variant.seed
+        preview = _preview_of(old) if variant.composed.preview else None
+        has_room = (
+            preview is None
+            or not self._ground.exists(preview)
+            or self._is_one_of({origin.preview_sha256}, preview)
+        )
+        return is_same and has_room and origin.sha256 == self._sha256_of(old)
 
     def _is_free(self, finished: Finished, variant: Variant, path: Path) -> bool:
-        if self._ground.exists(path) or self._ground.exists(_receipt_of(path)):
+        preview = _preview_of(path) if variant.composed.preview else None
+        if any(self._ground.exists(it) for it in (path, _receipt_of(path), preview) if it):
             return False
         self._note(variant, self._note_of(variant, path), finished)
         return True
 
     def _note_of(self, variant: Variant, path: Path, replaced: str = "") -> _Note:
         name = os.path.relpath(path, self._root)
-        return _Note(name=name, sha256=variant.composed.sha256, replaced=replaced)
+        composed = variant.composed
+        preview = composed.preview.sha256 if composed.preview else ""
+        return _Note(name=name, sha256=composed.sha256, preview=preview, replaced=replaced)
 
     def _note(self, variant: Variant, note: _Note, finished: Finished) -> None:
         notes = {**self._notes(), variant.index: note}
@@ -185,12 +216,17 @@ def _names(finished: Finished, variant: Variant) -> Iterator[str]:
     stem, _, written = finished.task.job.image.name.rpartition(".")
     made = variant.composed.path.suffix.removeprefix(".")
     recipe = finished.task.recipe
-    seed = recipe.seed + variant.index if recipe.variants > 1 else None
+    seed = variant.seed if recipe.variants > 1 else None
     return result_names(stem, made if variant.composed.format_changed else written, seed)
 
 
 def _receipt_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _preview_of(path: Path) -> Path | None:
+    name = preview_name(path.name)
+    return None if name is None else path.with_name(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +236,14 @@ class _Origin:
     job_id: object = None
     seed: object = None
     sha256: object = None
+    preview_sha256: object = None
 
     @classmethod
     def of(cls, text: bytes | str) -> _Origin:
         try:
             written = json.loads(text)
-            return cls(written["job_id"], written["recipe"]["seed"], written["output"]["sha256"])
+            preview = written["preview"]["sha256"] if "preview" in written else None
+            output, seed = written["output"]["sha256"], written["recipe"]["seed"]
+            return cls(written["job_id"], seed, output, preview)
         except (ValueError, LookupError, TypeError):
             return cls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ from config.problems import Problem
 from daemon.inbox.names import printable
 from daemon.job import Job, State, Task
 from pipeline.editor import EditResult, ModelFacts
-from pipeline.pictures import Composed, Prepared
+from pipeline.pictures import Composed, Prepared, Preview
 
 SCHEMA = 1
+LONGEST_NAME_BYTES = 255
+PREVIEW_SUFFIX = ".preview.jpg"
 _VERBS = ("is ", "has ", "holds ", "cannot ")
 MOVE_BACK = "Then move the files back into the inbox."
 
@@ -26,9 +29,17 @@ class Variant:
     """One finished result of a job, on local scratch."""
 
     index: int
+    seed: int
     edit: EditResult
     composed: Composed
     compose_seconds: float
+    missed: tuple[str, ...] = ()  # what it falls short in; not empty: it goes into review/
+    first_seed: int | None = None  # of an edit before it, which fell short, too
+
+    @property
+    def status(self) -> State:
+        """How this result ends."""
+        return State.REVIEW if self.missed else State.DONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,11 @@ class Finished:
     variants: tuple[Variant, ...]
     model: ModelFacts
     model_loaded_at: float  # Unix time
-    status: State = State.DONE
+
+    @property
+    def status(self) -> State:
+        """How the job ends: a result to be reviewed is what somebody has to know of."""
+        return State.REVIEW if any(it.missed for it in self.variants) else State.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +157,12 @@ def receipt(
 ) -> str:
     """The receipt of one result published as `name` at Unix time `now`."""
     job, composed = finished.task.job, variant.composed
-    recipe = replace(finished.task.recipe, seed=finished.task.recipe.seed + variant.index)
+    recipe = replace(finished.task.recipe, seed=variant.seed)
     return _dump(
         {
             "schema": SCHEMA,
             "job_id": job.job_id,
-            "status": finished.status,
+            "status": variant.status,
             "input": {
                 "name": printable(job.image.name),
                 "sha256": job.image.sha256,
@@ -160,17 +175,38 @@ def receipt(
                 "width": composed.width,
                 "height": composed.height,
             },
+            **_preview(name, composed.preview),
             "instruction": json.loads(finished.task.instruction),
             "recipe": {**recipe.as_json(), "variants": 1},
             "model": _model(finished),
             "seconds": _seconds(finished, variant, publish_seconds, now),
             "peak_vram_gib": round(variant.edit.peak_vram_gib, 3),
             "attempts": job.attempts,
-            "fidelity": composed.fidelity.as_json(),
+            "fidelity": _fidelity(variant),
             "host": socket.gethostname(),
             "versions": _versions(finished.model.versions),
         }
     )
+
+
+def preview_name(result: str) -> str | None:
+    """What the preview beside a result is called; None where that would be too long a name."""
+    name = f"{result}{PREVIEW_SUFFIX}"
+    return name if len(os.fsencode(name)) <= LONGEST_NAME_BYTES else None
+
+
+def _fidelity(variant: Variant) -> Mapping[str, object]:
+    judged: dict[str, object] = {"missed": list(variant.missed)}
+    if variant.first_seed is not None:
+        judged["first_seed"] = variant.first_seed
+    return {**variant.composed.fidelity.as_json(), **judged}
+
+
+def _preview(result: str, preview: Preview | None) -> Mapping[str, object]:
+    name = preview_name(result)
+    if preview is None or name is None:
+        return {}
+    return {"preview": {"name": name, "sha256": preview.sha256}}
 
 
 def work_seconds(finished: Finished) -> float:

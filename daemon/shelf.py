@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from daemon import files, typed_json
 from daemon.job import Job
 from daemon.receipt import Finished, Variant
+from pipeline.pictures import Composed, Preview
 
 _RECORD = "finished.json"
 
@@ -38,12 +40,20 @@ def find(job: Job, scratch: Path) -> Finished | None:
 
 
 def _is_whole(variant: Variant, scratch: Path) -> bool:
-    path = variant.composed.path
     with contextlib.suppress(OSError):
-        return path.parent == scratch and files.sha256_of(path) == variant.composed.sha256
+        return all(
+            one.path.parent == scratch and files.sha256_of(one.path) == one.sha256
+            for one in _made(variant)
+        )
     return False
+
+
+def _made(variant: Variant) -> Iterator[Composed | Preview]:
+    yield variant.composed
+    if variant.composed.preview is not None:
+        yield variant.composed.preview
 
 
 def is_there(finished: Finished) -> bool:
     """Whether the results are still on scratch; somebody may have emptied the cache."""
-    return all(variant.composed.path.exists() for variant in finished.variants)
+    return all(one.path.exists() for variant in finished.variants for one in _made(variant))

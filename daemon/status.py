@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from daemon.history import Counts
 from daemon.inbox.names import printable
@@ -20,6 +20,16 @@ SCHEMA = 1
 Document = Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A result that needs a look."""
+
+    file: str  # the original, relative to the inbox
+    result: str  # relative to the root
+    reason: str
+    ended_at: float  # Unix time
+
+
 def job_document(job: Active | Resumable, now: float, typical_seconds: float | None) -> Document:
     """One job under way; `typical_seconds` is what such a job took of late."""
     document: dict[str, object] = {
@@ -28,6 +38,9 @@ def job_document(job: Active | Resumable, now: float, typical_seconds: float | N
         "state": job.state if isinstance(job, Active) else State.CLAIMED,
         "attempts": job.job.attempts,
     }
+    if isinstance(job, Active) and job.reseeded:
+        missed = "; ".join(job.reseeded[0].missed)
+        document["reason"] = f"edited once more, because it did not pass: {missed}"
     match job.phase:
         case Editing(index, step, steps, since):
             document |= {"variant": index + 1, "step": step, "steps": steps}
@@ -42,9 +55,15 @@ def job_document(job: Active | Resumable, now: float, typical_seconds: float | N
 
 
 def folder_document(
-    root: str, stands: Stands, plan: Plan, jobs: Iterable[Document], today: Counts
+    root: str,
+    stands: Stands,
+    plan: Plan,
+    jobs: Iterable[Document],
+    today: Counts,
+    *,
+    reviews: Iterable[Review] = (),
 ) -> Document:
-    """One hot folder: its files in the inbox, its jobs, its day."""
+    """One hot folder: its files in the inbox, its jobs, its day and what needs a look since."""
     jobs = list(jobs)
     counts = Counter[str](str(file.state) for file in plan.states)
     counts.update(str(job["state"]) for job in jobs)
@@ -54,6 +73,10 @@ def folder_document(
         "reason": stands.reason,
         "counts": dict(sorted(counts.items())),
         "today": asdict(today),
+        "reviews": [
+            {"file": printable(it.file), "result": printable(it.result), "reason": it.reason}
+            for it in reviews
+        ],
         "jobs": jobs,
         "files": [
             {

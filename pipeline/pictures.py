@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.keys import Region
+from config.settings import Gps
 from pipeline.picture.fidelity import Fidelity
+from pipeline.provenance import Provenance
 from pipeline.recipe import Recipe
 
 
@@ -63,8 +65,19 @@ class Compose:
     recipe: Recipe
     prepared: Prepared
     edited: Path
+    told: Provenance
+    gps: Gps
+    wants_preview: bool
     allow_flat: bool  # an editor without a model may return a flat picture
     result: Path  # scratch path without extension; the worker adds the extension
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A small picture of before and after, on scratch."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,7 @@ class Composed:
     width: int
     height: int
     sha256: str
+    preview: Preview | None
     notes: tuple[str, ...]
     fidelity: Fidelity
 

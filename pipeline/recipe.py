@@ -38,7 +38,7 @@ class Recipe:
     size: Size
     keep: Keep
     format: Format
-    quality: int
+    quality: int | None  # None = as the original was packed, if it was a JPEG
 
     def as_json(self) -> dict[str, JsonValue]:
         """Give all keys with plain values, null where there is none: a valid sidecar itself."""
@@ -181,7 +181,7 @@ def _completed(wanted: Written, lora: Lora | None, default_steps: int, drawn_see
         size=OriginalSize() if wanted.size is None else wanted.size,
         keep=_or(wanted.keep, Keep.AUTO),
         format=_or(wanted.format, Format.SAME),
-        quality=_or(wanted.quality, 95),
+        quality=wanted.quality,
     )
 
 

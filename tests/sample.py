@@ -40,7 +40,7 @@ RECIPE = Recipe(
     size=OriginalSize(),
     keep=Keep.AUTO,
     format=Format.SAME,
-    quality=95,
+    quality=None,
 )
 FACTS = ModelFacts(
     path="/models/tiny",
@@ -117,17 +117,18 @@ def finished(of: Task, *contents: bytes) -> Finished:
         task=of,
         prepared=Prepared(canvases=(), width=64, height=48, placement=placement, notes=()),
         prepare_seconds=0.5,
-        variants=tuple(_variant(of.scratch, *pair) for pair in enumerate(contents)),
+        variants=tuple(_variant(of, *pair) for pair in enumerate(contents)),
         model=FACTS,
         model_loaded_at=1_700_000_000.0,
     )
 
 
-def _variant(scratch: Path, index: int, content: bytes) -> Variant:
-    path = scratch / f"result-{index}.png"
+def _variant(of: Task, index: int, content: bytes) -> Variant:
+    seed, path = of.recipe.seed + index, of.scratch / f"result-{index}.png"
     path.write_bytes(content)
     return Variant(
         index=index,
+        seed=seed,
         edit=EditResult(
             path=path,
             encode_seconds=0.25,
@@ -141,6 +142,7 @@ def _variant(scratch: Path, index: int, content: bytes) -> Variant:
             width=64,
             height=48,
             sha256=hashlib.sha256(content).hexdigest(),
+            preview=None,
             notes=(),
             fidelity=FIDELITY,
         ),

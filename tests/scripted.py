@@ -19,6 +19,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from PIL import Image, ImageOps
+
 from pipeline import channel
 from pipeline.echo import EchoEditor
 from pipeline.editor import (
@@ -115,6 +117,13 @@ def _dawdle(_: Connection, __: EditRequest | None) -> None:
     signal.sigtimedwait((), 0.3)
 
 
+def _paint(_: Connection, request: EditRequest | None) -> None:
+    """Change every pixel of a result that is there."""
+    assert request is not None
+    with Image.open(request.result) as picture:
+        ImageOps.invert(picture).save(request.result, format="PNG")
+
+
 def _crash(_: Connection, __: EditRequest | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -207,6 +216,7 @@ def _result_at(path: Path) -> EditResult:
 
 _DEEDS: dict[str, Callable[[Connection, EditRequest | None], None]] = {
     "dawdle": _dawdle,
+    "paint": _paint,
     "crash": _crash,
     "die": _die,
     "leave": _leave,

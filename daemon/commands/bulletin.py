@@ -10,7 +10,7 @@ from daemon.inbox.names import Kind, kind_of
 from daemon.job import State
 from daemon.log.wording import duration
 
-_OTHER_ENDS = (State.QUARANTINED, State.DUPLICATE, State.CANCELLED)
+_OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ class Bulletin:
     done_today: int
     failed_today: int
     others_today: tuple[tuple[str, int], ...]  # how else jobs have ended, and how many
+    reviews: tuple[FileNews, ...]  # results that need a look, with their reasons
     jobs: tuple[JobNews, ...]
     files: tuple[FileNews, ...]
     ignored: tuple[FileNews, ...]
@@ -69,10 +70,17 @@ def read(document: Document) -> Bulletin:
         done_today=_count(today, "done"),
         failed_today=_count(today, "failed"),
         others_today=tuple((it, _count(today, it)) for it in _OTHER_ENDS if _count(today, it)),
+        reviews=tuple(map(_review, _tables(document, "reviews"))),
         jobs=tuple(map(_job, _tables(document, "jobs"))),
         files=tuple(map(_file, _tables(document, "files"))),
         ignored=tuple(map(_file, _tables(document, "ignored"))),
     )
+
+
+def _review(document: Document) -> FileNews:
+    reason = f"{_text(document, 'result')}: {_text(document, 'reason')}"
+    file = _text(document, "file")
+    return FileNews(file=file, state=State.REVIEW, reason=reason, problems=())
 
 
 def _file(document: Document) -> FileNews:

@@ -12,6 +12,7 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
 from daemon import status
+from daemon.commands import papers
 from daemon.commands.asking import Document, ask, folders_in
 from daemon.commands.glance import glance
 from daemon.commands.left import WHAT_THEY_WAIT_FOR, LeftJob, left_jobs
@@ -82,7 +83,10 @@ def _read(
     plan = glance(folder, settings, default_steps).plan
     jobs = map(_left_document, left_jobs(folder.root))
     stands = Stands(FolderState.ONLINE, "")
-    return status.folder_document(str(folder.root), stands, plan, jobs, _today(folder, places))
+    midnight = _midnight()
+    today = _counts_since(midnight, folder, places)
+    reviews = papers.reviews_since(folder.root, midnight)
+    return status.folder_document(str(folder.root), stands, plan, jobs, today, reviews=reviews)
 
 
 def _left_document(job: LeftJob) -> Document:
@@ -95,9 +99,12 @@ def _left_document(job: LeftJob) -> Document:
     }
 
 
-def _today(folder: FolderSettings, places: Places) -> Counts:
+def _midnight() -> float:
     now = datetime.fromtimestamp(time.time(), UTC).astimezone()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _counts_since(midnight: float, folder: FolderSettings, places: Places) -> Counts:
     history = History(places.state, _say_nothing, look=True)
     try:
         return history.counts_since(folder_id(folder.root), midnight)

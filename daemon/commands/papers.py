@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from daemon.ground import Ground
 from daemon.inbox.names import printable
+from daemon.job import State
 from daemon.log.wording import duration
+from daemon.status import Review
 
 _Paper = Mapping[str, object]
 _NO_PAPER: _Paper = {}
@@ -36,6 +38,18 @@ def traces(root: Path, name: str) -> tuple[Trace, ...]:
 def of_result(root: Path, result: str) -> Trace | None:
     """The trace of a result by its path relative to the root; None where it has no receipt."""
     return next(_of_receipt(root, root / f"{result}.json"), None)
+
+
+def reviews_since(root: Path, unix_time: float) -> Iterator[Review]:
+    """The results in review/ whose receipts were written at this time or later."""
+    for path in sorted((root / "review").rglob("*.json")):
+        paper, ended_at = _read(root, path), path.lstat().st_mtime
+        missed = _missed(paper)
+        if missed and ended_at >= unix_time:
+            result = str(path.with_suffix("").relative_to(root))
+            folder = PurePath(result).parent.relative_to("review")
+            file = str(folder / str(_field(paper, "input", "name")))
+            yield Review(file=file, result=result, reason=missed, ended_at=ended_at)
 
 
 def of_failure(folder: Path, root: Path) -> tuple[str, ...]:
@@ -79,6 +93,8 @@ def _of_receipt(root: Path, path: Path) -> Iterator[Trace]:
         f"Prompt: {_field(paper, 'recipe', 'prompt')}",
         f"Seed {seed}, {steps} steps, job {paper.get('job_id')}.",
     ]
+    if missed := _missed(paper):
+        lines.append(f"It did not pass, and needs a look: {missed}.")
     if isinstance(total, int | float):
         lines.append(f"It took {duration(total)} from its arrival.")
     if _field(paper, "model", "weights") == "random":
@@ -110,6 +126,14 @@ def _read(root: Path, path: Path) -> _Paper:
     except (OSError, ValueError):
         return _NO_PAPER  # no paper of ours, or taken away meanwhile
     return paper if isinstance(paper, dict) else _NO_PAPER
+
+
+def _missed(paper: _Paper) -> str:
+    """What a result falls short in; "" where it passed."""
+    missed = _field(paper, "fidelity", "missed")
+    if paper.get("status") != State.REVIEW or not isinstance(missed, list):
+        return ""
+    return "; ".join(map(str, missed))
 
 
 def _field(paper: _Paper, table: str, key: str) -> object:

@@ -21,6 +21,7 @@ from daemon.history import History
 from daemon.inbox.names import is_hidden, printable
 from daemon.job import State
 from daemon.places import Places
+from daemon.receipt import PREVIEW_SUFFIX
 from daemon.spool import folder_id
 
 _NEAREST_SHOWN = 3
@@ -166,7 +167,7 @@ def _waiting(file: FileOutlook, seen: Outlook) -> Iterator[str]:
 
 
 def _in_outbox(there: There) -> Iterator[str]:
-    result = there.path.removesuffix(".json")
+    result = there.path.removesuffix(".json").removesuffix(PREVIEW_SUFFIX)
     trace = papers.of_result(there.root, result)
     if trace is None:
         yield f"{_shown(there)} has no receipt: it is not complete yet, or is not a result."

@@ -22,6 +22,7 @@ def write(page: Page, reply: Reply) -> None:
         page.line(line)
     page.table([(job.file, job.state, job.text) for job in news.jobs])
     page.table(list(_files(news)))
+    page.table([(it.file, it.state, it.reason) for it in news.reviews[-_FILES_SHOWN:]])
     if news.ignored:
         number = len(news.ignored)
         files = "1 file is" if number == 1 else f"{number} files are"

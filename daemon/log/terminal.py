@@ -144,7 +144,8 @@ def _one_line() -> Column:
 
 
 def _style(event: Event) -> str:
-    return "green" if isinstance(event, JobDone) else _STYLES.get(level(event), "")
+    is_well = isinstance(event, JobDone) and level(event) == logging.INFO
+    return "green" if is_well else _STYLES.get(level(event), "")
 
 
 def _shown(text: str, console: Console) -> str:

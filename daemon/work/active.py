@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from config.settings import FolderSettings
+from config.written import LARGEST_SEED
 from daemon.job import Job, State, Task
 from daemon.receipt import Variant
 from daemon.spool import scratch_name
 from pipeline.editor import EditRequest, EditResult
 from pipeline.pictures import Compose, Composed, Prepare, Prepared
+from pipeline.provenance import Provenance
+from pipeline.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Editing:
     step: int
     steps: int
     since: float  # monotonic seconds
+    first: int = 0  # the first of the variants that are edited now
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,15 @@ class Resumable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reseeded:
+    """A variant that fell short and is edited once more."""
+
+    index: int
+    seed: int  # of the further edit
+    missed: tuple[str, ...]  # what the first fell short in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
     """A claimed job on its way."""
 
@@ -80,6 +94,7 @@ class Active:
     prepared: tuple[Prepared, float] | None = None  # with the seconds that it took
     edits: tuple[tuple[int, EditResult], ...] = ()
     variants: tuple[Variant, ...] = ()
+    reseeded: tuple[Reseeded, ...] = ()
 
     @property
     def job(self) -> Job:
@@ -106,12 +121,59 @@ class Active:
         """The same job in another phase."""
         return replace(self, phase=phase)
 
-    def with_variant(self, index: int, composed: Composed, seconds: float) -> Active:
+    @property
+    def unedited(self) -> tuple[int, ...]:
+        """The variants that the editor has not done yet."""
+        done = dict(self.edits)
+        return tuple(it for it in range(self.task.recipe.variants) if it not in done)
+
+    @property
+    def to_edit_again(self) -> tuple[Variant, ...]:
+        """The results that fell short and have not had their second chance."""
+        had = {it.index for it in self.reseeded}
+        return tuple(it for it in self.variants if it.missed and it.index not in had)
+
+    def seed_of(self, index: int) -> int:
+        """The seed with which a variant is edited."""
+        other = {it.index: it.seed for it in self.reseeded}
+        return other.get(index, self.task.recipe.seed + index)
+
+    def with_variant(
+        self, index: int, composed: Composed, seconds: float, missed: tuple[str, ...]
+    ) -> Active:
         """The same job with one result more."""
-        edit = dict(self.edits)[index]
-        variant = Variant(index=index, edit=edit, composed=composed, compose_seconds=seconds)
+        variant = Variant(
+            index=index,
+            seed=self.seed_of(index),
+            edit=dict(self.edits)[index],
+            composed=composed,
+            compose_seconds=seconds,
+            missed=missed,
+            first_seed=self._first_seed(index),
+        )
         ordered = sorted((*self.variants, variant), key=lambda one: one.index)
         return replace(self, variants=tuple(ordered))
+
+    def _first_seed(self, index: int) -> int | None:
+        is_second = any(it.index == index for it in self.reseeded)
+        return self.task.recipe.seed + index if is_second else None
+
+    def edited_again(self) -> Active:
+        """The same job before its second chance: what fell short waits for another edit."""
+        again = tuple(
+            Reseeded(
+                index=it.index, seed=another_seed(self.task.recipe, it.index), missed=it.missed
+            )
+            for it in self.to_edit_again
+        )
+        gone = {it.index for it in again}
+        return replace(
+            self,
+            phase=Waiting(),
+            edits=tuple(it for it in self.edits if it[0] not in gone),
+            variants=tuple(it for it in self.variants if it.index not in gone),
+            reseeded=(*self.reseeded, *again),
+        )
 
 
 def prepare(
@@ -131,8 +193,15 @@ def prepare(
     )
 
 
-def edit_requests(task: Task, prepared: Prepared) -> tuple[EditRequest, ...]:
-    """What to ask of the editor: one request a variant."""
+def another_seed(recipe: Recipe, index: int) -> int:
+    """The seed of a variant's second chance, which no variant has; the same at any time."""
+    return (recipe.seed + recipe.variants + index) % (LARGEST_SEED + 1)
+
+
+def edit_requests(job: Active) -> tuple[EditRequest, ...]:
+    """What to ask of the editor for a prepared job: one request a variant that is not edited."""
+    assert job.prepared is not None
+    task, prepared = job.task, job.prepared[0]
     return tuple(
         EditRequest(
             request_id=f"{task.job.job_id}.{index}",
@@ -141,11 +210,11 @@ def edit_requests(task: Task, prepared: Prepared) -> tuple[EditRequest, ...]:
             negative_prompt=task.recipe.negative_prompt,
             steps=task.recipe.steps,
             cfg=task.recipe.cfg,
-            seed=task.recipe.seed + index,
+            seed=job.seed_of(index),
             lora=task.recipe.lora,
             result=task.scratch / f"edited-{index}.png",
         )
-        for index in range(task.recipe.variants)
+        for index in job.unedited
     )
 
 
@@ -161,17 +230,22 @@ def request_of(request_id: str) -> tuple[str, int]:
 
 
 def compose(
-    task: Task, prepared: Prepared, index: int, edit: EditResult, *, allow_flat: bool
+    job: Active, index: int, edit: EditResult, told: Provenance, folder: FolderSettings
 ) -> Compose:
-    """What to ask of a pixel worker last."""
+    """What to ask of a pixel worker last, of a job that is prepared."""
+    assert job.prepared is not None
+    task = job.task
     return Compose(
         image=task.scratch / scratch_name(0),
         name=task.job.image.name,
         mask=_mask(task),
         recipe=task.recipe,
-        prepared=prepared,
+        prepared=job.prepared[0],
         edited=edit.path,
-        allow_flat=allow_flat,
+        allow_flat=not told.has_model,
+        told=told,
+        gps=folder.gps,
+        wants_preview=folder.preview,
         result=task.scratch / f"result-{index}",
     )
 

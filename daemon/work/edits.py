@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from config.problems import Problem
 from daemon.clock import Clock
+from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.story import Event
 from daemon.work import active, queueing
@@ -18,6 +19,7 @@ from daemon.work.editor_line import Busy, EditorLine, Idle, Loading
 from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool, Work
+from daemon.work.provenance import provenance
 from daemon.work.restraint import Restraint
 from pipeline.channel import BatchDone, FromEditor, Ready, Remark, Unusable
 from pipeline.editor import (
@@ -44,6 +46,7 @@ class Edits:
         editor: EditorLine,
         pixels: PixelPool,
         mishaps: Mishaps,
+        keepers: Mapping[str, Keeper],
         restraint: Restraint,
         clock: Clock,
         tell: Callable[[Event], None],
@@ -55,7 +58,7 @@ class Edits:
         self.unusable: tuple[Problem, ...] = ()
         self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
         self._clock, self._tell, self._finish = clock, tell, finish
-        self._restraint = restraint
+        self._restraint, self._keepers = restraint, keepers
         self._failed_loads = 0  # in a row
         self._most_together = most_together  # jobs that are edited in one pass
 
@@ -81,11 +84,11 @@ class Edits:
         batch = queueing.next_batch(self._jobs.actives(), most, last=self._restraint.suspects)
         requests: list[EditRequest] = []
         for job in batch:
-            assert job.prepared is not None
-            steps = job.task.recipe.steps
-            self._jobs.put(job.at(Editing(index=0, step=0, steps=steps, since=now)))
-            self._tell(_running(job, 0))
-            requests += active.edit_requests(job.task, job.prepared[0])
+            steps, first = job.task.recipe.steps, job.unedited[0]
+            editing = Editing(index=first, step=0, steps=steps, since=now, first=first)
+            self._jobs.put(job.at(editing))
+            self._tell(_running(job, first))
+            requests += active.edit_requests(job)
         if requests:
             job_ids = frozenset(job.job.job_id for job in batch)
             self._editor.edit(job_ids, tuple(requests), now)
@@ -141,7 +144,7 @@ class Edits:
         job = self._jobs.active(job_id)
         if job is None or not isinstance(job.phase, Editing):
             return
-        if step == 1 and index > 0:
+        if step == 1 and index > job.phase.first:
             self._tell(_running(job, index))
         self._jobs.put(job.at(replace(job.phase, index=index, step=step, steps=steps)))
         self._tell(story.StepDone(step=step, steps=steps, **about(job.root, job.job)))
@@ -153,11 +156,16 @@ class Edits:
             return
         job = replace(job, edits=(*job.edits, (index, result)))
         self._jobs.put(job)
-        assert job.prepared is not None
         assert self.facts is not None
-        request = active.compose(
-            job.task, job.prepared[0], index, result, allow_flat=self.facts.weights == "none"
+        folder = self._keepers[job.root].folder
+        told = provenance(
+            job.task,
+            job.seed_of(index),
+            self.facts,
+            now=self._clock.time(),
+            embeds_prompt=folder.embed_prompt,
         )
+        request = active.compose(job, index, result, told, folder)
         self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
 
     def _failed(self, request_id: str, error: EditError) -> None:
@@ -215,7 +223,7 @@ class Edits:
 def _running(job: Active, index: int) -> Event:
     recipe = job.task.recipe
     return story.JobRunning(
-        seed=recipe.seed + index,
+        seed=job.seed_of(index),
         steps=recipe.steps,
         variant=index + 1,
         variants=recipe.variants,

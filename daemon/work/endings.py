@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 
 from daemon import orders
 from daemon.clock import Clock
@@ -10,12 +11,15 @@ from daemon.history import History
 from daemon.inbox.names import printable
 from daemon.job import Job, State
 from daemon.keeper import Keeper
-from daemon.log import handover, story, wishing
+from daemon.log import handover, judging, story, wishing
 from daemon.log.logs import Row
 from daemon.log.story import Event
-from daemon.receipt import work_seconds
+from daemon.receipt import Finished, work_seconds
+from daemon.status import Review
 from daemon.work.jobs import About, Jobs, about
 from daemon.work.record import entry_of_ending, entry_of_result
+
+_REVIEWS_KEPT = 100
 
 
 class Endings:
@@ -31,6 +35,7 @@ class Endings:
         tell: Callable[[Event], None],
     ) -> None:
         self.rows: list[Row] = []
+        self._reviews: deque[tuple[str, Review]] = deque(maxlen=_REVIEWS_KEPT)  # with their roots
         self._jobs, self._keepers, self._history = jobs, keepers, history
         self._clock, self._tell = clock, tell
 
@@ -39,20 +44,22 @@ class Endings:
         job = self._jobs.active(answer.finished.task.job.job_id)
         if job is None:
             return
-        seconds = work_seconds(answer.finished)
-        self._tell(
-            story.JobDone(
-                results=tuple(map(printable, answer.results)),
-                seconds=seconds,
-                weights=answer.finished.model.weights,
-                **about(job.root, job.job),
-            )
-        )
+        finished, now = answer.finished, self._clock.time()
+        results = tuple(map(printable, answer.results))
+        self._tell(_done(finished, results, about(job.root, job.job)))
         identity = self._keepers[job.root].identity
-        now = self._clock.time()
-        self._history.record(entry_of_result(identity, answer.finished, answer.results, now))
-        results = " ".join(answer.results)
-        self._count(job.job, State.DONE, seconds, results)
+        self._history.record(entry_of_result(identity, finished, answer.results, now))
+        for variant, result in zip(finished.variants, answer.results, strict=True):
+            if variant.missed:
+                reason = "; ".join(variant.missed)
+                review = Review(file=job.job.path, result=result, reason=reason, ended_at=now)
+                self._reviews.append((job.root, review))
+        seconds = work_seconds(finished)
+        self._count(job.job, finished.status, seconds, " ".join(answer.results))
+
+    def reviews_since(self, root: str, unix_time: float) -> Iterator[Review]:
+        """The last results of a hot folder that need a look, as far as this daemon made them."""
+        return (it for at, it in self._reviews if at == root and it.ended_at >= unix_time)
 
     def filed(self, root: str, answer: orders.Filed) -> None:
         """Forget a job whose originals are filed."""
@@ -86,6 +93,16 @@ class Endings:
         """Forget a job that is in the inbox again."""
         self._jobs.drop(job)
         self._tell(story.JobGivenBack(reason="Hotfolder is stopping", **about(root, job)))
+
+
+def _done(finished: Finished, results: tuple[str, ...], about_it: About) -> Event:
+    seconds, weights = work_seconds(finished), finished.model.weights
+    if finished.status is State.DONE:
+        return story.JobDone(results=results, seconds=seconds, weights=weights, **about_it)
+    missed = tuple(dict.fromkeys(it for one in finished.variants for it in one.missed))
+    return judging.JobReviewed(
+        results=results, seconds=seconds, weights=weights, missed=missed, **about_it
+    )
 
 
 def _ending(answer: orders.Filed, about_it: About) -> Event:

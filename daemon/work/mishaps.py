@@ -81,7 +81,7 @@ class Mishaps:
         resting = Resting(
             until, strike=again.strike, alone=again.alone, cause=cause, counts=again.counts
         )
-        self._jobs.put(replace(job, edits=(), variants=(), prepared=None).at(resting))
+        self._jobs.put(replace(job, edits=(), variants=(), reseeded=(), prepared=None).at(resting))
         self._tell(
             story.JobRetry(
                 attempt=job.job.attempts + 1,

@@ -18,7 +18,7 @@ def entry_of_result(
         path=task.job.path,
         image_sha256=task.job.image.sha256,
         content_key=task.content_key,
-        state=State.DONE,
+        state=finished.status,
         results=results,
         total_seconds=work_seconds(finished),
         denoise_seconds=sum(variant.edit.denoise_seconds for variant in finished.variants),

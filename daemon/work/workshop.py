@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from config.settings import OnDuplicate, Settings
-from daemon import orders, shelf
+from daemon import gate, orders, shelf
 from daemon.clock import Clock
 from daemon.history import History
 from daemon.job import Job, State
 from daemon.keeper import Keeper
-from daemon.log import story
+from daemon.log import judging, story
 from daemon.log.story import Event
 from daemon.receipt import Finished, why_of
 from daemon.work import active, queueing
@@ -74,6 +74,7 @@ class Workshop:
             editor=editor,
             pixels=pixels,
             mishaps=self._mishaps,
+            keepers=keepers,
             restraint=self.restraint,
             clock=clock,
             tell=tell,
@@ -165,7 +166,7 @@ class Workshop:
                 )
             case Composed() as composed:
                 self._note(job, composed.notes)
-                self._finish(job.with_variant(answered.work.index, composed, answered.seconds))
+                self._composed(job, answered.work.index, composed, answered.seconds)
             case Refused(cause, advice):
                 self._mishaps.failed(job, Failure.PERMANENT, cause, advice)
             case Hindered(cause, advice):
@@ -180,9 +181,16 @@ class Workshop:
             cause = f"opening or saving the picture ended the program that did it ({died.how})"
             self._mishaps.died(job, cause, died.last_words, together=False)
 
+    def _composed(self, job: Active, index: int, composed: Composed, seconds: float) -> None:
+        missed = gate.misses(composed.fidelity, self._keepers[job.root].folder)
+        self._finish(job.with_variant(index, composed, seconds, missed))
+
     def _finish(self, job: Active) -> None:
         if not job.is_complete or not isinstance(job.phase, Composing):
             self.jobs.put(job)
+            return
+        if job.to_edit_again:
+            self._edit_again(job)
             return
         assert job.prepared is not None
         assert self.edits.facts is not None
@@ -197,6 +205,15 @@ class Workshop:
         )
         self._shelve(job, finished)
         self._publish(job.at(Publishing()), finished)
+
+    def _edit_again(self, job: Active) -> None:
+        again, about_it = job.edited_again(), about(job.root, job.job)
+        self.jobs.put(again)
+        if self._is_closing:
+            self._give_back(again)
+            return
+        for one in again.reseeded:
+            self._tell(judging.ResultMissed(missed=one.missed, seed=one.seed, **about_it))
 
     def _shelve(self, job: Active, finished: Finished) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What of a file goes over into its result besides pixels: EXIF, resolution, compression."""
+"""What of a file goes over into its result besides pixels: EXIF, XMP, IPTC, how it was packed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from pipeline.container.endings import webp_chunks
 from pipeline.container.examination import Kind
-from pipeline.container.window import Window
+from pipeline.container.window import CutShortError, Window
+from pipeline.picture import iptc, packet, quantisation
+from pipeline.picture.credentials import has_credentials
 from pipeline.picture.exif import DamagedExifError, upright
+from pipeline.picture.packet import DamagedXmpError
+from pipeline.picture.quantisation import Quantisation
 
 # Of a TIFF's own tags these describe the photo; the others describe the file's pixels.
 DESCRIPTIONS = (
@@ -37,7 +41,10 @@ class Carried:
     """What a result takes over from its original."""
 
     exif: bytes  # the block as it was, b"" = none
+    xmp: bytes  # the packet as it was, b"" = none
+    iim: bytes  # the older half of IPTC's data, b"" = none
     dpi: tuple[float, float] | None  # across and down the upright picture
+    quantisation: Quantisation | None  # of a JPEG
     tiff_compression: str
     is_lossless_webp: bool
 
@@ -61,9 +68,19 @@ def read_carried(
     except (*DAMAGE, DamagedExifError):
         exif = b""
         notes = (f"{name} has a damaged EXIF block; it is left out of the result.",)
+    try:
+        xmp = _xmp(image)
+    except DamagedXmpError:
+        xmp = b""
+        notes += (f"{name} has XMP data that cannot be read; it is left out of the result.",)
+    if has_credentials(image, file):
+        notes += (f"{name} has signed Content Credentials; an edit ends them, they are left out.",)
     return Carried(
         exif=exif,
+        xmp=xmp,
+        iim=_iim(image, file),
         dpi=_dpi(image, is_sideways=is_sideways),
+        quantisation=quantisation.read(image),
         tiff_compression=_compression(image, kind),
         is_lossless_webp=kind is Kind.WEBP and _is_lossless_webp(file),
     ), notes
@@ -88,6 +105,23 @@ def _exif(image: Image.Image) -> bytes:
     exif = image.info.get("exif", b"")
     upright(exif, *image.size)
     return bytes(exif)
+
+
+def _xmp(image: Image.Image) -> bytes:
+    found = image.info.get("xmp", b"")
+    found = found.encode() if isinstance(found, str) else found
+    if not isinstance(found, bytes):
+        raise DamagedXmpError
+    if found:
+        packet.read(found)
+    return found
+
+
+def _iim(image: Image.Image, file: BinaryIO) -> bytes:
+    try:
+        return iptc.read(image, file)
+    except (*DAMAGE, CutShortError):
+        return b""
 
 
 def _tiff_exif(image: TiffImagePlugin.TiffImageFile) -> bytes:

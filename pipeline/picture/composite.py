@@ -15,7 +15,7 @@ from pipeline.composite.laying import Levels
 from pipeline.composite.result import Compared, Layer, Outside, Plain, Same, lay_result
 from pipeline.picture.deep import Deep
 from pipeline.picture.edited import inside
-from pipeline.picture.fidelity import Fidelity
+from pipeline.picture.fidelity import Fidelity, Strategy
 from pipeline.picture.layers import Layers
 from pipeline.picture.mask import box
 from pipeline.picture.padding import scaled
@@ -36,6 +36,20 @@ class Composite:
     keep: Keep
     comparison: Comparison | None  # None = the edit is taken as it is
     is_touched: bool  # whether the editor changed a single number
+
+    def shows_original(self, strategy: Strategy) -> bool:
+        """Whether pixels of the original stand in the result that a strategy made."""
+        is_alone = isinstance(self.size, ModelSize)  # the region, without what is around it
+        match strategy:
+            case Strategy.UNCHANGED | Strategy.LOCAL:
+                return True
+            case Strategy.MASK:
+                return self.mask is not None or not is_alone
+            case Strategy.WHOLE | Strategy.NONE:
+                region = self.placement.region
+                return not is_alone and (region.width, region.height) != self.layers.base.size
+            case _:
+                assert_never(strategy)
 
 
 def result_size(size: Size, width: int, height: int, placement: Placement) -> tuple[int, int]:

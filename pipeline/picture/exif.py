@@ -7,11 +7,14 @@ it and texts are in no declared encoding. Tags: CIPA DC-008 (Exif 3.0), section 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 PREFIX = b"Exif\x00\x00"
 ENTRY_BYTES = 12
+FIRST = 4  # where the offset of the first directory stands
 
 ORIENTATION = 0x0112
 THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 0x0201, 0x0202
@@ -70,17 +73,26 @@ def upright(exif: bytes, width: int, height: int) -> bytes:
     Everything else stays as it is, byte for byte. An empty block stays empty. Raises
     DamagedExifError.
     """
-    content = bytearray(exif.removeprefix(PREFIX))
-    if not content:
+    if not exif.removeprefix(PREFIX):
         return b""
-    try:
-        block = Block(content, _byte_order(content))
-        first = block.read("L", 4)
+    with patched(exif) as block:
+        first = block.read("L", FIRST)
         _drop_thumbnail(block, first)
         _describe(block, first, width, height)
+    return PREFIX + bytes(block.content)
+
+
+@contextmanager
+def patched(exif: bytes) -> Iterator[Block]:
+    """Give a block, with or without its prefix, to be patched.
+
+    Raises DamagedExifError, also for what is found out while it is patched.
+    """
+    content = bytearray(exif.removeprefix(PREFIX))
+    try:
+        yield Block(content, _byte_order(content))
     except struct.error as damage:
         raise DamagedExifError(str(damage)) from damage
-    return PREFIX + bytes(block.content)
 
 
 def _byte_order(content: bytearray) -> Literal["<", ">"]:

@@ -14,7 +14,7 @@ from config.keys import Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.result import NOT_COMPARED
 from pipeline.container.examination import Kind
 from pipeline.picture.canvas import place
-from pipeline.picture.colours import to_srgb
+from pipeline.picture.colours import Srgb, to_srgb
 from pipeline.picture.composite import Composite, Pixels, compose_pixels, cut_away, result_size
 from pipeline.picture.damage import fitting
 from pipeline.picture.deep import KINDS, Deep, DeepPixels
@@ -23,10 +23,13 @@ from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.images import Picture, open_own, open_picture
 from pipeline.picture.layers import Edited, Layers, lay
 from pipeline.picture.mask import box, open_mask
+from pipeline.picture.metadata import Label, metadata
 from pipeline.picture.padding import padded, scaled
+from pipeline.picture.preview import Side, write
 from pipeline.picture.saving import Finished, result_kind, save
 from pipeline.picture.window import window
-from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared
+from pipeline.pictures import Compose, Composed, PictureError, Prepare, Prepared, Preview
+from pipeline.provenance import source_type
 
 FURTHER_CAUSE = "; also, "
 LOSSY = frozenset({Kind.JPEG, Kind.WEBP})
@@ -151,26 +154,28 @@ def _composed(request: Compose) -> Composed:
     size = result_size(recipe.size, width, height, placement)
     kind, notes = result_kind(recipe.format, picture.kind, size)
     layers = lay(picture, edit, placement.region, may_be_grey=kind is not Kind.WEBP)
-    made = compose_pixels(
-        Composite(
-            layers=layers,
-            deep=_deep(picture, layers, recipe.size, kind),
-            alpha=picture.alpha,
-            mask=mask,
-            within=recipe.region,
-            placement=placement,
-            size=recipe.size,
-            keep=recipe.keep,
-            comparison=comparison,
-            is_touched=isinstance(edit, Edited),
-        )
+    composite = Composite(
+        layers=layers,
+        deep=_deep(picture, layers, recipe.size, kind),
+        alpha=picture.alpha,
+        mask=mask,
+        within=recipe.region,
+        placement=placement,
+        size=recipe.size,
+        keep=recipe.keep,
+        comparison=comparison,
+        is_touched=isinstance(edit, Edited),
     )
+    made = compose_pixels(composite)
+    label = _label(request, shows_original=composite.shows_original(made.fidelity.strategy))
+    said, said_notes = metadata(picture.carried, label, kind, size)
     finished = Finished(
         pixels=made.pixels,
         deep=_with_deep_alpha(made, picture),
         alpha=made.alpha,
         profile=layers.profile,
         carried=picture.carried,
+        metadata=said,
         kind=kind,
         quality=recipe.quality,
     )
@@ -181,14 +186,44 @@ def _composed(request: Compose) -> Composed:
         width=size[0],
         height=size[1],
         sha256=digest,
+        preview=_preview(request, picture, finished, label) if request.wants_preview else None,
         notes=(
             *notes,
             *_cut_bits(picture, made),
             *_said(made, picture),
             *cut_away(recipe.size, width, height),
+            *said_notes,
             *save_notes,
         ),
         fidelity=_with_file(made, path, kind),
+    )
+
+
+def _preview(request: Compose, picture: Picture, finished: Finished, label: Label) -> Preview:
+    """Before and after; where the result is the region alone, so is what was before."""
+    region = request.prepared.placement.region
+    part = box(region) if isinstance(request.recipe.size, ModelSize) else None
+    before = Side(
+        pixels=picture.pixels.crop(part) if part else picture.pixels,
+        alpha=picture.alpha.crop(part) if part and picture.alpha else picture.alpha,
+        colours=picture.colours,
+    )
+    after = Side(
+        pixels=finished.pixels,
+        alpha=finished.alpha,
+        colours=picture.colours if finished.profile is not None else Srgb(None),
+    )
+    path = request.result.with_name(f"{request.result.name}.preview.jpg")
+    return write(path, before, after, label.of_preview)
+
+
+def _label(request: Compose, *, shows_original: bool) -> Label:
+    placement = request.prepared.placement
+    return Label(
+        told=request.told,
+        source=source_type(request.told, shows_original=shows_original),
+        worked_at=(placement.content_width, placement.content_height),
+        gps=request.gps,
     )
 
 

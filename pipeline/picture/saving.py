@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from config.keys import Format
 from pipeline.container.examination import Kind
+from pipeline.picture import iptc
 from pipeline.picture.carried import Carried
 from pipeline.picture.deep import DeepPixels
 from pipeline.picture.deep_file import write_deep
-from pipeline.picture.exif import upright
+from pipeline.picture.exif_entries import user_comment
 from pipeline.picture.images import open_own
+from pipeline.picture.metadata import Metadata
 from pipeline.pictures import PictureError
 
 LONGEST_SIDE = {Kind.JPEG: 65500, Kind.WEBP: 16383}  # of libjpeg and of the WEBP container
-LONGEST_JPEG_EXIF = 65533
 PNG_LEVEL = 3  # a third of the time of Pillow's 6 for 3 % more bytes (docs/fidelity.md)
+USUAL_QUALITY = 95
 FINE_QUALITY = 90  # from here on colour keeps its full resolution
 WITH_ALPHA = frozenset({Kind.PNG, Kind.WEBP, Kind.TIFF})
-INCHES = 2
+XMP_TAG = 700  # of a TIFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,9 @@ class Finished:
     alpha: Image.Image | None
     profile: bytes | None
     carried: Carried
+    metadata: Metadata
     kind: Kind
-    quality: int
+    quality: int | None  # None = as the original, if that was a JPEG
 
 
 def result_kind(
@@ -75,7 +78,6 @@ def save(finished: Finished, result: Path) -> tuple[Path, str, tuple[str, ...]]:
     not whole, OSError from the file system.
     """
     pixels, alpha_notes = _with_alpha(finished)
-    finished, exif_notes = _with_true_exif(finished)
     path = result.with_name(result.name + finished.kind.extension)
     part = path.with_name(path.name + ".part")
     if finished.deep is None:
@@ -89,7 +91,7 @@ def save(finished: Finished, result: Path) -> tuple[Path, str, tuple[str, ...]]:
     part.replace(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return path, digest, (*alpha_notes, *exif_notes)
+    return path, digest, alpha_notes
 
 
 def _with_alpha(finished: Finished) -> tuple[Image.Image, tuple[str, ...]]:
@@ -107,57 +109,67 @@ def _with_alpha(finished: Finished) -> tuple[Image.Image, tuple[str, ...]]:
     return Image.composite(pixels, white, alpha), (note,)
 
 
-def _with_true_exif(finished: Finished) -> tuple[Finished, tuple[str, ...]]:
-    carried = finished.carried
-    exif = upright(carried.exif, *finished.pixels.size)
-    notes: tuple[str, ...] = ()
-    if finished.kind is Kind.JPEG and len(exif) > LONGEST_JPEG_EXIF:
-        exif, notes = b"", ("The EXIF block is too long for JPEG; it is left out of the result.",)
-    if finished.kind is Kind.WEBP and not exif and carried.dpi is not None:
-        exif = _resolution(*carried.dpi)
-    return dataclasses.replace(finished, carried=dataclasses.replace(carried, exif=exif)), notes
-
-
-def _resolution(across: float, down: float) -> bytes:
-    """WEBP has no other place for the resolution than EXIF."""
-    exif = Image.Exif()
-    exif[ExifTags.Base.XResolution] = across
-    exif[ExifTags.Base.YResolution] = down
-    exif[ExifTags.Base.ResolutionUnit] = INCHES
-    return exif.tobytes()
-
-
-def _tiff_tags(exif: bytes) -> Image.Exif:
-    """An EXIF block as tags of a TIFF; as bytes, since Pillow writes only ASCII of a text."""
+def _tiff_tags(metadata: Metadata) -> Image.Exif:
+    """EXIF, XMP and IPTC as tags of a TIFF; as bytes, since Pillow writes only ASCII of a text."""
     tags = Image.Exif()
-    tags.load(exif)
+    tags.load(metadata.exif)
     for tag, value in dict(tags).items():
         if isinstance(value, str):
             tags[tag] = value.encode("latin-1")
+    if not tags.get_ifd(ExifTags.IFD.Exif):
+        # A compressed TIFF cannot have that directory; readers find the comment here, too.
+        tags[ExifTags.Base.UserComment] = user_comment(metadata.parameters)
+    tags[XMP_TAG] = metadata.xmp
+    if metadata.iim:
+        tags[iptc.TIFF_TAG] = metadata.iim
     return tags
 
 
-Option = int | str | bool | bytes | tuple[float, float] | Image.Exif | None
+def _png_texts(metadata: Metadata) -> PngInfo:
+    texts = PngInfo()
+    texts.add_text("parameters", metadata.parameters)
+    texts.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode())
+    return texts
+
+
+Option = (
+    int | str | bool | bytes | list[list[int]] | tuple[float, float] | Image.Exif | PngInfo | None
+)
+
+
+def _jpeg_packing(finished: Finished) -> dict[str, Option]:
+    """The quality that was asked for, else that of the original, else the usual."""
+    if finished.quality is None and (as_before := finished.carried.quantisation) is not None:
+        tables = [list(table) for table in as_before.tables]
+        return {"qtables": tables, "subsampling": as_before.subsampling}
+    quality = _quality(finished)
+    return {"quality": quality, "subsampling": "4:4:4" if quality >= FINE_QUALITY else "4:2:0"}
+
+
+def _quality(finished: Finished) -> int:
+    return USUAL_QUALITY if finished.quality is None else finished.quality
 
 
 def _options(finished: Finished) -> dict[str, Option]:
     """What Pillow is told about the file."""
-    carried, quality = finished.carried, finished.quality
-    described: dict[str, Option] = {"exif": carried.exif, "icc_profile": finished.profile}
+    carried, metadata = finished.carried, finished.metadata
+    described: dict[str, Option] = {"exif": metadata.exif, "icc_profile": finished.profile}
+    described_in_xmp = {**described, "xmp": metadata.xmp}
     resolved: dict[str, Option] = {} if carried.dpi is None else {"dpi": carried.dpi}
     match finished.kind:
         case Kind.JPEG:
-            subsampling = "4:4:4" if quality >= FINE_QUALITY else "4:2:0"
-            return {**described, **resolved, "quality": quality, "subsampling": subsampling}
+            iim = {"extra": iptc.jpeg_segment(metadata.iim)}
+            return {**described_in_xmp, **resolved, **iim, **_jpeg_packing(finished)}
         case Kind.WEBP if carried.is_lossless_webp:
-            return {**described, "lossless": True, "exact": True}
+            return {**described_in_xmp, "lossless": True, "exact": True}
         case Kind.WEBP:
-            return {**described, "quality": quality, "exact": True}
+            return {**described_in_xmp, "quality": _quality(finished), "exact": True}
         case Kind.TIFF:
-            tags = {"exif": _tiff_tags(carried.exif), "icc_profile": finished.profile}
-            return {**tags, **resolved, "compression": carried.tiff_compression}
+            described["exif"] = _tiff_tags(metadata)
+            return {**described, **resolved, "compression": carried.tiff_compression}
         case Kind.PNG:
-            return {**described, **resolved, "compress_level": PNG_LEVEL}
+            texts = {"pnginfo": _png_texts(metadata)}
+            return {**described, **resolved, **texts, "compress_level": PNG_LEVEL}
         case Kind.BMP:
             return resolved
         case _:

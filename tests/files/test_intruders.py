@@ -75,7 +75,7 @@ def publish(spool: Spool, of: Job, tmp_path: Path) -> tuple[str, ...]:
     scratch = tmp_path / "scratch"
     scratch.mkdir(exist_ok=True)
     done = finished(task(of, scratch=scratch), b"blue")
-    return spool.publication(of.job_id).publish(done, iter([1.0, 2.0]), "outbox", ())
+    return spool.publication(of.job_id).publish(done, iter([1.0, 2.0]), ())
 
 
 class TestFolders:

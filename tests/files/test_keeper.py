@@ -445,7 +445,7 @@ class TestRecovery:
         (tmp_path / "scratch").mkdir()
         of = finished(task(job, scratch=tmp_path / "scratch"), b"x")
         times = iter([1.0, 2.0])
-        Spool(kept.root).publication(job.job_id).publish(of, times, "outbox", ())
+        Spool(kept.root).publication(job.job_id).publish(of, times, ())
         kept.keeper.start()
         assert kept.next(orders.Recovered).jobs == ()
         assert {Path(name).name for name in below(kept.root / "done")} == {"cat.png", "cat.yaml"}

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -13,6 +13,7 @@ from sample import RECIPE, finished, job, task
 from daemon import files
 from daemon.publication import Publication
 from daemon.receipt import Finished
+from pipeline.pictures import Preview
 
 JOB = job(folder="s")
 
@@ -34,9 +35,28 @@ def results(root: Path, *contents: bytes, job_id: str = JOB.job_id) -> Finished:
     return finished(replace(of, recipe=replace(RECIPE, variants=len(contents))), *contents)
 
 
+def with_previews(of: Finished) -> Finished:
+    """The same with a preview of each result on scratch."""
+    variants = []
+    for one in of.variants:
+        path = one.composed.path.with_suffix(".preview.jpg")
+        path.write_bytes(b"before and " + one.composed.path.read_bytes())
+        preview = Preview(path=path, sha256=files.sha256_of(path))
+        variants.append(replace(one, composed=replace(one.composed, preview=preview)))
+    return replace(of, variants=tuple(variants))
+
+
+def without_previews(of: Finished) -> Finished:
+    """The same."""
+    return of
+
+
+Dressed = Callable[[Finished], Finished]
+
+
 def publish(root: Path, of: Finished, *earlier: str) -> tuple[str, ...]:
     now = (float(number) for number in count())
-    return publication(root, of.task.job.job_id).publish(of, now, "outbox", earlier)
+    return publication(root, of.task.job.job_id).publish(of, now, earlier)
 
 
 def receipt_of(root: Path, name: str) -> dict[str, Any]:
@@ -48,9 +68,14 @@ def outbox(root: Path) -> dict[str, bytes]:
     """The results there; each has a receipt that fits, and nothing else is there."""
     paths = {path.name: path for path in (root / "outbox" / "s").iterdir()}
     pictures = {name: path for name, path in paths.items() if f"{name}.json" in paths}
-    assert set(paths) == set(pictures) | {f"{name}.json" for name in pictures}
+    receipts = {name: receipt_of(root, f"outbox/s/{name}") for name in pictures}
+    previews = [receipt["preview"] for receipt in receipts.values() if "preview" in receipt]
+    own = {f"{name}.json" for name in pictures} | {preview["name"] for preview in previews}
+    assert set(paths) == set(pictures) | own
+    for preview in previews:
+        assert files.sha256_of(paths[preview["name"]]) == preview["sha256"]
     for name, path in pictures.items():
-        receipt = receipt_of(root, f"outbox/s/{name}")
+        receipt = receipts[name]
         assert receipt["output"] == {
             **receipt["output"],
             "name": name,
@@ -105,7 +130,7 @@ class TestCompleteness:
                 there.append({path.name for path in (root / "outbox" / "s").iterdir()})
                 yield float(second)
 
-        publication(root).publish(results(root, b"blue"), clock(), "outbox", ())
+        publication(root).publish(results(root, b"blue"), clock(), ())
         assert there == [set(), {"cat.png"}]
 
     def test_publishing_again_changes_nothing(self, root: Path) -> None:
@@ -119,7 +144,7 @@ class TestCompleteness:
         of = results(root, b"a", b"b")
         assert not publication(root).is_complete(JOB)
         with pytest.raises(StopIteration):
-            publication(root).publish(of, iter([1.0, 2.0]), "outbox", ())
+            publication(root).publish(of, iter([1.0, 2.0]), ())
         assert not publication(root).is_complete(JOB)
         publish(root, of)
         assert publication(root).is_complete(JOB)
@@ -135,7 +160,7 @@ class TestCompleteness:
                     path.rename(root.parent / "other" / path.name)
                 yield float(second)
 
-        names = publication(root).publish(of, collected(), "outbox", ())
+        names = publication(root).publish(of, collected(), ())
         assert names == ("outbox/s/cat_s42.png", "outbox/s/cat_s43.png")
         assert publication(root).is_complete(JOB)
         assert publish(root, of) == names
@@ -143,7 +168,7 @@ class TestCompleteness:
 
     def test_somebody_elses_file_is_never_cleared(self, root: Path) -> None:
         with pytest.raises(StopIteration):
-            publication(root).publish(results(root, b"blue"), iter([1.0]), "outbox", ())
+            publication(root).publish(results(root, b"blue"), iter([1.0]), ())
         (root / "outbox" / "s" / "cat.png").write_bytes(b"theirs")
         publication(root).clear_half_done(JOB)
         assert (root / "outbox" / "s" / "cat.png").read_bytes() == b"theirs"
@@ -196,6 +221,93 @@ class TestReplacing:
         assert outbox(root) == {"cat_s42.png": b"c", "cat_s43.png": b"d"}
 
 
+def held(of: Finished, *indices: int) -> Finished:
+    """The same with some results that did not pass."""
+    missed = ("it is too far off",)
+    variants = (replace(it, missed=missed) if it.index in indices else it for it in of.variants)
+    return replace(of, variants=tuple(variants))
+
+
+class TestReview:
+    """What did not pass lies apart, whole, and takes the place of nothing."""
+
+    def test_it_is_laid_out_as_in_the_outbox(self, root: Path) -> None:
+        names = publish(root, with_previews(held(results(root, b"a", b"b"), 1)))
+        assert names == ("outbox/s/cat_s42.png", "review/s/cat_s43.png")
+        assert receipt_of(root, names[0])["status"] == "done"
+        assert receipt_of(root, names[1])["status"] == "review"
+        assert (root / "review/s/cat_s43.png.preview.jpg").exists()
+        assert set(outbox(root)) == {"cat_s42.png"}
+
+    def test_it_replaces_no_earlier_result(self, root: Path) -> None:
+        (earlier,) = publish(root, results(root, b"old", job_id="old"))
+        assert publish(root, held(results(root, b"new"), 0), earlier) == ("review/s/cat.png",)
+        assert outbox(root) == {"cat.png": b"old"}
+
+    def test_whenever_the_daemon_dies_it_is_there_once(self, root: Path) -> None:
+        steps, ended = 0, False
+        while not ended:
+            of = with_previews(held(results(root, b"a", b"b"), 0))
+            ended = ends_within(steps, root, partial(publish, root, of))
+            recover(root, of)
+            assert outbox(root) == {"cat_s43.png": b"b"}
+            apart = sorted(path.name for path in (root / "review/s").iterdir())
+            assert apart == [f"cat_s42.png{it}" for it in ("", ".json", ".preview.jpg")]
+            sweep(root)
+            steps += 1
+        assert steps > 16
+
+
+class TestPreviews:
+    """A preview lies beside its result, and is nobody's but ours."""
+
+    PREVIEW = "outbox/s/cat.png.preview.jpg"
+
+    def test_it_is_there_before_the_receipt_that_names_it(self, root: Path) -> None:
+        there: list[set[str]] = []
+
+        def clock() -> Iterator[float]:
+            for second in count():
+                there.append({path.name for path in (root / "outbox" / "s").iterdir()})
+                yield float(second)
+
+        publication(root).publish(with_previews(results(root, b"blue")), clock(), ())
+        assert there == [set(), {"cat.png", "cat.png.preview.jpg"}]
+        assert outbox(root) == {"cat.png": b"blue"}
+        assert receipt_of(root, "outbox/s/cat.png")["preview"]["name"] == "cat.png.preview.jpg"
+
+    def test_a_name_whose_preview_is_somebody_elses_is_taken(self, root: Path) -> None:
+        (root / self.PREVIEW).symlink_to("nowhere")
+        of = with_previews(results(root, b"blue"))
+        assert publish(root, of) == ("outbox/s/cat_2.png",)
+        assert (root / self.PREVIEW).is_symlink()
+
+    def test_it_is_replaced_with_its_result(self, root: Path) -> None:
+        (earlier,) = publish(root, with_previews(results(root, b"old", job_id="old")))
+        publish(root, with_previews(results(root, b"new")), earlier)
+        assert (root / self.PREVIEW).read_bytes() == b"before and new"
+        assert outbox(root) == {"cat.png": b"new"}
+
+    def test_one_of_an_earlier_result_goes_with_it(self, root: Path) -> None:
+        (earlier,) = publish(root, with_previews(results(root, b"old", job_id="old")))
+        publish(root, results(root, b"new"), earlier)
+        assert outbox(root) == {"cat.png": b"new"}
+
+    @pytest.mark.parametrize("dressed", [without_previews, with_previews])
+    def test_one_that_somebody_changed_stays(self, root: Path, dressed: Dressed) -> None:
+        (earlier,) = publish(root, with_previews(results(root, b"old", job_id="old")))
+        (root / self.PREVIEW).write_bytes(b"theirs")
+        publish(root, dressed(results(root, b"new")), earlier)
+        assert (root / self.PREVIEW).read_bytes() == b"theirs"
+
+    def test_where_its_name_would_be_too_long_there_is_none(self, root: Path) -> None:
+        long = replace(results(root, b"blue").task.job, files=job(f"{'n' * 241}.png").files)
+        of = with_previews(finished(task(long, scratch=root.parent / "scratch"), b"blue"))
+        (name,) = publish(root, of)
+        assert set(outbox(root)) == {f"{'n' * 241}.png"}
+        assert "preview" not in receipt_of(root, name)
+
+
 def recover(root: Path, of: Finished, *earlier: str) -> None:
     """What the next daemon does with a job that an earlier one left: finish it."""
     left = publication(root)
@@ -208,11 +320,20 @@ def recover(root: Path, of: Finished, *earlier: str) -> None:
 class TestDying:
     """The daemon may die between any two steps."""
 
-    @pytest.mark.parametrize("contents", [(b"a",), (b"a", b"b", b"c")], ids=len)
-    def test_each_result_is_published_once(self, root: Path, contents: tuple[bytes, ...]) -> None:
+    @pytest.mark.parametrize(
+        ("contents", "dressed"),
+        [
+            ((b"a",), without_previews),
+            ((b"a",), with_previews),
+            ((b"a", b"b", b"c"), without_previews),
+        ],
+    )
+    def test_each_result_is_published_once(
+        self, root: Path, contents: tuple[bytes, ...], dressed: Dressed
+    ) -> None:
         steps, ended = 0, False
         while not ended:
-            of = results(root, *contents)
+            of = dressed(results(root, *contents))
             ended = ends_within(steps, root, partial(publish, root, of))
             recover(root, of)
             assert sorted(outbox(root).values()) == sorted(contents)
@@ -221,11 +342,12 @@ class TestDying:
         assert steps > 8 * len(contents)
 
     @pytest.mark.parametrize("new", [b"new", b"old"], ids=["another", "the same"])
-    def test_a_result_is_replaced_once(self, root: Path, new: bytes) -> None:
+    @pytest.mark.parametrize("dressed", [without_previews, with_previews])
+    def test_a_result_is_replaced_once(self, root: Path, new: bytes, dressed: Dressed) -> None:
         steps, ended = 0, False
         while not ended:
-            (earlier,) = publish(root, results(root, b"old", job_id="old"))
-            of = results(root, new)
+            (earlier,) = publish(root, dressed(results(root, b"old", job_id="old")))
+            of = dressed(results(root, new))
             ended = ends_within(steps, root, partial(publish, root, of, earlier))
             recover(root, of, earlier)
             assert outbox(root) == {"cat.png": new}
@@ -237,14 +359,12 @@ class TestDying:
         self, root: Path
     ) -> None:
         with pytest.raises(StopIteration):
-            publication(root).publish(
-                results(root, b"a", b"b"), iter([1.0, 2.0, 3.0]), "outbox", ()
-            )
+            publication(root).publish(results(root, b"a", b"b"), iter([1.0, 2.0, 3.0]), ())
         recover(root, results(root, b"another a", b"b"))
         assert outbox(root) == {"cat_s42.png": b"a", "cat_s43.png": b"b"}
 
 
 def sweep(root: Path) -> None:
     """Begin anew."""
-    for path in [*root.rglob("*.png"), *root.rglob("*.json")]:
+    for path in [*root.rglob("*.png"), *root.rglob("*.jpg"), *root.rglob("*.json")]:
         path.unlink()

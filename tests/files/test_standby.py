@@ -164,7 +164,7 @@ def test_what_another_one_has_published_is_not_published_again(
     spool = Spool(first.root)
     (tmp_path / "elsewhere").mkdir()
     of = finished(replace(task, scratch=tmp_path / "elsewhere"), b"red")
-    spool.publication(task.job.job_id).publish(of, iter((1.0, 2.0)), "outbox", ())
+    spool.publication(task.job.job_id).publish(of, iter((1.0, 2.0)), ())
     spool.file_done(task.job, "2026-11-22")
     first.stands(FolderState.STANDBY)
     assert first.next(orders.Recovered).jobs == ()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 import struct
 from collections.abc import Callable
@@ -12,8 +13,11 @@ import pytest
 from PIL import Image
 
 from config.keys import Format, Keep, OriginalSize, Region, Size
+from config.settings import Gps
+from pipeline.editor import ModelFacts
 from pipeline.picture.pixels import compose, prepare
 from pipeline.pictures import Compose, Composed, Prepare, Prepared
+from pipeline.provenance import Provenance
 from pipeline.recipe import Recipe
 
 Array = npt.NDArray[np.uint8]
@@ -32,7 +36,7 @@ class Job:
     size: Size = field(default_factory=OriginalSize)
     keep: Keep = Keep.AUTO
     format: Format = Format.SAME
-    quality: int = 95
+    quality: int | None = None
     region: Region | None = None
     mask: Path | None = None
     references: tuple[Path, ...] = ()
@@ -40,11 +44,16 @@ class Job:
     multiple: int = 1
     max_megapixels: float = 70
     allow_flat: bool = True
+    prompt: str = "make it blue"
+    embeds_prompt: bool = True
+    has_model: bool = True
+    gps: Gps = Gps.KEEP
+    wants_preview: bool = False
 
     @property
     def recipe(self) -> Recipe:
         return Recipe(
-            prompt="make it blue",
+            prompt=self.prompt,
             negative_prompt=" ",
             preset=None,
             steps=4,
@@ -82,17 +91,44 @@ class Job:
         edited = self.into / "edited.png"
         with Image.open(prepared.canvases[0]) as canvas:
             edit(canvas).save(edited, compress_level=1)
-        return compose(
-            Compose(
-                image=image,
-                name=image.name,
-                mask=None if self.mask is None else (self.mask.name, self.mask),
-                recipe=self.recipe,
-                prepared=prepared,
-                edited=edited,
-                allow_flat=self.allow_flat,
-                result=self.into / "result.of.1",
-            )
+        return compose(self.composing(image, prepared, edited))
+
+    def composing(self, image: Path, prepared: Prepared, edited: Path) -> Compose:
+        return Compose(
+            image=image,
+            name=image.name,
+            mask=None if self.mask is None else (self.mask.name, self.mask),
+            recipe=self.recipe,
+            prepared=prepared,
+            edited=edited,
+            allow_flat=self.allow_flat,
+            told=self.told(image),
+            gps=self.gps,
+            wants_preview=self.wants_preview,
+            result=self.into / "result.of.1",
+        )
+
+    def told(self, image: Path) -> Provenance:
+        return Provenance(
+            job_id="20261122-120000-aaaaaaaa",
+            recipe=self.recipe,
+            model=ModelFacts(
+                path="/models/Qwen-Image-Edit-2511" if self.has_model else "",
+                class_name="QwenImageEditPlusPipeline",
+                fingerprint="0170b198c0ffee",
+                dtype="bf16",
+                attention="native",
+                is_compiled=False,
+                weights="trained" if self.has_model else "none",
+                working_pixels=self.working_pixels,
+                multiple=self.multiple,
+                versions=(),
+            ),
+            software="Hotfolder 0.1.0",
+            made_at=1_790_000_000.0,
+            source_name=image.name,
+            source_sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
+            embeds_prompt=self.embeds_prompt,
         )
 
 

@@ -16,7 +16,7 @@ from pipeline.container.examination import Kind
 from pipeline.picture.fidelity import Strategy
 from pipeline.picture.pixels import compose
 from pipeline.picture.saving import result_kind
-from pipeline.pictures import Compose, PictureError
+from pipeline.pictures import PictureError
 
 Scene = Callable[[int, int], Image.Image]
 Pixels = Callable[[Path], npt.NDArray[np.uint8]]
@@ -264,6 +264,64 @@ def test_fine_jpegs_keep_the_full_resolution_of_colour(
         assert JpegImagePlugin.get_sampling(result) == sampling
 
 
+@pytest.mark.parametrize(
+    ("mode", "packing"),
+    [
+        ("RGB", {"quality": 35, "subsampling": "4:2:0"}),
+        ("RGB", {"quality": 92, "subsampling": "4:2:2"}),
+        ("RGB", {"quality": 98, "subsampling": "4:4:4"}),
+        ("RGB", {"qtables": "web_low"}),
+        ("L", {"quality": 60}),
+        ("CMYK", {"quality": 80}),
+    ],
+)
+def test_a_jpeg_is_packed_as_finely_as_its_original(
+    tmp_path: Path, scene: Scene, job: MakeJob, mode: str, packing: dict[str, Any]
+) -> None:
+    path = tmp_path / "photo.jpg"
+    scene(60, 40).convert(mode).save(path, **packing)
+    with Image.open(path) as before, Image.open(job().run(path, painted).path) as after:
+        assert isinstance(before, JpegImagePlugin.JpegImageFile)
+        assert isinstance(after, JpegImagePlugin.JpegImageFile)
+        assert after.quantization == before.quantization
+        if mode == "RGB":
+            assert JpegImagePlugin.get_sampling(after) == JpegImagePlugin.get_sampling(before)
+
+
+def test_a_quality_that_was_written_wins_over_the_original_s(
+    tmp_path: Path, scene: Scene, job: MakeJob
+) -> None:
+    rough, fine = tmp_path / "rough.jpg", tmp_path / "fine.jpg"
+    scene(60, 40).save(rough, quality=35)
+    scene(60, 40).save(fine, quality=96, subsampling="4:4:4")
+    with Image.open(job(quality=96).run(rough).path) as after, Image.open(fine) as wanted:
+        assert isinstance(after, JpegImagePlugin.JpegImageFile)
+        assert isinstance(wanted, JpegImagePlugin.JpegImageFile)
+        assert after.quantization == wanted.quantization
+
+
+def test_a_grey_jpeg_with_a_coloured_edit_keeps_its_only_table(
+    tmp_path: Path, scene: Scene, job: MakeJob
+) -> None:
+    path = tmp_path / "photo.jpg"
+    scene(60, 40).convert("L").save(path, quality=60)
+    composed = job().run(path, lambda canvas: scene(*canvas.size))
+    with Image.open(path) as before, Image.open(composed.path) as after:
+        assert isinstance(before, JpegImagePlugin.JpegImageFile)
+        assert isinstance(after, JpegImagePlugin.JpegImageFile)
+        assert after.mode == "RGB"
+        assert after.quantization == before.quantization
+
+
+def test_a_jpeg_that_comes_back_unchanged_loses_next_to_nothing(
+    tmp_path: Path, scene: Scene, job: MakeJob, pixels: Pixels
+) -> None:
+    path = tmp_path / "photo.jpg"
+    scene(64, 48).save(path, quality=80)
+    before, after = pixels(path).astype(int), pixels(job().run(path).path).astype(int)
+    assert np.abs(after - before).mean() < 0.5
+
+
 def test_what_a_format_cannot_hold_becomes_png_and_is_said() -> None:
     assert result_kind(Format.WEBP, Kind.JPEG, (16_383, 9)) == (Kind.WEBP, ())
     kind, notes = result_kind(Format.WEBP, Kind.JPEG, (9, 16_384))
@@ -319,18 +377,7 @@ def test_an_edit_that_is_cut_short_is_refused(photo: Path, job: MakeJob) -> None
     edited = made.into / "edited.png"
     edited.write_bytes(photo.read_bytes()[:2000])
     with pytest.raises(PictureError, match="edited picture of photo"):
-        compose(
-            Compose(
-                image=photo,
-                name=photo.name,
-                mask=None,
-                recipe=made.recipe,
-                prepared=prepared,
-                edited=edited,
-                allow_flat=True,
-                result=made.into / "result",
-            )
-        )
+        compose(made.composing(photo, prepared, edited))
 
 
 @pytest.mark.parametrize("size", [ExactSize(33, 22), ModelSize()])

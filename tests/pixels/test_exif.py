@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from config.keys import ExactSize, Format
 from pipeline.picture.exif import DamagedExifError, upright
+from pipeline.picture.exif_entries import with_comment, without_position
 
 Scene = Callable[[int, int], Image.Image]
 MakeJob = Callable[..., Any]  # the fixture `job`
@@ -94,6 +96,50 @@ def test_a_damaged_block_is_refused(damaged: bytes) -> None:
     else:
         with pytest.raises(DamagedExifError):
             upright(damaged, 8, 8)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_comment_goes_into_a_block_and_nothing_else_moves(order: str) -> None:
+    before = block(order)
+    after = with_comment(before, "蓝色")
+    assert after.index(MAKER_NOTE) == before.index(MAKER_NOTE)
+    photo = read(after).get_ifd(ExifTags.IFD.Exif)
+    assert photo[ExifTags.Base.UserComment] == b"UNICODE\0" + "蓝色".encode("utf-16-be")
+    assert photo[ExifTags.Base.MakerNote] == MAKER_NOTE
+    assert read(after)[ExifTags.Base.Artist].encode("latin-1") == ARTIST
+
+
+@pytest.mark.parametrize("exif", [b"", block(), block(">")])
+def test_a_second_comment_takes_the_place_of_the_first(exif: bytes) -> None:
+    after = with_comment(with_comment(exif, "an old secret"), "new")
+    assert "secret".encode("utf-16-be") not in after
+    comment = read(after).get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment]
+    assert comment == b"UNICODE\0" + "new".encode("utf-16-be")
+
+
+def positioned() -> bytes:
+    tags = read(block())
+    tags[ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 12.0, 30.0), 18: "a known place"}
+    return tags.tobytes()
+
+
+def test_a_position_is_taken_out_of_a_block_and_of_its_bytes() -> None:
+    before, after = positioned(), without_position(positioned())
+    assert b"a known place" in before
+    assert b"a known place" not in after
+    assert ExifTags.IFD.GPSInfo not in read(after)
+    assert read(after).get_ifd(ExifTags.IFD.Exif) == read(before).get_ifd(ExifTags.IFD.Exif)
+    assert len(after) == len(before)
+    assert without_position(block()) == b"Exif\0\0" + block().removeprefix(b"Exif\0\0")
+
+
+def test_a_block_with_a_wrong_byte_is_patched_or_refused_but_ends() -> None:
+    for place in range(len(positioned())):
+        damaged = bytearray(positioned())
+        damaged[place] ^= 0xFF
+        for patch in (without_position, lambda exif: with_comment(exif, "blue")):
+            with contextlib.suppress(DamagedExifError):
+                assert len(patch(bytes(damaged))) < 4 * len(damaged)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -192,7 +238,7 @@ def test_a_damaged_exif_block_is_left_out_and_said(
     scene(48, 32).save(path, exif=block()[:60])
     assert any("damaged EXIF" in note for note in job().prepare(path).notes)
     with Image.open(job().run(path).path) as result:
-        assert "exif" not in result.info
+        assert ExifTags.Base.Artist not in result.getexif()
 
 
 def test_exif_too_long_for_jpeg_is_left_out_and_said(

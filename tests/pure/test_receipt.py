@@ -54,6 +54,27 @@ def test_a_receipt_has_exactly_the_promised_keys(done: Finished) -> None:
     assert {"path", "class", "fingerprint", "dtype", "weights"} <= set(document["model"])
 
 
+def judged(of: Finished, *missed: str, first_seed: int | None = None) -> Finished:
+    """The same after the gate."""
+    (one,) = of.variants
+    return replace(of, variants=(replace(one, missed=missed, first_seed=first_seed),))
+
+
+def test_what_was_measured_and_missed_stands_in_it(done: Finished) -> None:
+    document = written(judged(done, "it is too far off", first_seed=42))
+    assert document["status"] == "review"
+    measured = done.variants[0].composed.fidelity.as_json()
+    judgement = {"missed": ["it is too far off"], "first_seed": 42}
+    assert document["fidelity"] == {**measured, **judgement}
+
+
+def test_what_passed_at_once_missed_nothing(done: Finished) -> None:
+    document = written(done)
+    assert document["status"] == "done"
+    assert document["fidelity"]["missed"] == []
+    assert "first_seed" not in document["fidelity"]
+
+
 def test_the_model_is_told_with_its_kernel_and_whether_its_blocks_were_compiled(
     done: Finished, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ def test_a_prompt_alone_has_the_documented_defaults() -> None:
             size=OriginalSize(),
             keep=Keep.AUTO,
             format=Format.SAME,
-            quality=95,
+            quality=None,
         ),
         notes=(),
     )
