@@ -7,11 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
+
+from config.settings import default_text
+from daemon.spool import make_hot_folder
 
 DEADLINE_SECONDS = 60.0
 T = TypeVar("T")
@@ -59,8 +63,11 @@ class HotFolder:
         self.make()
 
     def make(self) -> None:
-        """Make the folders."""
-        assert self.call("init", self.root).returncode == 0
+        """Do what `hotfolder init` does."""
+        make_hot_folder(self.root, str(uuid.uuid4()))
+        if not self.settings.exists():
+            self.settings.write_text(default_text(self.root), encoding="utf-8")
+            self.settings.chmod(0o644)
 
     def call(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run `hotfolder` to its end."""
