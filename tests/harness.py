@@ -17,7 +17,7 @@ from PIL import Image
 from config.settings import default_text
 from daemon.spool import make_hot_folder
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0  # on a busy machine, too
 T = TypeVar("T")
 
 
