@@ -42,9 +42,14 @@ def _scope_of(test: str) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with those that wait, side by side; the quick ones fill the gaps in the end."""
+    """Begin with those that take long, side by side; the quick ones fill the gaps in the end."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.nodeid.startswith(_OF_THE_COMMAND))
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    first = (_OF_THE_COMMAND, "tests/model/")
+    return next((at for at, it in enumerate(first) if item.nodeid.startswith(it)), len(first))
 
 
 @pytest.fixture(scope="session")
