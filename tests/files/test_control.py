@@ -18,7 +18,7 @@ from daemon.places import Places
 from daemon.socket_line import name_of
 
 ROOT = Path("/srv/hot")
-SECONDS = 5.0
+SECONDS = 30.0
 
 
 @pytest.fixture

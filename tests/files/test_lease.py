@@ -181,8 +181,8 @@ class TestLead:
     def test_the_second_stands_by_and_says_who_leads(self, root: Path, stack: ExitStack) -> None:
         first, second = a_lead(root), a_lead(root)
         stack.enter_context(first.held())
-        stack.enter_context(second.held())
         first.fence()
+        stack.enter_context(second.held())  # which finds the paper of the first, whole
         with pytest.raises(StandsBy) as standing:
             second.fence()
         assert f"process {os.getpid()} on" in standing.value.reason

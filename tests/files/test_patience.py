@@ -39,7 +39,7 @@ def test_one_that_does_not_come_back_hinders_no_other(pipe: tuple[int, int]) -> 
 def test_one_that_takes_long_but_moves_is_waited_for() -> None:
     def slow() -> str:
         for _ in range(12):
-            threading.Event().wait(0.05)
+            threading.Event().wait(0.15)
         return "at last"
 
-    assert call(slow, 0.3) == "at last"
+    assert call(slow, 1.0) == "at last"

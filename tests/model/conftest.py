@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ class Listener:
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(made_once: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, Path]:
     from pipeline import tiny
 
-    base = tmp_path_factory.mktemp("models")
-    for edit_class in (EDIT, EDIT_PLUS):
-        tiny.build(base / edit_class, edit_class=edit_class)
-    return {edit_class: base / edit_class for edit_class in (EDIT, EDIT_PLUS)}
+    return {
+        edit_class: made_once(edit_class, partial(tiny.build, edit_class=edit_class))
+        for edit_class in (EDIT, EDIT_PLUS)
+    }
 
 
 @pytest.fixture(scope="session")

@@ -35,16 +35,18 @@ def start(hot: HotFolder) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A tiny checkpoint of the real classes, made by the command."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    subprocess.run(
-        [sys.executable, "-m", "daemon", "make-tiny-model", folder],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "daemon", "make-tiny-model", folder],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+
+    return made_once("tiny", make)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import Daemon, HotFolder, wait_for
+from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
 
 Start = Callable[..., Daemon]
 
@@ -72,7 +72,7 @@ def test_a_killed_editor_costs_an_attempt_and_not_the_daemon(
     daemon = start("--once", "--model", tiny_model)
     wait_for(lambda: daemon.said("action=step_done"))
     signal_child(daemon, "pipeline.worker", signal.SIGKILL)
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(DEADLINE_SECONDS) == 0
     assert hot.receipt("cat.png")["attempts"] == 2
 
 
@@ -86,7 +86,7 @@ def test_an_editor_that_dies_twice_over_a_job_quarantines_it(
     signal_child(daemon, "pipeline.worker", signal.SIGKILL)
     wait_for(lambda: has_stepped_since_a_retry(daemon))
     signal_child(daemon, "pipeline.worker", signal.SIGKILL)
-    assert daemon.process.wait(60) == 1
+    assert daemon.process.wait(DEADLINE_SECONDS) == 1
     assert "State: quarantined" in hot.why("cat")
 
 
@@ -102,7 +102,7 @@ def test_after_a_death_in_company_each_job_runs_alone_and_none_is_blamed(
     signal_child(daemon, "pipeline.worker", signal.SIGKILL)
     wait_for(lambda: has_stepped_since_a_retry(daemon))
     signal_child(daemon, "pipeline.worker", signal.SIGKILL)
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(DEADLINE_SECONDS) == 0
     attempts = sorted(hot.receipt(f"{name}.png")["attempts"] for name in ("one", "two", "three"))
     assert attempts[-1] == 3  # once in company, once alone and killed, once alone
 
@@ -115,7 +115,7 @@ def test_a_hung_editor_is_replaced(hot: HotFolder, start: Start, tiny_model: Pat
     daemon = start("--once")
     wait_for(lambda: daemon.said("action=step_done"))
     signal_child(daemon, "pipeline.worker", signal.SIGSTOP)
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(DEADLINE_SECONDS) == 0
     assert hot.receipt("cat.png")["attempts"] == 2
 
 

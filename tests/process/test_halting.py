@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import HotFolder, wait_for
+from harness import DEADLINE_SECONDS, HotFolder, wait_for
 from rig.cast import LOCK, PROBLEM, CastDaemon
 
 PROMPT = "die @step"
@@ -73,7 +73,7 @@ def test_with_once_it_ends_with_1_and_says_why(hot: HotFolder) -> None:
     for name in names:
         hot.drop(name, PROMPT)
     daemon = CastDaemon(hot, "--once", "--editor", "echo")
-    daemon.process.wait(timeout=60)
+    daemon.process.wait(timeout=DEADLINE_SECONDS)
     assert daemon.process.returncode == 1
     assert daemon.said("action=stopping", "three different jobs")
     assert daemon.process.stderr is not None
@@ -88,7 +88,7 @@ def test_a_job_that_ends_the_editor_twice_alone_is_quarantined_and_others_go_on(
     hot.drop("poison.png", PROMPT, priority=9)
     hot.drop("good.png")
     daemon = CastDaemon(hot, "--once", "--editor", "echo")
-    daemon.process.wait(timeout=60)
+    daemon.process.wait(timeout=DEADLINE_SECONDS)
     assert daemon.process.returncode == 1
     assert daemon.process.stderr is not None
     daemon.process.stderr.close()

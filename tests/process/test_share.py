@@ -132,7 +132,7 @@ def go_away_with_results(nas: Nas, daemon: Daemon) -> None:
 
 def test_a_file_that_grows_behind_old_attributes_is_taken_whole(tmp_path: Path) -> None:
     with closing(Nas(tmp_path, stale_seconds=1.0)) as nas:
-        nas.write_settings("settle_seconds: 1.6")
+        nas.write_settings("settle_seconds: 3")
         nas.start()
         nas.far.drop("cat.png").with_suffix(".yaml").unlink()
         with (nas.far.inbox / "cat.txt").open("w") as sidecar:

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness import Daemon, HotFolder, wait_for
+from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
 from rig.share import Share, unavailable
 
 from daemon.lease import owner
@@ -140,7 +140,7 @@ def test_systemd_is_told_that_a_standby_is_ready(pair: Pair, tmp_path: Path) -> 
     wait_for(lambda: leads(first))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(DEADLINE_SECONDS)
         second = pair.start("two", NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert systemd.recv(4096).startswith(b"READY=1\nSTATUS=stands by")
         assert second.stop() == 0
@@ -248,7 +248,7 @@ class TestOnce:
         first = pair.start("one")
         wait_for(lambda: leads(first))
         second = pair.start("two", "--once", "--editor", "echo")
-        assert second.process.wait(20) == 1
+        assert second.process.wait(DEADLINE_SECONDS) == 1
         assert second.said("action=folder_standby", f"process {first.process.pid}")
         assert second.said("action=stopping", "is left to the daemon that leads there")
 
@@ -258,7 +258,7 @@ class TestOnce:
         lease(pair, counter=41)
         pair.hot.drop("cat.png")
         daemon = pair.start("two", "--once", "--editor", "echo")
-        assert daemon.process.wait(40) == 0
+        assert daemon.process.wait(DEADLINE_SECONDS) == 0
         assert daemon.said("action=folder_standby", "process 4711 on nas", "takes over")
         assert_each_done_once(pair, "cat.png")
 
@@ -268,7 +268,7 @@ class TestOnce:
         daemon = pair.start("two", "--once", "--editor", "echo")
         wait_for(lambda: daemon.said("action=folder_standby"))
         lease(pair, counter=42)
-        assert daemon.process.wait(20) == 1
+        assert daemon.process.wait(DEADLINE_SECONDS) == 1
         assert daemon.said("action=folder_standby", "process 4711 on nas leads")
         assert pair.hot.files("inbox") == {"cat.png", "cat.yaml"}
 

@@ -1,6 +1,9 @@
 import os
+import queue
 import threading
 from itertools import pairwise
+
+from harness import DEADLINE_SECONDS, wait_for
 
 from daemon.pulse import Pulse, switches_of
 
@@ -35,27 +38,24 @@ def test_a_long_sleep_of_the_whole_machine_is_no_stillness() -> None:
 
 
 def test_the_count_of_a_thread_grows_with_each_wait_and_ends_with_it() -> None:
-    counts: list[int | None] = []
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()
     read, write = os.pipe()
 
     def work() -> None:
         for _ in range(3):
             os.read(read, 1)
-            counts.append(switches_of(threading.get_native_id()))
+            told.put(switches_of(threading.get_native_id()) or 0)
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert thread.native_id is not None
+    number, counts = thread.native_id, [0]
+    assert number is not None
     for _ in range(3):
-        before = len(counts)
-        while (switches_of(thread.native_id) or 0) < 1:
-            pass
-        threading.Event().wait(0.02)  # it waits by then
+        wait_for(lambda: (switches_of(number) or 0) > counts[-1])
         os.write(write, b"x")
-        while len(counts) == before:
-            pass
+        counts.append(told.get(timeout=DEADLINE_SECONDS))
     thread.join()
-    assert all(one < other for one, other in pairwise(filter(None, counts)))
-    assert switches_of(thread.native_id) is None
+    assert all(one < other for one, other in pairwise(counts))
+    wait_for(lambda: switches_of(number) is None)  # the kernel takes a moment for it
     os.close(read)
     os.close(write)

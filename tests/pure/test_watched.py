@@ -2,15 +2,18 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from harness import wait_for
 from sample import candidate, keeper, plan, seen
 
 from daemon.job import FileState, FolderState, Ignored, Plan, State
 from daemon.log import story
 from daemon.log.story import Event
 from daemon.orders import FromKeeper, Looked, Quit, Stands
+from daemon.pulse import switches_of
 from daemon.watched import WatchedFolder
 from daemon.work.queueing import Claims
 
@@ -130,6 +133,19 @@ def still(folder: WatchedFolder, seconds: int) -> list[Event]:
     return [event for event in events if event is not None]
 
 
+def rests(thread_id: int) -> bool:
+    """Whether a thread of ours stays in one and the same wait for a moment."""
+    begun = _wait_of(thread_id)
+    threading.Event().wait(0.05)
+    return begun is not None and _wait_of(thread_id) == begun
+
+
+def _wait_of(thread_id: int) -> int | None:
+    """The number of the wait in which a thread is; None where it is in none."""
+    stat = Path(f"/proc/self/task/{thread_id}/stat").read_text().rpartition(")")[2]
+    return switches_of(thread_id) if stat.split()[0] == "S" else None
+
+
 class TestSilence:
     """A keeper that stands in a system call makes its folder offline, until it moves."""
 
@@ -142,7 +158,8 @@ class TestSilence:
         while not isinstance(answers.get(timeout=10).answer, Looked):
             pass
         folder.stand(Stands(FolderState.ONLINE, ""))
-        threading.Event().wait(0.2)  # it waits for its next look by then
+        assert folder.keeper.native_id is not None
+        wait_for(partial(rests, folder.keeper.native_id))  # until its next look
         folder.keeper.is_at_work = True
         yield folder
         folder.keeper.submit(Quit())
