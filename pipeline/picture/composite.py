@@ -43,11 +43,11 @@ class Composite:
         match strategy:
             case Strategy.UNCHANGED | Strategy.LOCAL:
                 return True
-            case Strategy.MASK:
-                return self.mask is not None or not is_alone
-            case Strategy.WHOLE | Strategy.NONE:
-                region = self.placement.region
-                return not is_alone and (region.width, region.height) != self.layers.base.size
+            case Strategy.MASK | Strategy.WHOLE | Strategy.NONE:
+                # The model may have seen more than the region in which its edit shows.
+                part = self.within or self.placement.region
+                is_part = (part.width, part.height) != self.layers.base.size
+                return self.mask is not None or (is_part and not is_alone)
             case _:
                 assert_never(strategy)
 
