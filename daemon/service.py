@@ -22,6 +22,7 @@ from daemon.log.logs import Log
 from daemon.log.story import Event
 from daemon.notify import Notifier
 from daemon.pulse import PATIENCE, Patience
+from daemon.vigil import Vigil
 from daemon.watched import WatchedFolder
 from daemon.work import queueing
 from daemon.work.child import Ended, Said
@@ -101,6 +102,7 @@ class Service:
             history=history,
             clock=clock,
         )
+        self._vigil = Vigil(notifier, editor)
         self._stop: Stop | None = None
         self._last_line = ""
         self._began_at = self._quiet_since = clock.monotonic()
@@ -268,6 +270,8 @@ class Service:
             event = folder.feel(now, unix_now, self._patience.silent_seconds)
             if event is not None:
                 self.tell(event)
+        if event := self._vigil.keep(self.folders.values(), now):
+            self.tell(event)
         away = (root for root, folder in self.folders.items() if folder.is_away)
         self.workshop.away = frozenset(away)
 

@@ -15,7 +15,7 @@ from daemon.job import FileState, FolderState, Plan, Seen, State
 from daemon.keeper import Keeper
 from daemon.log import handover, story
 from daemon.log.story import Event
-from daemon.pulse import Pulse, switches_of
+from daemon.pulse import Pulse, switches_of, waits_for_itself
 from daemon.trouble import NOT_LOOKED_AT
 from daemon.work.queueing import Claims
 
@@ -65,6 +65,14 @@ class WatchedFolder:
     def is_still(self) -> bool:
         """Whether its keeper has stood in a system call for a while."""
         return self._still_seconds > _BUSY_SECONDS
+
+    @property
+    def stuck_seconds(self) -> float:
+        """For how long its keeper has stood still through no fault of the share."""
+        thread_id = self.keeper.native_id
+        if not self.is_still or thread_id is None or not waits_for_itself(thread_id):
+            return 0.0
+        return self._still_seconds
 
     @property
     def is_settled_elsewhere(self) -> bool:
