@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     _add_looks(commands)
     _add_petitions(commands)
     _add_make_tiny_model(commands)
+    _add_install(commands)
     return top
 
 
@@ -150,6 +151,28 @@ def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
     make.set_defaults(command=_make_tiny_model)
 
 
+def _add_install(commands: _Commands[argparse.ArgumentParser]) -> None:
+    install = commands.add_parser("install", help="make it a service of this machine")
+    install.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="the hot folder, made where missing",
+    )
+    install.add_argument(
+        "--model", type=Path, metavar="DIR", help="for the settings, where there are none yet"
+    )
+    install.add_argument("--user", default="hotfolder", help="that the service runs as")
+    install.add_argument("--group", help="that shares the hot folder; else one of the user's name")
+    install.add_argument("--start", action="store_true", help="start it, too")
+    install.set_defaults(command=_install)
+    uninstall = commands.add_parser("uninstall", help="take the service away; data stays")
+    uninstall.set_defaults(command=_uninstall)
+    for command in (install, uninstall):
+        command.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
 def _add_root(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--root", type=Path, metavar="DIR", help="this hot folder alone; needs no settings file"
@@ -211,3 +234,15 @@ def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands import init as command_init
 
     return command_init.make_tiny_model(arguments.folder, arguments.edit_class)
+
+
+def _install(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import install as command_install
+
+    return command_install.install(arguments)
+
+
+def _uninstall(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import install as command_install
+
+    return command_install.uninstall(arguments)
