@@ -92,6 +92,7 @@ def _work(acts: Iterable[Act], page: Page, *, is_dry: bool) -> None:
     if not is_dry and os.geteuid() != 0:
         advice = "run it with sudo, or see what it would do with --dry-run"
         raise UserError([Problem("hotfolder", "only root can change the services", advice)])
+    os.umask(0o022)  # whatever the administrator's: the service's user reads what is made here
     has_changed = False
     for act in acts:
         if is_done(act, has_changed=has_changed):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 TOP = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("bed.sh")
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 30.0
 PYTHON, SITE, SOURCE = "/opt/bed/python", "/opt/bed/site", "/opt/bed/source"
 _PATH = "/opt/hotfolder/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = ("unshare", "nsenter", "setpriv", "ip", "findmnt", "systemctl", "journalctl")
