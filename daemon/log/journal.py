@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from daemon.log.kinds import kind_of
-from daemon.log.story import Event, fields, level, sentence
+from daemon.log.story import Event, StepDone, fields, level, sentence
 
 SOCKET = Path("/run/systemd/journal/socket")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
@@ -27,7 +27,9 @@ class JournalLog:
 
     def tell(self, event: Event) -> None:
         """Send one record; a journal that does not listen hinders nothing."""
-        if level(event) >= self._least:
+        # Steps stand in the line of `systemctl status`; here they would bury all else.
+        least = logging.DEBUG if isinstance(event, StepDone) else level(event)
+        if least >= self._least:
             with contextlib.suppress(OSError):
                 _send(self._address, record(event))
 

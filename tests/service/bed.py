@@ -40,10 +40,11 @@ def why_not() -> str:
 class Bed:
     """The machine; its files are this one's until they are written to."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = "2g") -> None:
         binds = {sys.base_prefix: PYTHON, sysconfig.get_path("purelib"): SITE, str(TOP): SOURCE}
         self._script = subprocess.Popen(
             [SCRIPT, *(f"{source}:{target}" for source, target in binds.items())],
+            env={**os.environ, "SIZE": size},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

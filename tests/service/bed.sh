@@ -5,7 +5,7 @@
 # Needs root, util-linux, iproute2 and systemd. Nothing outside a temporary folder and a cgroup of
 # its own is written to; the bed dies with this script, however that ends.
 set -u
-export BINDS="$*"
+export BINDS="$*" SIZE="${SIZE:-2g}"
 W=$(mktemp -d /tmp/hotfolder-bed.XXXXXX); mkdir "$W/mount"
 CG2=$(findmnt -n -o TARGET -t cgroup2 | head -1); OWN=
 if [ -z "$CG2" ]; then CG2=$W/cgroup2; mkdir "$CG2"; mount -t cgroup2 cgroup2 "$CG2"; OWN=1; fi
@@ -27,7 +27,7 @@ cat > "$W/init" <<'I'
 set -e
 B=$1/mount
 mount --make-rprivate /
-mount -t tmpfs -o size=2g,mode=755 tmpfs $B
+mount -t tmpfs -o size=$SIZE,mode=755 tmpfs $B
 mkdir -p $B/up $B/work $B/root; R=$B/root
 mount -t overlay overlay -o lowerdir=/,upperdir=$B/up,workdir=$B/work $R
 # A small boot: none of this machine's services, and no unit that touches the kernel as a whole.
