@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from config import custody
+from config.hours import Hours
 from config.keys import Written
 from config.problems import Problem, UserError
 from config.text import LIMIT_BYTES
@@ -93,6 +94,7 @@ class FolderSettings:
     min_free_gib: float = 2.0
     on_duplicate: OnDuplicate = OnDuplicate.VERSION
     watch: Watch = Watch.AUTO
+    active: Hours | None = None  # None = always
     keep_done_days: float | None = None  # None = for ever, here and below
     keep_failed_days: float | None = None
     keep_logs_days: float | None = None

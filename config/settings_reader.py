@@ -118,6 +118,7 @@ def _folder(fields: Fields, usual: FolderSettings) -> FolderSettings:
         min_free_gib=read("min_free_gib", _GIB, usual.min_free_gib),
         on_duplicate=read("on_duplicate", values.choice(OnDuplicate), usual.on_duplicate),
         watch=read("watch", values.choice(Watch), usual.watch),
+        active=read("active", values.hours, usual.active),
         keep_done_days=read("keep_done_days", _DAYS, usual.keep_done_days),
         keep_failed_days=read("keep_failed_days", _DAYS, usual.keep_failed_days),
         keep_logs_days=read("keep_logs_days", _DAYS, usual.keep_logs_days),

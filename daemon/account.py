@@ -11,6 +11,7 @@ from daemon import orders, status
 from daemon.clock import Clock
 from daemon.history import History
 from daemon.job import NOTHING, FolderState
+from daemon.rests import Rests
 from daemon.watched import WatchedFolder
 from daemon.work.active import Active, Resumable
 from daemon.work.editor_line import EditorLine
@@ -38,8 +39,9 @@ class Account:
         editor: EditorLine,
         history: History,
         clock: Clock,
+        rests: Rests,
     ) -> None:
-        self._folders, self._workshop = folders, workshop
+        self._folders, self._workshop, self._rests = folders, workshop, rests
         self._editor, self._history, self._clock = editor, history, clock
         self._tally = _Tally(failed_today=0, usual_seconds=None)
         self._tallied_at, self._tallied_ends = -math.inf, 0
@@ -51,7 +53,7 @@ class Account:
             return "stands by: another daemon leads"
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
-        halt = self._workshop.restraint.reason()
+        halt = self._workshop.restraint.reason() or self._rest()
         tally = self._tallied()
         return status.line(
             self._workshop.jobs,
@@ -62,6 +64,11 @@ class Account:
             failed_today=tally.failed_today,
             shares=status.shares({root: it.stands.state for root, it in self._folders.items()}),
         )
+
+    def _rest(self) -> str:
+        """Why no job is begun in any of them, where that is so."""
+        reasons = [self._rests.reason(root) for root in self._folders]
+        return reasons[0] if all(reasons) else ""
 
     def _tallied(self) -> _Tally:
         # Asked for every second; the history is asked where a job has ended, or a day may have.
@@ -95,8 +102,8 @@ class Account:
         return status.document([mine], editor)
 
     def stands(self, folder: WatchedFolder) -> orders.Stands:
-        """How a hot folder stands for people: paused where the machine hinders all work."""
-        halt = self._workshop.restraint.reason()
+        """How a hot folder stands for people: paused where no job is begun."""
+        halt = self._workshop.restraint.reason() or self._rests.reason(str(folder.root))
         if halt and folder.stands.state is FolderState.ONLINE:
             return orders.Stands(FolderState.PAUSED, halt)
         return folder.stands

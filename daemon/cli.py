@@ -131,7 +131,13 @@ def _add_petitions(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="a folder below failed/, a file in it, or the job's id",
     )
     retry.set_defaults(command=_retry)
-    for petition in (cancel, retry):
+    pause = commands.add_parser("pause", help="begin no more jobs; what was begun is finished")
+    pause.set_defaults(command=_pause)
+    resume = commands.add_parser("resume", help="begin jobs again")
+    resume.set_defaults(command=_resume)
+    drain = commands.add_parser("drain", help="finish what was begun, then end the daemon")
+    drain.set_defaults(command=_drain)
+    for petition in (cancel, retry, pause, resume, drain):
         _add_root(petition)
 
 
@@ -228,6 +234,24 @@ def _retry(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands import petition as command_petition
 
     return command_petition.retry(arguments)
+
+
+def _pause(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import rest as command_rest
+
+    return command_rest.pause(arguments)
+
+
+def _resume(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import rest as command_rest
+
+    return command_rest.resume(arguments)
+
+
+def _drain(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import rest as command_rest
+
+    return command_rest.drain(arguments)
 
 
 def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:

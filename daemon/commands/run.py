@@ -36,6 +36,7 @@ from daemon.notify import Notifier
 from daemon.places import Places, find
 from daemon.pulse import PATIENCE, Patience
 from daemon.receipt import own_version
+from daemon.rests import Pauses, Rests
 from daemon.service import Mailbox, Reload, Service, Stop
 from daemon.work.editor_line import EDITOR_MODULE, EditorLine
 from daemon.work.pixel_pool import PixelPool
@@ -117,6 +118,7 @@ def _serve(
             log=log,
             notifier=notifier,
             reread=lambda: read_settings(arguments.config, Path.cwd())[0],
+            rests=Rests(Pauses(places.state), never=arguments.once),
             once=arguments.once,
             patience=patience,
         )

@@ -192,6 +192,16 @@ class EditorLine:
         hung, self._hung = self._hung, ""
         return hung or ended.how
 
+    def dismiss(self) -> bool:
+        """End an idle process, which is no death; False where there is none."""
+        match self.condition:
+            case Loading(child) | Idle(child):
+                child.kill()
+                self.condition = Dead(restart_at=0.0)
+                return True
+            case Busy() | Dead():
+                return False
+
     def close(self) -> None:
         """End the process."""
         match self.condition:

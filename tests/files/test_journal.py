@@ -2,7 +2,7 @@ import re
 import socket
 from pathlib import Path
 
-from daemon.log import confining, halting, handover, story, sweeping, wishing
+from daemon.log import confining, halting, handover, resting, story, sweeping, wishing
 from daemon.log.journal import JournalLog, record
 from daemon.log.kinds import KINDS
 from daemon.log.story import Detail, JobFailed, Noted
@@ -16,7 +16,7 @@ FAILED = JobFailed(
     advice="Try again.",
     originals="failed/2026-11-22/a",
 )
-MODULES = (confining, halting, handover, story, sweeping, wishing)
+MODULES = (confining, halting, handover, resting, story, sweeping, wishing)
 
 
 def test_an_event_is_a_message_with_fields_that_the_journal_keeps() -> None:
