@@ -46,15 +46,15 @@ def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
 
 
 def _ask(verb: str, root: Path) -> Outcome:
-    here = places.find(os.environ)
-    match control.ask(here, root, {"verb": verb}, _SECONDS):
+    # Members of the service's group may ask; only its user keeps a pause without it.
+    match control.ask(places.locate(os.environ), root, {"verb": verb}, _SECONDS):
         case Answer(body):
             return outcome.read(body)
         case Refused(reason):
             what = f"its daemon gave no answer ({reason})"
             raise UserError([Problem(str(root), what, "ask again in a moment")])
         case NobodyThere():
-            return _alone(verb, root, Pauses(here.state))
+            return _alone(verb, root, Pauses(places.find(os.environ).state))
 
 
 def _alone(verb: str, root: Path, pauses: Pauses) -> Outcome:

@@ -50,11 +50,10 @@ def drop_in(order: Order, machine: Machine) -> str:
     return "\n".join([*lines, ""])
 
 
-def nas(order: Order, machine: Machine) -> str:
+def nas(machine: Machine) -> str:
     """The drop-in for a share: the service comes and goes with its mount."""
     assert machine.mount_point is not None
     text = shipped("nas.conf").replace("srv-hot.mount", machine.mount_unit)
-    text = text.replace("RequiresMountsFor=/srv/hot", f"RequiresMountsFor={order.root}")
     return text.replace("=/srv/hot\n", f"={machine.mount_point}\n")
 
 

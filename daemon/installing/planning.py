@@ -40,7 +40,7 @@ def install(order: Order, machine: Machine) -> Iterator[Act]:
     yield from (Write(UNITS / name, papers.unit(name, machine.program)) for name in _NAMES)
     yield Write(_INSTALLED, papers.drop_in(order, machine))
     if machine.mount_point is not None:
-        yield Write(_NAS, papers.nas(order, machine))
+        yield Write(_NAS, papers.nas(machine))
     yield Write(_CATALOG, papers.shipped("hotfolder.catalog"))
     yield _UPDATE_CATALOG
     if machine.is_booted:

@@ -15,6 +15,7 @@ _RUN = "/opt/hotfolder/bin/hotfolder --config /etc/hotfolder/hotfolder.yaml run"
 _ECHO = f"ExecStart=\nExecStart={_RUN} --editor echo"
 _ONE_THREAD = "Environment=OMP_NUM_THREADS=1"  # two spinning ones starve on a busy core
 _EXTRA = "/run/systemd/system/hotfolder.service.d/50-test.conf"
+_START = ("InactiveExit", "ActiveEnter")
 _SETTINGS = "/etc/hotfolder/hotfolder.yaml"
 _LONG = {"steps": 50, "variants": 2, "cfg": 4, "seed": 1}  # seconds, with the tiny model
 
@@ -94,6 +95,12 @@ def test_it_starts_ready_with_its_model_and_edits_what_is_dropped(service: Servi
     wait_for(service.receipt("hero_s2.png").exists, 120)
     told = service.bed.run("stat", "-c", "%U:%G %a", "/srv/hot/outbox/hero_s2.png")
     assert told.startswith("hotfolder:design 6")
+
+
+def test_a_model_that_really_loads_may_take_longer_than_a_start(service: Service) -> None:
+    service.start("TimeoutStartSec=3")
+    took = [int(service.bed.property("hotfolder", f"{it}TimestampMonotonic")) for it in _START]
+    assert took[1] - took[0] > 3_000_000
 
 
 def test_a_killed_daemon_is_started_again_and_finishes_its_job(service: Service) -> None:
