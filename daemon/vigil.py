@@ -65,9 +65,10 @@ class Vigil:
     def _ask_for_time(self, now: float) -> None:
         """While the model really loads, the start may take longer."""
         child = self._editor.loading
-        if child is None:
+        effort = None if child is None else effort_of(child.pid)
+        if effort is None:
             return
-        still_seconds = self._pulse.feel(effort_of(child.pid), now, is_at_work=True)
+        still_seconds = self._pulse.feel(effort, now, is_at_work=True)
         if still_seconds == 0.0 and now >= self._more_due:
             self._notifier.more_time(_MORE_SECONDS)
             self._more_due = now + _MORE_SECONDS / _SIGNS
