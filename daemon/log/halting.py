@@ -52,4 +52,4 @@ class NotStarted(DaemonEvent):
     problems: tuple[Problem, ...]
 
     def __str__(self) -> str:
-        return " ".join(f"{problem}." for problem in self.problems)
+        return f"Hotfolder cannot start: {' '.join(f'{problem}.' for problem in self.problems)}"
