@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from config.settings import SYSTEM_FILE
+from config.settings import SYSTEM_FILE, load
 from daemon.cli import ExitCode
 from daemon.commands.page import Page
 from daemon.inbox import mounts
@@ -105,7 +105,8 @@ def _work(acts: Iterable[Act], page: Page, *, is_dry: bool) -> None:
 
 
 def _check_and_start(order: Order, machine: Machine, page: Page) -> ExitCode:
-    code = _check(order, machine.program)
+    code = ExitCode.CONFIGURATION if _is_told_otherwise(order, page) else ExitCode.FINE
+    code = _check(order, machine.program) or code
     if code is not ExitCode.FINE:
         page.line(
             "The service is installed. Mend the problems above, then: systemctl start hotfolder"
@@ -120,6 +121,23 @@ def _check_and_start(order: Order, machine: Machine, page: Page) -> ExitCode:
             return ExitCode.JOBS_FAILED
         page.line("Hotfolder runs: systemctl status hotfolder")
     return ExitCode.FINE
+
+
+def _is_told_otherwise(order: Order, page: Page) -> bool:
+    """Whether settings that were there before, and stay, say something else; says what."""
+    try:
+        settings = load(SYSTEM_FILE)
+    except UserError:
+        return False  # the check names every problem
+    told = {folder.root for folder in settings.folders}
+    if order.root not in told:
+        page.line(
+            f"problem   {SYSTEM_FILE} does not name {order.root}: add `- root: {order.root}`"
+        )
+        page.line("          under its folders.")
+    if order.model not in (None, settings.model.path):
+        page.line(f"problem   {SYSTEM_FILE} names another model: write path: {order.model}")
+    return order.root not in told or order.model not in (None, settings.model.path)
 
 
 def _check(order: Order, program: Path) -> ExitCode:

@@ -31,6 +31,23 @@ def test_a_second_time_changes_nothing(installed: Bed) -> None:
     assert installed.run("stat", "-c", "%n %Z", *files.split()) == stamps
 
 
+def test_settings_that_say_otherwise_stay_and_are_named(installed: Bed) -> None:
+    settings = installed.path("/etc/hotfolder/hotfolder.yaml")
+    before = settings.read_text(encoding="utf-8")
+    settings.write_text(before.replace("/srv/hot", "/srv/other"), encoding="utf-8")
+    done = installed.call("hotfolder", *WORDS, "--start")
+    assert done.returncode == 78
+    assert "does not name /srv/hot: add `- root: /srv/hot`" in done.stdout
+    assert installed.property("hotfolder", "ActiveState") == "inactive"
+    settings.write_text(before, encoding="utf-8")
+
+
+def test_uninstalling_only_says_so_in_a_dry_run(installed: Bed) -> None:
+    said = installed.run("hotfolder", "uninstall", "--dry-run")
+    assert "would     remove /etc/systemd/system/hotfolder.service" in said
+    assert installed.path("/etc/systemd/system/hotfolder.service").exists()
+
+
 def test_what_the_service_could_not_see_is_refused_before_anything_is_done(bed: Bed) -> None:
     done = bed.call("hotfolder", "install", "--root", "/home/anna/hot")
     assert done.returncode == 78
