@@ -28,14 +28,21 @@ def unit(name: str, program: Path) -> str:
     return shipped(name).replace(PROGRAM, str(program))
 
 
-def drop_in(order: Order, machine: Machine) -> str:
-    """What makes the shipped unit that of this machine."""
+def account(order: Order) -> str:
+    """What makes every shipped unit that of this user."""
     lines = [
         "# Written by `hotfolder install`, and written again by it. Your own changes stay with",
-        "# `systemctl edit hotfolder`.",
+        "# `systemctl edit`.",
         "[Service]",
         f"User={order.user}",
         f"Group={order.group}",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def drop_in(order: Order, machine: Machine) -> str:
+    """What makes the shipped unit that of this machine."""
+    lines = [
         "# Minus: a share that is away keeps no daemon from waiting for it.",
         f"ReadWritePaths=-{order.root}",
     ]
@@ -47,7 +54,7 @@ def drop_in(order: Order, machine: Machine) -> str:
             "# end is ended before the machine suffers.",
             f"MemoryMax={most}G",
         ]
-    return "\n".join([*lines, ""])
+    return "\n".join([account(order), *lines, ""])
 
 
 def nas(machine: Machine) -> str:

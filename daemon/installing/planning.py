@@ -15,6 +15,7 @@ UNITS = Path("/etc/systemd/system")
 SERVICE = UNITS / "hotfolder.service"
 _NAMES = ("hotfolder.service", "hotfolder@.service", "hotfolder-alert@.service")
 _DROP_INS = UNITS / "hotfolder.service.d"
+_FOR_MANY = UNITS / "hotfolder@.service.d" / "10-install.conf"
 _INSTALLED, _NAS = _DROP_INS / "10-install.conf", _DROP_INS / "20-nas.conf"
 _USERS = Path("/etc/sysusers.d/hotfolder.conf")
 _CATALOG = Path("/usr/local/lib/systemd/catalog/hotfolder.catalog")
@@ -39,6 +40,7 @@ def install(order: Order, machine: Machine) -> Iterator[Act]:
         yield MakeFolder(order.root / name, user, group, _SHARED)
     yield from (Write(UNITS / name, papers.unit(name, machine.program)) for name in _NAMES)
     yield Write(_INSTALLED, papers.drop_in(order, machine))
+    yield Write(_FOR_MANY, papers.account(order))
     if machine.mount_point is not None:
         yield Write(_NAS, papers.nas(machine))
     yield Write(_CATALOG, papers.shipped("hotfolder.catalog"))
@@ -58,7 +60,7 @@ def uninstall(*, is_booted: bool) -> Iterator[Act]:
         yield Call(("systemctl", "stop", "hotfolder"), unless=is_down)
     yield Call(("systemctl", "disable", "hotfolder"), unless=is_off)
     yield from (Remove(UNITS / name) for name in _NAMES)
-    yield from (Remove(path) for path in (_INSTALLED, _NAS, _USERS, _LOCAL, _CATALOG))
+    yield from (Remove(path) for path in (_INSTALLED, _FOR_MANY, _NAS, _USERS, _LOCAL, _CATALOG))
     yield _UPDATE_CATALOG
     if is_booted:
         yield _RELOAD
