@@ -62,6 +62,7 @@ def test_without_network_and_without_rights_it_installs_and_edits(unpacked: Path
         return done.stdout + done.stderr
 
     run(unpacked / "install", "--prefix", prefix)
+    run(unpacked / "install", "--prefix", prefix)  # again, as an upgrade does
     run(prefix / "bin" / "hotfolder", "init", hot)
     Image.effect_noise((96, 64), 60).convert("RGB").save(hot / "inbox" / "a.png")
     (hot / "inbox" / "a.txt").write_text("Make it blue", encoding="utf-8")
