@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -70,9 +71,12 @@ class WatchedFolder:
     def stuck_seconds(self) -> float:
         """For how long its keeper has stood still through no fault of the share."""
         thread_id = self.keeper.native_id
-        if not self.is_still or thread_id is None or not waits_for_itself(thread_id):
-            return 0.0
-        return self._still_seconds
+        if thread_id is None:
+            return 0.0  # not begun
+        if not self.keeper.is_alive():
+            return math.inf  # it ended over an error of ours
+        is_stuck = self.is_still and waits_for_itself(thread_id)
+        return self._still_seconds if is_stuck else 0.0
 
     @property
     def is_settled_elsewhere(self) -> bool:
