@@ -1,6 +1,6 @@
 # make demo: see it work.  make test: prove it.  Both set everything up themselves.
 # make torture: prove it again, for an hour, with everything that can go wrong.
-.PHONY: all setup demo test torture check fmt
+.PHONY: all setup demo test torture bundle check fmt
 all: check test
 
 # The environment is made again when what it is made from has changed.
@@ -19,6 +19,10 @@ test: setup
 torture: setup
 	scripts/setup torture
 	.venv/bin/python -m pytest -m torture
+
+# One archive for machines without network; see docs/operations.md.
+bundle: setup
+	scripts/bundle
 
 check: setup
 	.venv/bin/ruff format --check .

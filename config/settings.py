@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from config import custody
+from config.hours import Hours
 from config.keys import Written
 from config.problems import Problem, UserError
 from config.text import LIMIT_BYTES
@@ -106,6 +107,7 @@ class FolderSettings:
     preview: bool = False  # whether a picture of before and after lies beside each result
     embed_prompt: bool = True  # whether a result's file holds its prompt
     gps: Gps = Gps.KEEP
+    active: Hours | None = None  # None = always
     keep_done_days: float | None = None  # None = for ever, here and below
     keep_failed_days: float | None = None
     keep_logs_days: float | None = None

@@ -128,6 +128,7 @@ def _folder(fields: Fields, usual: FolderSettings) -> FolderSettings:
         preview=read("preview", values.truth, usual.preview),
         embed_prompt=read("embed_prompt", values.truth, usual.embed_prompt),
         gps=read("gps", values.choice(Gps), usual.gps),
+        active=read("active", values.hours, usual.active),
         keep_done_days=read("keep_done_days", _DAYS, usual.keep_done_days),
         keep_failed_days=read("keep_failed_days", _DAYS, usual.keep_failed_days),
         keep_logs_days=read("keep_logs_days", _DAYS, usual.keep_logs_days),

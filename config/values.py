@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from config.document import Listing, Mapping, Node, Scalar
+from config.hours import Hours
+from config.hours import parse as parse_hours
 from config.keys import ExactSize, ModelSize, OriginalSize, Region, Size
 from config.misread import quoted, shortened
 
@@ -138,6 +140,17 @@ def unless(word: str, read: Callable[[Node], Value]) -> Callable[[Node], Value |
             raise UnfitValueError(what=error.what, advice=f"{error.advice}, or {word}") from error
 
     return read_or_none
+
+
+def hours(node: Node) -> Hours | None:
+    """Read `always` as None, else windows like Mon-Fri 20:00-07:00."""
+    if isinstance(node, Scalar):
+        if node.text.strip().lower() == "always":
+            return None
+        if (found := parse_hours(node.text)) is not None:
+            return found
+    advice = "write always, or days and hours: Mon-Fri 20:00-07:00, Sat-Sun 00:00-24:00"
+    raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
 
 
 def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Choice]:

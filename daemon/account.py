@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from daemon import orders, status
 from daemon.clock import Clock
 from daemon.history import History
 from daemon.job import NOTHING, FolderState
+from daemon.rests import Rests
 from daemon.watched import WatchedFolder
 from daemon.work.active import Active, Resumable
 from daemon.work.editor_line import EditorLine
 from daemon.work.workshop import Workshop
+
+_TALLY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tally:
+    """What the history knows."""
+
+    failed_today: int
+    usual_seconds: float | None  # that a job takes
 
 
 class Account:
@@ -26,9 +39,12 @@ class Account:
         editor: EditorLine,
         history: History,
         clock: Clock,
+        rests: Rests,
     ) -> None:
-        self._folders, self._workshop = folders, workshop
+        self._folders, self._workshop, self._rests = folders, workshop, rests
         self._editor, self._history, self._clock = editor, history, clock
+        self._tally = _Tally(failed_today=0, usual_seconds=None)
+        self._tallied_at, self._tallied_ends = -math.inf, 0
 
     def line(self) -> str:
         """All in one line."""
@@ -37,8 +53,36 @@ class Account:
             return "stands by: another daemon leads"
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
-        halt = self._workshop.restraint.reason()
-        return status.line(self._workshop.jobs, ready=ready, waiting=waiting, halt=halt)
+        halt = self._workshop.restraint.reason() or self._rest()
+        tally = self._tallied()
+        return status.line(
+            self._workshop.jobs,
+            ready=ready,
+            waiting=waiting,
+            halt=halt,
+            usual_seconds=tally.usual_seconds,
+            failed_today=tally.failed_today,
+            shares=status.shares({root: it.stands.state for root, it in self._folders.items()}),
+        )
+
+    def _rest(self) -> str:
+        """Why no job is begun in any of them, where that is so."""
+        reasons = [self._rests.reason(root) for root in self._folders]
+        return reasons[0] if all(reasons) else ""
+
+    def _tallied(self) -> _Tally:
+        # Asked for every second; the history is asked where a job has ended, or a day may have.
+        now, ends = self._clock.monotonic(), len(self._workshop.endings.rows)
+        if ends != self._tallied_ends or now - self._tallied_at > _TALLY_SECONDS:
+            midnight = _midnight(self._clock.time())
+            identities = [folder.keeper.identity for folder in self._folders.values()]
+            counts = [self._history.counts_since(one, midnight) for one in identities]
+            self._tally = _Tally(
+                failed_today=sum(count.failed + count.quarantined for count in counts),
+                usual_seconds=self._history.usual_seconds(),
+            )
+            self._tallied_at, self._tallied_ends = now, ends
+        return self._tally
 
     def of(self, root: str) -> status.Document:
         """How one hot folder stands, for `hotfolder status`."""
@@ -61,8 +105,8 @@ class Account:
         return status.document([mine], editor)
 
     def stands(self, folder: WatchedFolder) -> orders.Stands:
-        """How a hot folder stands for people: paused where the machine hinders all work."""
-        halt = self._workshop.restraint.reason()
+        """How a hot folder stands for people: paused where no job is begun."""
+        halt = self._workshop.restraint.reason() or self._rests.reason(str(folder.root))
         if halt and folder.stands.state is FolderState.ONLINE:
             return orders.Stands(FolderState.PAUSED, halt)
         return folder.stands

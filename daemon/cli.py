@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     _add_looks(commands)
     _add_petitions(commands)
     _add_make_tiny_model(commands)
+    _add_install(commands)
     return top
 
 
@@ -130,7 +131,13 @@ def _add_petitions(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="a folder below failed/, a file in it, or the job's id",
     )
     retry.set_defaults(command=_retry)
-    for petition in (cancel, retry):
+    pause = commands.add_parser("pause", help="begin no more jobs; what was begun is finished")
+    pause.set_defaults(command=_pause)
+    resume = commands.add_parser("resume", help="begin jobs again")
+    resume.set_defaults(command=_resume)
+    drain = commands.add_parser("drain", help="finish what was begun, then end the daemon")
+    drain.set_defaults(command=_drain)
+    for petition in (cancel, retry, pause, resume, drain):
         _add_root(petition)
 
 
@@ -148,6 +155,28 @@ def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="which of the two classes that edit; the first takes several pictures",
     )
     make.set_defaults(command=_make_tiny_model)
+
+
+def _add_install(commands: _Commands[argparse.ArgumentParser]) -> None:
+    install = commands.add_parser("install", help="make it a service of this machine")
+    install.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="the hot folder, made where missing",
+    )
+    install.add_argument(
+        "--model", type=Path, metavar="DIR", help="for the settings, where there are none yet"
+    )
+    install.add_argument("--user", default="hotfolder", help="that the service runs as")
+    install.add_argument("--group", help="that shares the hot folder; else one of the user's name")
+    install.add_argument("--start", action="store_true", help="start it, too")
+    install.set_defaults(command=_install)
+    uninstall = commands.add_parser("uninstall", help="take the service away; data stays")
+    uninstall.set_defaults(command=_uninstall)
+    for command in (install, uninstall):
+        command.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
 def _add_root(command: argparse.ArgumentParser) -> None:
@@ -207,7 +236,37 @@ def _retry(arguments: argparse.Namespace) -> ExitCode:
     return command_petition.retry(arguments)
 
 
+def _pause(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import rest as command_rest
+
+    return command_rest.pause(arguments)
+
+
+def _resume(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import rest as command_rest
+
+    return command_rest.resume(arguments)
+
+
+def _drain(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import rest as command_rest
+
+    return command_rest.drain(arguments)
+
+
 def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
     from daemon.commands import init as command_init
 
     return command_init.make_tiny_model(arguments.folder, arguments.edit_class)
+
+
+def _install(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import install as command_install
+
+    return command_install.install(arguments)
+
+
+def _uninstall(arguments: argparse.Namespace) -> ExitCode:
+    from daemon.commands import install as command_install
+
+    return command_install.uninstall(arguments)

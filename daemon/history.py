@@ -131,6 +131,12 @@ class History:
         stepped = [job.denoise_seconds / job.steps for job in jobs if job.steps]
         return around + steps * (_median(stepped) if stepped else 0.0)
 
+    def usual_seconds(self) -> float | None:
+        """Seconds of work that the last jobs done took, by their median."""
+        jobs = map(_entry, self._ask(_NEWEST, State.DONE.value, _RECENT_JOBS))
+        seconds = [job.total_seconds for job in jobs]
+        return _median(seconds) if seconds else None
+
     def close(self) -> None:
         """Give the file back; later questions find nothing."""
         with self._lock:

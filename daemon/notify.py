@@ -17,6 +17,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
+        self.watchdog_seconds = _watchdog_seconds(environment)  # None: nobody waits for a sign
 
     def ready(self, status: str) -> None:
         """The daemon works, or works again after a reload."""
@@ -34,11 +35,31 @@ class Notifier:
         """Settings are read again, since this moment of CLOCK_MONOTONIC; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_seconds * 1e6)}")
 
+    def alive(self) -> None:
+        """A sign of life, for the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def more_time(self, seconds: float) -> None:
+        """The start, or the stop, under way goes on for so long from now, or longer."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def failed(self, number: int, status: str) -> None:
+        """The daemon ends because of an error, with its number of errno(3)."""
+        self._send(f"STATUS={plain(status)}\nERRNO={number}")
+
     def _send(self, state: str) -> None:
         if not self._address:
             return
         with contextlib.suppress(OSError):  # systemd is gone or deaf: no reason to fail
             _tell(self._address, state)
+
+
+def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
+    # Inherited variables may mean another process: sd_watchdog_enabled(3).
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    written = environment.get("WATCHDOG_USEC", "")
+    return int(written) / 1e6 if written.isdecimal() and int(written) > 0 else None
 
 
 def _tell(address: str, state: str) -> None:

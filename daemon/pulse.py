@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 _SWITCHES = "voluntary_ctxt_switches:"
 _LONGEST_GAP_SECONDS = 2.0
+# The number of the call in which threads of one process wait for each other.
+_FUTEX = {"x86_64": "202", "aarch64": "98"}.get(os.uname().machine, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,27 @@ def switches_of(thread_id: int) -> int | None:
         for line in Path(f"/proc/self/task/{thread_id}/status").read_text().splitlines():
             if line.startswith(_SWITCHES):
                 return int(line.removeprefix(_SWITCHES))
+    return None
+
+
+def waits_for_itself(thread_id: int) -> bool:
+    """Whether a thread of ours stands in no call of the file system: it waits for one of us.
+
+    Where the kernel does not tell, no: a thread that stands, stands in a call.
+    """
+    with contextlib.suppress(OSError):
+        call = Path(f"/proc/self/task/{thread_id}/syscall").read_text().split()
+        return bool(call) and call[0] in ("running", _FUTEX)
+    return False
+
+
+def effort_of(process_id: int) -> int | None:
+    """A number that grows while a process computes or reads; None where it has ended."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        # After the name, which may hold anything, in brackets: proc(5).
+        fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2].split()
+        major_faults, user_ticks, system_ticks = fields[9], fields[11], fields[12]
+        return int(major_faults) + int(user_ticks) + int(system_ticks)
     return None
 
 

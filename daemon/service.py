@@ -22,6 +22,8 @@ from daemon.log.logs import Log
 from daemon.log.story import Event
 from daemon.notify import Notifier
 from daemon.pulse import PATIENCE, Patience
+from daemon.rests import Rests
+from daemon.vigil import Vigil
 from daemon.watched import WatchedFolder
 from daemon.work import queueing
 from daemon.work.child import Ended, Said
@@ -67,11 +69,12 @@ class Service:
         log: Log,
         notifier: Notifier,
         reread: Callable[[], Settings],
+        rests: Rests,
         once: bool,
         patience: Patience = PATIENCE,
     ) -> None:
         self._mailbox, self._clock, self._log, self._once = mailbox, clock, log, once
-        self._patience = patience
+        self._patience, self._rests = patience, rests
         self._reread, self._notifier, self._pixels, self._editor = reread, notifier, pixels, editor
         self.folders = {root: WatchedFolder(keeper) for root, keeper in keepers.items()}
         self.history = history
@@ -100,7 +103,9 @@ class Service:
             editor=editor,
             history=history,
             clock=clock,
+            rests=rests,
         )
+        self._vigil = Vigil(notifier, editor)
         self._stop: Stop | None = None
         self._last_line = ""
         self._began_at = self._quiet_since = clock.monotonic()
@@ -161,8 +166,22 @@ class Service:
                 assert_never(mail)
 
     def _asked(self, request: Request) -> None:
-        if not self.petitions.take(request):
+        if self._rests.take(request):
+            self._rest()
+        elif not self.petitions.take(request):
             request.reply(self.account.of(str(request.root)))
+
+    def _rest(self) -> None:
+        """See which hot folders rest; without any that does not, and without jobs, no editor."""
+        folders = {root: folder.keeper.folder for root, folder in self.folders.items()}
+        for event in self._rests.look(folders, self._clock.time()):
+            self.tell(event)
+        edits, is_idle = self.workshop.edits, not any(self.workshop.jobs)
+        was_resting, edits.is_resting = edits.is_resting, is_idle and not self._rests.needs_editor
+        if edits.is_resting and not was_resting and not edits.is_ready:
+            self._notifier.ready(self.account.line())  # it does what it can do
+        if self._rests.is_draining and is_idle:
+            self._stop = self._stop or Stop("what was begun is finished")
 
     def _said(self, said: Said) -> None:
         if said.child in self._pixels:
@@ -248,6 +267,7 @@ class Service:
     def _advance(self) -> None:
         self._feel()
         self.petitions.advance()
+        self._rest()
         if not self._is_to_work():
             return
         others_wait = queueing.next_candidate(self._plans(), self._claims()) is not None
@@ -268,6 +288,8 @@ class Service:
             event = folder.feel(now, unix_now, self._patience.silent_seconds)
             if event is not None:
                 self.tell(event)
+        if event := self._vigil.keep(self.folders.values(), now):
+            self.tell(event)
         away = (root for root, folder in self.folders.items() if folder.is_away)
         self.workshop.away = frozenset(away)
 
@@ -281,6 +303,7 @@ class Service:
             root: folder.plan
             for root, folder in self.folders.items()
             if folder.plan is not None
+            and not self._rests.reason(root)
             and folder.stands.state is FolderState.ONLINE
             and not folder.is_away
         }

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 
 from daemon.history import Counts
 from daemon.inbox.names import printable
-from daemon.job import Plan, State
+from daemon.job import FolderState, Plan, State
+from daemon.log.wording import duration
 from daemon.orders import Stands
 from daemon.receipt import own_version
 from daemon.work.active import Active, Editing, Resting, Resumable
@@ -17,6 +18,7 @@ from daemon.work.editor_line import Condition
 from pipeline.editor import ModelFacts
 
 SCHEMA = 1
+_ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 Document = Mapping[str, object]
 
 
@@ -118,14 +120,44 @@ def document(folders: Sequence[Document], editor: Document) -> Document:
     }
 
 
-def line(jobs: Iterable[Active | Resumable], *, ready: int, waiting: int, halt: str = "") -> str:
-    """How everything stands, for `systemctl status`; `halt` is why no job is begun."""
+def line(
+    jobs: Iterable[Active | Resumable],
+    *,
+    ready: int,
+    waiting: int,
+    halt: str = "",
+    usual_seconds: float | None = None,
+    failed_today: int = 0,
+    shares: str = "",
+) -> str:
+    """How everything stands, for `systemctl status`.
+
+    `halt` is why no job is begun, `usual_seconds` what a job takes, `shares` how they stand.
+    """
     parts = [f"paused: {halt}"] if halt else []
     parts += [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
-    parts.append(f"queue {ready}")
+    parts.append(_queue(ready, usual_seconds))
     if waiting:
         parts.append(f"waiting for sidecar {waiting}")
-    return " · ".join(parts)
+    if failed_today:
+        parts.append(f"failed today {failed_today}")
+    return " · ".join([*parts, shares] if shares else parts)
+
+
+def shares(stands: Mapping[str, FolderState]) -> str:
+    """How the shares of the hot folders stand, in a few words."""
+    ill = {root: state for root, state in stands.items() if state in _ILL}
+    return ", ".join(f"{printable(root)} {state}" for root, state in ill.items()) or "share ok"
+
+
+def _queue(ready: int, usual_seconds: float | None) -> str:
+    if not ready or usual_seconds is None:
+        return f"queue {ready}"
+    return f"queue {ready} (~{_short(ready * usual_seconds)})"
+
+
+def _short(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min" if seconds >= 60 else duration(seconds)
 
 
 def _editing(job: Active | Resumable, phase: Editing) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from daemon.job import FileState, FolderState, Plan, Seen, State
 from daemon.keeper import Keeper
 from daemon.log import handover, story
 from daemon.log.story import Event
-from daemon.pulse import Pulse, switches_of
+from daemon.pulse import Pulse, switches_of, waits_for_itself
 from daemon.trouble import NOT_LOOKED_AT
 from daemon.work.queueing import Claims
 
@@ -65,6 +66,17 @@ class WatchedFolder:
     def is_still(self) -> bool:
         """Whether its keeper has stood in a system call for a while."""
         return self._still_seconds > _BUSY_SECONDS
+
+    @property
+    def stuck_seconds(self) -> float:
+        """For how long its keeper has stood still through no fault of the share."""
+        thread_id = self.keeper.native_id
+        if thread_id is None:
+            return 0.0  # not begun
+        if not self.keeper.is_alive():
+            return math.inf  # it ended over an error of ours
+        is_stuck = self.is_still and waits_for_itself(thread_id)
+        return self._still_seconds if is_stuck else 0.0
 
     @property
     def is_settled_elsewhere(self) -> bool:

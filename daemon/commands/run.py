@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import queue
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, ModelSettings, Settings
+from daemon import confinement
 from daemon.cli import ExitCode
 from daemon.commands import standing_apart
 from daemon.commands.selection import Selection, default_steps, read_settings, select
@@ -27,11 +29,14 @@ from daemon.job import FolderState, State
 from daemon.keeper import Keeper
 from daemon.lease.campaign import PERIODS, Periods
 from daemon.log import story
-from daemon.log.logs import open_log, summary_table
+from daemon.log.halting import NotStarted
+from daemon.log.journal import JournalLog
+from daemon.log.logs import Log, open_log, summary_table
 from daemon.notify import Notifier
 from daemon.places import Places, find
 from daemon.pulse import PATIENCE, Patience
 from daemon.receipt import own_version
+from daemon.rests import Pauses, Rests
 from daemon.service import Mailbox, Reload, Service, Stop
 from daemon.work.editor_line import EDITOR_MODULE, EditorLine
 from daemon.work.pixel_pool import PixelPool
@@ -53,12 +58,41 @@ def run(
     `patience` is for shares that do not answer; `periods` are those after which another daemon
     takes over; `editor_module` is what the editor process runs.
     """
+    log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
+    notifier = Notifier(os.environ)
+    try:
+        return _serve(
+            arguments,
+            log,
+            notifier,
+            patience=patience,
+            periods=periods,
+            editor_module=editor_module,
+        )
+    except UserError as error:
+        notifier.failed(errno.EINVAL, str(error.problems[0]))
+        if isinstance(log, JournalLog):  # elsewhere the words on stderr are enough
+            log.tell(NotStarted(problems=error.problems))
+        raise
+    except OSError as error:
+        notifier.failed(error.errno or errno.EIO, str(error))
+        raise
+
+
+def _serve(
+    arguments: argparse.Namespace,
+    log: Log,
+    notifier: Notifier,
+    *,
+    patience: Patience,
+    periods: Periods,
+    editor_module: str,
+) -> ExitCode:
     places = find(os.environ)
     selection = select(arguments)
     model = _model(arguments, selection.settings)
     _require_apart(selection, model, places)
     mailbox: Mailbox = queue.SimpleQueue()
-    log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
     with contextlib.ExitStack() as stack:
         stack.callback(log.close)
         keepers = {
@@ -82,12 +116,14 @@ def run(
             history=history,
             clock=time,
             log=log,
-            notifier=Notifier(os.environ),
+            notifier=notifier,
             reread=lambda: read_settings(arguments.config, Path.cwd())[0],
+            rests=Rests(Pauses(places.state), never=arguments.once),
             once=arguments.once,
             patience=patience,
         )
         service.tell(_started(arguments.editor, selection))
+        service.tell(confinement.look())
         service.run()
     return _close(service) if arguments.once else ExitCode.FINE
 

@@ -1,4 +1,4 @@
-"""What is told when no more jobs are begun, and when they are again."""
+"""What is told when nothing is begun: no more jobs, or not even the daemon."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from daemon.log.story import DaemonEvent
+from config.problems import Problem
+from daemon.log.story import DaemonEvent, Noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +35,21 @@ class WorkGoesOn(DaemonEvent):
 
     def __str__(self) -> str:
         return "The editor works again: jobs are begun as usual."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld(Noted):
+    """A part of the daemon hangs; systemd is given no sign of life."""
+
+    level: ClassVar[int] = logging.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotStarted(DaemonEvent):
+    """The daemon ends before it has begun."""
+
+    level: ClassVar[int] = logging.ERROR
+    problems: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        return f"Hotfolder cannot start: {' '.join(f'{problem}.' for problem in self.problems)}"

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, TextIO
 
 from daemon.job import State
+from daemon.log.journal import SOCKET, JournalLog
 from daemon.log.story import Event, fields, level
 from daemon.log.wording import columns, duration, logfmt, plain
 
@@ -42,14 +44,23 @@ class Row:
 
 
 def open_log(
-    stream: TextIO, environment: Mapping[str, str], now: Callable[[], datetime], *, verbose: bool
+    stream: TextIO,
+    environment: Mapping[str, str],
+    now: Callable[[], datetime],
+    *,
+    verbose: bool,
+    journal: Path = SOCKET,
 ) -> Log:
-    """The log that suits a stream: sentences and progress on a terminal, else lines of fields."""
+    """The log that suits a stream: sentences on a terminal, records in the journal, else lines."""
     if stream.isatty() and environment.get("TERM") != "dumb":
         from daemon.log.terminal import TerminalLog  # noqa: PLC0415 - rich costs 60 ms, only there
 
         return TerminalLog(stream, verbose=verbose)
-    return LineLog(stream, None if _is_journal(stream, environment) else now, verbose=verbose)
+    if not _is_journal(stream, environment):
+        return LineLog(stream, now, verbose=verbose)
+    if journal.exists():
+        return JournalLog(journal, verbose=verbose)
+    return LineLog(stream, None, verbose=verbose)
 
 
 class LineLog:

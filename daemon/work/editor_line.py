@@ -160,6 +160,21 @@ class EditorLine:
             case Dead():
                 return False
 
+    @property
+    def loading(self) -> Child | None:
+        """The process that opens its model now."""
+        return self.condition.child if isinstance(self.condition, Loading) else None
+
+    def overdue_seconds(self, now: float) -> float:
+        """For how long it should have been heard; from 0 on it is killed."""
+        match self.condition:
+            case Loading(since=since):
+                return now - since - LOAD_SECONDS
+            case Busy(heard_at=heard_at):
+                return now - heard_at - self._model.hang_seconds
+            case Idle() | Dead():
+                return -math.inf
+
     def kill_hung(self, now: float) -> None:
         """Kill a process that has been silent for too long."""
         match self.condition:
@@ -176,6 +191,16 @@ class EditorLine:
         """How the process ended: killed by us, or by itself."""
         hung, self._hung = self._hung, ""
         return hung or ended.how
+
+    def dismiss(self) -> bool:
+        """End an idle process, which is no death; False where there is none."""
+        match self.condition:
+            case Loading(child) | Idle(child):
+                child.kill()
+                self.condition = Dead(restart_at=0.0)
+                return True
+            case Busy() | Dead():
+                return False
 
     def close(self) -> None:
         """End the process."""

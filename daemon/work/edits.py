@@ -11,6 +11,7 @@ from config.problems import Problem
 from daemon.clock import Clock
 from daemon.keeper import Keeper
 from daemon.log import story
+from daemon.log.resting import EditorDismissed
 from daemon.log.story import Event
 from daemon.work import active, queueing
 from daemon.work.active import Active, Composing, Editing
@@ -59,6 +60,7 @@ class Edits:
         self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
         self._clock, self._tell, self._finish = clock, tell, finish
         self._restraint, self._keepers = restraint, keepers
+        self.is_resting = False  # no editor is needed for now
         self._failed_loads = 0  # in a row
         self._most_together = most_together  # jobs that are edited in one pass
 
@@ -70,6 +72,10 @@ class Edits:
     def begin(self, now: float) -> None:
         """Start the editor where there is none, end it where it hangs, give it what waits."""
         self._editor.kill_hung(now)
+        if self.is_resting:
+            if self._editor.dismiss():
+                self._tell(EditorDismissed())
+            return
         if self._restraint.is_halted:
             return
         # Who tries it out does not wait for the end of another rest.

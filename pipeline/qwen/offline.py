@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -36,6 +37,8 @@ def enforce(environment: MutableMapping[str, str] = os.environ) -> None:
         message = f"set the offline switches before importing {', '.join(too_late)}"
         raise RuntimeError(message)
     environment.update(SWITCHES)
+    # urllib3, when it is imported, would bind a socket to find out whether there is IPv6.
+    socket.has_ipv6 = False
     environment["HF_HOME"] = str(_cache(environment) / "huggingface")
 
 

@@ -36,11 +36,11 @@ def test_a_line_has_time_level_and_fields() -> None:
     )
 
 
-def test_the_journal_gets_a_priority_and_no_time(tmp_path: Path) -> None:
+def test_a_journal_out_of_reach_gets_a_priority_and_no_time(tmp_path: Path) -> None:
     with (tmp_path / "journal").open("w", encoding="utf-8") as stream:
         status = os.fstat(stream.fileno())
         environment = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
-        log = open_log(stream, environment, _now, verbose=False)
+        log = open_log(stream, environment, _now, verbose=False, journal=tmp_path / "none")
         log.tell(Noted(text="Beware."))
         log.tell(NOTE)
     lines = (tmp_path / "journal").read_text(encoding="utf-8").split("\n")

@@ -69,3 +69,32 @@ def test_a_process_started_by_systemd_is_heard(
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert _heard(systemd) == ["READY=1", "STATUS=人像"]
+
+
+def test_signs_of_life_more_time_and_failure_reach_systemd(
+    systemd: socket.socket, tmp_path: Path
+) -> None:
+    notifier = _notifier(tmp_path)
+    notifier.alive()
+    notifier.more_time(120.0)
+    notifier.failed(22, "hotfolder.yaml: no model")
+    assert [_heard(systemd) for _ in range(3)] == [
+        ["WATCHDOG=1"],
+        ["EXTEND_TIMEOUT_USEC=120000000"],
+        ["STATUS=hotfolder.yaml: no model", "ERRNO=22"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "90000000"}, 90.0),
+        ({"WATCHDOG_USEC": "90000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_is_ours_only_where_it_means_us(
+    environment: dict[str, str], seconds: float | None
+) -> None:
+    assert Notifier(environment).watchdog_seconds == seconds

@@ -28,6 +28,7 @@ from config.text import decode
 from daemon.cli import ExitCode, parser
 from daemon.inbox.names import Kind, kind_of
 from daemon.job import FolderState, State
+from daemon.log.kinds import KINDS
 from daemon.work import retry
 from pipeline import instruction, recipe
 
@@ -216,6 +217,17 @@ def test_every_dependency_has_its_reason() -> None:
     wanted += [requirement for extra in extras for requirement in extra]
     names = {re.split(r"[^\w.-]", requirement)[0] for requirement in wanted}
     assert set(re.findall(r"^\| `([^`]+)` \|", reasons, re.MULTILINE)) == names
+
+
+def test_every_kind_of_record_in_the_journal_is_described() -> None:
+    text = (TOP / "docs/operations.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([0-9a-f]{32})` \| `(\w+)` \|", text, re.MULTILINE)
+    assert {(one.message_id, action_of(name)) for name, one in KINDS.items()} == set(told)
+
+
+def action_of(class_name: str) -> str:
+    """The name of a kind of event as the journal has it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
 
 
 def test_the_decisions_are_numbered_without_a_gap() -> None:

@@ -1,11 +1,13 @@
 import os
 import queue
+import subprocess
+import sys
 import threading
 from itertools import pairwise
 
 from harness import DEADLINE_SECONDS, wait_for
 
-from daemon.pulse import Pulse, switches_of
+from daemon.pulse import Pulse, effort_of, switches_of, waits_for_itself
 
 
 def felt(*feelings: tuple[int | None, float], is_at_work: bool = True) -> list[float]:
@@ -59,3 +61,35 @@ def test_the_count_of_a_thread_grows_with_each_wait_and_ends_with_it() -> None:
     wait_for(lambda: switches_of(number) is None)  # the kernel takes a moment for it
     os.close(read)
     os.close(write)
+
+
+def test_the_effort_of_a_process_grows_while_it_computes_and_ends_with_it() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    before = effort_of(process.pid)
+    assert before is not None
+    while (effort_of(process.pid) or 0) <= before:
+        pass
+    process.kill()
+    process.wait()
+    assert effort_of(process.pid) is None
+
+
+def test_a_thread_that_waits_for_another_waits_for_itself() -> None:
+    lock, (read, write) = threading.Lock(), os.pipe()
+    lock.acquire()
+    threads = [
+        threading.Thread(target=lock.acquire),
+        threading.Thread(target=os.read, args=(read, 1)),
+    ]
+    for thread in threads:
+        thread.start()
+    threading.Event().wait(0.1)  # both wait by then
+    ids = [thread.native_id or 0 for thread in threads]
+    told = [waits_for_itself(one) for one in ids]
+    lock.release()
+    os.write(write, b"x")
+    for thread in threads:
+        thread.join()
+    os.close(read)
+    os.close(write)
+    assert told == [True, False]

@@ -100,3 +100,16 @@ def test_the_line_for_systemd_names_what_is_edited_and_what_waits() -> None:
 def test_the_line_for_systemd_says_first_why_no_job_is_begun() -> None:
     line = status.line([], ready=3, waiting=0, halt="the disk is full")
     assert line == "paused: the disk is full · queue 3"
+
+
+def test_the_line_for_systemd_tells_of_time_failures_and_shares() -> None:
+    line = status.line(
+        [], ready=12, waiting=2, usual_seconds=190.0, failed_today=1, shares="share ok"
+    )
+    assert line == "queue 12 (~38 min) · waiting for sidecar 2 · failed today 1 · share ok"
+
+
+def test_a_share_that_is_ill_is_named() -> None:
+    stands = {"/a": FolderState.ONLINE, "/b": FolderState.OFFLINE, "/c": FolderState.STANDBY}
+    assert status.shares(stands) == "/b offline"
+    assert status.shares({"/a": FolderState.ONLINE}) == "share ok"

@@ -199,3 +199,13 @@ class TestSilence:
         folder.keeper.is_at_work = False
         assert folder.feel(7.0, 0.0, 3.0) is None
         assert folder.stands == Stands(FolderState.OFFLINE, "gone")
+
+
+def test_a_keeper_that_has_ended_is_stuck_for_ever_and_one_not_begun_is_not(
+    folder: WatchedFolder,
+) -> None:
+    assert folder.stuck_seconds == 0.0
+    folder.keeper.start()
+    folder.keeper.submit(Quit())  # as an error of ours would end it
+    folder.keeper.join(timeout=10)
+    assert folder.stuck_seconds == float("inf")

@@ -1,0 +1,115 @@
+"""Which hot folders rest: outside their hours, or because somebody has paused them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from config.settings import FolderSettings
+from daemon.control import Request
+from daemon.log.resting import FolderGoesOn, FolderRests
+from daemon.log.story import Event
+from daemon.outcome import How, Outcome
+from daemon.socket_line import name_of
+
+# The model is loaded so long before a window opens.
+_LEAD = timedelta(minutes=10)
+_DRAINING = "the daemon ends when what it has begun is finished"
+_PAUSED = "paused by hand: hotfolder resume"
+
+
+class Pauses:
+    """Which hot folders are paused by hand, in files of the state folder: it outlives restarts."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def has(self, root: Path) -> bool:
+        """Whether a hot folder is paused."""
+        return self._file(root).exists()
+
+    def pause(self, root: Path) -> Outcome:
+        """Pause a hot folder; raises OSError."""
+        self._file(root).touch(mode=0o640)
+        return Outcome(How.DONE, f"{root} is paused: what was begun is finished, nothing else is.")
+
+    def resume(self, root: Path) -> Outcome:
+        """Let a hot folder go on; raises OSError."""
+        self._file(root).unlink(missing_ok=True)
+        return Outcome(How.DONE, f"{root} is paused no more.")
+
+    def _file(self, root: Path) -> Path:
+        return self._state / f"{name_of(root)}.paused"
+
+
+class Rests:
+    """Knows which of a daemon's hot folders rest now."""
+
+    def __init__(self, pauses: Pauses, *, never: bool) -> None:
+        """`never`: of a run that somebody waits for, which works at any hour."""
+        self._pauses, self._never = pauses, never
+        self.is_draining = False
+        self._reasons: Mapping[str, str] = {}
+        self._needs_editor = True
+
+    def look(self, folders: Mapping[str, FolderSettings], unix_time: float) -> list[Event]:
+        """Look at clock and files; returns what to tell."""
+        before = self._reasons
+        now = datetime.fromtimestamp(unix_time, UTC).astimezone()
+        all_reasons = {root: self._reason(one, now) for root, one in folders.items()}
+        self._reasons = {root: reason for root, reason in all_reasons.items() if reason}
+        self._needs_editor = any(
+            not self._reason(one, now + _LEAD) or root not in self._reasons
+            for root, one in folders.items()
+        )
+        rested = [
+            FolderRests(root=Path(root), reason=reason)
+            for root, reason in self._reasons.items()
+            if root not in before
+        ]
+        return [
+            *rested,
+            *(FolderGoesOn(root=Path(it)) for it in before if it not in self._reasons),
+        ]
+
+    def reason(self, root: str) -> str:
+        """Why a hot folder rests; "" where it does not."""
+        return self._reasons.get(root, "")
+
+    @property
+    def needs_editor(self) -> bool:
+        """Whether any of them is worked now, or in a moment."""
+        return self._needs_editor
+
+    def take(self, request: Request) -> bool:
+        """Take the request of somebody; False where it is none of these."""
+        try:
+            match request.verb:
+                case "pause":
+                    came = self._pauses.pause(request.root)
+                case "resume":
+                    came = self._pauses.resume(request.root)
+                case "drain":
+                    self.is_draining = True
+                    came = Outcome(How.BEGUN, f"{request.root}: {_DRAINING}.")
+                case _:
+                    return False
+        except OSError as error:
+            request.reply({"error": f"it cannot be kept: {error.strerror}"})
+        else:
+            request.reply(came.as_json())
+        return True
+
+    def _reason(self, folder: FolderSettings, now: datetime) -> str:
+        if self.is_draining:
+            return _DRAINING
+        if self._never:
+            return ""
+        with contextlib.suppress(OSError):
+            if self._pauses.has(folder.root):
+                return _PAUSED
+        if folder.active is None or folder.active.is_open(now):
+            return ""
+        return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"

@@ -1,0 +1,76 @@
+"""Hot folders rest outside their hours and when they are paused, and the editor with them."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from harness import Daemon, HotFolder, wait_for
+
+EDITOR = "pipeline.worker"
+
+
+def state(hot: HotFolder) -> tuple[str, str]:
+    """How the hot folder stands, and why."""
+    (folder,) = json.loads(hot.call("status", "--json").stdout)["folders"]
+    return folder["state"], folder["reason"]
+
+
+def test_a_pause_outlives_a_restart_and_ends_with_resume(
+    hot: HotFolder, start: Callable[..., Daemon]
+) -> None:
+    hot.settle_fast()
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("editor_ready"))
+    assert "is paused" in hot.call("pause").stdout
+    wait_for(lambda: daemon.said("editor_dismissed"))
+    wait_for(lambda: EDITOR not in daemon.children())
+    hot.drop("a.png")
+    assert state(hot) == ("paused", "paused by hand: hotfolder resume")
+    assert daemon.stop() == 0
+    again = start("--editor", "echo")
+    wait_for(lambda: again.said("folder_rests"))
+    assert (hot.inbox / "a.png").exists()
+    assert EDITOR not in again.children()
+    assert hot.call("resume").returncode == 0
+    wait_for((hot.outbox / "a.png.json").exists)
+    assert state(hot)[0] == "online"
+
+
+def test_a_pause_needs_no_daemon(hot: HotFolder, start: Callable[..., Daemon]) -> None:
+    assert hot.call("pause").returncode == 0
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("folder_rests"))
+    assert daemon.said("editor_loading") is None
+
+
+def test_outside_its_hours_a_folder_rests_and_the_model_is_not_loaded(
+    hot: HotFolder, start: Callable[..., Daemon]
+) -> None:
+    now = datetime.now(UTC).astimezone()
+    begin, end = (f"{now + timedelta(hours=more):%H:00}" for more in (3, 4))
+    hot.write_settings(f'defaults: {{settle_seconds: 0.2, active: "{begin}-{end}"}}')
+    hot.drop("a.png")
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("folder_rests", f"{begin}"))
+    assert state(hot)[0] == "paused"
+    assert daemon.said("editor_loading") is None
+    assert daemon.stop() == 0
+    assert hot.once().returncode == 0  # somebody waits for it: at any hour
+    assert (hot.outbox / "a.png.json").exists()
+
+
+def test_a_drain_finishes_what_was_begun_and_ends(
+    hot: HotFolder, start: Callable[..., Daemon]
+) -> None:
+    hot.settle_fast()
+    daemon = start("--editor", "echo")
+    hot.drop("a.png")
+    wait_for((hot.outbox / "a.png.json").exists)
+    assert hot.call("drain").returncode == 0
+    assert daemon.process.wait(timeout=20) == 0
+    assert daemon.said("action=stopping", "what was begun is finished")
+
+
+def test_a_drain_without_a_daemon_says_so(hot: HotFolder) -> None:
+    done = hot.call("drain")
+    assert (done.returncode, "no daemon is running here" in done.stdout) == (2, True)

@@ -1,0 +1,75 @@
+from dataclasses import replace
+from pathlib import Path
+
+from daemon.installing import papers, planning
+from daemon.installing.acts import Call, Remove, Write
+from daemon.installing.order import Machine, Order, problems
+
+ORDER = Order(
+    root=Path("/srv/hot"),
+    model=Path("/models/Qwen"),
+    user="hotfolder",
+    group="design",
+    is_to_start=False,
+)
+MACHINE = Machine(
+    program=Path("/opt/other/bin/hotfolder"),
+    model_bytes=60 << 30,
+    mount_point=None,
+    mount_unit="",
+    is_booted=True,
+)
+ON_A_SHARE = replace(MACHINE, mount_point="/srv", mount_unit="srv.mount")
+
+
+def written(order: Order, machine: Machine) -> dict[str, str]:
+    acts = planning.install(order, machine)
+    return {str(act.path): act.content for act in acts if isinstance(act, Write)}
+
+
+def test_the_unit_calls_this_program_as_this_user_with_memory_for_this_model() -> None:
+    files = written(ORDER, MACHINE)
+    assert "ExecStart=/opt/other/bin/hotfolder " in files["/etc/systemd/system/hotfolder.service"]
+    lines = files["/etc/systemd/system/hotfolder.service.d/10-install.conf"].splitlines()
+    wanted = ["User=hotfolder", "Group=design", "ReadWritePaths=-/srv/hot", "MemoryMax=80G"]
+    assert [line for line in lines if line in wanted] == wanted
+
+
+def test_on_a_share_the_service_is_bound_to_its_mount() -> None:
+    name = "/etc/systemd/system/hotfolder.service.d/20-nas.conf"
+    assert name not in written(ORDER, MACHINE)
+    lines = written(ORDER, ON_A_SHARE)[name].splitlines()
+    assert "BindsTo=srv.mount" in lines
+    assert "AssertPathIsMountPoint=/srv" in lines
+    assert "RequiresMountsFor=/srv" in lines
+    assert "WantedBy=srv.mount" in lines
+
+
+def test_settings_that_are_there_stay() -> None:
+    acts = list(planning.install(ORDER, MACHINE))
+    kept = [act.path for act in acts if isinstance(act, Write) and act.keep]
+    assert kept == [Path("/etc/hotfolder/hotfolder.yaml")]
+
+
+def test_without_systemd_running_nothing_is_asked_of_it() -> None:
+    acts = list(planning.install(ORDER, replace(MACHINE, is_booted=False)))
+    assert Call(("systemctl", "daemon-reload")) not in acts
+
+
+def test_what_was_written_for_the_service_is_removed_with_it_and_settings_are_not() -> None:
+    removed = {str(it.path) for it in planning.uninstall(is_booted=True) if isinstance(it, Remove)}
+    assert removed == set(written(ORDER, ON_A_SHARE)) - {"/etc/hotfolder/hotfolder.yaml"}
+
+
+def test_the_shipped_users_are_those_that_are_written_by_default() -> None:
+    order = replace(ORDER, group="hotfolder")
+    assert papers.users(order) == papers.shipped("hotfolder.sysusers")
+
+
+def test_all_that_would_keep_it_from_working_is_named_at_once() -> None:
+    order = replace(
+        ORDER, root=Path("/home/a/hot"), model=Path("/models/a b"), user="root", group="Design!"
+    )
+    told = " ".join(map(str, problems(order, Path("/root/venv/bin/hotfolder"))))
+    for word in ("/home/a/hot lies in /home", "/root", "/models/a b", "'Design!'", "run as root"):
+        assert word in told

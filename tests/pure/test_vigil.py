@@ -1,0 +1,37 @@
+import errno
+
+import pytest
+
+from daemon.confinement import verdict
+from daemon.log.confining import NotConfined, OfflineVerified
+from daemon.vigil import hindrance
+
+
+def test_who_moves_or_waits_for_a_share_hinders_no_sign_of_life() -> None:
+    assert hindrance([("/srv/hot", 0.0)], overdue_seconds=-590.0) == ""
+
+
+def test_a_scan_that_waits_for_itself_withholds_it() -> None:
+    assert hindrance([("/a", 0.0), ("/b", 30.0)], -1.0) == "the scan of /b stands still"
+
+
+def test_an_editor_that_outlives_its_end_withholds_it() -> None:
+    assert hindrance([], 29.0) == ""
+    assert "the editor hangs" in hindrance([], 30.0)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "interfaces", "kind"),
+    [
+        (errno.EAFNOSUPPORT, ["eth0", "lo"], OfflineVerified),
+        (errno.EPERM, ["eth0", "lo"], OfflineVerified),
+        (errno.ENETUNREACH, ["lo"], OfflineVerified),
+        (errno.ENETUNREACH, [], OfflineVerified),
+        (errno.ENETUNREACH, ["eth0", "lo"], NotConfined),  # of another kind of address, perhaps
+        (None, ["lo"], NotConfined),
+    ],
+)
+def test_offline_is_where_no_way_leads_out(
+    refusal: int | None, interfaces: list[str], kind: type
+) -> None:
+    assert isinstance(verdict(refusal, interfaces), kind)
