@@ -18,9 +18,10 @@ SQUARE = scene("yellow", thing("square", "blue", 0.55, 0.45))
 
 @pytest.fixture
 def worked(hot: HotFolder) -> HotFolder:
-    """A night of three jobs."""
+    """A night of four jobs."""
     (hot.inbox / "_preset.yaml").write_text("{steps: 8, cfg: 1, seed: 7}")
     drop(hot, "heart.png", HEART, prompt="Make the heart orange", keep="none")
+    drop(hot, "kept.png", HEART, prompt="Make the heart orange")
     drop(hot, "square.jpg", SQUARE, prompt="把背景换成黑色")
     drop(hot, "part.png", SQUARE, prompt="Turn the square green.", region=[240, 100, 400, 400])
     hot.write_settings("defaults: {settle_seconds: 0.2}")
@@ -46,6 +47,10 @@ def test_what_was_asked_for_is_seen_in_the_results(worked: HotFolder) -> None:
     assert colour_of(heart, inside(HEART, 0, heart)) == "orange"
     around = ~inside(HEART, 0, heart, grown=0.08)
     assert likeness_db(heart, picture(HEART, WIDE, HIGH), around) >= 30
+
+    kept = load(result(worked, "kept.png"))
+    assert colour_of(kept, inside(HEART, 0, kept)) == "orange"
+    assert likeness_db(kept, picture(HEART, WIDE, HIGH), around) >= 40
 
     square = load(result(worked, "square.jpg"))
     assert colour_of(square, ~inside(SQUARE, 0, square, grown=0.08)) == "black"
