@@ -23,6 +23,13 @@ def shipped(name: str) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
+def operations() -> str:
+    """The page that units and journal refer to."""
+    beside = Path(__file__).parent / "operations.md"
+    in_tree = Path(__file__).parents[2] / "docs" / "operations.md"
+    return (beside if beside.exists() else in_tree).read_text(encoding="utf-8")
+
+
 def unit(name: str, program: Path) -> str:
     """A unit that calls this program."""
     return shipped(name).replace(PROGRAM, str(program))

@@ -19,6 +19,7 @@ _FOR_MANY = UNITS / "hotfolder@.service.d" / "10-install.conf"
 _INSTALLED, _NAS = _DROP_INS / "10-install.conf", _DROP_INS / "20-nas.conf"
 _USERS = Path("/etc/sysusers.d/hotfolder.conf")
 _CATALOG = Path("/usr/local/lib/systemd/catalog/hotfolder.catalog")
+_PAGE = Path("/usr/local/share/doc/hotfolder/operations.md")
 _LOCAL = Path("/etc/tmpfiles.d/hotfolder.conf")
 _SHARED = 0o2770  # what is made in it belongs to its group
 _UPDATE_CATALOG = Call(("journalctl", "--update-catalog"))
@@ -43,6 +44,7 @@ def install(order: Order, machine: Machine) -> Iterator[Act]:
     yield Write(_FOR_MANY, papers.account(order))
     if machine.mount_point is not None:
         yield Write(_NAS, papers.nas(machine))
+    yield Write(_PAGE, papers.operations())
     yield Write(_CATALOG, papers.shipped("hotfolder.catalog"))
     yield _UPDATE_CATALOG
     if machine.is_booted:
@@ -60,7 +62,8 @@ def uninstall(*, is_booted: bool) -> Iterator[Act]:
         yield Call(("systemctl", "stop", "hotfolder"), unless=is_down)
     yield Call(("systemctl", "disable", "hotfolder"), unless=is_off)
     yield from (Remove(UNITS / name) for name in _NAMES)
-    yield from (Remove(path) for path in (_INSTALLED, _FOR_MANY, _NAS, _USERS, _LOCAL, _CATALOG))
+    files = (_INSTALLED, _FOR_MANY, _NAS, _USERS, _LOCAL, _CATALOG, _PAGE)
+    yield from (Remove(path) for path in files)
     yield _UPDATE_CATALOG
     if is_booted:
         yield _RELOAD

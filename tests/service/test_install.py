@@ -22,6 +22,11 @@ def test_one_command_makes_it_a_service(installed: Bed) -> None:
     assert installed.property("hotfolder", "MemoryMax") != "infinity"
 
 
+def test_the_page_that_the_unit_names_is_there(installed: Bed) -> None:
+    named = installed.property("hotfolder", "Documentation").removeprefix("file://")
+    assert installed.path(named).read_text(encoding="utf-8").startswith("# Operations")
+
+
 def test_a_second_time_changes_nothing(installed: Bed) -> None:
     files = installed.run("find", "/etc", "/srv/hot", "-newer", "/etc/hostname", "-type", "f")
     stamps = installed.run("stat", "-c", "%n %Z", *files.split())
