@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from training import exam, parts, planar
+from training import beginning, exam, parts, planar
+from training.beginning import Learners
 from training.course import Course, Plan, half, hardware, record
 from training.drawing import quicken
 from training.flow import rotate_in_reals
@@ -25,7 +25,7 @@ from training.lessons import (
     picture_numbers,
 )
 from training.loader import batches
-from training.ranks import Rank, join, share
+from training.ranks import Rank, join, share, wait
 from training.student import Student, trained_latents
 from training.world import OF_TWO_PICTURES, SHARES
 
@@ -37,7 +37,7 @@ _TELL_EVERY_STEPS = 100
 def main() -> None:
     """Train, and leave the weights and what was done in the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, help="the folder in which training.vae left the VAE")
+    parser.add_argument("out", type=Path, help="where training.vae left the VAE")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--batch", type=int, default=256, help="edits a step, on each GPU")
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning, at its peak")
@@ -47,19 +47,6 @@ def main() -> None:
     given = parser.parse_args()
     plan = Plan(seed=given.seed, minutes=given.minutes, batch=given.batch, peak_rate=given.rate)
     Training(plan, given.out, join(), start=given.start).run(workers=given.workers)
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """The modules that learn."""
-
-    text_encoder: Any
-    transformer: Any
-
-    @property
-    def by_name(self) -> dict[str, Any]:
-        """As their folders are called."""
-        return {"transformer": self.transformer, "text_encoder": self.text_encoder}
 
 
 class Training:
@@ -73,9 +60,7 @@ class Training:
         torch.manual_seed(plan.seed)
         self._plan, self._out, self._rank = plan, out, rank
         self._reader = Reader(parts.tokenizer())
-        self._trained = _untrained(self._reader, rank.device)
-        if start is not None:
-            _begin_with(start, self._trained.by_name)
+        self._trained = self._begin(start)
         learned = [one for part in self._trained.by_name.values() for one in part.parameters()]
         self._learned = learned
         self._optimizer = torch.optim.AdamW(
@@ -92,6 +77,23 @@ class Training:
         trained = self._trained
         self._student = Student(self._reader, trained.text_encoder, trained.transformer, latents)
         self._loss_sum = torch.zeros((), device=rank.device)
+
+    @property
+    def steps(self) -> int:
+        """How many are done."""
+        return self._course.step
+
+    def _begin(self, start: Path | None) -> Learners:
+        learners = beginning.untrained(self._reader.words)
+        if start is not None:
+            learners = beginning.begun(start)
+            if self._rank.leads and not (self._out / "vae.safetensors").exists():
+                beginning.adopt_vae(start, self._out)
+            wait(self._rank)
+        for module in learners.by_name.values():
+            module.to(self._rank.device)
+        rotate_in_reals(learners.transformer)
+        return learners
 
     def run(self, *, workers: int) -> None:
         """Train until the plan is done."""
@@ -165,22 +167,6 @@ class Training:
             save_file(half(module.state_dict()), self._out / f"{name}.safetensors")
         account = {**self._course.account(), "hardware": hardware(self._rank.count)}
         record(self._out / "training.json", {"model": {**account, "exam": scores}})
-
-
-def _untrained(reader: Reader, device: torch.device) -> Trained:
-    encoder = parts.text_encoder(reader.words).to(device)
-    encoder.lm_head = torch.nn.Identity()
-    transformer = parts.transformer().to(device)
-    rotate_in_reals(transformer)
-    return Trained(encoder, transformer)
-
-
-def _begin_with(folder: Path, modules: Mapping[str, torch.nn.Module]) -> None:
-    for name, module in modules.items():
-        weights: dict[str, torch.Tensor] = {}
-        for file in sorted((folder / name).glob("*.safetensors")):
-            weights |= load_file(file)
-        module.load_state_dict(weights)
 
 
 def _compile(transformer: Any) -> None:

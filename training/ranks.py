@@ -47,6 +47,12 @@ def share(parameters: Sequence[torch.Tensor], rank: Rank) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def wait(rank: Rank) -> None:
+    """Go on when all processes are here."""
+    if rank.count > 1:
+        distributed.barrier()
+
+
 def agree(value: float, rank: Rank) -> float:
     """The first process's value, for all."""
     if rank.count == 1:
