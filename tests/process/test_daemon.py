@@ -176,10 +176,14 @@ def signal_child(daemon: Daemon, module: str, number: signal.Signals) -> None:
 
 
 def has_stepped_since_a_retry(daemon: Daemon) -> bool:
-    """Whether a step was done after a job went wrong."""
-    actions = [word for line in heard(daemon) for word in line.split() if "action=" in word]
-    _, retried, after = " ".join(actions).rpartition("action=job_retry")
-    return bool(retried) and "action=step_done" in after
+    """Whether a step was done of a job that is tried again, after the last went wrong."""
+    said = [
+        dict(word.split("=", 1) for word in line.split() if "=" in word) for line in heard(daemon)
+    ]
+    retries = [n for n, line in enumerate(said) if line.get("action") == "job_retry"]
+    retried = {said[n]["file"] for n in retries}
+    after = said[retries[-1] :] if retries else []
+    return any(line.get("action") == "step_done" and line["file"] in retried for line in after)
 
 
 def heard(daemon: Daemon) -> list[str]:
