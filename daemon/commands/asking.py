@@ -1,12 +1,14 @@
-"""What the daemon of a hot folder says of itself, or why it says nothing."""
+"""What the daemon of a hot folder says of itself and of wishes, or why it says nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from daemon import control
+from config.problems import Problem, UserError
+from daemon import control, outcome
 from daemon.control import Answer, NobodyThere, Refused
+from daemon.outcome import Outcome
 from daemon.places import Places
 
 Document = Mapping[str, object]
@@ -25,6 +27,21 @@ def ask(places: Places, root: Path) -> tuple[Document, str]:
             return {}, f"the daemon gave no answer ({reason}); this is what the folder holds now"
         case NobodyThere():
             return {}, NO_DAEMON
+
+
+def outcome_of(wish: Mapping[str, str], root: Path, places: Places) -> Outcome | None:
+    """Ask for what somebody wishes, as control.ask takes it; None where no daemon serves there.
+
+    Raises UserError where one does and gives no answer.
+    """
+    match control.ask(places, root, wish, _SECONDS):
+        case Answer(body):
+            return outcome.read(body)
+        case Refused(reason):
+            what = f"its daemon gave no answer ({reason})"
+            raise UserError([Problem(str(root), what, "ask again in a moment")])
+        case NobodyThere():
+            return None
 
 
 def folders_in(said: Document) -> Iterator[Document]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import settings as settings_file
-from config.problems import Problem, UserError
+from config.problems import UserError
 from config.settings import Settings
-from daemon import control, outcome, places
+from daemon import places
 from daemon.cli import ExitCode
 from daemon.commands import papers
 from daemon.commands.alone import Alone, in_charge
+from daemon.commands.asking import outcome_of
 from daemon.commands.page import Page
 from daemon.commands.reason import Reasons
 from daemon.commands.selection import default_steps, find_folders, read_settings, unmarked
@@ -27,12 +28,10 @@ from daemon.commands.whereabouts import (
     hot_folder_above,
     name_in_inbox,
 )
-from daemon.control import Answer, NobodyThere, Refused
 from daemon.inbox.names import printable
 from daemon.outcome import How, Outcome
 from daemon.places import Places
 
-_SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
 _IN_FAILED = 3  # failed, the day, the job
 
 
@@ -117,18 +116,14 @@ class _Means:
     def _ask(
         self, root: Path, request: dict[str, str], do_alone: Callable[[Alone], Outcome]
     ) -> Outcome:
-        match control.ask(self.places, root, request, _SECONDS):
-            case Answer(body):
-                return outcome.read(body)
-            case Refused(reason):
-                what = f"its daemon gave no answer ({reason})"
-                raise UserError([Problem(str(root), what, "ask again in a moment")])
-            case NobodyThere():
-                if problems := tuple(unmarked(root)):
-                    raise UserError(problems)
-                folder = settings_file.folder(self.settings, root)
-                with in_charge(folder, self.places, self.page.line) as alone:
-                    return do_alone(alone)
+        return outcome_of(request, root, self.places) or self._do_here(root, do_alone)
+
+    def _do_here(self, root: Path, do_alone: Callable[[Alone], Outcome]) -> Outcome:
+        if problems := tuple(unmarked(root)):
+            raise UserError(problems)
+        folder = settings_file.folder(self.settings, root)
+        with in_charge(folder, self.places, self.page.line) as alone:
+            return do_alone(alone)
 
 
 def _where(arguments: argparse.Namespace, file: Path) -> tuple[Settings, tuple[Path, ...]]:

@@ -7,16 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from config.problems import Problem, UserError
-from daemon import control, outcome, places
+from daemon import places
 from daemon.cli import ExitCode
+from daemon.commands.asking import outcome_of
 from daemon.commands.page import Page
 from daemon.commands.selection import find_folders, read_settings
-from daemon.control import Answer, NobodyThere, Refused
 from daemon.outcome import How, Outcome
 from daemon.rests import Pauses
-
-_SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
 
 
 def pause(arguments: argparse.Namespace) -> ExitCode:
@@ -47,14 +44,8 @@ def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
 
 def _ask(verb: str, root: Path) -> Outcome:
     # Members of the service's group may ask; only its user keeps a pause without it.
-    match control.ask(places.locate(os.environ), root, {"verb": verb}, _SECONDS):
-        case Answer(body):
-            return outcome.read(body)
-        case Refused(reason):
-            what = f"its daemon gave no answer ({reason})"
-            raise UserError([Problem(str(root), what, "ask again in a moment")])
-        case NobodyThere():
-            return _alone(verb, root, Pauses(places.find(os.environ).state))
+    came = outcome_of({"verb": verb}, root, places.locate(os.environ))
+    return came or _alone(verb, root, Pauses(places.find(os.environ).state))
 
 
 def _alone(verb: str, root: Path, pauses: Pauses) -> Outcome:
