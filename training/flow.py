@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from diffusers.models.transformers import transformer_qwenimage
 
+_MOST_WEIGHT = 20.0  # of a changed token, that of others being 1
+_NOISE_SHIFT = 3.0
+
 
 def pack(latents: torch.Tensor) -> torch.Tensor:
     """(n, channels, h, w) as tokens of two by two: (n, h * w / 4, channels * 4)."""
@@ -48,6 +51,26 @@ def denoise(
     return velocity[:, : noisy.shape[1]]
 
 
+def token_weights(changed: torch.Tensor) -> torch.Tensor:
+    """Of the tokens (n, tokens) of each edit, together 1: what changes weighs as what stays.
+
+    A small thing would else be lost beside edits that change the whole picture.
+    """
+    count = changed.sum(1, keepdim=True)
+    weight = ((changed.shape[1] - count) / count.clamp_min(1)).clamp(1, _MOST_WEIGHT)
+    weights = torch.where(changed, weight, 1.0)
+    return weights / weights.sum(1, keepdim=True)
+
+
+def sigmas(count: int, device: torch.device) -> torch.Tensor:
+    """Most where there is much noise: there it is decided what becomes of the picture.
+
+    Formula 23 of Esser and others, "Scaling Rectified Flow Transformers", 2024.
+    """
+    even = torch.rand(count, device=device)
+    return _NOISE_SHIFT * even / (1 + (_NOISE_SHIFT - 1) * even)
+
+
 def rotate_in_reals(transformer: Any) -> None:
     """Let a transformer turn its queries and keys by cosines and sines.
 
@@ -61,6 +84,20 @@ def rotate_in_reals(transformer: Any) -> None:
 
     transformer.pos_embed.forward = in_reals
     transformer_qwenimage.apply_rotary_emb_qwen = _rotated
+
+
+def spare_lengths() -> None:
+    """Let all transformers of the process take a text's length from its shape alone.
+
+    The library works out lengths that it does not use, and waits for the GPU to do so.
+    """
+
+    def lengths(
+        text: torch.Tensor, mask: torch.Tensor | None
+    ) -> tuple[int, None, torch.Tensor | None]:
+        return text.shape[1], None, mask
+
+    transformer_qwenimage.compute_text_seq_len_from_mask = lengths
 
 
 def _rotated(states: torch.Tensor, turns: torch.Tensor, use_real: bool = False) -> torch.Tensor:

@@ -14,7 +14,7 @@ from training import beginning, exam, parts, planar
 from training.beginning import Learners
 from training.course import Course, Plan, half, hardware, record
 from training.drawing import quicken
-from training.flow import rotate_in_reals
+from training.flow import rotate_in_reals, spare_lengths
 from training.lessons import (
     FORMATS,
     Lesson,
@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--batch", type=int, default=256, help="edits a step, on each GPU")
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning, at its peak")
-    parser.add_argument("--start", type=Path, help="a model folder to begin with, not at random")
+    parser.add_argument(
+        "--weights", type=Path, dest="start", help="a model folder to begin with, not at random"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=10)
     given = parser.parse_args()
@@ -173,7 +175,9 @@ def _compile(transformer: Any) -> None:
     quicken()
     for block in transformer.transformer_blocks:
         block.compile(dynamic=True)
-    planar.encode = torch.compile(planar.encode)
+    spare_lengths()
+    # With sizes left open, convolutions are several times slower.
+    planar.encode = torch.compile(planar.encode, dynamic=False)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,9 @@ def patches(pictures: torch.Tensor, seen: Glimpse) -> torch.Tensor:
     """Pictures (n, 3, height, width), 0..1, for the vision tower: (n, patches, values)."""
     size = seen.rows * _MULTIPLE, seen.columns * _MULTIPLE
     small = functional.interpolate(pictures, size, mode="bicubic", antialias=True).clamp(0, 1)
-    mean = small.new_tensor(_MEAN)[:, None, None]
-    small = (small - mean) / small.new_tensor(_DEVIATION)[:, None, None]
+    # With numbers instead of tensors of them nothing waits for the GPU.
+    channels = zip(small.unbind(1), _MEAN, _DEVIATION, strict=True)
+    small = torch.stack([(one - mean) / spread for one, mean, spread in channels], dim=1)
     parts = small.reshape(
         len(small), 3, seen.rows, MERGED, PATCH, seen.columns, MERGED, PATCH
     ).permute(0, 2, 5, 3, 6, 1, 4, 7)
@@ -112,7 +113,10 @@ def read(
     model = encoder.model.language_model
     states = model.embed_tokens(ids)
     is_picture = ids == encoder.config.image_token_id
-    states = states.masked_scatter(is_picture[..., None], pictures.to(states.dtype))
+    # The library scatters, whose gradient waits for the GPU.
+    number = (is_picture.cumsum(1) - 1).clamp_min(0)[..., None].expand(-1, -1, pictures.shape[2])
+    seen = pictures.to(states.dtype).gather(1, number)
+    states = torch.where(is_picture[..., None], seen, states)
     cos, sin = _turns_of_tokens(encoder.config.text_config, where)
     length = ids.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
@@ -153,7 +157,7 @@ def _turns_of_tokens(config: Any, where: torch.Tensor) -> tuple[torch.Tensor, to
     theta = float(rope["rope_theta"])
     frequencies = 1.0 / theta ** (torch.arange(0, width, 2, device=where.device) / width)
     axis = [kind for kind, count in enumerate(rope["mrope_section"]) for _ in range(count)]
-    angles = where[axis].T.float() * frequencies
+    angles = torch.stack([where[kind] for kind in axis], dim=1) * frequencies
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 

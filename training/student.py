@@ -13,12 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from training import exam, parts, planar, reading
-from training.flow import Scene, denoise, pack, unpack
+from training.flow import Scene, denoise, pack, sigmas, token_weights, unpack
 from training.lessons import FORMATS, Format, Lesson, Pictures, Reader
 
 PREFIX = 64  # tokens of the template that the pipelines drop
 _CHANGED = 0.15  # of a latent's deviation: from here on a token counts as changed
-_CHANGED_WEIGHT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +66,18 @@ class Student:
             self._layouts[form] = torch.tensor(head, device=device), where.to(device)
 
     def loss(self, form: Format, pictures: Pictures, lesson: Lesson) -> torch.Tensor:
-        """How wrong the velocities are, what is to change weighing more."""
+        """How wrong the velocities are, in the mean of the edits."""
         references = [self._latents.of(one) for one in pictures.shown]
         target = self._latents.of(pictures.after)
         noise = torch.randn_like(target)
-        sigma = _sigmas(len(target), target.device)
+        sigma = sigmas(len(target), target.device)
         spread = sigma.view(-1, 1, 1, 1)
         noisy = pack((1 - spread) * target + spread * noise)
         scene = self._scene(form, pictures, references, lesson)
         velocity = denoise(self._transformer, noisy, sigma, scene)
-        change = pack(target - references[0]).abs().mean(-1, keepdim=True)
-        weight = 1 + (_CHANGED_WEIGHT - 1) * (change > _CHANGED)
-        squared = (velocity.float() - pack(noise - target)).square()
-        return (squared * weight).mean() / weight.mean()
+        change = pack(target - references[0]).abs().mean(-1)
+        squared = (velocity.float() - pack(noise - target)).square().mean(-1)
+        return (squared * token_weights(change > _CHANGED)).sum(1).mean()
 
     def edited(self, form: Format, pictures: Pictures, lesson: Lesson) -> torch.Tensor:
         """What becomes of the pictures of a lesson, (n, 3, height, width), 0..1."""
@@ -120,10 +118,3 @@ class Student:
         seen = seen.unflatten(0, (count, -1)).flatten(1, 2)
         states = reading.read(self._encoder, tokens, seen, where, mask)
         return states[:, PREFIX:], mask[:, PREFIX:]
-
-
-def _sigmas(count: int, device: torch.device) -> torch.Tensor:
-    """Most in the middle, a fifth anywhere: a picture begins as nothing but noise."""
-    middle = torch.sigmoid(torch.randn(count, device=device) + 0.4)
-    anywhere = torch.rand(count, device=device)
-    return torch.where(torch.rand(count, device=device) < 0.2, anywhere, middle)

@@ -17,17 +17,17 @@ from training.wording import name_colour, name_place, name_shape, name_thing, sa
 # How often a kind comes up in training, among the edits of one picture.
 SHARES: dict[Kind, float] = {
     Kind.RECOLOUR: 3,
-    Kind.BACKGROUND: 3,
-    Kind.REMOVE: 2,
-    Kind.REPLACE: 2.5,
-    Kind.ADD: 3,
-    Kind.MONOCHROME: 0.5,
-    Kind.INVERT: 0.5,
-    Kind.DARKER: 0.5,
-    Kind.BRIGHTER: 0.5,
-    Kind.WARMER: 0.5,
-    Kind.COOLER: 0.5,
-    Kind.NOTHING: 0.7,
+    Kind.BACKGROUND: 1.5,
+    Kind.REMOVE: 2.5,
+    Kind.REPLACE: 5,
+    Kind.ADD: 4,
+    Kind.MONOCHROME: 0.3,
+    Kind.INVERT: 0.3,
+    Kind.DARKER: 0.3,
+    Kind.BRIGHTER: 0.3,
+    Kind.WARMER: 0.3,
+    Kind.COOLER: 0.3,
+    Kind.NOTHING: 0.5,
 }
 OF_TWO_PICTURES = (Kind.BORROW_COLOUR, Kind.BORROW_BACKGROUND)
 GLOBAL = (
@@ -105,7 +105,8 @@ def graded(kind: Kind, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _weighed(pixels: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
-    return pixels * pixels.new_tensor(weights)[:, None, None]
+    channels = zip(pixels.unbind(-3), weights, strict=True)
+    return torch.stack([channel * weight for channel, weight in channels], dim=-3)
 
 
 _GRADES: dict[Kind, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -10,15 +10,26 @@ from diffusers import QwenImageEditPlusPipeline
 from diffusers.models.transformers import transformer_qwenimage
 
 from training import parts, planar
-from training.flow import Scene, denoise, pack, rotate_in_reals, unpack
+from training.flow import (
+    Scene,
+    denoise,
+    pack,
+    rotate_in_reals,
+    sigmas,
+    spare_lengths,
+    token_weights,
+    unpack,
+)
 
 
 @pytest.fixture
-def complex_rotation() -> Iterator[None]:
-    """The library's own function, put back afterwards."""
-    kept = transformer_qwenimage.apply_rotary_emb_qwen
+def as_published() -> Iterator[None]:
+    """The library's own functions, put back afterwards."""
+    rotate = transformer_qwenimage.apply_rotary_emb_qwen
+    measure = transformer_qwenimage.compute_text_seq_len_from_mask
     yield
-    transformer_qwenimage.apply_rotary_emb_qwen = kept
+    transformer_qwenimage.apply_rotary_emb_qwen = rotate
+    transformer_qwenimage.compute_text_seq_len_from_mask = measure
 
 
 def test_a_picture_passes_the_flat_vae_as_the_whole_one() -> None:
@@ -37,8 +48,8 @@ def test_a_picture_passes_the_flat_vae_as_the_whole_one() -> None:
         )
 
 
-@pytest.mark.usefixtures("complex_rotation")
-def test_turning_by_reals_is_turning_by_complex_numbers_and_padding_counts_for_nothing() -> None:
+@pytest.mark.usefixtures("as_published")
+def test_the_short_ways_of_the_transformer_are_the_librarys_and_padding_is_nothing() -> None:
     torch.manual_seed(0)
     transformer = parts.transformer()
     with torch.no_grad():
@@ -52,6 +63,7 @@ def test_turning_by_reals_is_turning_by_complex_numbers_and_padding_counts_for_n
         short = Scene(references=[reference], text=text[:, :7], mask=None, shapes=shapes)
         theirs = denoise(transformer, noisy, sigma, short)
         rotate_in_reals(transformer)
+        spare_lengths()
         ours = denoise(transformer, noisy, sigma, padded)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -62,3 +74,25 @@ def test_latents_are_packed_as_the_pipeline_packs_them() -> None:
     theirs = QwenImageEditPlusPipeline._pack_latents(latents[:, None], 2, parts.CHANNELS, 6, 8)
     assert torch.equal(packed, theirs)
     assert torch.equal(unpack(packed, 6, 8), latents)
+
+
+def test_what_changes_weighs_as_what_stays_within_bounds_and_every_edit_alike() -> None:
+    changed = torch.zeros(4, 100, dtype=torch.bool)
+    changed[0, :10] = True  # a thing
+    changed[1, :1] = True  # a dot
+    changed[2, :] = True  # the whole picture
+    weights = token_weights(changed)
+    torch.testing.assert_close(weights.sum(1), torch.ones(4))
+    assert weights[0, :10].sum().item() == pytest.approx(0.5)
+    assert weights[1, 0] / weights[1, 1] == pytest.approx(20)
+    for even in (weights[2], weights[3]):
+        assert torch.equal(even, torch.full((100,), 0.01))
+
+
+def test_there_is_much_noise_more_often_than_little() -> None:
+    torch.manual_seed(0)
+    drawn = sigmas(10_000, torch.device("cpu"))
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    # Half of the even draws end below 3 * 0.5 / (1 + 2 * 0.5) = 0.75.
+    assert drawn.median().item() == pytest.approx(0.75, abs=0.02)
