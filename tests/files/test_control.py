@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from config.problems import UserError
+from daemon.commands.asking import outcome_of
 from daemon.control import Answer, NobodyThere, Refused, Request, Server, ask
 from daemon.places import Places
 from daemon.socket_line import name_of
@@ -207,6 +208,16 @@ def test_a_daemon_that_is_busy_is_said_to_be(places: Places) -> None:
         answer = ask(places, ROOT, {"verb": "status"}, SECONDS)
     assert answer == Refused("the daemon is too busy to answer now")
     requests.get(timeout=SECONDS).reply({"late": "and without harm"})
+
+
+@pytest.mark.usefixtures("server")
+def test_who_is_refused_reads_where_why_and_what_to_do(places: Places) -> None:
+    with pytest.raises(UserError) as told:
+        outcome_of({"verb": "retry", "file": "x" * 100_000}, ROOT, places)
+    (problem,) = told.value.problems
+    assert problem.where == str(ROOT)
+    assert problem.what.startswith("its daemon gave no answer (")
+    assert problem.advice == "ask again in a moment"
 
 
 def test_a_daemon_that_hangs_does_not_hang_who_asks(places: Places) -> None:
