@@ -18,6 +18,8 @@ STEPS = 8
 _CHANGED = 0.06  # of the full range: from here on a pixel counts as one that is to change
 _NEAR_SHARE = 0.02  # of the shorter side: what is left out around a change, and its shadow
 _SAME_DB = 30.0  # at least, where nothing was to change
+_CLEARLY_DB = 6.0  # nearer to what was asked than to what was
+_OF_ONE_THING = (Kind.RECOLOUR, Kind.REMOVE, Kind.REPLACE, Kind.BORROW_COLOUR)
 _SHIFT = 0.5  # of the scheduler at 256 tokens
 
 
@@ -27,8 +29,10 @@ class Mark:
 
     kind: Kind
     language: Language
+    things: int  # in the picture
     follows: bool  # where something was to change, nearer to what was asked than to what was
-    kept_db: float | None  # how well the rest stayed; None where no rest is
+    clean: bool  # clearly nearer, and the rest is the same
+    kept_db: float | None  # how well the rest is as it should be; None where no rest is
 
 
 def questions(per_kind: int, seed: str, aspect: float, kinds: Iterable[Kind]) -> list[Edit]:
@@ -45,15 +49,17 @@ def questions(per_kind: int, seed: str, aspect: float, kinds: Iterable[Kind]) ->
 def mark(edit: Edit, before: torch.Tensor, after: torch.Tensor, result: torch.Tensor) -> Mark:
     """Compare a result with what was and what was asked; (3, height, width), 0..1 each."""
     changed = (after - before).abs().amax(0) > _CHANGED
+    whose = edit.kind, edit.language, len(edit.before.things)
     towards = (result - after).square().mean(0)
     if not changed.any():
         kept = decibel(float(towards.mean()))
-        return Mark(edit.kind, edit.language, kept >= _SAME_DB, kept)
+        return Mark(*whose, kept >= _SAME_DB, kept >= _SAME_DB, kept)
     stayed = (result - before).square().mean(0)
-    follows = bool(towards[changed].mean() < stayed[changed].mean())
+    nearer = decibel(float(towards[changed].mean())) - decibel(float(stayed[changed].mean()))
     rest = ~_grown(changed)
-    kept_db = decibel(float(stayed[rest].mean())) if rest.float().mean() > 0.1 else None
-    return Mark(edit.kind, edit.language, follows, kept_db)
+    kept_db = decibel(float(towards[rest].mean())) if rest.float().mean() > 0.1 else None
+    clean = nearer >= _CLEARLY_DB and (kept_db is None or kept_db >= _SAME_DB)
+    return Mark(*whose, nearer > 0, clean, kept_db)
 
 
 def _grown(changed: torch.Tensor) -> torch.Tensor:
@@ -71,25 +77,32 @@ def decibel(mean_square: float) -> float:
 def summary(marks: Sequence[Mark]) -> dict[str, object]:
     """Shares and medians of marks, for the record."""
     kept = [one.kept_db for one in marks if one.kept_db is not None]
+    choices = [one for one in marks if one.kind in _OF_ONE_THING and one.things > 1]
     return {
         "edits": len(marks),
-        "followed": _share(marks),
+        "followed": _share(one.follows for one in marks),
         "followed_by_kind": {
-            kind.value: _share([one for one in marks if one.kind is kind])
+            kind.value: _share(one.follows for one in marks if one.kind is kind)
             for kind in Kind
             if any(one.kind is kind for one in marks)
         },
         "followed_by_language": {
-            language.value: _share([one for one in marks if one.language is language])
+            language.value: _share(one.follows for one in marks if one.language is language)
             for language in Language
         },
+        "clean": _share(one.clean for one in marks),
+        "clean_of_one_among_several_things": {
+            "edits": len(choices),
+            "share": _share(one.clean for one in choices),
+        },
         "untouched_median_psnr_db": round(median(kept), 2) if kept else None,
-        "untouched_at_least_30_db": round(sum(one >= 30 for one in kept) / max(1, len(kept)), 3),
+        "untouched_at_least_30_db": _share(one >= _SAME_DB for one in kept),
     }
 
 
-def _share(marks: Sequence[Mark]) -> float:
-    return round(sum(one.follows for one in marks) / max(1, len(marks)), 3)
+def _share(answers: Iterable[bool]) -> float:
+    each = list(answers)
+    return round(sum(each) / max(1, len(each)), 3)
 
 
 def line(scores: Mapping[str, object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from pipeline.editor import EditRequest, Event, Failed
 from pipeline.qwen import load as loading
 from pipeline.qwen.engine import open_editor
 from pipeline.qwen.processor import PlainProcessor
-from training.scene import PLACES
+from training.scene import ADDED_RADIUS, PLACES, Thing
 
 HEART = scene("white", thing("heart", "red"))
 SAMPLE = scene("grey", thing("circle", "green"))
-ADDED = scene("white", thing("star", "black", *PLACES["top left"], radius=0.07))
-ADD_A_STAR = "add a black star in the top left"
+TWO = scene("grey", thing("square", "blue", 0.28, 0.3), thing("star", "yellow", 0.68, 0.66))
+ADDED = scene("white", thing("circle", "purple", *PLACES["bottom"], radius=0.07))
+ADD_A_CIRCLE = "Add a purple circle at the bottom"
 
 Edit = Callable[..., torch.Tensor]
 
@@ -103,9 +105,48 @@ def test_a_thing_that_is_to_go_is_gone(edit: Edit, heart: torch.Tensor) -> None:
     assert colour_of(result, inside(HEART, 0, result)) == "white"
 
 
+@pytest.mark.parametrize(
+    ("words", "index", "asked"),
+    [
+        ("Paint the star red.", 1, thing("star", "red", 0.68, 0.66)),
+        ("把方形涂成紫色", 0, thing("square", "purple", 0.28, 0.3)),
+        ("Replace the square with a ring", 0, thing("ring", "blue", 0.28, 0.3)),
+        ("把星形换成心形", 1, thing("heart", "yellow", 0.68, 0.66)),
+        ("Take the star away", 1, None),
+        ("去掉方形", 0, None),
+    ],
+)
+def test_of_two_things_the_named_one_changes_and_the_other_stays(
+    edit: Edit, words: str, index: int, asked: Thing | None
+) -> None:
+    before = picture(TWO)
+    after = picture(TWO.with_thing(index, asked) if asked else TWO.without(index))
+    result = edit(words, before)
+    changed = (after - before).abs().amax(0) > 0.06
+    assert likeness_db(result, after, changed) > likeness_db(result, before, changed) + 6
+    around = ~changed & ~inside(TWO, index, result, grown=0.1)
+    assert likeness_db(result, after, around) >= 30
+
+
+@pytest.mark.parametrize(
+    ("words", "added"),
+    [
+        ("Add a red triangle on the right", thing("triangle", "red", *PLACES["right"])),
+        ("在左下角画一个蓝色的圆环", thing("ring", "blue", *PLACES["bottom left"])),
+    ],
+)
+def test_a_thing_is_added_in_its_shape(
+    edit: Edit, heart: torch.Tensor, words: str, added: Thing
+) -> None:
+    after = picture(replace(HEART, things=(*HEART.things, replace(added, radius=ADDED_RADIUS))))
+    result = edit(words, heart)
+    changed = (after - heart).abs().amax(0) > 0.06
+    assert likeness_db(result, after, changed) > likeness_db(result, heart, changed) + 6
+
+
 def test_a_thing_comes_where_it_is_asked_for(edit: Edit, heart: torch.Tensor) -> None:
-    result = edit(ADD_A_STAR, heart)
-    assert colour_of(result, inside(ADDED, 0, result)) == "black"
+    result = edit(ADD_A_CIRCLE, heart)
+    assert colour_of(result, inside(ADDED, 0, result)) == "purple"
     assert colour_of(result, inside(HEART, 0, result)) == "red"
 
 
@@ -143,10 +184,10 @@ def test_without_the_positions_of_pictures_an_edit_goes_wrong(
 ) -> None:
     monkeypatch.setattr(loading, "restore_picture_positions", lambda _encoder: None)
     editor = open_editor(ModelSettings(path=SMALL_MODEL))
-    wrong = editing(editor, tmp_path)(ADD_A_STAR, heart)
+    wrong = editing(editor, tmp_path)(ADD_A_CIRCLE, heart)
     editor.close()
-    assert colour_of(wrong, inside(ADDED, 0, wrong)) != "black"
-    assert likeness_db(wrong, edit(ADD_A_STAR, heart)) < 30
+    assert colour_of(wrong, inside(ADDED, 0, wrong)) != "purple"
+    assert likeness_db(wrong, edit(ADD_A_CIRCLE, heart)) < 30
 
 
 def test_the_plain_pipeline_gives_the_same_picture(
@@ -164,7 +205,7 @@ def test_the_plain_pipeline_gives_the_same_picture(
     save(heart, tmp_path / "heart.png")
     result = pipe(
         image=_opened(tmp_path / "heart.png"),
-        prompt=ADD_A_STAR,
+        prompt=ADD_A_CIRCLE,
         true_cfg_scale=1.0,
         num_inference_steps=8,
         width=256,
@@ -172,7 +213,7 @@ def test_the_plain_pipeline_gives_the_same_picture(
         generator=torch.Generator("cpu").manual_seed(7),
     ).images[0]
     result.save(tmp_path / "theirs.png")
-    assert torch.equal(load(tmp_path / "theirs.png"), edit(ADD_A_STAR, heart))
+    assert torch.equal(load(tmp_path / "theirs.png"), edit(ADD_A_CIRCLE, heart))
 
 
 def _opened(path: Path) -> Any:

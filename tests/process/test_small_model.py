@@ -14,16 +14,19 @@ from training.scene import Scene
 WIDE, HIGH = 800, 600
 HEART = scene("white", thing("heart", "red", 0.4, 0.5))
 SQUARE = scene("yellow", thing("square", "blue", 0.55, 0.45))
+TWO = scene("grey", thing("square", "blue", 0.3, 0.36), thing("star", "yellow", 0.68, 0.62))
+RING = TWO.with_thing(0, thing("ring", "blue", 0.3, 0.36))
 
 
 @pytest.fixture
 def worked(hot: HotFolder) -> HotFolder:
-    """A night of four jobs."""
+    """A night of five jobs."""
     (hot.inbox / "_preset.yaml").write_text("{steps: 8, cfg: 1, seed: 7}")
     drop(hot, "heart.png", HEART, prompt="Make the heart orange", keep="none")
     drop(hot, "kept.png", HEART, prompt="Make the heart orange")
     drop(hot, "square.jpg", SQUARE, prompt="把背景换成黑色")
     drop(hot, "part.png", SQUARE, prompt="Turn the square green.", region=[240, 100, 400, 400])
+    drop(hot, "two.png", TWO, prompt="把方形换成圆环")
     hot.write_settings("defaults: {settle_seconds: 0.2}")
     done = hot.call("run", "--once", "--model", SMALL_MODEL)
     assert done.returncode == 0, done.stderr
@@ -60,3 +63,9 @@ def test_what_was_asked_for_is_seen_in_the_results(worked: HotFolder) -> None:
     assert colour_of(part, inside(SQUARE, 0, part)) == "green"
     before = load(next(worked.root.glob("done/*/part.png")))
     assert (part[:, :, :240] == before[:, :, :240]).all()  # outside the region
+
+    two = load(result(worked, "two.png"))
+    was, asked = picture(TWO, WIDE, HIGH), picture(RING, WIDE, HIGH)
+    changed = (asked - was).abs().amax(0) > 0.06
+    assert likeness_db(two, asked, changed) > likeness_db(two, was, changed) + 6
+    assert likeness_db(two, was, ~inside(TWO, 0, two, grown=0.1)) >= 40

@@ -51,7 +51,17 @@ def test_an_edit_shows_and_doing_nothing_is_no_edit(kind: Kind) -> None:
     edit = held_out_edit(kind, Language.ENGLISH, random.Random(3), 1.0)
     before, after = pictures(edit)
     assert mark(edit, before, after, after).follows
+    assert mark(edit, before, after, after).clean
     assert not mark(edit, before, after, before).follows
+
+
+def test_an_edit_that_spoils_the_rest_is_followed_but_not_clean() -> None:
+    edit = held_out_edit(Kind.REMOVE, Language.ENGLISH, random.Random(3), 1.0)
+    before, after = pictures(edit)
+    spoilt = after.clone()
+    spoilt[:, :, :20] = 1 - spoilt[:, :, :20]
+    found = mark(edit, before, after, spoilt)
+    assert (found.follows, found.clean) == (True, False)
 
 
 def test_a_thing_has_the_colour_that_is_asked_for() -> None:
