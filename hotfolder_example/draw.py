@@ -95,12 +95,14 @@ STILLS = {
     "circle": taken(
         LANDSCAPE,
         plain(backdrop("pink", 5)),
-        thing("green", "circle", (0.42, 0.5), 0.19),
+        thing("green", "circle", (0.32, 0.46), 0.19),
+        thing("blue", "square", (0.7, 0.58), 0.17, 0.2),
     ),
     "心形": taken(
         PORTRAIT,
         backdrop("white", 8, light=(0.18, 0.06), floor=0.72),
-        thing("red", "heart", (0.48, 0.44), 0.19, 0.15),
+        thing("red", "heart", (0.4, 0.36), 0.19, 0.15),
+        thing("yellow", "star", (0.64, 0.72), 0.17, -0.1),
     ),
     "ring": taken(
         SQUARE,
@@ -118,7 +120,8 @@ STILLS = {
     "star": taken(
         LANDSCAPE,
         backdrop("brown", 34, light=(0.2, 0.04)),
-        thing("white", "star", (0.46, 0.48), 0.19, -0.15),
+        thing("white", "star", (0.3, 0.46), 0.19, -0.15),
+        thing("orange", "ring", (0.72, 0.56), 0.17),
     ),
     "sample": taken((800, 600), backdrop("grey", 55), thing("blue", "circle", (0.5, 0.5), 0.19)),
     "heart": taken(
@@ -154,7 +157,7 @@ def save_all(inbox: Path) -> None:
     (inbox / "album").mkdir(parents=True, exist_ok=True)
     for name in ("wall", "心形", "star", "sample", "heart", "cross"):
         save_photo(STILLS[name].image(), inbox / f"{name}.jpg")
-    palette = STILLS["circle"].image().quantize(128, dither=Image.Dither.NONE)
+    palette = STILLS["circle"].image().quantize(256, dither=Image.Dither.NONE)
     palette.save(inbox / "circle.png", optimize=True)
     STILLS["ring"].image().save(inbox / "ring.webp", quality=86)
     heart_alone = Image.fromarray(_bytes(1 - STILLS["heart"].cover(0)))

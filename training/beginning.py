@@ -47,7 +47,7 @@ def adopt_vae(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save_file(half(vae.state_dict()), out / "vae.safetensors")
     spread = {"mean": vae.config.latents_mean, "deviation": vae.config.latents_std}
-    record(out / "training.json", {"latents": spread})
+    record(out / "training.json", {"latents": spread, "began_with": str(folder)})
 
 
 def _learners(encoder: Any, transformer: Any) -> Learners:
