@@ -52,6 +52,7 @@ class Refused:
     """A daemon is there and gave no answer."""
 
     reason: str
+    advice: str = "ask again in a moment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def _ask(
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return NobodyThere()
     except PermissionError:
-        return Refused(f"{file} is not yours to use: ask as the daemon's user or group")
+        return Refused(f"{file} is not yours to use", "ask as the daemon's user or group")
     except (LineError, OSError) as error:
         return Refused(f"the daemon does not answer: {error}")
     return Refused(str(body["error"])) if "error" in body else Answer(body)

@@ -100,11 +100,17 @@ def _refuse_what_cannot_be_built(folder: Path, edit_class: str) -> None:
     if edit_class not in EDIT_CLASSES:
         classes = " or ".join(EDIT_CLASSES)
         problems.append(Problem("class", f"'{edit_class}' is no edit class", f"use {classes}"))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        advice = "name a folder that does not exist yet"
-        problems.append(Problem(str(folder), "it exists and is not empty", advice))
+    problems += in_the_way(folder)
     if problems:
         raise UserError(problems)
+
+
+def in_the_way(folder: Path) -> list[Problem]:
+    """What keeps a folder from appearing; nothing if it is empty or not there."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return []
+    advice = "name a folder that does not exist yet"
+    return [Problem(str(folder), "it exists and is not empty", advice)]
 
 
 @contextmanager

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 
+from config.problems import Problem, UserError
+from pipeline import checkpoint
 from training import parts
 from training.course import half, record
 
@@ -41,13 +44,27 @@ def begun(folder: Path) -> Learners:
     return _learners(encoder, transformer)
 
 
-def adopt_vae(folder: Path, out: Path) -> None:
-    """Take the VAE of a model folder as if it had been trained in `out`."""
+def adopt(folder: Path, out: Path) -> None:
+    """Take the VAE of a model folder as if trained in `out`, and record the folder's fingerprint.
+
+    Raises UserError where `out` holds another VAE, on whose latents the weights were not trained.
+    """
     vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae", local_files_only=True)
+    weights, file = half(vae.state_dict()), out / "vae.safetensors"
+    if file.exists() and not _same(load_file(file), weights):
+        what = f"it is another VAE than that of {folder}"
+        raise UserError([Problem(str(file), what, "name a folder that does not exist yet")])
     out.mkdir(parents=True, exist_ok=True)
-    save_file(half(vae.state_dict()), out / "vae.safetensors")
     spread = {"mean": vae.config.latents_mean, "deviation": vae.config.latents_std}
-    record(out / "training.json", {"latents": spread, "began_with": str(folder)})
+    fingerprint = checkpoint.read(folder.absolute()).fingerprint
+    record(out / "training.json", {"latents": spread, "began_with": fingerprint})
+    save_file(weights, file)
+
+
+def _same(some: Mapping[str, torch.Tensor], others: Mapping[str, torch.Tensor]) -> bool:
+    return some.keys() == others.keys() and all(
+        torch.equal(one, others[name]) for name, one in some.items()
+    )
 
 
 def _learners(encoder: Any, transformer: Any) -> Learners:

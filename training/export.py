@@ -11,10 +11,12 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from safetensors.torch import load_file
 
+from config.problems import UserError
 from pipeline.checkpoint import EDIT_PLUS
 from pipeline.tiny import (
     appearing_whole,
     in_bfloat16,
+    in_the_way,
     make_scheduler,
     write_index,
     write_processors,
@@ -36,6 +38,8 @@ def main() -> None:
 
 def export(out: Path, folder: Path) -> None:
     """Write the trained parts in the layout of the published checkpoints, whole or not at all."""
+    if problems := in_the_way(folder):
+        raise UserError(problems)
     statistics = json.loads((out / "training.json").read_text())["latents"]
     words = parts.tokenizer()
     folder.parent.mkdir(parents=True, exist_ok=True)

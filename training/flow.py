@@ -10,7 +10,7 @@ import torch
 from diffusers.models.transformers import transformer_qwenimage
 
 _MOST_WEIGHT = 20.0  # of a changed token, that of others being 1
-_NOISE_SHIFT = 3.0
+_NOISE_SHIFT = 3.0  # of the formula: the root of m / n
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,8 @@ def denoise(
 def token_weights(changed: torch.Tensor) -> torch.Tensor:
     """Of the tokens (n, tokens) of each edit, together 1: what changes weighs as what stays.
 
-    A small thing would else be lost beside edits that change the whole picture.
+    But a changed token weighs at least as much as another, and at most 20 times as much. A small
+    thing would else be lost beside edits that change the whole picture.
     """
     count = changed.sum(1, keepdim=True)
     weight = ((changed.shape[1] - count) / count.clamp_min(1)).clamp(1, _MOST_WEIGHT)
@@ -63,7 +64,7 @@ def token_weights(changed: torch.Tensor) -> torch.Tensor:
 
 
 def sigmas(count: int, device: torch.device) -> torch.Tensor:
-    """Most where there is much noise: there it is decided what becomes of the picture.
+    """Levels of noise (count,), 0..1; most are high: there it is decided what is to be seen.
 
     Formula 23 of Esser and others, "Scaling Rectified Flow Transformers", 2024.
     """

@@ -41,28 +41,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--batch", type=int, default=256, help="edits a step, on each GPU")
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning, at its peak")
-    parser.add_argument(
-        "--weights", type=Path, dest="start", help="a model folder to begin with, not at random"
-    )
+    parser.add_argument("--weights", type=Path, help="a model folder to begin with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=10)
     given = parser.parse_args()
     plan = Plan(seed=given.seed, minutes=given.minutes, batch=given.batch, peak_rate=given.rate)
-    Training(plan, given.out, join(), start=given.start).run(workers=given.workers)
+    Training(plan, given.out, join(), weights=given.weights).run(workers=given.workers)
 
 
 class Training:
     """One process's part in the training; all processes of a training do the same steps."""
 
-    def __init__(self, plan: Plan, out: Path, rank: Rank, *, start: Path | None = None) -> None:
-        """Begin with the weights of a model folder `start`, else at random.
+    def __init__(self, plan: Plan, out: Path, rank: Rank, *, weights: Path | None = None) -> None:
+        """Begin with the weights of a model folder, else at random.
 
         What was once begun goes on with what it kept in `out`.
         """
         torch.manual_seed(plan.seed)
         self._plan, self._out, self._rank = plan, out, rank
         self._reader = Reader(parts.tokenizer())
-        self._trained = self._begin(start)
+        self._trained = self._begin(weights)
         learned = [one for part in self._trained.by_name.values() for one in part.parameters()]
         self._learned = learned
         self._optimizer = torch.optim.AdamW(
@@ -85,12 +83,12 @@ class Training:
         """How many are done."""
         return self._course.step
 
-    def _begin(self, start: Path | None) -> Learners:
+    def _begin(self, weights: Path | None) -> Learners:
         learners = beginning.untrained(self._reader.words)
-        if start is not None:
-            learners = beginning.begun(start)
-            if self._rank.leads and not (self._out / "vae.safetensors").exists():
-                beginning.adopt_vae(start, self._out)
+        if weights is not None and not (self._out / "model.pt").exists():
+            learners = beginning.begun(weights)
+            if self._rank.leads:
+                beginning.adopt(weights, self._out)
             wait(self._rank)
         for module in learners.by_name.values():
             module.to(self._rank.device)

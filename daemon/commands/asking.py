@@ -23,8 +23,9 @@ def ask(places: Places, root: Path) -> tuple[Document, str]:
     match control.ask(places, root, {"verb": "status"}, _SECONDS):
         case Answer(body):
             return body, ""
-        case Refused(reason):
-            return {}, f"the daemon gave no answer ({reason}); this is what the folder holds now"
+        case Refused(reason, advice):
+            what = f"the daemon gave no answer ({reason}: {advice})"
+            return {}, f"{what}; this is what the folder holds now"
         case NobodyThere():
             return {}, NO_DAEMON
 
@@ -37,9 +38,9 @@ def outcome_of(wish: Mapping[str, str], root: Path, places: Places) -> Outcome |
     match control.ask(places, root, wish, _SECONDS):
         case Answer(body):
             return outcome.read(body)
-        case Refused(reason):
+        case Refused(reason, advice):
             what = f"its daemon gave no answer ({reason})"
-            raise UserError([Problem(str(root), what, "ask again in a moment")])
+            raise UserError([Problem(str(root), what, advice)])
         case NobodyThere():
             return None
 

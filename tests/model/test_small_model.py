@@ -20,13 +20,19 @@ from pipeline.editor import EditRequest, Event, Failed
 from pipeline.qwen import load as loading
 from pipeline.qwen.engine import open_editor
 from pipeline.qwen.processor import PlainProcessor
-from training.scene import ADDED_RADIUS, PLACES, Thing
+from training.scene import ADDED_RADIUS, PLACES, SHAPES, Scene, Thing
 
 HEART = scene("white", thing("heart", "red"))
 SAMPLE = scene("grey", thing("circle", "green"))
 TWO = scene("grey", thing("square", "blue", 0.28, 0.3), thing("star", "yellow", 0.68, 0.66))
-ADDED = scene("white", thing("circle", "purple", *PLACES["bottom"], radius=0.07))
 ADD_A_CIRCLE = "Add a purple circle at the bottom"
+# What is asked for at a place is there only where the text encoder sees pictures as pictures.
+PLACED = {
+    ADD_A_CIRCLE: thing("circle", "purple", *PLACES["bottom"]),
+    "Add a green ring on the right": thing("ring", "green", *PLACES["right"]),
+    "Add a yellow triangle on the left": thing("triangle", "yellow", *PLACES["left"]),
+}
+
 
 Edit = Callable[..., torch.Tensor]
 
@@ -128,26 +134,30 @@ def test_of_two_things_the_named_one_changes_and_the_other_stays(
     assert likeness_db(result, after, around) >= 30
 
 
+def with_added(added: Thing) -> Scene:
+    return replace(HEART, things=(*HEART.things, replace(added, radius=ADDED_RADIUS)))
+
+
+def is_there(added: Thing, result: torch.Tensor) -> bool:
+    return colour_of(result, inside(with_added(added), 1, result)) == added.colour
+
+
 @pytest.mark.parametrize(
     ("words", "added"),
-    [
-        ("Add a red triangle on the right", thing("triangle", "red", *PLACES["right"])),
-        ("在左下角画一个蓝色的圆环", thing("ring", "blue", *PLACES["bottom left"])),
-    ],
+    [*PLACED.items(), ("在左下角画一个蓝色的星形", thing("star", "blue", *PLACES["bottom left"]))],
 )
-def test_a_thing_is_added_in_its_shape(
+def test_a_thing_comes_where_it_is_asked_for_in_its_shape(
     edit: Edit, heart: torch.Tensor, words: str, added: Thing
 ) -> None:
-    after = picture(replace(HEART, things=(*HEART.things, replace(added, radius=ADDED_RADIUS))))
     result = edit(words, heart)
-    changed = (after - heart).abs().amax(0) > 0.06
-    assert likeness_db(result, after, changed) > likeness_db(result, heart, changed) + 6
-
-
-def test_a_thing_comes_where_it_is_asked_for(edit: Edit, heart: torch.Tensor) -> None:
-    result = edit(ADD_A_CIRCLE, heart)
-    assert colour_of(result, inside(ADDED, 0, result)) == "purple"
+    assert is_there(added, result)
     assert colour_of(result, inside(HEART, 0, result)) == "red"
+    near = inside(with_added(replace(added, shape="circle")), 1, result, grown=0.03)
+    likeness = {
+        shape: likeness_db(result, picture(with_added(replace(added, shape=shape))), near)
+        for shape in SHAPES
+    }
+    assert max(likeness, key=lambda shape: likeness[shape]) == added.shape
 
 
 @pytest.mark.parametrize("words", ["Change nothing", "什么都不要改变"])
@@ -184,10 +194,10 @@ def test_without_the_positions_of_pictures_an_edit_goes_wrong(
 ) -> None:
     monkeypatch.setattr(loading, "restore_picture_positions", lambda _encoder: None)
     editor = open_editor(ModelSettings(path=SMALL_MODEL))
-    wrong = editing(editor, tmp_path)(ADD_A_CIRCLE, heart)
+    blind = editing(editor, tmp_path)
+    found = {words: is_there(added, blind(words, heart)) for words, added in PLACED.items()}
     editor.close()
-    assert colour_of(wrong, inside(ADDED, 0, wrong)) != "purple"
-    assert likeness_db(wrong, edit(ADD_A_CIRCLE, heart)) < 30
+    assert not any(found.values()), found
 
 
 def test_the_plain_pipeline_gives_the_same_picture(

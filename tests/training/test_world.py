@@ -10,7 +10,7 @@ import torch
 
 from training import world
 from training.drawing import coverage, draw, numbers
-from training.exam import mark, questions
+from training.exam import Mark, mark, questions, summary
 from training.sayings import SAYINGS, Kind, Language
 from training.scene import COLOURS, MOST_THINGS, studio
 from training.world import OF_TWO_PICTURES, SHARES, held_out_edit, training_edit
@@ -62,6 +62,29 @@ def test_an_edit_that_spoils_the_rest_is_followed_but_not_clean() -> None:
     spoilt[:, :, :20] = 1 - spoilt[:, :, :20]
     found = mark(edit, before, after, spoilt)
     assert (found.follows, found.clean) == (True, False)
+
+
+def test_an_edit_that_is_half_done_is_followed_but_not_clean() -> None:
+    edit = held_out_edit(Kind.REMOVE, Language.ENGLISH, random.Random(3), 1.0)
+    before, after = pictures(edit)
+    found = mark(edit, before, after, 0.45 * before + 0.55 * after)
+    assert (found.follows, found.clean) == (True, False)
+
+
+def test_a_summary_counts_apart_what_chooses_among_several_things() -> None:
+    def of(kind: Kind, things: int, *, clean: bool) -> Mark:
+        return Mark(kind, Language.ENGLISH, things, follows=True, clean=clean, kept_db=40.0)
+
+    scores = summary(
+        [
+            of(Kind.REMOVE, 2, clean=True),
+            of(Kind.REPLACE, 3, clean=False),
+            of(Kind.REPLACE, 1, clean=True),
+            of(Kind.ADD, 3, clean=True),
+        ]
+    )
+    assert scores["clean"] == 0.75
+    assert scores["clean_of_one_among_several_things"] == {"edits": 2, "share": 0.5}
 
 
 def test_a_thing_has_the_colour_that_is_asked_for() -> None:
