@@ -174,7 +174,7 @@ def _compile(transformer: Any) -> None:
     for block in transformer.transformer_blocks:
         block.compile(dynamic=True)
     spare_lengths()
-    # With sizes left open, convolutions are several times slower.
+    # With open sizes the compiler lays convolutions out badly: pytorch issue 102670.
     planar.encode = torch.compile(planar.encode, dynamic=False)
 
 
