@@ -48,18 +48,31 @@ def questions(per_kind: int, seed: str, aspect: float, kinds: Iterable[Kind]) ->
 
 def mark(edit: Edit, before: torch.Tensor, after: torch.Tensor, result: torch.Tensor) -> Mark:
     """Compare a result with what was and what was asked; (3, height, width), 0..1 each."""
-    changed = (after - before).abs().amax(0) > _CHANGED
+    changed = to_change(before, after)
     whose = edit.kind, edit.language, len(edit.before.things)
     towards = (result - after).square().mean(0)
     if not changed.any():
         kept = decibel(float(towards.mean()))
         return Mark(*whose, kept >= _SAME_DB, kept >= _SAME_DB, kept)
-    stayed = (result - before).square().mean(0)
-    nearer = decibel(float(towards[changed].mean())) - decibel(float(stayed[changed].mean()))
+    nearer = nearer_db(before, after, result)
     rest = ~_grown(changed)
     kept_db = decibel(float(towards[rest].mean())) if rest.float().mean() > 0.1 else None
     clean = nearer >= _CLEARLY_DB and (kept_db is None or kept_db >= _SAME_DB)
     return Mark(*whose, nearer > 0, clean, kept_db)
+
+
+def to_change(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Where something is to change: (height, width) bool."""
+    return (after - before).abs().amax(0) > _CHANGED
+
+
+def nearer_db(before: torch.Tensor, after: torch.Tensor, result: torch.Tensor) -> float:
+    """By how much a result is nearer to what was asked than to what was, where these differ."""
+    changed = to_change(before, after)
+    towards, stayed = (
+        decibel(float((result - one).square()[:, changed].mean())) for one in (after, before)
+    )
+    return towards - stayed
 
 
 def _grown(changed: torch.Tensor) -> torch.Tensor:

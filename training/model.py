@@ -84,8 +84,9 @@ class Training:
         return self._course.step
 
     def _begin(self, weights: Path | None) -> Learners:
-        learners = beginning.untrained(self._reader.words)
-        if weights is not None and not (self._out / "model.pt").exists():
+        if weights is None or (self._out / "model.pt").exists():
+            learners = beginning.untrained(self._reader.words)
+        else:
             learners = beginning.begun(weights)
             if self._rank.leads:
                 beginning.adopt(weights, self._out)
@@ -93,6 +94,7 @@ class Training:
         for module in learners.by_name.values():
             module.to(self._rank.device)
         rotate_in_reals(learners.transformer)
+        spare_lengths()
         return learners
 
     def run(self, *, workers: int) -> None:
@@ -173,7 +175,6 @@ def _compile(transformer: Any) -> None:
     quicken()
     for block in transformer.transformer_blocks:
         block.compile(dynamic=True)
-    spare_lengths()
     # With open sizes the compiler lays convolutions out badly: pytorch issue 102670.
     planar.encode = torch.compile(planar.encode, dynamic=False)
 

@@ -20,6 +20,7 @@ from pipeline.editor import EditRequest, Event, Failed
 from pipeline.qwen import load as loading
 from pipeline.qwen.engine import open_editor
 from pipeline.qwen.processor import PlainProcessor
+from training.exam import nearer_db, to_change
 from training.scene import ADDED_RADIUS, PLACES, SHAPES, Scene, Thing
 
 HEART = scene("white", thing("heart", "red"))
@@ -128,9 +129,8 @@ def test_of_two_things_the_named_one_changes_and_the_other_stays(
     before = picture(TWO)
     after = picture(TWO.with_thing(index, asked) if asked else TWO.without(index))
     result = edit(words, before)
-    changed = (after - before).abs().amax(0) > 0.06
-    assert likeness_db(result, after, changed) > likeness_db(result, before, changed) + 6
-    around = ~changed & ~inside(TWO, index, result, grown=0.1)
+    assert nearer_db(before, after, result) > 6
+    around = ~to_change(before, after) & ~inside(TWO, index, result, grown=0.1)
     assert likeness_db(result, after, around) >= 30
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers.models.transformers import transformer_qwenimage
 from safetensors.torch import save_file
 from studio import SMALL_MODEL
 
@@ -24,12 +22,7 @@ ALONE = Rank(0, 1, torch.device("cpu"))
 A_MOMENT = Plan(seed=3, minutes=1e-4, batch=2, peak_rate=1e-6)  # one step, two at the most
 
 
-@pytest.fixture(autouse=True)
-def complex_rotation() -> Iterator[None]:
-    """The library's own function, put back afterwards."""
-    kept = transformer_qwenimage.apply_rotary_emb_qwen
-    yield
-    transformer_qwenimage.apply_rotary_emb_qwen = kept
+pytestmark = pytest.mark.usefixtures("as_published")
 
 
 def test_a_training_begins_with_a_model_folder_and_leaves_one(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from diffusers import QwenImageEditPlusPipeline
-from diffusers.models.transformers import transformer_qwenimage
 
 from training import parts, planar
 from training.flow import (
@@ -20,16 +17,6 @@ from training.flow import (
     token_weights,
     unpack,
 )
-
-
-@pytest.fixture
-def as_published() -> Iterator[None]:
-    """The library's own functions, put back afterwards."""
-    rotate = transformer_qwenimage.apply_rotary_emb_qwen
-    measure = transformer_qwenimage.compute_text_seq_len_from_mask
-    yield
-    transformer_qwenimage.apply_rotary_emb_qwen = rotate
-    transformer_qwenimage.compute_text_seq_len_from_mask = measure
 
 
 def test_a_picture_passes_the_flat_vae_as_the_whole_one() -> None:
