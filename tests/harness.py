@@ -121,7 +121,11 @@ class HotFolder:
     def files(self, folder: str) -> set[str]:
         """The files below one of the visible folders, without those of the date."""
         base = self.root / folder
-        return {str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()}
+        while True:
+            try:
+                return {str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()}
+            except FileNotFoundError:  # a folder was filed while it was looked into
+                continue
 
 
 class Daemon:
