@@ -76,7 +76,7 @@ def why_of(problems: tuple[Problem, ...]) -> Why:
     advice[0] = advice[0][:1].upper() + advice[0][1:]
     if len(problems) == 1:
         return Why(State.FAILED, causes[0], f"{advice[0]} {MOVE_BACK}")
-    details = ("", "One by one:", *(f"  {problem}." for problem in problems))
+    details = ("", "One by one:", *(f"  {_whole(str(problem))}" for problem in problems))
     return Why(State.FAILED, _numbered(causes), f"{_numbered(advice)} {MOVE_BACK}", details)
 
 

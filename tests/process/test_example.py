@@ -88,7 +88,7 @@ def test_the_example_runs_and_tells_what_was_wrong(hot: HotFolder) -> None:
     assert hot.once().returncode == 1
     made = {name for name in hot.files("outbox") if not name.endswith((".json", ".gitkeep"))}
     assert made == {result for results in RESULTS.values() for result in results}
-    assert "'step' is no key" in hot.why("cross")
+    assert "'step' is no key; did you mean 'steps'?\n" in hot.why("cross")
     assert_the_sheet_shows_all(hot)
 
 
