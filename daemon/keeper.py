@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -115,7 +116,14 @@ class Keeper(threading.Thread):
         except StandsBy as other:
             self._stand_by(order, other)
         except OSError as error:
-            self._hold_up(order, trouble_of(error, Path(self.root)))
+            self._hold_up(order, self._trouble(error))
+
+    def _trouble(self, error: OSError) -> Trouble:
+        """What an error means: whatever was missed, a share that went meanwhile says it all."""
+        with contextlib.suppress(OSError):
+            if not self._is_mounted():
+                return Trouble(self._stands.state, self._stands.reason)
+        return trouble_of(error, Path(self.root))
 
     def _next_order(self) -> orders.Order:
         while True:

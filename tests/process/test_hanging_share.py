@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import DEADLINE_SECONDS, Daemon, wait_for, within
-from rig.nas import Nas, edits, told
+from rig.nas import Impatient, Nas, edits, told
 from rig.share import unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
@@ -20,8 +20,8 @@ SILENT = "the share has not answered since"
 
 @pytest.fixture
 def nas(tmp_path: Path) -> Iterator[Nas]:
-    """A hot folder on a share."""
-    one = Nas(tmp_path)
+    """A hot folder on a share, and daemons that soon call it silent."""
+    one = Nas(tmp_path, daemons=Impatient)
     yield one
     one.close()
 

@@ -65,6 +65,22 @@ def test_a_share_that_cannot_be_looked_at_is_offline_until_it_can(nas: Nas) -> N
     assert_once(nas, "cat.png")
 
 
+def test_a_share_that_goes_during_a_look_is_told_of_once_as_not_mounted(nas: Nas) -> None:
+    daemon = nas.start()
+    wait_for(lambda: daemon.said("action=folder_online", str(nas.root), "watch=poll"))
+    nas.share.rule("HANG", "read", "/.hotfolder/id")
+    wait_for(nas.share.held)
+    nas.share.detach()
+    nas.share.heal()
+    wait_for(lambda: daemon.said("action=folder_offline"))
+    (line,) = told(daemon, "action=folder_offline")
+    assert "not mounted" in line
+    nas.share.attach()
+    wait_for(lambda: len(told(daemon, "action=folder_online", str(nas.root))) == 2)
+    assert told(daemon, "action=folder_offline") == [line]
+    assert daemon.stop() == 0
+
+
 def test_an_empty_mount_point_means_nothing_and_is_left_alone(nas: Nas) -> None:
     daemon = nas.start()
     wait_for(lambda: daemon.said("action=folder_online", str(nas.root), "watch=poll"))

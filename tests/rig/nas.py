@@ -15,7 +15,9 @@ _TESTS = Path(__file__).parents[1]
 class Nas:
     """`far` is the hot folder on the share as its server sees it: looking there never hangs."""
 
-    def __init__(self, base: Path, *, stale_seconds: float = 0.0) -> None:
+    def __init__(
+        self, base: Path, *, stale_seconds: float = 0.0, daemons: type[Daemon] = Daemon
+    ) -> None:
         self.near = HotFolder(base / "near")
         self.share = Share(base / "far", stale_seconds=stale_seconds)
         self.root = self.share.mount
@@ -25,7 +27,7 @@ class Nas:
         self.far.make()
         tests = os.pathsep.join(filter(None, [str(_TESTS), os.environ.get("PYTHONPATH", "")]))
         self.near.environment |= {"PYTHONPATH": tests}
-        self._daemons: list[Daemon] = []
+        self._kind, self._daemons = daemons, list[Daemon]()
         self.write_settings("settle_seconds: 0.2")
 
     def write_settings(self, of_the_share: str) -> None:
@@ -37,8 +39,8 @@ class Nas:
         self.near.settings.write_text(f"folders: [{', '.join(folders)}]\n")
 
     def start(self, *words: object) -> Daemon:
-        """Start a daemon that finds a share silent after a second, and wait until it can edit."""
-        daemon = Impatient(self.near, "--editor", "echo", *words)
+        """Start a daemon and wait until it can edit."""
+        daemon = self._kind(self.near, "--editor", "echo", *words)
         self._daemons.append(daemon)
         wait_for(lambda: daemon.said("action=editor_ready"))
         return daemon
@@ -49,6 +51,8 @@ class Nas:
         for daemon in self._daemons:
             daemon.process.kill()
             daemon.process.wait()
+            daemon.said("")
+            print(*daemon.lines, sep="")  # seen where a test has failed
             assert daemon.process.stderr is not None
             daemon.process.stderr.close()
         self.share.close()
@@ -59,7 +63,7 @@ class Nas:
 
 
 class Impatient(Daemon):
-    """`hotfolder run` with the short patience of rig.impatient."""
+    """`hotfolder run` that finds a share silent after a second, which a busy machine may hit."""
 
     module = "rig.impatient"
 
