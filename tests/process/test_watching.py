@@ -23,19 +23,27 @@ def overflow(inbox: Path) -> None:
         name.unlink(missing_ok=True)
 
 
+def stands_still(daemon: Daemon) -> bool:
+    """Whether each of its threads has been stopped."""
+    tasks = Path(f"/proc/{daemon.process.pid}/task").iterdir()
+    return all((it / "stat").read_text().rpartition(") ")[2].startswith("T") for it in tasks)
+
+
 def test_more_changes_than_are_reported_cost_no_file(hot: HotFolder) -> None:
     hot.settle_fast()
     daemon = Daemon(hot, "--editor", "echo")
     wait_for(lambda: daemon.said("action=folder_online", "watch=events"))
-    daemon.process.send_signal(signal.SIGSTOP)  # it stands still while the queue fills
+    daemon.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: stands_still(daemon))  # while the queue fills
     overflow(hot.inbox)
     names = [f"{number}.png" for number in range(12)]
     for name in names:
         hot.drop(name)
     daemon.process.send_signal(signal.SIGCONT)
     wait_for(lambda: hot.files("outbox") == {x for name in names for x in (name, f"{name}.json")})
-    assert len(told(daemon, "action=folder_degraded", "max_queued_events")) == 1
+    wait_for(lambda: told(daemon, "action=folder_degraded", "max_queued_events"))
     assert daemon.stop() == 0
+    assert len(told(daemon, "action=folder_degraded", "max_queued_events")) == 1
     assert daemon.process.stderr is not None
     daemon.process.stderr.close()
 
