@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.composite.planes import Colours, Flags, Plane, blurred, opponent, slope
+from pipeline.composite.planes import Colours, Flags, Plane, blurred, near, opponent, slope
 
 BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2)  # pixels: what a model may lose of detail
 NOISE, STEEP = (0.7, 2.5), (0.06, 0.6)  # bounds: levels, and levels for each level a pixel
 LEAST_SHARED = 1500  # pixels
 LIMIT = 15.0  # levels
 ROUGH = 4.0  # looks: what varies over longer distances is no noise
+FLAT = 1.5  # levels a pixel
+AROUND = 6  # pixels
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
 
 
@@ -44,6 +46,7 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
     difference = second - first
     steep = slope(first)
     steep = np.asarray(cv2.dilate(steep, np.ones((3, 3), np.uint8)), np.float32)
+    shared = _unedited(difference, steep, shared)
     fine, noise = _improbable(difference, steep, shared, FINE)
     limited = np.clip(difference, -LIMIT, LIMIT)  # or strong borders would shine far out
     coarse, _ = _improbable(limited, steep, shared, COARSE)
@@ -55,6 +58,16 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
         blur=blur,
         noise=noise,
     )
+
+
+def _unedited(difference: Colours, steep: Colours, shared: Flags) -> Flags:
+    """Leave out what surrounds an edit that is beyond doubt: much differs where nothing is steep.
+
+    Its borders are steep and differ too; taken for losses they would excuse themselves.
+    """
+    doubtless = (np.abs(difference).max(axis=2) > LIMIT) & (steep.max(axis=2) < FLAT)
+    kept = shared & ~near(doubtless, AROUND)
+    return kept if kept.sum() >= LEAST_SHARED else shared
 
 
 def _blur(first: Plane, second: Plane, known: Flags) -> float:

@@ -11,9 +11,9 @@ import numpy as np
 from pipeline.composite import tone as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.change import Change, change
-from pipeline.composite.extent import extent, near
+from pipeline.composite.extent import extent
 from pipeline.composite.laying import Detail
-from pipeline.composite.planes import Canvas, Colours, Flags, Plane, blurred, luma, slope
+from pipeline.composite.planes import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
 from pipeline.composite.structure import Structure, structure
 from pipeline.composite.tone import SAME, Tone
 from pipeline.composite.verdict import BORDER, HALF, Local, Unchanged, Verdict, Whole, judge

@@ -8,14 +8,15 @@ import cv2
 import numpy as np
 
 from pipeline.composite.change import Change
-from pipeline.composite.planes import Flags, Plane
+from pipeline.composite.planes import Flags, Plane, near
 
 SURE, SURE_COARSE, LIKELY, CERTAIN = 6.5, 7.0, 2.7, 14.0
 ISLAND, SPECK = 0.0003, 0.00008  # of the picture; what is smaller has to be certain; is noise
 GAP = 4  # pixels; what is narrower between parts of an edit belongs to it
 HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
 BORDER = 4  # pixels
-BORDER_SHARE, BORDER_LEVELS = 0.4, 25.0  # of the greatest difference nearby; at most
+BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
+BORDER_LEVELS = 25.0  # what differs more is never taken off
 FEATHER = 1.25  # pixels outside the change in which the edit fades out
 GROWTH = 1.2  # pixels around the change that are the edit's as well
 
@@ -57,12 +58,6 @@ def feathered(changed: Flags) -> Extent:
     return Extent(changed, weight)
 
 
-def near(flags: Flags, reach: int) -> Flags:
-    """Return the flags with all that lies within `reach` pixels of them."""
-    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(cv2.dilate(flags.astype(np.uint8), shape), bool)
-
-
 def _connected(likely: Flags, sure: Flags, certain: Flags) -> Flags:
     """The likely areas of some size with something sure in them, small ones if certain."""
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
@@ -77,14 +72,16 @@ def _connected(likely: Flags, sure: Flags, certain: Flags) -> Flags:
 def _trimmed(flags: Flags, levels: Plane) -> Flags:
     """Take off what only the blur of the comparison added around sharp borders.
 
-    There the difference falls to half within a pixel or two; where it fades slowly, as a shadow
-    does, nothing is taken.
+    There the difference falls to half within a pixel or two. What falls more slowly is a shadow,
+    and stays: where it is faint, but wider than a pixel.
     """
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BORDER + 1, 2 * BORDER + 1))
     greatest = np.asarray(cv2.dilate(levels, shape), np.float32)
-    least = np.minimum(BORDER_SHARE * greatest, BORDER_LEVELS)
     core = cv2.erode(flags.astype(np.uint8), shape, borderType=cv2.BORDER_REPLICATE)
-    result: Flags = flags & ((levels > least) | core.astype(bool))
+    clear = (levels > np.minimum(BORDER_SHARE * greatest, BORDER_LEVELS)) | core.astype(bool)
+    faint = flags & ~clear & (levels > np.minimum(SHADOW_SHARE * greatest, BORDER_LEVELS))
+    wide = cv2.morphologyEx(faint.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    result: Flags = flags & (clear | faint & near(wide.astype(bool), 1))
     return result
 
 

@@ -35,3 +35,9 @@ def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     across = cv2.Sobel(planes, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     down = cv2.Sobel(planes, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     return np.asarray(cv2.magnitude(across, down), np.float32).reshape(planes.shape)
+
+
+def near(flags: Flags, reach: int) -> Flags:
+    """Return the flags with all that lies within `reach` pixels of them."""
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.dilate(flags.astype(np.uint8), shape), bool)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.composite.extent import Extent, near
-from pipeline.composite.planes import Flags, Plane
+from pipeline.composite.extent import Extent
+from pipeline.composite.planes import Flags, Plane, near
 from pipeline.composite.structure import WINDOW, Structure
 
 NOTHING = 0.00002  # of the picture

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from rig.drift import Drift, bad, canvas, drifted, mild
 from rig.edits import SCOPE, edit
-from rig.studio import KINDS, picture
+from rig.studio import KINDS, over, picture
 
 from pipeline.composite.comparison import Comparison, compare, sharpness, weight
 from pipeline.composite.tone import SAME
@@ -38,6 +39,27 @@ def test_a_local_edit_is_found_where_it_is(kind: str, name: str, drift: str) -> 
     assert isinstance(found.verdict, Local)
     mask = weight(found.verdict, (HEIGHT, WIDTH)) > 0.5
     assert (mask & extent).sum() / (mask | extent).sum() > 0.85
+
+
+def taken_away(darker: float, shade: float) -> npt.NDArray[np.float32]:
+    """What is left, in levels, where a disc with a soft shadow is removed from a plain ground."""
+    empty = np.full((HEIGHT, WIDTH, 3), (240, 140, 180), np.float32)
+    disc = cv2.circle(np.zeros((HEIGHT, WIDTH), np.float32), (240, 160), 60, 1, -1, cv2.LINE_AA)
+    fallen = np.roll(cv2.GaussianBlur(disc, (0, 0), 1.5), (3, 3), (0, 1))
+    full = np.rint(over(over(empty, empty * 0, shade * fallen), empty - darker, disc))
+    drift = Drift(blur=0.5, noise=0.5)
+    found = compare(full.astype(np.uint8), drifted(empty.astype(np.uint8), drift, 1))
+    assert isinstance(found.verdict, Local)
+    stays = 1 - weight(found.verdict, (HEIGHT, WIDTH))
+    return np.asarray(np.abs(full - empty).max(axis=2) * stays, np.float32)
+
+
+def test_on_a_plain_ground_nothing_is_left_of_what_is_taken_away() -> None:
+    assert taken_away(darker=100, shade=0).max() < 5
+
+
+def test_what_is_taken_away_takes_its_soft_shadow_along() -> None:
+    assert taken_away(darker=70, shade=0.15).max() < 20
 
 
 @pytest.mark.parametrize("kind", ["textured", "text", "pattern", "shapes"])
