@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from PIL import Image, ImageStat
+from PIL import Image, ImageChops, ImageStat
 
 from pipeline.pictures import PictureError
 
 FLAT_DEVIATION = 1.0  # levels of 255; a broken decoder strays by less, a photo of fog by more
 BLACK_MEAN = 1.0
+GROUND_LEVELS = 8  # an edit with the colour of the input's ground strays by less
 
 NUMBERS = (
     "Try again with another seed. If it happens again the model computed no numbers: "
@@ -34,9 +35,21 @@ def surface(image: Image.Image) -> Surface:
 
 
 def require_picture(name: str, before: Image.Image, after: Image.Image) -> None:
-    """Raise PictureError when an edit has become black or flat and the input was not so."""
+    """Raise PictureError when an edit has become black or flat and the input was not so.
+
+    A plain ground on which nothing stands any more is a picture.
+    """
     found = surface(after)
-    if found < Surface.PICTURE and found < surface(before):
+    if found < Surface.PICTURE and found < surface(before) and not _is_ground(before, after):
         look = "black all over" if found is Surface.BLACK else "of one colour all over"
         cause = f"the edited picture of {name} is {look}"
         raise PictureError(cause, NUMBERS)
+
+
+def _is_ground(before: Image.Image, after: Image.Image) -> bool:
+    """Whether at least half of the input has the colour of a flat edit, too."""
+    red, green, blue = (round(mean) for mean in ImageStat.Stat(after).mean)
+    apart = ImageChops.difference(before, Image.new("RGB", before.size, (red, green, blue)))
+    first, second, third = apart.split()
+    counts = ImageChops.lighter(ImageChops.lighter(first, second), third).histogram()
+    return 2 * sum(counts[: GROUND_LEVELS + 1]) >= sum(counts)

@@ -361,6 +361,21 @@ def test_a_flat_edit_of_a_flat_picture_is_a_result_unless_it_is_black(
         made.run(path, lambda canvas: Image.new("RGB", canvas.size, "black"))
 
 
+def test_a_plain_ground_from_which_all_was_removed_is_a_result(
+    tmp_path: Path, job: MakeJob
+) -> None:
+    path = tmp_path / "alone.png"
+    picture = Image.new("RGB", (60, 40), "pink")
+    picture.paste("green", (20, 10, 40, 30))
+    picture.save(path)
+    made = job(allow_flat=False)
+    cleared = made.run(path, lambda canvas: Image.new("RGB", canvas.size, "pink"))
+    with Image.open(cleared.path) as result:
+        assert result.getcolors() == [(60 * 40, (255, 192, 203))]
+    with pytest.raises(PictureError, match="of one colour all over"):
+        made.run(path, lambda canvas: Image.new("RGB", canvas.size, "green"))
+
+
 def test_an_editor_without_a_model_may_return_black(photo: Path, job: MakeJob) -> None:
     composed = job().run(photo, lambda canvas: Image.new("RGB", canvas.size))
     assert composed.width == 60
