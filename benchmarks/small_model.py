@@ -114,14 +114,11 @@ def _pictures(edit: Edit, size: tuple[int, int]) -> list[Any]:
     """Before, after and, where there is one, the second picture."""
     import torch
 
-    from training.drawing import draw, numbers
-    from training.world import graded
+    from training.lessons import Format, drawn, picture_numbers
 
-    scenes = [edit.before, edit.after, *([edit.second] if edit.second else [])]
-    rows = torch.from_numpy(numbers(scenes, max(len(one.things) for one in scenes)))
-    drawn = list(draw(rows, size[1], size[0]))
-    drawn[1] = graded(edit.kind, drawn[1])
-    return drawn
+    form = Format(*size, pictures=1 if edit.second is None else 2, share=1.0)
+    made = drawn(picture_numbers([edit]), form, torch.device("cpu"))
+    return [made.before[0], made.after[0], *([] if made.second is None else made.second)]
 
 
 def _request(words: str, shown: Sequence[Any], name: str, cfg: float, scratch: Path) -> Any:
