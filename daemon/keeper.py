@@ -107,12 +107,12 @@ class Keeper(threading.Thread):
 
     def _try(self, order: orders.Order) -> None:
         try:
-            if self._is_mounted():
+            if absence := self._absence():
+                self._hold_up(order, absence)
+            else:
                 if not isinstance(order, orders.Reconfigure):  # that is for us alone
                     self._lead.fence()
                 self._do(order)
-            else:
-                self._hold_up(order, Trouble(self._stands.state, self._stands.reason))
         except StandsBy as other:
             self._stand_by(order, other)
         except OSError as error:
@@ -121,8 +121,8 @@ class Keeper(threading.Thread):
     def _trouble(self, error: OSError) -> Trouble:
         """What an error means: whatever was missed, a share that went meanwhile says it all."""
         with contextlib.suppress(OSError):
-            if not self._is_mounted():
-                return Trouble(self._stands.state, self._stands.reason)
+            if absence := self._absence():
+                return absence
         return trouble_of(error, Path(self.root))
 
     def _next_order(self) -> orders.Order:
@@ -220,19 +220,18 @@ class Keeper(threading.Thread):
             self._do(order)
             self._waiting.popleft()
 
-    def _is_mounted(self) -> bool:
+    def _absence(self) -> Trouble | None:
+        """What tells that the hot folder is not there; None: it is."""
         try:
             identity = folder_id(Path(self.root))
         except UserError as error:
-            self._stand(FolderState.OFFLINE, error.problems[0].what)
-            return False
+            return Trouble(FolderState.OFFLINE, error.problems[0].what)
         if not self.identity:
             self.identity = identity
             self._clerk.serve(identity)
         if identity != self.identity:
-            self._stand(FolderState.OFFLINE, "another hot folder is mounted in its place")
-            return False
-        return True
+            return Trouble(FolderState.OFFLINE, "another hot folder is mounted in its place")
+        return None
 
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = settings_file.folder_as_written(settings, self.folder.root)
