@@ -14,8 +14,8 @@ NOISE, STEEP = (0.7, 2.5), (0.06, 0.6)  # bounds: levels, and levels for each le
 LEAST_SHARED = 1500  # pixels
 LIMIT = 15.0  # levels
 ROUGH = 4.0  # looks: what varies over longer distances is no noise
-FLAT = 1.5  # levels a pixel
-AROUND = 6  # pixels
+FLAT = 1.5  # levels a pixel: no edge is there
+AROUND = 6  # pixels around an edit whose border the looks have blurred
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
 
 
@@ -38,9 +38,7 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
     the differences themselves, where possible around the points that both pictures show.
     """
     first, second = opponent(before), opponent(after)
-    shared = shared & valid
-    if shared.sum() < LEAST_SHARED:
-        shared = valid
+    shared = _enough(shared & valid, valid)
     blur = _blur(first[..., 0], second[..., 0], shared)
     first = blurred(first, blur)
     difference = second - first
@@ -66,8 +64,11 @@ def _unedited(difference: Colours, steep: Colours, shared: Flags) -> Flags:
     Its borders are steep and differ too; taken for losses they would excuse themselves.
     """
     doubtless = (np.abs(difference).max(axis=2) > LIMIT) & (steep.max(axis=2) < FLAT)
-    kept = shared & ~near(doubtless, AROUND)
-    return kept if kept.sum() >= LEAST_SHARED else shared
+    return _enough(shared & ~near(doubtless, AROUND), shared)
+
+
+def _enough(flags: Flags, otherwise: Flags) -> Flags:
+    return flags if flags.sum() >= LEAST_SHARED else otherwise
 
 
 def _blur(first: Plane, second: Plane, known: Flags) -> float:
@@ -111,7 +112,7 @@ def _expected(off: Plane, edge: Plane) -> tuple[float, float]:
     noise, share = 2.0, 0.25
     for _ in range(6):
         usual = off < 3 * np.sqrt(noise**2 + (share * edge) ** 2)
-        flat, steep = usual & (edge < 1.5), usual & (edge > 4)
+        flat, steep = usual & (edge < FLAT), usual & (edge > 4)
         if flat.sum() > 100:
             noise = float(np.clip(1.15 * np.sqrt((off[flat] ** 2).mean()), *NOISE))
         if steep.sum() > 100:

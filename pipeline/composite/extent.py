@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.composite.change import Change
-from pipeline.composite.planes import Flags, Plane, near
+from pipeline.composite.planes import Flags, Plane, disc, near
 
 SURE, SURE_COARSE, LIKELY, CERTAIN = 6.5, 7.0, 2.7, 14.0
 ISLAND, SPECK = 0.0003, 0.00008  # of the picture; what is smaller has to be certain; is noise
@@ -75,20 +75,18 @@ def _trimmed(flags: Flags, levels: Plane) -> Flags:
     There the difference falls to half within a pixel or two. What falls more slowly is a shadow,
     and stays: where it is faint, but wider than a pixel.
     """
-    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BORDER + 1, 2 * BORDER + 1))
-    greatest = np.asarray(cv2.dilate(levels, shape), np.float32)
-    core = cv2.erode(flags.astype(np.uint8), shape, borderType=cv2.BORDER_REPLICATE)
+    greatest = np.asarray(cv2.dilate(levels, disc(BORDER)), np.float32)
+    core = cv2.erode(flags.astype(np.uint8), disc(BORDER), borderType=cv2.BORDER_REPLICATE)
     clear = (levels > np.minimum(BORDER_SHARE * greatest, BORDER_LEVELS)) | core.astype(bool)
     faint = flags & ~clear & (levels > np.minimum(SHADOW_SHARE * greatest, BORDER_LEVELS))
     wide = cv2.morphologyEx(faint.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    result: Flags = flags & (clear | faint & near(wide.astype(bool), 1))
+    result: Flags = flags & clear | faint & near(wide.astype(bool), 1)
     return result
 
 
 def _closed(flags: Flags, reach: int) -> Flags:
-    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     padded = cv2.copyMakeBorder(flags.astype(np.uint8), *(4 * (reach,)), cv2.BORDER_REPLICATE)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, shape)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc(reach))
     return np.asarray(closed[reach:-reach, reach:-reach], bool)
 
 

@@ -39,5 +39,10 @@ def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def near(flags: Flags, reach: int) -> Flags:
     """Return the flags with all that lies within `reach` pixels of them."""
+    return np.asarray(cv2.dilate(flags.astype(np.uint8), disc(reach)), bool)
+
+
+def disc(reach: int) -> npt.NDArray[np.uint8]:
+    """Return what lies within `reach` pixels of a pixel, for OpenCV's morphology."""
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(cv2.dilate(flags.astype(np.uint8), shape), bool)
+    return np.asarray(shape, np.uint8)
