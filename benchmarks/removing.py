@@ -7,16 +7,16 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from harness import HotFolder
-from PIL import Image
 
+from pipeline.composite.planes import blurred, near
 from pipeline.qwen import offline
 
 if TYPE_CHECKING:  # torch comes after the offline switches
-    from training.scene import Scene
+    import torch
+
     from training.world import Edit
 
 Pixels = npt.NDArray[np.float32]  # height x width x 3, levels 0 to 255
@@ -26,41 +26,43 @@ TOGETHER, ROUNDS = 8, 4  # pictures a run; runs
 FINE, BROAD = 1.5, 10.0  # pixels: deviations; between them lies what the eye sees as an outline
 AROUND = 48  # pixels around what should have changed
 SEEN = 2.0  # levels
-MODEL = Path(__file__).resolve().parents[1] / "models" / "small"
 
 
 def measure(base: Path) -> dict[str, object]:
     """Remove things from photo-sized pictures by whole jobs, and compare with the empty place."""
     offline.enforce()
-    rows = [row for number in range(ROUNDS) for row in _round(base / str(number), number)]
-    outlines, likenesses = ([float(str(row[it])) for row in rows] for it in ("outline", "db"))
+    left = [it for number in range(ROUNDS) for it in _round(base / str(number), number)]
+    outlines = [outline for _, outline, _ in left]
     return {
         "size": list(SIZE),
         "unit": "outline: 99th percentile of the error between two blurs, in levels",
         "median_outline": round(median(outlines), 2),
         "worst_tenth_outline": round(float(np.quantile(outlines, 0.9)), 2),
-        "median_db": round(median(likenesses), 2),
-        "rows": rows,
+        "median_db": round(median(db for _, _, db in left), 2),
+        "rows": [
+            {"words": words, "outline": round(outline, 2), "db": round(db, 2)}
+            for words, outline, db in left
+        ],
     }
 
 
-def _round(base: Path, number: int) -> Iterator[dict[str, object]]:
+def _round(base: Path, number: int) -> Iterator[tuple[str, float, float]]:
+    """Words, outline and likeness of each edit of one run."""
+    from studio import SMALL_MODEL, load, picture, save
+
     hot = HotFolder(base)
     hot.settle_fast()
     (hot.inbox / "_preset.yaml").write_text("{steps: 8, cfg: 1, seed: 7}", encoding="utf-8")
     edits = _edits(number)
+    drawn = [(picture(edit.before, *SIZE), picture(edit.after, *SIZE)) for edit in edits]
     for index, edit in enumerate(edits):
-        picture = Image.fromarray(_drawn(edit.before).astype(np.uint8))
-        picture.save(hot.inbox / f"{index}.png")
+        save(drawn[index][0], hot.inbox / f"{index}.png")
         (hot.inbox / f"{index}.txt").write_text(edit.words, encoding="utf-8")
-    done = hot.call("run", "--once", "--model", MODEL)
+    done = hot.call("run", "--once", "--model", SMALL_MODEL)
     assert done.returncode == 0, done.stderr
     for index, edit in enumerate(edits):
-        with Image.open(hot.outbox / f"{index}.png") as opened:
-            result = np.asarray(opened.convert("RGB"), np.float32)
-        before, after = _drawn(edit.before), _drawn(edit.after)
-        outline, likeness = _left(result, before, after)
-        yield {"words": edit.words, "outline": round(outline, 2), "db": round(likeness, 2)}
+        result = load(hot.outbox / f"{index}.png")
+        yield (edit.words, *_left(*map(_levels, (result, *drawn[index]))))
 
 
 def _edits(number: int) -> list[Edit]:
@@ -70,24 +72,17 @@ def _edits(number: int) -> list[Edit]:
     return questions(TOGETHER, f"removing {number}", SIZE[0] / SIZE[1], [Kind.REMOVE])
 
 
-def _drawn(scene: Scene) -> Pixels:
-    import torch
-
-    from training.drawing import draw, numbers
-
-    rows = torch.from_numpy(numbers([scene], len(scene.things) + 1))
-    (pixels,) = draw(rows, SIZE[1], SIZE[0])
-    levels = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()) * 255
-    return np.asarray(np.rint(levels), np.float32)
+def _levels(pixels: torch.Tensor) -> Pixels:
+    levels = (pixels.permute(1, 2, 0) * 255).round().contiguous().numpy()
+    return np.asarray(levels, np.float32)
 
 
 def _left(result: Pixels, before: Pixels, after: Pixels) -> tuple[float, float]:
     """How strong the outlines are that stay, in levels; how like the result is, in decibels."""
-    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * AROUND + 1, 2 * AROUND + 1))
-    changed = (np.abs(after - before).max(axis=2) > SEEN).astype(np.uint8)
-    where = cv2.dilate(changed, shape).astype(bool)
+    from training.exam import decibel
+
+    where = near(np.abs(after - before).max(axis=2) > SEEN, AROUND)
     error = result - after
-    band = cv2.GaussianBlur(error, (0, 0), FINE) - cv2.GaussianBlur(error, (0, 0), BROAD)
-    outline = float(np.quantile(np.abs(band).max(axis=2)[where], 0.99))
-    square = float((error[where] ** 2).mean())
-    return outline, float(10 * np.log10(255**2 / square))
+    band = np.abs(blurred(error, FINE) - blurred(error, BROAD)).max(axis=2)
+    outline = float(np.quantile(band[where], 0.99))
+    return outline, decibel(float((error[where] ** 2).mean()) / 255**2)

@@ -124,11 +124,12 @@ def _pictures(edit: Edit, size: tuple[int, int]) -> list[Any]:
 def _request(words: str, shown: Sequence[Any], name: str, cfg: float, scratch: Path) -> Any:
     from pipeline.editor import EditRequest
     from training.exam import STEPS
+    from training.samples import save
 
     paths = []
     for number, picture in enumerate([shown[0], *shown[2:]]):
         paths.append(scratch / f"{name}-{number}.png")
-        _saved(picture, paths[-1])
+        save(picture, paths[-1])
     return EditRequest(
         request_id=name,
         images=tuple(paths),
@@ -151,13 +152,6 @@ def _run(editor: Any, requests: Sequence[Any]) -> None:
         return frozenset()
 
     editor.edit(requests, watch)
-
-
-def _saved(picture: Any, path: Path) -> None:
-    from PIL import Image
-
-    values = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
-    Image.fromarray(values).save(path)
 
 
 def _opened(path: Path) -> Any:

@@ -36,15 +36,15 @@ def write(folder: Path, count: int, seed: int) -> None:
         edit = training_edit(chance, form.aspect, two_pictures=form.pictures == 2)
         pictures = drawn(picture_numbers([edit]), form, torch.device("cpu"))
         (folder / f"{number:03}.txt").write_text(edit.words + "\n", encoding="utf-8")
-        _save(pictures.before, folder / f"{number:03}.before.png")
-        _save(pictures.after, folder / f"{number:03}.after.png")
+        save(pictures.before[0], folder / f"{number:03}.before.png")
+        save(pictures.after[0], folder / f"{number:03}.after.png")
         if pictures.second is not None:
-            _save(pictures.second, folder / f"{number:03}.second.png")
+            save(pictures.second[0], folder / f"{number:03}.second.png")
 
 
-def _save(pictures: torch.Tensor, file: Path) -> None:
-    """The one picture of a batch, in 8 bits a channel."""
-    values = (pictures[0].permute(1, 2, 0) * 255).round().byte().numpy()
+def save(pixels: torch.Tensor, file: Path) -> None:
+    """Write a picture (3, height, width), 0..1, in 8 bits a channel."""
+    values = (pixels.permute(1, 2, 0) * 255).round().byte().numpy()
     Image.fromarray(values).save(file)
 
 
