@@ -185,8 +185,7 @@ class Service:
 
     def _said(self, said: Said) -> None:
         if said.child in self._pixels:
-            if answered := self._pixels.heard(said, self._clock.monotonic()):
-                self.workshop.pixels_answered(answered)
+            self.workshop.pixels_said(said)
         else:
             was_ready = self.workshop.edits.is_ready
             self.workshop.edits.said(said)
@@ -194,10 +193,10 @@ class Service:
                 self._notifier.ready(self.account.line())
 
     def _ended(self, ended: Ended) -> None:
-        if ended.child not in self._pixels:
+        if ended.child in self._pixels:
+            self.workshop.pixels_ended(ended)
+        else:
             self.workshop.edits.ended(ended)
-        elif died := self._pixels.ended(ended, self._clock.monotonic()):
-            self.workshop.pixels_died(died)
 
     def _keeper_answered(  # noqa: C901 - one arm an answer
         self, root: str, answer: orders.Answer

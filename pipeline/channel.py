@@ -75,6 +75,11 @@ FromEditor = Ready | Unusable | Event | BatchDone | Remark
 
 
 @dataclass(frozen=True, slots=True)
+class PixelsReady:
+    """A pixel worker has loaded all that it needs; from now on its end is over a request."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A picture cannot be used."""
 

@@ -41,6 +41,7 @@ def answer(request: channel.ToPixels) -> channel.FromPixels:
 def serve(connection: Connection) -> None:
     """Answer the daemon until it hangs up."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    connection.send(channel.PixelsReady())
     while True:
         connection.send(answer(connection.recv()))
 

@@ -39,7 +39,7 @@ from daemon.receipt import own_version
 from daemon.rests import Pauses, Rests
 from daemon.service import Mailbox, Reload, Service, Stop
 from daemon.work.editor_line import EDITOR_MODULE, EditorLine
-from daemon.work.pixel_pool import PixelPool
+from daemon.work.pixel_pool import PIXEL_MODULE, PixelPool
 from daemon.work.task import Tasks
 from pipeline import checkpoint
 
@@ -52,11 +52,12 @@ def run(
     patience: Patience = PATIENCE,
     periods: Periods = PERIODS,
     editor_module: str = EDITOR_MODULE,
+    pixel_module: str = PIXEL_MODULE,
 ) -> ExitCode:
     """Watch, edit, publish; returns when stopped or, with --once, when all is done.
 
     `patience` is for shares that do not answer; `periods` are those after which another daemon
-    takes over; `editor_module` is what the editor process runs.
+    takes over; `editor_module` and `pixel_module` are what the processes beside it run.
     """
     log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
     notifier = Notifier(os.environ)
@@ -68,6 +69,7 @@ def run(
             patience=patience,
             periods=periods,
             editor_module=editor_module,
+            pixel_module=pixel_module,
         )
     except UserError as error:
         notifier.failed(errno.EINVAL, str(error.problems[0]))
@@ -87,6 +89,7 @@ def _serve(
     patience: Patience,
     periods: Periods,
     editor_module: str,
+    pixel_module: str,
 ) -> ExitCode:
     places = find(os.environ)
     selection = select(arguments)
@@ -112,7 +115,7 @@ def _serve(
             settings=selection.settings,
             keepers=keepers,
             editor=EditorLine(arguments.editor, model, mailbox.put, editor_module),
-            pixels=PixelPool(_PIXEL_WORKERS, mailbox.put),
+            pixels=PixelPool(_PIXEL_WORKERS, mailbox.put, pixel_module),
             history=history,
             clock=time,
             log=log,

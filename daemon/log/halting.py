@@ -25,16 +25,35 @@ class WorkHalted(DaemonEvent):
 class WorkTried(DaemonEvent):
     """The halt is over for one job."""
 
+    what: str = "the editor"  # that did not work
+
     def __str__(self) -> str:
-        return "One job tries whether the editor works again."
+        return f"One job tries whether {self.what} works again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkGoesOn(DaemonEvent):
     """Jobs are begun again."""
 
+    what: str = "the editor"  # that did not work
+
     def __str__(self) -> str:
-        return "The editor works again: jobs are begun as usual."
+        what = f"{self.what[:1].upper()}{self.what[1:]}"
+        return f"{what} works again: jobs are begun as usual."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelWorkerLost(DaemonEvent):
+    """A process that opens and saves pictures died or hung."""
+
+    level: ClassVar[int] = logging.ERROR
+    reason: str  # "killed by SIGKILL", "exit status 1"
+    last_words: str  # the end of what it printed
+
+    def __str__(self) -> str:
+        return (
+            f"A program that opens and saves pictures ended ({self.reason}); another is started."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ KINDS = {  # by the name of the class
     ),
     "JobRetry": Kind("d6a22861a7554e85a7a22deeda833d10", state="claimed", error_class="transient"),
     "EditorLost": Kind("5b68e568bf85436baf85b1c9dab305ca", error_class="crash"),
+    "PixelWorkerLost": Kind("0c6a3f5d8e7b4b1f9a52d4c7e81b6f30", error_class="crash"),
     "FolderOnline": Kind("e87b7276901e4fa2a502377178abd7a5", state="online"),
     "FolderOffline": Kind(
         "527db6ef032342f4a636c4b14e1a3dd3", state="offline", error_class="share"

@@ -20,6 +20,7 @@ import pipeline
 
 _LAST_WORDS_BYTES = 4096
 _DYING_SECONDS = 2.0
+RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)  # before the next, by how many ended in a row
 
 
 @dataclass(frozen=True, slots=True)

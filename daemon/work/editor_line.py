@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from config.settings import ModelSettings
-from daemon.work.child import Child, Ended, Said
+from daemon.work.child import RESTART_SECONDS, Child, Ended, Said
 from pipeline.channel import (
     BatchDone,
     Drop,
@@ -22,7 +22,6 @@ from pipeline.editor import Done, EditRequest, Failed, ModelFacts, Stage, Step
 
 EDITOR_MODULE = "pipeline.worker"
 LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
-_RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ class EditorLine:
         match self.condition:
             case Loading(child) | Idle(child) | Busy(child) if child is ended.child:
                 busy = self.condition if isinstance(self.condition, Busy) else None
-                wait = _RESTART_SECONDS[min(self.deaths_in_a_row, len(_RESTART_SECONDS) - 1)]
+                wait = RESTART_SECONDS[min(self.deaths_in_a_row, len(RESTART_SECONDS) - 1)]
                 self.deaths_in_a_row += 1
                 self.condition = Dead(now + wait)
                 return busy.job_ids if busy else frozenset()

@@ -22,6 +22,7 @@ from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool, Work
 from daemon.work.provenance import provenance
 from daemon.work.restraint import Restraint
+from daemon.work.standstill import Part
 from pipeline.channel import BatchDone, FromEditor, Ready, Remark, Unusable
 from pipeline.editor import (
     Done,
@@ -76,12 +77,13 @@ class Edits:
             if self._editor.dismiss():
                 self._tell(EditorDismissed())
             return
-        if self._restraint.is_halted:
-            return
-        # Who tries it out does not wait for the end of another rest.
-        if self._editor.start_if_due(now, at_once=self._restraint.is_trying):
-            self._tell(story.EditorLoading(model=self._editor.name))
-        self._edit_next(now)
+        if not self._restraint.is_halted_at(Part.EDITOR):
+            # Who tries it out does not wait for the end of another rest.
+            at_once = self._restraint.is_trying_at(Part.EDITOR)
+            if self._editor.start_if_due(now, at_once=at_once):
+                self._tell(story.EditorLoading(model=self._editor.name))
+        if not self._restraint.is_halted:
+            self._edit_next(now)
 
     def _edit_next(self, now: float) -> None:
         if not isinstance(self._editor.condition, Idle):
@@ -172,7 +174,7 @@ class Edits:
             embeds_prompt=folder.embed_prompt,
         )
         request = active.compose(job, index, result, told, folder)
-        self._pixels.submit(Work(job_id, index, request), self._clock.monotonic())
+        self._pixels.submit(Work(job_id, index, request))
 
     def _failed(self, request_id: str, error: EditError) -> None:
         job = self._jobs.active(active.request_of(request_id)[0])

@@ -18,6 +18,7 @@ from daemon.work.active import Active, Publishing, Resting
 from daemon.work.jobs import Jobs, about
 from daemon.work.pixel_pool import PixelPool
 from daemon.work.restraint import Restraint
+from daemon.work.standstill import Part
 from pipeline.editor import Failure
 
 
@@ -39,10 +40,17 @@ class Mishaps:
         self._restraint = restraint
         self._clock, self._tell, self._at_once = clock, tell, at_once
 
-    def failed(self, job: Active, failure: Failure, cause: str, advice: str) -> None:
-        """See to a job whose edit or picture could not be done."""
+    def failed(
+        self,
+        job: Active,
+        failure: Failure,
+        cause: str,
+        advice: str,
+        part: Part = Part.EDITOR,
+    ) -> None:
+        """See to a job whose edit or picture could not be done; `part` did not do it."""
         if failure is Failure.ENVIRONMENT:
-            self._restraint.hindered(cause)
+            self._restraint.hindered(cause, part)
         decision = retry.after_failure(
             failure, strikes=job.job.strikes, attempts=job.job.attempts, at_once=self._at_once
         )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.work.child import Child, Ended, Said
-from pipeline.channel import FromPixels, ToPixels
+from daemon.work.child import RESTART_SECONDS, Child, Ended, Said
+from daemon.work.restraint import Restraint
+from daemon.work.standstill import Part
+from pipeline.channel import FromPixels, PixelsReady, ToPixels
 from pipeline.pictures import Prepare
 
+PIXEL_MODULE = "pipeline.pixel_worker"
 HANG_SECONDS = 300.0
+_MINE = (Part.WORKERS, Part.OPENING, Part.SAVING)
+STARTS = 3  # that fail in a row: it will not start by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,11 @@ class Work:
     job_id: str
     index: int
     request: ToPixels
+
+    @property
+    def part(self) -> Part:
+        """What the machine must be able to do for it."""
+        return Part.OPENING if isinstance(self.request, Prepare) else Part.SAVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +43,21 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Died:
-    """The worker died, or hung and was killed, over this request."""
+class WorkerLost:
+    """A worker died, or hung and was killed: over a request, or without one."""
 
-    work: Work
-    how: str
-    last_words: str
+    work: Work | None
+    cannot_start: bool  # none is left, and the last ones ended before they were ready
+
+
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +69,21 @@ class _Busy:
 class PixelPool:
     """Hands requests to idle workers, first come first served."""
 
-    def __init__(self, size: int, deliver: Callable[[Said | Ended], None]) -> None:
-        self._deliver = deliver
+    def __init__(
+        self, size: int, deliver: Callable[[Said | Ended], None], module: str = PIXEL_MODULE
+    ) -> None:
+        self._size, self._deliver, self._module = size, deliver, module
         self._queue: deque[Work] = deque()
-        self._busy: dict[Child, _Busy | None] = {}
-        for _ in range(size):
-            self._start()
+        self._workers: dict[Child, _Starting | _Idle | _Busy] = {}
+        self._deaths_in_a_row = self._failed_starts = 0
+        self._restart_at = -math.inf
 
     def __contains__(self, child: Child) -> bool:
-        return child in self._busy
+        return child in self._workers
 
-    def submit(self, work: Work, now: float) -> None:
+    def submit(self, work: Work) -> None:
         """Have a request answered; the answer comes through `heard` or `ended`."""
         self._queue.append(work)
-        self._hand_out(now)
 
     def forget(self, job_id: str) -> None:
         """Drop the requests of a job that wait; those under way are answered and to be ignored."""
@@ -70,45 +91,82 @@ class PixelPool:
 
     def is_at(self, job_id: str) -> bool:
         """Whether a worker has something of a job open."""
-        return any(busy and busy.work.job_id == job_id for busy in self._busy.values())
+        return any(work.job_id == job_id for work in self._open)
 
-    def heard(self, said: Said, now: float) -> Answered | None:
+    @property
+    def _is_any_started(self) -> bool:
+        return not all(isinstance(it, _Starting) for it in self._workers.values())
+
+    @property
+    def _open(self) -> list[Work]:
+        return [it.work for it in self._workers.values() if isinstance(it, _Busy)]
+
+    def go_on(self, now: float, restraint: Restraint) -> None:
+        """Start the workers whose time has come, and hand out what may be done now."""
+        if not restraint.is_halted_at(Part.WORKERS):
+            self._start_due(now, is_trying=any(map(restraint.is_trying_at, _MINE)))
+        for child, state in self._workers.items():
+            if isinstance(state, _Idle) and (work := self._next(restraint)):
+                self._queue.remove(work)
+                self._workers[child] = _Busy(work, now)
+                child.send(work.request)
+
+    def _start_due(self, now: float, *, is_trying: bool) -> None:
+        # Who tries it out does not wait for the end of another rest.
+        if is_trying or now >= self._restart_at:
+            for _ in range((1 if is_trying else self._size) - len(self._workers)):
+                self._workers[Child(self._module, self._deliver)] = _Starting(now)
+
+    def _next(self, restraint: Restraint) -> Work | None:
+        suspects = restraint.suspects
+        # What is nearly done goes first: it is the older job, and its scratch is freed.
+        return min(
+            (work for work in self._queue if self._may_be_done(work, restraint)),
+            key=lambda it: (it.part is Part.OPENING, it.job_id in suspects),
+            default=None,
+        )
+
+    def _may_be_done(self, work: Work, restraint: Restraint) -> bool:
+        if restraint.is_trying_at(work.part):
+            return not any(other.part is work.part for other in self._open)
+        return not restraint.is_halted_at(work.part)
+
+    def heard(self, said: Said, now: float) -> Answered | PixelsReady | None:
         """What a worker's message means; one that makes no sense is its last, and means None."""
-        busy, answer = self._busy[said.child], said.message
-        if busy is None or not isinstance(answer, FromPixels):
-            said.child.kill()
-            return None
-        self._busy[said.child] = None
-        self._hand_out(now)
-        return Answered(busy.work, answer, now - busy.since)
+        match self._workers[said.child], said.message:
+            case _Starting(), PixelsReady() as ready:
+                if self._failed_starts:  # what hindered them is over
+                    self._deaths_in_a_row, self._restart_at = 0, now
+                self._failed_starts = 0
+                self._workers[said.child] = _Idle()
+                return ready
+            case _Busy(work, since), answer if isinstance(answer, FromPixels):
+                self._deaths_in_a_row = 0
+                self._workers[said.child] = _Idle()
+                return Answered(work, answer, now - since)
+            case _:
+                said.child.kill()
+                return None
 
-    def ended(self, ended: Ended, now: float) -> Died | None:
-        """What a worker's end means; another takes its place."""
-        busy = self._busy.pop(ended.child)
-        self._start()
-        self._hand_out(now)
-        return Died(busy.work, ended.how, ended.last_words) if busy else None
+    def ended(self, ended: Ended, now: float) -> WorkerLost:
+        """What a worker's end means; another takes its place, later after each further end."""
+        state = self._workers.pop(ended.child)
+        wait = RESTART_SECONDS[min(self._deaths_in_a_row, len(RESTART_SECONDS) - 1)]
+        self._restart_at = max(self._restart_at, now + wait)
+        self._deaths_in_a_row += 1
+        self._failed_starts += isinstance(state, _Starting)
+        cannot_start = self._failed_starts >= STARTS and not self._is_any_started
+        return WorkerLost(state.work if isinstance(state, _Busy) else None, cannot_start)
 
     def kill_hung(self, now: float) -> None:
-        """Kill the workers that have been at one request for too long."""
-        for child, busy in self._busy.items():
-            if busy and now - busy.since > HANG_SECONDS:
+        """Kill the workers that have been at one request, or at their start, for too long."""
+        for child, state in self._workers.items():
+            if not isinstance(state, _Idle) and now - state.since > HANG_SECONDS:
                 child.kill()
 
     def close(self) -> None:
         """End all workers."""
-        for child in self._busy:
+        for child in self._workers:
             child.kill()
-        self._busy.clear()
-
-    def _start(self) -> None:
-        self._busy[Child("pipeline.pixel_worker", self._deliver)] = None
-
-    def _hand_out(self, now: float) -> None:
-        for child, busy in self._busy.items():
-            if busy is None and self._queue:
-                # What is nearly done goes first: it is the older job, and its scratch is freed.
-                work = min(self._queue, key=lambda it: isinstance(it.request, Prepare))
-                self._queue.remove(work)
-                self._busy[child] = _Busy(work, now)
-                child.send(work.request)
+        self._workers.clear()
+        self._size = 0

@@ -13,30 +13,40 @@ from daemon.log.story import Event
 from daemon.work import standstill
 from daemon.work.active import Active, Resting
 from daemon.work.jobs import Jobs
-from daemon.work.standstill import Going, Halted, Standing, Trying
+from daemon.work.standstill import Going, Halted, Part, Standing, Trying
 
 _TRIES_AT_ONCE = 2
 
 
 class Restraint:
-    """Decides by the rules of `standstill`, says it once, and keeps jobs from being blamed."""
+    """Decides by the rules of `standstill` for each part of the machine that jobs need.
+
+    Says once that nothing is begun, and keeps jobs from being blamed for it.
+    """
 
     def __init__(
         self, *, jobs: Jobs, clock: Clock, tell: Callable[[Event], None], at_once: bool
     ) -> None:
         """`at_once`: nobody waits for better times; after a few tries it is given up."""
         self._jobs, self._clock, self._tell, self._at_once = jobs, clock, tell, at_once
-        self._standing: Standing = Going()
+        self._standings: dict[Part, Standing] = dict.fromkeys(Part, Going())
 
     @property
     def is_halted(self) -> bool:
         """Whether nothing at all may be begun."""
-        return isinstance(self._standing, Halted)
+        return any(map(self.is_halted_at, Part))
+
+    def is_halted_at(self, part: Part) -> bool:
+        """Whether nothing may be begun that needs this part."""
+        return isinstance(self._standings[part], Halted)
 
     @property
     def is_given_up(self) -> bool:
         """Whether it is not tried again, because nobody waits."""
-        match self._standing:
+        return any(map(self._is_given_up_at, Part))
+
+    def _is_given_up_at(self, part: Part) -> bool:
+        match self._standings[part]:
             case Halted(tries=tries):
                 return self._at_once and tries >= _TRIES_AT_ONCE
             case _:
@@ -45,19 +55,27 @@ class Restraint:
     @property
     def is_trying(self) -> bool:
         """Whether one job may be under way at a time."""
-        return isinstance(self._standing, Trying)
+        return any(map(self.is_trying_at, Part))
+
+    def is_trying_at(self, part: Part) -> bool:
+        """Whether one job tries out this part."""
+        return isinstance(self._standings[part], Trying)
 
     @property
     def suspects(self) -> frozenset[str]:
         """The jobs that go after all others."""
-        return standstill.suspects_of(self._standing)
+        return frozenset().union(*map(standstill.suspects_of, self._standings.values()))
 
     def reason(self) -> str:
         """Why jobs wait, and when it is tried again; "" where they do not."""
-        match self._standing:
+        parts = sorted(Part, key=lambda part: not self.is_halted_at(part))
+        return next(filter(None, map(self._reason_at, parts)), "")
+
+    def _reason_at(self, part: Part) -> str:
+        match self._standings[part]:
             case Going():
                 return ""
-            case Halted(cause=cause) if self.is_given_up:
+            case Halted(cause=cause) if self._is_given_up_at(part):
                 return cause
             case Halted(cause=cause, until=until):
                 return f"{cause}; {self._when(until)}"
@@ -68,53 +86,57 @@ class Restraint:
         """Let one job go where the time for it has come."""
         now = math.inf if self._at_once else self._clock.monotonic()
         if not self.is_given_up:
-            self._stand(standstill.by(self._standing, now))
+            for part in Part:
+                self._stand(part, standstill.by(self._standings[part], now))
 
     def try_now(self) -> None:
         """Let one job go at once: somebody may have mended the machine."""
-        self._stand(standstill.at_once(self._standing))
+        for part in Part:
+            self._stand(part, standstill.at_once(self._standings[part]))
 
-    def died(self, job_id: str, how: str) -> bool:
-        """Take note of the editor's end over a job alone; whether the job may be blamed for it."""
+    def died(self, job_id: str, how: str, part: Part = Part.EDITOR) -> bool:
+        """Take note of a process's end over a job alone; whether the job may be blamed for it."""
         now = self._clock.monotonic()
-        self._stand(standstill.after_death(self._standing, job_id, how, now))
+        self._stand(part, standstill.after_death(self._standings[part], job_id, how, now, part))
         return not self.is_halted
 
-    def hindered(self, cause: str) -> None:
+    def hindered(self, cause: str, part: Part = Part.EDITOR) -> None:
         """Take note that the machine hindered a job."""
+        now, cause = self._clock.monotonic(), cause.rstrip(".")
+        self._stand(part, standstill.after_hindrance(self._standings[part], cause, now))
+
+    def locked_out(self, what: str, part: Part = Part.EDITOR) -> None:
+        """Take note that a process cannot be opened."""
         now = self._clock.monotonic()
-        self._stand(standstill.after_hindrance(self._standing, cause.rstrip("."), now))
+        self._stand(part, standstill.after_closed_door(self._standings[part], what, now, part))
 
-    def locked_out(self, what: str) -> None:
-        """Take note that the editor cannot be opened again."""
-        now = self._clock.monotonic()
-        self._stand(standstill.after_closed_door(self._standing, what, now))
+    def opened(self, part: Part = Part.EDITOR) -> None:
+        """Take note that a process is ready."""
+        self._stand(part, standstill.after_opening(self._standings[part]))
 
-    def opened(self) -> None:
-        """Take note that the editor is ready."""
-        self._stand(standstill.after_opening(self._standing))
-
-    def succeeded(self, job_ids: Iterable[str]) -> None:
-        """Take note of jobs that are edited."""
-        before = self._standing
-        self._stand(standstill.after_success(before))
+    def succeeded(self, job_ids: Iterable[str], part: Part = Part.EDITOR) -> None:
+        """Take note of jobs for which this part has done what they asked for."""
+        before = self._standings[part]
+        self._stand(part, standstill.after_success(before))
         if isinstance(before, Trying) and standstill.is_cleared(before, job_ids):
             self._blame(standstill.suspects_of(before), strike=True)
 
-    def _stand(self, standing: Standing) -> None:
-        before, self._standing = self._standing, standing
+    def _stand(self, part: Part, standing: Standing) -> None:
+        before = self._standings[part]
         if before == standing:
             return
-        match standing:
-            case Halted():
-                self._blame(standing.suspects, strike=False)
-                if not isinstance(before, Halted):
-                    self._tell(WorkHalted(reason=self.reason()))
-            case Trying():
-                self._tell(WorkTried())
-            case Going():
-                if not isinstance(before, Going):
-                    self._tell(WorkGoesOn())
+        was_halted, was_going = self.is_halted, not (self.is_halted or self.is_trying)
+        self._standings[part] = standing
+        if isinstance(standing, Halted):
+            self._blame(standing.suspects, strike=False)
+        if self.is_halted:
+            if not was_halted:
+                self._tell(WorkHalted(reason=self.reason()))
+        elif self.is_trying:
+            if was_halted:
+                self._tell(WorkTried(what=part))
+        elif not was_going:
+            self._tell(WorkGoesOn(what=part))
 
     def _blame(self, suspects: frozenset[str], *, strike: bool) -> None:
         """Whether the last end of the suspects that rest counts against them."""

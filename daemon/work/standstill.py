@@ -1,26 +1,41 @@
-"""Whether jobs are begun at all: not while the machine, and no job, makes every edit fail."""
+"""Whether jobs are begun at all: not while the machine, and no job, makes every one fail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import assert_never
 
-DIFFERENT_JOBS = 3  # over which the editor ends in a row: then it is the machine
+DIFFERENT_JOBS = 3  # over which a process ends in a row: then it is the machine
 WAIT_SECONDS = (60.0, 120.0, 300.0, 600.0, 1800.0)  # before one job tries it out
 
 _DEATHS = (
-    "the editor ended over three different jobs in a row ({how}), so it is the"
-    " machine and no job: look at GPU, driver and memory (hotfolder check, dmesg)"
+    "{part} ended over three different jobs in a row ({how}), so it is the"
+    " machine and no job: look at {suspicion} (hotfolder check, dmesg)"
 )
-_UNOPENED = "the editor cannot be opened any more: {what}"
+
+
+class Part(StrEnum):
+    """What every job needs; each may be broken while the others work."""
+
+    EDITOR = "the editor"
+    WORKERS = "the program that opens and saves pictures"  # that it can be started
+    OPENING = "the program that opens pictures"
+    SAVING = "the program that saves pictures"
+
+
+_UNOPENED = {
+    Part.EDITOR: "the editor cannot be opened any more: {what}",
+    Part.WORKERS: f"{Part.WORKERS} cannot be started: {{what}}",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Going:
     """Jobs are begun as usual."""
 
-    suspects: frozenset[str] = frozenset()  # over which alone the editor ended since it did well
+    suspects: frozenset[str] = frozenset()  # over which alone it ended since it did well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +46,7 @@ class Halted:
     until: float  # monotonic seconds
     tries: int  # that failed
     suspects: frozenset[str]
-    is_over_when_open: bool  # whether an editor that opens is all that was missing
+    is_over_when_open: bool  # whether a process that opens is all that was missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +59,12 @@ class Trying:
 Standing = Going | Halted | Trying
 
 
-def after_death(standing: Standing, job_id: str, how: str, now: float) -> Standing:
-    """The editor ended over a job that ran alone."""
-    cause = _DEATHS.format(how=how)
+def after_death(
+    standing: Standing, job_id: str, how: str, now: float, part: Part = Part.EDITOR
+) -> Standing:
+    """The process ended over a job that it had alone."""
+    suspicion = "GPU, driver and memory" if part is Part.EDITOR else "memory and installation"
+    cause = _DEATHS.format(part=part, how=how, suspicion=suspicion)
     match standing:
         case Going(suspects=suspects):
             suspects |= {job_id}
@@ -66,13 +84,15 @@ def after_hindrance(standing: Standing, cause: str, now: float) -> Standing:
     return _hindered(standing, cause, now, is_over_when_open=False)
 
 
-def after_closed_door(standing: Standing, what: str, now: float) -> Standing:
-    """The editor, which worked before, cannot be opened again."""
-    return _hindered(standing, _UNOPENED.format(what=what), now, is_over_when_open=True)
+def after_closed_door(
+    standing: Standing, what: str, now: float, part: Part = Part.EDITOR
+) -> Standing:
+    """The process cannot be opened."""
+    return _hindered(standing, _UNOPENED[part].format(what=what), now, is_over_when_open=True)
 
 
 def after_opening(standing: Standing) -> Standing:
-    """The editor holds its model."""
+    """The process is open."""
     match standing:
         case Trying(Halted(is_over_when_open=True) as halted):
             return Going(suspects=halted.suspects)
@@ -81,7 +101,7 @@ def after_opening(standing: Standing) -> Standing:
 
 
 def after_success(standing: Standing) -> Standing:
-    """A job is edited."""
+    """It has done what a job asked for."""
     # Jobs of the same pass may be done after one was hindered: that mends nothing.
     return standing if isinstance(standing, Halted) else Going()
 
@@ -105,7 +125,7 @@ def at_once(standing: Standing) -> Standing:
 
 
 def suspects_of(standing: Standing) -> frozenset[str]:
-    """The jobs over which the editor ended since it did well: others go first."""
+    """The jobs over which it ended since it did well: others go first."""
     match standing:
         case Going(suspects=suspects) | Halted(suspects=suspects):
             return suspects

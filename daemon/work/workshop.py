@@ -13,6 +13,7 @@ from daemon.history import History
 from daemon.job import Job, State
 from daemon.keeper import Keeper
 from daemon.log import judging, story
+from daemon.log.halting import PixelWorkerLost
 from daemon.log.story import Event
 from daemon.receipt import Finished, why_of
 from daemon.work import active, queueing
@@ -25,14 +26,16 @@ from daemon.work.active import (
     Resumable,
     Taking,
 )
+from daemon.work.child import Ended, Said
 from daemon.work.editor_line import Busy, EditorLine
 from daemon.work.edits import Edits
 from daemon.work.endings import Endings
 from daemon.work.jobs import Jobs, about
 from daemon.work.mishaps import Mishaps
-from daemon.work.pixel_pool import Answered, Died, PixelPool, Work
+from daemon.work.pixel_pool import STARTS, Answered, PixelPool, Work
 from daemon.work.restraint import Restraint
-from pipeline.channel import Hindered, Refused
+from daemon.work.standstill import Part
+from pipeline.channel import Hindered, PixelsReady, Refused
 from pipeline.editor import Failure
 from pipeline.pictures import Composed, Prepared
 
@@ -143,7 +146,7 @@ class Workshop:
             multiple=self.edits.facts.multiple,
             max_megapixels=self.settings.limits.max_megapixels,
         )
-        self._pixels.submit(Work(job.job.job_id, 0, request), self._clock.monotonic())
+        self._pixels.submit(Work(job.job.job_id, 0, request))
 
     def invalid(self, root: str, answer: orders.Invalid) -> None:
         """File a job that cannot be worked as it is."""
@@ -153,33 +156,58 @@ class Workshop:
 
     # What the pixel workers answer
 
-    def pixels_answered(self, answered: Answered) -> None:
-        """Take a pixel worker's answer to its job."""
+    def pixels_said(self, said: Said) -> None:
+        """Take a message of a pixel worker to its job, and give it what waits."""
+        now = self._clock.monotonic()
+        match self._pixels.heard(said, now):
+            case None:
+                pass
+            case PixelsReady():
+                self.restraint.opened(Part.WORKERS)
+            case Answered() as answered:
+                self._pixels_answered(answered)
+        self._pixels.go_on(now, self.restraint)
+
+    def _pixels_answered(self, answered: Answered) -> None:
+        part = answered.work.part
         job = self.jobs.active(answered.work.job_id)
         if job is None or isinstance(job.phase, Publishing | Resting):
             return
         match answered.answer:
             case Prepared() as prepared:
+                self.restraint.succeeded([job.job.job_id], part)
                 self._note(job, prepared.notes)
                 self.jobs.put(
                     replace(job, prepared=(prepared, answered.seconds)).at(active.Waiting())
                 )
             case Composed() as composed:
+                self.restraint.succeeded([job.job.job_id], part)
                 self._note(job, composed.notes)
                 self._composed(job, answered.work.index, composed, answered.seconds)
             case Refused(cause, advice):
-                self._mishaps.failed(job, Failure.PERMANENT, cause, advice)
+                self._mishaps.failed(job, Failure.PERMANENT, cause, advice, part)
             case Hindered(cause, advice):
-                self._mishaps.failed(job, Failure.ENVIRONMENT, cause, advice)
+                self._mishaps.failed(job, Failure.ENVIRONMENT, cause, advice, part)
             case _:
                 assert_never(answered.answer)
 
-    def pixels_died(self, died: Died) -> None:
-        """Count the death of a pixel worker against the picture that it had open."""
-        job = self.jobs.active(died.work.job_id)
+    def pixels_ended(self, ended: Ended) -> None:
+        """Count the end of a pixel worker against the picture that it had open, or the machine."""
+        now = self._clock.monotonic()
+        lost = self._pixels.ended(ended, now)
+        self._tell(PixelWorkerLost(reason=ended.how, last_words=ended.last_words))
+        if lost.work is not None:
+            self._pixels_died(lost.work, ended)
+        elif lost.cannot_start:
+            self.restraint.locked_out(_not_started(ended), Part.WORKERS)
+        self._pixels.go_on(now, self.restraint)
+
+    def _pixels_died(self, work: Work, ended: Ended) -> None:
+        job = self.jobs.active(work.job_id)
         if job is not None:
-            cause = f"opening or saving the picture ended the program that did it ({died.how})"
-            self._mishaps.died(job, cause, died.last_words, together=False)
+            to_blame = self.restraint.died(work.job_id, ended.how, work.part)
+            cause = f"opening or saving the picture ended the program that did it ({ended.how})"
+            self._mishaps.died(job, cause, ended.last_words, together=False, to_blame=to_blame)
 
     def _composed(self, job: Active, index: int, composed: Composed, seconds: float) -> None:
         missed = gate.misses(composed.fidelity, self._keepers[job.root].folder)
@@ -234,12 +262,13 @@ class Workshop:
         """Begin whatever can begin now; `others_wait`: there are jobs to claim, too."""
         self._pixels.kill_hung(now)
         self.restraint.advance()
+        self._pixels.go_on(now, self.restraint)
         self.edits.begin(now)
         suspects = self.restraint.suspects
         while self.edits.is_ready and self.has_room(0):
             job = queueing.due(self._reachable(), now, last=suspects)
             is_suspect = job is not None and job.job.job_id in suspects
-            if job is None or (self.restraint.is_trying and is_suspect and others_wait):
+            if job is None or (is_suspect and others_wait):
                 break
             self._resume(job)
 
@@ -253,7 +282,9 @@ class Workshop:
             return False
         editor = self._editor.condition
         if self.restraint.is_trying:
-            is_free = not isinstance(editor, Busy)
+            is_free = not isinstance(editor, Busy) and not any(
+                isinstance(job.phase, Composing) for job in self.jobs
+            )
             return is_free and queueing.has_room(self._reachable(), claims_under_way, 1)
         is_at_work = (
             isinstance(editor, Busy) and self._clock.monotonic() > editor.since + _A_WHILE_SECONDS
@@ -314,3 +345,9 @@ class Workshop:
     def _note(self, job: Active, notes: tuple[str, ...]) -> None:
         for note in notes:
             self._tell(story.JobNote(text=note, **about(job.root, job.job)))
+
+
+def _not_started(ended: Ended) -> str:
+    words = ended.last_words.splitlines() or ["it said nothing"]
+    times = f"it ended {STARTS} times in a row before it was ready ({ended.how})"
+    return f"{times}; its last words: {words[-1]}"

@@ -39,6 +39,29 @@ def state(hot: HotFolder) -> tuple[str, str]:
     return folder["state"], folder["reason"]
 
 
+def note(hot: HotFolder, deed: str, pattern: str = "") -> Path:
+    """Have pixel workers die over the pictures of that pattern, until the file is deleted."""
+    path = Path(hot.environment["HOME"]) / deed
+    path.write_text(pattern)
+    return path
+
+
+def run_once(hot: HotFolder) -> CastDaemon:
+    """Work what is there until nothing moves, with jobs left or failed."""
+    daemon = CastDaemon(hot, "--once", "--editor", "echo")
+    daemon.process.wait(timeout=DEADLINE_SECONDS)
+    assert daemon.process.returncode == 1
+    daemon.said("")
+    assert daemon.process.stderr is not None
+    daemon.process.stderr.close()
+    return daemon
+
+
+def heard(daemon: CastDaemon, *words: str) -> int:
+    """How many lines have all these words."""
+    return sum(all(word in line for word in words) for line in daemon.lines)
+
+
 def in_work(hot: HotFolder) -> set[str]:
     return {Path(name).name for name in hot.files(".hotfolder/work") if name.endswith(".png")}
 
@@ -115,3 +138,79 @@ def test_an_editor_that_cannot_be_opened_again_ends_nothing(
     daemon.process.send_signal(signal.SIGHUP)
     wait_for((hot.outbox / "second.png.json").exists)
     assert state(hot)[0] == "online"
+
+
+class TestPixelWorkers:
+    """They are known to the same rules as the editor."""
+
+    def test_with_once_those_that_do_not_start_blame_no_picture(self, hot: HotFolder) -> None:
+        broken = hot.root.parent / "broken" / "PIL" / "__init__.py"
+        broken.parent.mkdir(parents=True)
+        broken.write_text("raise RuntimeError('libjpeg is gone')")
+        hot.environment["PYTHONPATH"] = str(broken.parents[1])
+        names = {f"{number}.png" for number in range(6)}
+        for name in names:
+            hot.drop(name)
+        done = hot.call("run", "--once", "--editor", "echo")
+        assert done.returncode == 1
+        assert done.stderr.count("action=stopping") == 1
+        assert "cannot be started" in done.stderr
+        assert "libjpeg is gone" in done.stderr
+        assert done.stderr.count("action=pixel_worker_lost") < 8
+        assert {name for name in hot.files("inbox") if name.endswith(".png")} == names
+        assert hot.files("failed") == hot.files(".hotfolder/work") == set()
+
+    @pytest.mark.parametrize("deed", ["opening", "saving"])
+    def test_with_once_those_that_die_over_every_picture_blame_none(
+        self, hot: HotFolder, deed: str
+    ) -> None:
+        note(hot, deed, ".*")
+        names = {f"{number}.png" for number in range(6)}
+        for name in names:
+            hot.drop(name)
+        daemon = run_once(hot)
+        program = {"opening": "the program that opens", "saving": "the program that saves"}[deed]
+        assert heard(daemon, "action=stopping", program, "it is the machine and no job") == 1
+        assert hot.files("failed") == hot.files("outbox") == set()
+        kept = in_work(hot) | hot.files("inbox")
+        assert {name for name in kept if name.endswith(".png")} == names
+
+    @pytest.mark.parametrize(
+        ("deed", "told"),
+        [("opening", "it is the machine and no job"), ("starting", "libraries is gone")],
+    )
+    def test_that_they_are_broken_is_said_and_work_goes_on_when_they_are_mended(
+        self, hot: HotFolder, deed: str, told: str
+    ) -> None:
+        fault = note(hot, deed, ".*")
+        daemon = CastDaemon(hot, "--editor", "echo")
+        for number in range(4):
+            hot.drop(f"{number}.png")
+        assert wait_for(lambda: daemon.said("action=work_halted", "the program that opens"))
+        assert wait_for(lambda: daemon.said("action=editor_ready"))
+        status, reason = state(hot)
+        assert status == "paused"
+        assert told in reason
+        fault.unlink()
+        daemon.process.send_signal(signal.SIGHUP)
+        assert wait_for(lambda: daemon.said("action=work_goes_on", "the program that opens"))
+        wait_for(lambda: len(hot.files("outbox")) >= 2)
+        assert state(hot)[0] == "online"
+        assert hot.files("failed") == set()
+        daemon.stop()
+        assert daemon.process.stderr is not None
+        daemon.process.stderr.close()
+
+    @pytest.mark.parametrize("deed", ["opening", "saving"])
+    def test_a_picture_that_kills_them_twice_is_quarantined_and_others_go_on(
+        self, hot: HotFolder, deed: str
+    ) -> None:
+        note(hot, deed, "poison.*")
+        hot.drop("poison.png", priority=9)
+        for number in range(3):
+            hot.drop(f"{number}.png")
+        daemon = run_once(hot)
+        assert heard(daemon, "action=pixel_worker_lost", "killed by SIGKILL") == 2
+        assert heard(daemon, "action=work_halted") == 0
+        assert "State: quarantined" in hot.why("poison")
+        assert len(hot.files("outbox")) == 6

@@ -13,6 +13,7 @@ from daemon.work.jobs import Jobs
 from daemon.work.mishaps import Mishaps
 from daemon.work.pixel_pool import PixelPool
 from daemon.work.restraint import Restraint
+from daemon.work.standstill import Part
 from pipeline.editor import Failure
 
 EDITING = Editing(index=0, step=0, steps=4, since=0.0)
@@ -55,12 +56,16 @@ class Shop:
         assert job is not None
         self.mishaps.failed(job, failure, "It went wrong", "Mend it.")
 
-    def die(self, job_id: str) -> None:
-        """Let the editor die over a job alone."""
+    def die(self, job_id: str, part: Part = Part.EDITOR) -> None:
+        """Let a process die over a job alone."""
         job = self.jobs.active(job_id)
         assert job is not None
-        to_blame = self.restraint.died(job_id, "killed by SIGSEGV")
+        to_blame = self.restraint.died(job_id, "killed by SIGSEGV", part)
         self.mishaps.died(job, "The editor died", "", together=False, to_blame=to_blame)
+
+    def turns(self) -> tuple[object, ...]:
+        """The kinds of what was told, without what is about a job."""
+        return tuple(type(event) for event in self.told if not isinstance(event, JobRetry))
 
     def resting(self, job_id: str) -> Resting:
         job = self.jobs.active(job_id)
@@ -100,8 +105,7 @@ def test_the_fault_of_the_machine_costs_nothing_and_halts_all(shop: Shop) -> Non
     assert shop.restraint.is_trying
     shop.restraint.succeeded([job_id])
     assert shop.restraint.reason() == ""
-    kinds = [type(event) for event in shop.told if not isinstance(event, JobRetry)]
-    assert kinds == [WorkHalted, WorkTried, WorkGoesOn]
+    assert shop.turns() == (WorkHalted, WorkTried, WorkGoesOn)
 
 
 def test_three_deaths_take_back_their_strikes_until_another_job_is_done(shop: Shop) -> None:
@@ -143,3 +147,37 @@ def test_those_over_which_it_ended_go_after_all_others(shop: Shop) -> None:
     due = queueing.due(shop.jobs, shop.now + 600, last=shop.restraint.suspects)
     assert due is not None
     assert due.job.job_id == other
+
+
+def test_what_one_part_does_well_clears_no_other(shop: Shop) -> None:
+    ids = [shop.edit(number) for number in (1, 2, 3)]
+    for job_id in ids:
+        shop.restraint.succeeded([job_id], Part.OPENING)
+        shop.restraint.succeeded([job_id], Part.EDITOR)
+        shop.die(job_id, Part.SAVING)
+    assert shop.restraint.reason().startswith("the program that saves pictures ended over three")
+    assert not any(shop.resting(job_id).strike for job_id in ids)
+    shop.restraint.try_now()
+    shop.restraint.succeeded(["another"], Part.EDITOR)
+    assert shop.restraint.reason()
+    shop.restraint.succeeded(["another"], Part.SAVING)
+    assert shop.restraint.reason() == ""
+    assert all(shop.resting(job_id).strike for job_id in ids)
+
+
+def test_deaths_of_different_parts_are_no_row(shop: Shop) -> None:
+    for number, part in enumerate((Part.EDITOR, Part.OPENING, Part.SAVING)):
+        shop.die(shop.edit(number), part)
+    assert not shop.restraint.is_halted
+
+
+def test_work_goes_on_when_all_parts_work_and_each_turn_is_told_once(shop: Shop) -> None:
+    for part in (Part.WORKERS, Part.EDITOR):
+        shop.restraint.locked_out("it is gone", part)
+    shop.now += 60
+    shop.restraint.advance()
+    shop.restraint.opened(Part.WORKERS)
+    assert shop.restraint.reason().startswith("the editor cannot be opened any more: it is gone")
+    shop.restraint.opened(Part.EDITOR)
+    assert shop.restraint.reason() == ""
+    assert shop.turns() == (WorkHalted, WorkTried, WorkGoesOn)

@@ -1,4 +1,4 @@
-"""`hotfolder` with an editor that plays the parts of the prompts, or that will not open."""
+"""`hotfolder` with an editor and pixel workers that play parts, or that will not open."""
 
 import os
 import sys
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _run(arguments: Namespace) -> int:
-    return run(arguments, editor_module="rig.cast")
+    return run(arguments, editor_module="rig.cast", pixel_module="rig.mortal")
 
 
 def _be_editor() -> None:
