@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.work.child import RESTART_SECONDS, Child, Ended, Said
 from daemon.work.restraint import Restraint
@@ -44,7 +44,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A worker died, or hung and was killed: over a request, or without one."""
+    """A worker died, or hung and was killed: over a request that is wanted, or without one."""
 
     work: Work | None
     cannot_start: bool  # none is left, and the last ones ended before they were ready
@@ -64,6 +64,7 @@ class _Idle:
 class _Busy:
     work: Work
     since: float
+    is_forgotten: bool = False  # nobody wants to know any more what comes of it
 
 
 class PixelPool:
@@ -86,8 +87,11 @@ class PixelPool:
         self._queue.append(work)
 
     def forget(self, job_id: str) -> None:
-        """Drop the requests of a job that wait; those under way are answered and to be ignored."""
+        """Drop the requests of a job; nothing is heard any more of those under way."""
         self._queue = deque(work for work in self._queue if work.job_id != job_id)
+        for child, state in self._workers.items():
+            if isinstance(state, _Busy) and state.work.job_id == job_id:
+                self._workers[child] = replace(state, is_forgotten=True)
 
     def is_at(self, job_id: str) -> bool:
         """Whether a worker has something of a job open."""
@@ -132,7 +136,10 @@ class PixelPool:
         return not restraint.is_halted_at(work.part)
 
     def heard(self, said: Said, now: float) -> Answered | PixelsReady | None:
-        """What a worker's message means; one that makes no sense is its last, and means None."""
+        """What a worker's message means; None where it makes no sense, or for nobody any more.
+
+        One that makes no sense is the worker's last.
+        """
         match self._workers[said.child], said.message:
             case _Starting(), PixelsReady() as ready:
                 if self._failed_starts:  # what hindered them is over
@@ -140,10 +147,10 @@ class PixelPool:
                 self._failed_starts = 0
                 self._workers[said.child] = _Idle()
                 return ready
-            case _Busy(work, since), answer if isinstance(answer, FromPixels):
+            case _Busy(work, since, is_forgotten), answer if isinstance(answer, FromPixels):
                 self._deaths_in_a_row = 0
                 self._workers[said.child] = _Idle()
-                return Answered(work, answer, now - since)
+                return None if is_forgotten else Answered(work, answer, now - since)
             case _:
                 said.child.kill()
                 return None
@@ -156,7 +163,11 @@ class PixelPool:
         self._deaths_in_a_row += 1
         self._failed_starts += isinstance(state, _Starting)
         cannot_start = self._failed_starts >= STARTS and not self._is_any_started
-        return WorkerLost(state.work if isinstance(state, _Busy) else None, cannot_start)
+        match state:
+            case _Busy(work, is_forgotten=False):
+                return WorkerLost(work, cannot_start)
+            case _:
+                return WorkerLost(None, cannot_start)
 
     def kill_hung(self, now: float) -> None:
         """Kill the workers that have been at one request, or at their start, for too long."""

@@ -1,0 +1,138 @@
+"""The jobs under way, with a real hot folder, real pixel workers and a real editor process."""
+
+import os
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from PIL import Image
+from sample import FACTS, keeper, settings
+
+from config.settings import ModelSettings
+from daemon import orders
+from daemon.history import History
+from daemon.job import Task
+from daemon.log.story import Event
+from daemon.work.child import Ended, Said
+from daemon.work.dismissal import Dismissal, Progress
+from daemon.work.editor_line import EditorLine
+from daemon.work.pixel_pool import PixelPool
+from daemon.work.workshop import Workshop
+from pipeline.channel import PixelsReady
+from pipeline.pictures import Prepared
+
+T = TypeVar("T")
+
+
+class Bench:
+    """A workshop with one hot folder and one pixel worker."""
+
+    def __init__(self, base: Path) -> None:
+        self.mail: queue.SimpleQueue[orders.FromKeeper | Said | Ended] = queue.SimpleQueue()
+        self.told: list[Event] = []
+        self.root = base / "hot"
+        self.keeper = keeper(self.root, base / "scratch", self.mail.put)
+        self.pixels = PixelPool(1, self.mail.put)
+        self.editor = EditorLine("echo", ModelSettings(), self.mail.put)
+        self.history = History(base, lambda _: None)
+        self.keepers = {str(self.root): self.keeper}
+        self.workshop = Workshop(
+            settings=settings(self.keeper.folder),
+            editor=self.editor,
+            pixels=self.pixels,
+            keepers=self.keepers,
+            history=self.history,
+            clock=time,
+            tell=self.told.append,
+            at_once=False,
+        )
+        self.workshop.edits.facts = FACTS
+        self.keeper.start()
+
+    def heard(self, wanted: Callable[[object], T | None]) -> T:
+        """The first of what is said by keeper and processes that is wanted."""
+        while True:
+            mail = self.mail.get(timeout=60)
+            if found := wanted(mail.answer if isinstance(mail, orders.FromKeeper) else mail):
+                return found
+
+    def claim(self, strikes: int = 0) -> Task:
+        """Have a dropped picture claimed, whose job has that many strikes."""
+        Image.effect_noise((96, 64), 60).convert("RGB").save(self.root / "inbox" / "cat.png")
+        (self.root / "inbox" / "cat.yaml").write_text("prompt: make it blue\nvariants: 2\n")
+        self.keeper.submit(orders.Look())
+        ready = self.heard(lambda it: it.plan.ready if isinstance(it, orders.Looked) else None)
+        self.keeper.submit(orders.Claim(ready[0], frozenset()))
+        claimed = self.heard(lambda it: it if isinstance(it, orders.Claimed) else None)
+        job = replace(claimed.task.job, strikes=strikes)
+        task = replace(claimed.task, job=job)
+        self.workshop.claimed(str(self.root), orders.Claimed(task))
+        return task
+
+    def hold_worker(self) -> Said:
+        """Start the pixel worker, which stands still from then on with what it is given."""
+        self.workshop.advance(time.monotonic(), others_wait=False)
+        ready = self.heard(
+            lambda it: it if isinstance(it, Said) and it.child in self.pixels else None
+        )
+        assert isinstance(ready.message, PixelsReady)
+        os.kill(ready.child.pid, signal.SIGSTOP)
+        self.workshop.pixels_said(ready)
+        return ready
+
+    def filed(self) -> list[str]:
+        """What the hot folder has of originals, when all orders are done."""
+        self.keeper.submit(orders.Quit())
+        self.keeper.join(timeout=60)
+        folders = [self.root / name for name in ("done", "failed")]
+        found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return sorted(f"{it.relative_to(self.root).parts[0]}/{it.name}" for it in found)
+
+    def close(self) -> None:
+        """End all that was started."""
+        self.keeper.submit(orders.Quit())
+        self.editor.close()
+        self.pixels.close()
+        self.history.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    one = Bench(tmp_path)
+    yield one
+    one.close()
+
+
+def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench) -> None:
+    task = bench.claim(strikes=1)
+    worker = bench.hold_worker().child
+    assert bench.pixels.is_at(task.job.job_id)
+    job = bench.workshop.jobs.get(task.job.job_id)
+    assert job is not None
+    dismissal = Dismissal(
+        jobs=bench.workshop.jobs,
+        editor=bench.editor,
+        pixels=bench.pixels,
+        keepers=bench.keepers,
+    )
+    assert dismissal.end(job) is Progress.ENDING
+    assert bench.pixels.is_at(task.job.job_id)  # its scratch is still in use
+    worker.kill()
+    bench.workshop.pixels_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
+    assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
+
+
+def test_what_a_pixel_worker_answers_to_an_earlier_run_is_for_nobody(bench: Bench) -> None:
+    task = bench.claim()
+    worker = bench.hold_worker().child
+    bench.pixels.forget(task.job.job_id)
+    os.kill(worker.pid, signal.SIGCONT)
+    said = bench.heard(lambda it: it if isinstance(it, Said) else None)
+    assert isinstance(said.message, Prepared)
+    assert bench.pixels.heard(said, time.monotonic()) is None
+    assert not bench.pixels.is_at(task.job.job_id)
