@@ -76,7 +76,7 @@ class EditorLine:
         self._kind, self._model, self._deliver, self._module = kind, model, deliver, module
         self.deaths_in_a_row = 0
         self._had_gpu = False
-        self._hung = ""  # why we have killed the process
+        self._killed: tuple[Child, str] | None = None  # the last that we have killed, and why
         self.condition: Condition = Dead(restart_at=0.0)
 
     @property
@@ -115,13 +115,12 @@ class EditorLine:
 
         One that says what makes no sense is ended: nothing else from it can be trusted.
         """
-        if self._hung or not self.is_mine(said.child):
+        if self._why_killed(said.child) or not self.is_mine(said.child):
             return None
         before, message = self.condition, said.message
         after = _after(before, message, now) if isinstance(message, FromEditor) else None
         if after is None or not isinstance(message, FromEditor):
-            self._hung = "it said what makes no sense"
-            said.child.kill()
+            self._kill(said.child, "it said what makes no sense")
             return None
         self.condition = after
         if isinstance(message, BatchDone):
@@ -178,18 +177,22 @@ class EditorLine:
         """Kill a process that has been silent for too long."""
         match self.condition:
             case Loading(child, since) if now - since > LOAD_SECONDS:
-                self._hung = f"still loading after {LOAD_SECONDS:g} s"
-                child.kill()
+                self._kill(child, f"still loading after {LOAD_SECONDS:g} s")
             case Busy(child, heard_at=heard_at) if now - heard_at > self._model.hang_seconds:
-                self._hung = f"it said nothing for {self._model.hang_seconds:g} s"
-                child.kill()
+                self._kill(child, f"it said nothing for {self._model.hang_seconds:g} s")
             case _:
                 pass
 
     def how(self, ended: Ended) -> str:
         """How the process ended: killed by us, or by itself."""
-        hung, self._hung = self._hung, ""
-        return hung or ended.how
+        return self._why_killed(ended.child) or ended.how
+
+    def _kill(self, child: Child, why: str) -> None:
+        self._killed = (child, why)
+        child.kill()
+
+    def _why_killed(self, child: Child) -> str:
+        return self._killed[1] if self._killed and self._killed[0] is child else ""
 
     def dismiss(self) -> bool:
         """End an idle process, which is no death; False where there is none."""

@@ -8,8 +8,8 @@ from sample import FACTS
 
 from config.settings import ModelSettings
 from daemon.work.child import Ended, Said
-from daemon.work.editor_line import Dead, EditorLine, Loading
-from pipeline.channel import OpenEditor, Ready
+from daemon.work.editor_line import Dead, EditorLine, Idle, Loading
+from pipeline.channel import OpenEditor, Ready, Remark
 
 
 @pytest.fixture
@@ -56,3 +56,28 @@ def test_who_tries_it_out_waits_for_no_rest_and_a_closed_line_stays_closed(
     assert line.start_if_due(999.0, at_once=True)
     line.close()
     assert not line.start_if_due(1e9, at_once=True)
+
+
+def test_a_killed_process_that_is_dismissed_leaves_the_next_one_its_say(line: EditorLine) -> None:
+    begin(line, "cpu")
+    assert isinstance(line.condition, Idle)
+    first = line.condition.child
+    assert line.heard(Said(first, "nonsense"), 2.0) is None  # it is killed, and not gone yet
+    assert line.heard(Said(first, Remark(10, "and more")), 2.0) is None
+    assert line.dismiss()
+    begin(line, "cpu")
+    assert isinstance(line.condition, Idle)
+    assert line.condition.child is not first
+
+
+def test_how_a_process_was_killed_is_told_of_that_one_alone(line: EditorLine) -> None:
+    begin(line, "cpu")
+    assert isinstance(line.condition, Idle)
+    first = line.condition.child
+    line.heard(Said(first, "nonsense"), 2.0)
+    ended = Ended(first, "killed by SIGKILL", "")
+    assert line.how(ended) == "it said what makes no sense"
+    line.ended(ended, 2.0)
+    begin(line, "cpu")
+    assert isinstance(line.condition, Idle)
+    assert line.how(replace(ended, child=line.condition.child)) == "killed by SIGKILL"
