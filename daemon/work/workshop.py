@@ -20,6 +20,7 @@ from daemon.work import active, queueing
 from daemon.work.active import (
     Active,
     Composing,
+    Editing,
     Preparing,
     Publishing,
     Resting,
@@ -185,8 +186,10 @@ class Workshop:
                 self._note(job, composed.notes)
                 self._composed(job, answered.work.index, composed, answered.seconds)
             case Refused(cause, advice):
+                self._stop_edit(job)
                 self._mishaps.failed(job, Failure.PERMANENT, cause, advice, part)
             case Hindered(cause, advice):
+                self._stop_edit(job)
                 self._mishaps.failed(job, Failure.ENVIRONMENT, cause, advice, part)
             case _:
                 assert_never(answered.answer)
@@ -207,7 +210,13 @@ class Workshop:
         if job is not None:
             to_blame = self.restraint.died(work.job_id, ended.how, work.part)
             cause = f"opening or saving the picture ended the program that did it ({ended.how})"
+            self._stop_edit(job)
             self._mishaps.died(job, cause, ended.last_words, together=False, to_blame=to_blame)
+
+    def _stop_edit(self, job: Active) -> None:
+        # Its other variants would be edited for nothing.
+        if isinstance(job.phase, Editing):
+            self._editor.drop(active.request_ids(job.task))
 
     def _composed(self, job: Active, index: int, composed: Composed, seconds: float) -> None:
         missed = gate.misses(composed.fidelity, self._keepers[job.root].folder)

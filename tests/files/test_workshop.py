@@ -18,12 +18,13 @@ from daemon import orders
 from daemon.history import History
 from daemon.job import Task
 from daemon.log.story import Event
-from daemon.work.child import Ended, Said
+from daemon.work.child import Child, Ended, Said
 from daemon.work.dismissal import Dismissal, Progress
-from daemon.work.editor_line import EditorLine
+from daemon.work.editor_line import Busy, EditorLine, Idle
 from daemon.work.pixel_pool import PixelPool
 from daemon.work.workshop import Workshop
-from pipeline.channel import PixelsReady
+from pipeline.channel import PixelsReady, Refused
+from pipeline.editor import Done, EditResult
 from pipeline.pictures import Prepared
 
 T = TypeVar("T")
@@ -85,6 +86,27 @@ class Bench:
         self.workshop.pixels_said(ready)
         return ready
 
+    def edit_first(self, task: Task) -> Child:
+        """Have the first variant edited and its result at the worker, which is returned."""
+        prepared = self.heard(lambda it: it if isinstance(it, Said) else None)
+        self.workshop.pixels_said(prepared)
+        editor = Child("tests.wretched", self.mail.put)
+        self.editor.condition = Idle(editor, FACTS)
+        self.workshop.advance(time.monotonic(), others_wait=False)
+        result = EditResult(
+            path=task.scratch / "edited-0.png",
+            encode_seconds=0.0,
+            denoise_seconds=0.0,
+            decode_seconds=0.0,
+            peak_vram_gib=0.0,
+        )
+        done = Done(f"{task.job.job_id}.0", result)
+        self.workshop.edits.said(Said(editor, done))
+        os.kill(prepared.child.pid, signal.SIGSTOP)
+        self.workshop.advance(time.monotonic(), others_wait=False)
+        assert self.pixels.is_at(task.job.job_id)
+        return prepared.child
+
     def filed(self) -> list[str]:
         """What the hot folder has of originals, when all orders are done."""
         self.keeper.submit(orders.Quit())
@@ -136,3 +158,21 @@ def test_what_a_pixel_worker_answers_to_an_earlier_run_is_for_nobody(bench: Benc
     assert isinstance(said.message, Prepared)
     assert bench.pixels.heard(said, time.monotonic()) is None
     assert not bench.pixels.is_at(task.job.job_id)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_where_a_result_cannot_be_saved_no_further_one_is_edited(
+    bench: Bench, *, dies: bool
+) -> None:
+    task = bench.claim()
+    worker = bench.hold_worker().child
+    os.kill(worker.pid, signal.SIGCONT)
+    assert bench.edit_first(task) is worker
+    if dies:
+        bench.workshop.pixels_ended(Ended(worker, "killed by SIGSEGV", ""))
+    else:
+        bench.workshop.pixels_said(Said(worker, Refused("It is black.", "Try again.")))
+    assert isinstance(bench.editor.condition, Busy)
+    assert bench.editor.condition.open <= bench.editor.condition.dropped
+    os.kill(worker.pid, signal.SIGCONT)
+    worker.kill()
