@@ -197,6 +197,8 @@ class Service:
             self.workshop.pixels_ended(ended)
         else:
             self.workshop.edits.ended(ended)
+            if self.workshop.restraint.is_halted and not self.workshop.edits.is_ready:
+                self._notifier.ready(self.account.line())  # it waits for a better machine
 
     def _keeper_answered(  # noqa: C901 - one arm an answer
         self, root: str, answer: orders.Answer

@@ -21,6 +21,8 @@ import pipeline
 _LAST_WORDS_BYTES = 4096
 _DYING_SECONDS = 2.0
 RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)  # before the next, by how many ended in a row
+# Too many processes, files or threads, too little memory, a program that is gone.
+_NOT_STARTED = (OSError, MemoryError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,27 @@ class Ended:
     child: Child
     how: str  # "killed by SIGSEGV", "exit status 1"
     last_words: str
+    is_started: bool = True  # False: there never was a process
 
 
 class Child:
     """One process running `python -m MODULE`; `deliver` is called from a thread."""
 
     def __init__(self, module: str, deliver: Callable[[Said | Ended], None]) -> None:
+        self._deliver = deliver
+        self._last_words: deque[bytes] = deque(maxlen=_LAST_WORDS_BYTES // 64)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        try:
+            self._begin(module)
+        except _NOT_STARTED as error:
+            self._abandon()
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            deliver(Ended(self, f"it could not be started: {why}", "", is_started=False))
+
+    def _begin(self, module: str) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
@@ -55,30 +70,39 @@ class Child:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
+            self._connection = Connection(ours.detach())
         assert self._process.stdout is not None
-        self._connection = Connection(ours.detach())
-        self._deliver = deliver
-        self._last_words: deque[bytes] = deque(maxlen=_LAST_WORDS_BYTES // 64)
         listener = threading.Thread(target=self._listen_to_words, args=(self._process.stdout,))
-        speaker = threading.Thread(target=self._receive, args=(listener,), name=module)
+        speaker = threading.Thread(
+            target=self._receive, args=(self._process, self._connection, listener), name=module
+        )
         for thread in (listener, speaker):
             thread.daemon = True
             thread.start()
 
+    def _abandon(self) -> None:
+        """End what has begun of a start that came to nothing; no thread waits for its end."""
+        self.kill()
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_DYING_SECONDS)
+
     @property
     def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+        """The process id; 0 where there never was a process."""
+        return self._process.pid if self._process else 0
 
     def send(self, message: object) -> None:
         """Hand a message over; a child that has died says so through `deliver`, not here."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.send(message)
+        if self._connection is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._connection.send(message)
 
     def kill(self) -> None:
         """End it now; its end comes through `deliver`."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     def _listen_to_words(self, stream: IO[bytes]) -> None:
         # Read in small pieces and forget: a child that floods its output costs no memory.
@@ -86,25 +110,27 @@ class Child:
             while piece := os.read(stream.fileno(), 64):
                 self._last_words.append(piece)
 
-    def _receive(self, listener: threading.Thread) -> None:
+    def _receive(
+        self, process: subprocess.Popen[bytes], connection: Connection, listener: threading.Thread
+    ) -> None:
         try:
             while True:
-                self._deliver(Said(self, self._connection.recv()))
+                self._deliver(Said(self, connection.recv()))
         except (EOFError, OSError):
             pass  # between two messages, or in the middle of one
         except Exception:  # noqa: BLE001 - what is no message may say anything when it is read
             self.kill()
-        returncode = self._wait()
+        returncode = self._wait(process)
         listener.join(timeout=1)
         words = b"".join(self._last_words).decode("utf-8", "replace").strip()
         self._deliver(Ended(self, _how(returncode), words))
 
-    def _wait(self) -> int:
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
         # It closed the line: dying, and what of is worth a moment, or as good as dead.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(timeout=_DYING_SECONDS)
+            return process.wait(timeout=_DYING_SECONDS)
         self.kill()
-        return self._process.wait()
+        return process.wait()
 
 
 def _how(returncode: int) -> str:

@@ -200,7 +200,7 @@ class Edits:
         job_ids = self._editor.ended(ended, self._clock.monotonic())
         self._tell(story.EditorLost(reason=how, last_words=ended.last_words))
         if was_loading:
-            self._not_loaded(how, ended.last_words)
+            self._not_loaded(ended, how)
         jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
         under_way = [job for job in jobs if isinstance(job.phase, Editing)]
         to_blame = self._is_to_blame(job_ids, how)
@@ -214,18 +214,26 @@ class Edits:
         # In company none can be blamed, and no rule is broken: each runs alone next.
         return len(job_ids) != 1 or self._restraint.died(min(job_ids), how)
 
-    def _not_loaded(self, how: str, last_words: str) -> None:
+    def _not_loaded(self, ended: Ended, how: str) -> None:
         self._failed_loads += 1
         if self._failed_loads < _LOADS:
             return
-        what = f"its process ended {_LOADS} times while it loaded the model ({how})"
-        advice = f"look at its last words: {last_words or 'it said nothing'}"
-        problem = Problem(self._editor.name, what, advice)
-        if self.is_ready:
+        problem = _load_problem(self._editor.name, ended, how)
+        if self.is_ready or not ended.is_started:
             self._failed_loads = 0
             self._restraint.locked_out(str(problem))
         else:
             self.unusable = (problem,)
+
+
+def _load_problem(name: str, ended: Ended, how: str) -> Problem:
+    if not ended.is_started:
+        what = f"its process failed to start {_LOADS} times ({how})"
+        return Problem(
+            name, what, "look at memory, and at how many processes and files it may have"
+        )
+    what = f"its process ended {_LOADS} times while it loaded the model ({how})"
+    return Problem(name, what, f"look at its last words: {ended.last_words or 'it said nothing'}")
 
 
 def _running(job: Active, index: int) -> Event:

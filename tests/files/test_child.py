@@ -1,5 +1,6 @@
 import os
 import queue
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,6 +109,25 @@ def test_a_child_gets_no_file_of_ours_but_its_line(begin: Begin, mailbox: Mailbo
         mailbox.get(timeout=30)
         targets = {path.readlink().name for path in Path(f"/proc/{child.pid}/fd").iterdir()}
     assert len([target for target in targets if target.startswith("socket:")]) == 1
+
+
+def test_a_child_that_cannot_be_started_has_ended_before_it_began(mailbox: Mailbox) -> None:
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (lowest_free + 2, usual[1])
+    )  # for a line, and no more
+    try:
+        child = Child("tests.wretched", mailbox.put)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    ended = end_of(mailbox)
+    assert ended.child is child
+    assert not ended.is_started
+    assert ended.how == "it could not be started: Too many open files"
+    child.send("hello")
+    child.kill()
 
 
 def test_all_children_of_a_killed_daemon_end(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,31 @@ def test_an_editor_that_cannot_be_opened_again_ends_nothing(
     daemon.process.send_signal(signal.SIGHUP)
     wait_for((hot.outbox / "second.png.json").exists)
     assert state(hot)[0] == "online"
+
+
+@pytest.mark.parametrize("words", [(), ("--once",)], ids=["watching", "once"])
+def test_processes_that_cannot_be_started_end_nothing(
+    hot: HotFolder, words: tuple[str, ...]
+) -> None:
+    python = hot.root.parent / "python"
+    hot.drop("first.png")
+    daemon = CastDaemon(hot, *words, "--editor", "echo", PYTHON_OF_CHILDREN=str(python))
+    assert wait_for(lambda: daemon.said("action=work_halted", "could not be started"))
+    assert daemon.said("action=editor_lost", "No such file or directory")
+    if not words:
+        wait_for(lambda: state(hot)[0] == "paused")
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for((hot.outbox / "first.png.json").exists)
+        daemon.process.send_signal(signal.SIGTERM)
+    daemon.process.wait(timeout=DEADLINE_SECONDS)
+    assert daemon.process.returncode == (1 if words else 0)
+    assert daemon.said("action=stopped")
+    assert daemon.process.stderr is not None
+    daemon.process.stderr.close()
+    assert hot.files("failed") == set()
+    assert ("first.png" in hot.files("inbox")) == bool(words)
 
 
 class TestPixelWorkers:

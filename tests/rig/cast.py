@@ -39,6 +39,8 @@ def main() -> int:
 
 
 def _run(arguments: Namespace) -> int:
+    if python := os.environ.get("PYTHON_OF_CHILDREN"):
+        sys.executable = python
     return run(arguments, editor_module="rig.cast", pixel_module="rig.mortal")
 
 
