@@ -1,6 +1,7 @@
 """A child process that ends badly, in the way that its first message says."""
 
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable
@@ -45,6 +46,39 @@ def talk_nonsense(connection: Connection) -> None:
     signal.pause()
 
 
+def die_of_a_signal_without_a_name(_: Connection) -> None:
+    """Die of one of the real-time signals."""
+    os.kill(os.getpid(), 35)
+
+
+class _Call:
+    """A call that is made where it is read."""
+
+    def __init__(self, *words: object) -> None:
+        self._words = words
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return self._words[0], self._words[1:]
+
+
+def send_too_much(connection: Connection) -> None:
+    """Send what takes too much memory, and live on."""
+    connection.send(_Call(bytes, 1 << 62))
+    signal.pause()
+
+
+def send_an_exit(connection: Connection) -> None:
+    """Send what ends whoever reads it, and live on."""
+    connection.send(_Call(sys.exit))
+    signal.pause()
+
+
+def send_a_broken_line(connection: Connection) -> None:
+    """Send what looks like the end of the line where it is read, and live on."""
+    connection.send(_Call(pickle.loads, b""))
+    signal.pause()
+
+
 def answer(connection: Connection) -> None:
     """Answer everything with itself."""
     while True:
@@ -53,7 +87,19 @@ def answer(connection: Connection) -> None:
 
 _WAYS: dict[str, Callable[[Connection], None]] = {
     way.__name__: way
-    for way in (leave, crash, flood, hang_up, die_in_a_message, talk_nonsense, answer)
+    for way in (
+        leave,
+        crash,
+        flood,
+        hang_up,
+        die_in_a_message,
+        die_of_a_signal_without_a_name,
+        talk_nonsense,
+        send_too_much,
+        send_an_exit,
+        send_a_broken_line,
+        answer,
+    )
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import IO
 
@@ -55,7 +56,7 @@ class Child:
             self._begin(module)
         except _NOT_STARTED as error:
             self._abandon()
-            why = error.strerror if isinstance(error, OSError) else str(error)
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             deliver(Ended(self, f"it could not be started: {why}", "", is_started=False))
 
     def _begin(self, module: str) -> None:
@@ -114,16 +115,17 @@ class Child:
         self, process: subprocess.Popen[bytes], connection: Connection, listener: threading.Thread
     ) -> None:
         try:
-            while True:
-                self._deliver(Said(self, connection.recv()))
-        except (EOFError, OSError):
-            pass  # between two messages, or in the middle of one
-        except Exception:  # noqa: BLE001 - what is no message may say anything when it is read
+            while (content := _received(connection)) is not None:
+                self._deliver(Said(self, ForkingPickler.loads(content)))
+            how = _how(self._wait(process))
+        except BaseException as error:  # noqa: BLE001 - nobody else would hear of it
+            # What is no message may do anything when it is read.
             self.kill()
-        returncode = self._wait(process)
+            self._wait(process)
+            how = f"its message could not be read ({type(error).__name__})"
         listener.join(timeout=1)
         words = b"".join(self._last_words).decode("utf-8", "replace").strip()
-        self._deliver(Ended(self, _how(returncode), words))
+        self._deliver(Ended(self, how, words))
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         # It closed the line: dying, and what of is worth a moment, or as good as dead.
@@ -133,10 +135,20 @@ class Child:
         return process.wait()
 
 
+def _received(connection: Connection) -> bytes | None:
+    """The next message; None where the line has ended: between two, or in the middle of one."""
+    with contextlib.suppress(EOFError, OSError):
+        return connection.recv_bytes()
+    return None
+
+
 def _how(returncode: int) -> str:
     if returncode >= 0:
         return f"exit status {returncode}"
-    return f"killed by {signal.Signals(-returncode).name}"
+    try:
+        return f"killed by {signal.Signals(-returncode).name}"
+    except ValueError:  # the real-time signals have no names
+        return f"killed by signal {-returncode}"
 
 
 def _environment() -> dict[str, str]:

@@ -63,7 +63,11 @@ def test_what_a_child_says_comes_with_its_name(begin: Begin, mailbox: Mailbox) -
         ("crash", "killed by SIGSEGV", "Segmentation fault"),
         ("hang_up", "killed by SIGKILL", ""),
         ("die_in_a_message", "exit status 0", ""),
-        ("talk_nonsense", "killed by SIGKILL", ""),
+        ("die_of_a_signal_without_a_name", "killed by signal 35", ""),
+        ("talk_nonsense", "its message could not be read (UnpicklingError)", ""),
+        ("send_too_much", "its message could not be read (MemoryError)", ""),
+        ("send_an_exit", "its message could not be read (SystemExit)", ""),
+        ("send_a_broken_line", "its message could not be read (EOFError)", ""),
         ("no such way", "exit status 1", "KeyError"),
     ],
 )
