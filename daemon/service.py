@@ -68,7 +68,7 @@ class Service:
         clock: Clock,
         log: Log,
         notifier: Notifier,
-        reread: Callable[[], Settings],
+        reread: Callable[[Settings], Settings],
         rests: Rests,
         once: bool,
         patience: Patience = PATIENCE,
@@ -345,7 +345,7 @@ class Service:
     def _reload(self) -> None:
         self._notifier.reloading(self._clock.monotonic())
         try:
-            settings = self._reread()
+            settings = self._reread(self.workshop.settings)
         except UserError as error:
             self.tell(story.SettingsRefused(problems=error.problems))
         else:
@@ -355,13 +355,15 @@ class Service:
 
     def _take_over(self, settings: Settings) -> None:
         old = self.workshop.settings
-        self.workshop.settings = settings
+        self.workshop.reconfigure(settings)
         for folder in self.folders.values():
             folder.keeper.submit(orders.Reconfigure(settings))
         self.tell(story.SettingsReloaded())
-        if settings.model != old.model or _roots(settings) != _roots(old):
-            text = "Another model or other hot folders take effect at the next start."
-            self.tell(story.Noted(text=text))
+        if self.workshop.edits.is_outdated:
+            text = "The settings of the model take effect as soon as the editor is idle."
+            self.tell(story.Noted(text=f"{text} It is opened anew then."))
+        if _roots(settings) != _roots(old):
+            self.tell(story.Noted(text="Other hot folders take effect at the next start."))
 
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
@@ -91,7 +92,8 @@ def _serve(
     places = find(os.environ)
     selection = select(arguments)
     model = _model(arguments, selection.settings)
-    _require_apart(selection, model, places)
+    selection = replace(selection, settings=replace(selection.settings, model=model))
+    _require_apart(selection, places)
     mailbox: Mailbox = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         stack.callback(log.close)
@@ -117,7 +119,7 @@ def _serve(
             clock=time,
             log=log,
             notifier=notifier,
-            reread=lambda: read_settings(arguments.config, Path.cwd())[0],
+            reread=partial(_reread, arguments, selection, places),
             rests=Rests(Pauses(places.state), never=arguments.once),
             once=arguments.once,
             patience=patience,
@@ -130,9 +132,7 @@ def _serve(
 
 def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     """The model to load, found whole before anything starts."""
-    model = settings.model
-    if arguments.model is not None:
-        model = replace(model, path=arguments.model.absolute())
+    model = _named_model(arguments, settings)
     if arguments.editor == "echo":
         return model
     if model.path is None:
@@ -146,8 +146,30 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     return model
 
 
-def _require_apart(selection: Selection, model: ModelSettings, places: Places) -> None:
+def _named_model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
+    if arguments.model is None:
+        return settings.model
+    return replace(settings.model, path=arguments.model.absolute())
+
+
+def _reread(
+    arguments: argparse.Namespace, selection: Selection, places: Places, in_force: Settings
+) -> Settings:
+    """The settings of now; another model than that in force must be as sound as at the start.
+
+    Raises UserError with every problem.
+    """
+    settings, path = read_settings(arguments.config, Path.cwd())
+    settings = replace(settings, model=_named_model(arguments, settings))
+    if settings.model != in_force.model:
+        _model(arguments, settings)
+        _require_apart(replace(selection, settings=settings, settings_path=path), places)
+    return settings
+
+
+def _require_apart(selection: Selection, places: Places) -> None:
     roots = tuple(folder.root for folder in selection.folders)
+    model = selection.settings.model
     found = [*standing_apart.problems(roots, selection.settings_path, model, places)]
     if found:
         raise UserError(found)

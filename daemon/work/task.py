@@ -61,7 +61,8 @@ class Tasks:
                 scratch=scratch,
                 companions=companions,
                 notes=resolved.notes,
-            )
+            ),
+            self.settings.model.loras,
         )
 
     def _resolve(
