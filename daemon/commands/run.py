@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,7 +33,7 @@ from daemon.lease.campaign import PERIODS, Periods
 from daemon.log import story
 from daemon.log.halting import NotStarted
 from daemon.log.journal import JournalLog
-from daemon.log.logs import Log, open_log, summary_table
+from daemon.log.logs import Log, Row, open_log, summary_table
 from daemon.notify import Notifier
 from daemon.places import Places, find
 from daemon.pulse import PATIENCE, Patience
@@ -126,8 +127,11 @@ def _serve(
         )
         service.tell(_started(arguments.editor, selection))
         service.tell(confinement.look())
+        rows: list[Row] = []
+        if arguments.once:  # else they would grow for as long as it runs
+            service.workshop.endings.show = rows.append
         service.run()
-    return _close(service) if arguments.once else ExitCode.FINE
+    return _close(service, rows) if arguments.once else ExitCode.FINE
 
 
 def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
@@ -222,8 +226,7 @@ def _started(editor: str, selection: Selection) -> story.Started:
     return story.Started(version=own_version(), folders=folders, editor=editor)
 
 
-def _close(service: Service) -> ExitCode:
-    rows = service.workshop.endings.rows
+def _close(service: Service, rows: Sequence[Row]) -> ExitCode:
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(summary_table(rows, columns), end="", flush=True)
     failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)

@@ -1,4 +1,4 @@
-"""How jobs end: in the history, in the closing table, and in words."""
+"""How jobs end: in the history, in a row of a table, and in words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Endings:
         clock: Clock,
         tell: Callable[[Event], None],
     ) -> None:
-        self.rows: list[Row] = []
+        self.ended = 0  # jobs
+        self.show: Callable[[Row], None] = lambda _: None  # for a table of the jobs that end
         self._reviews: deque[tuple[str, Review]] = deque(maxlen=_REVIEWS_KEPT)  # with their roots
         self._jobs, self._keepers, self._history = jobs, keepers, history
         self._clock, self._tell = clock, tell
@@ -76,7 +77,8 @@ class Endings:
     def _count(self, job: Job, state: State, seconds: float, result: str) -> None:
         file = printable(job.path)
         row = Row(file=file, state=state, seconds=seconds, result=printable(result))
-        self.rows.append(row)
+        self.ended += 1
+        self.show(row)
 
     def vanished(self, root: str, job: Job) -> None:
         """Forget a job whose files somebody took away."""
