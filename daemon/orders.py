@@ -208,6 +208,14 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPublished:
+    """An earlier daemon published all results of a job; more than their names nobody knows."""
+
+    job: Job
+    results: tuple[str, ...]  # relative to the root
+
+
+@dataclass(frozen=True, slots=True)
 class Filed:
     """A job's originals have left work/."""
 
@@ -264,6 +272,7 @@ Answer = (
     | Vanished
     | Passed
     | Published
+    | FoundPublished
     | Filed
     | GivenBack
     | NotWithdrawn

@@ -199,7 +199,7 @@ class Service:
         elif died := self._pixels.ended(ended, self._clock.monotonic()):
             self.workshop.pixels_died(died)
 
-    def _keeper_answered(  # noqa: C901 - one arm an answer
+    def _keeper_answered(  # noqa: C901, PLR0912 - one arm an answer
         self, root: str, answer: orders.Answer
     ) -> None:
         folder = self.folders[root]
@@ -217,6 +217,8 @@ class Service:
                 self.workshop.publish_shelved(root, finished)
             case orders.Published():
                 self.workshop.endings.published(answer)
+            case orders.FoundPublished():
+                self.workshop.endings.found_published(root, answer)
             case orders.Filed():
                 self.workshop.endings.filed(root, answer)
                 self.petitions.filed(root, answer)
