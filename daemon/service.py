@@ -121,16 +121,21 @@ class Service:
             if self.workshop.edits.unusable:
                 self._shut_down()
                 raise UserError(self.workshop.edits.unusable)
-        done = self.workshop.restraint.reason() or watched.why_done(self.folders)
-        reason = self._stop.reason if self._stop else done
+        reason = self._why_it_ends(self.folders)
         self._notifier.stopping(reason)
-        self.tell(story.Stopping(reason=reason))
+        self._log.tell(story.Stopping(reason=reason))
+        for root, folder in self.folders.items():
+            self._write(story.Stopping(reason=self._why_it_ends({root: folder})), root)
         self.workshop.give_back()
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
         self._shut_down()
         self.tell(story.Stopped())
+
+    def _why_it_ends(self, folders: Mapping[str, WatchedFolder]) -> str:
+        done = self.workshop.restraint.reason() or watched.why_done(folders)
+        return self._stop.reason if self._stop else done
 
     def _is_finishing(self) -> bool:
         # What waits for a share that is away is finished by the next daemon.
@@ -362,19 +367,22 @@ class Service:
             folder.keeper.submit(orders.Reconfigure(settings))
         self.tell(story.SettingsReloaded())
         if self.workshop.edits.is_outdated:
-            text = "The settings of the model take effect as soon as the editor is idle."
-            self.tell(story.Noted(text=f"{text} It is opened anew then."))
+            text = "The editor is opened anew, with these settings, as soon as it is idle."
+            self.tell(story.Noted(text=text))
         if _roots(settings) != _roots(old):
             self.tell(story.Noted(text="Other hot folders take effect at the next start."))
 
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""
         self._log.tell(event)
-        root = event.root if isinstance(event, story.FolderEvent) else None
-        at = self._clock.time()
+        alone = isinstance(event, story.FolderEvent) or len(self.folders) == 1
+        root = str(event.root) if isinstance(event, story.FolderEvent) else None
         for name, folder in self.folders.items():
-            if root is None or name == str(root):
-                folder.keeper.submit(orders.Write(event, at))
+            if root is None or name == root:
+                self._write(event if alone else event.as_told_in(folder.root), name)
+
+    def _write(self, event: Event, root: str) -> None:
+        self.folders[root].keeper.submit(orders.Write(event, self._clock.time()))
 
     def _shut_down(self) -> None:
         self._editor.close()

@@ -160,7 +160,8 @@ class WatchedFolder:
             yield event(root=self.root, path=key[1], reason=news[key])
         if len(new) > _FILES_TOLD:
             more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
-            yield story.Noted(text=f"{more} in {self.root}: hotfolder plan lists them all.")
+            text = f"{more} in {self.root}: hotfolder plan lists them all."
+            yield story.FolderNoted(root=self.root, text=text)
 
     def claim(self, image: Seen) -> None:
         """Take note that an image is being claimed."""

@@ -61,7 +61,7 @@ def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: Watch
     files = [Ignored(f"{number}.heic", "a HEIC picture") for number in range(2000)]
     *few, rest = look(folder, holding(ignored=tuple(files)))
     assert told(few) == ["FileIgnored"] * 20
-    assert isinstance(rest, story.Noted)
+    assert isinstance(rest, story.FolderNoted)
     assert rest.text.startswith("1980 more files")
 
 
