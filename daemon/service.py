@@ -130,8 +130,10 @@ class Service:
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
+        for root in self.folders:  # while their keepers are there to write it
+            self._write(story.Stopped(), root)
         self._shut_down()
-        self.tell(story.Stopped())
+        self._log.tell(story.Stopped())
 
     def _why_it_ends(self, folders: Mapping[str, WatchedFolder]) -> str:
         done = self.workshop.restraint.reason() or watched.why_done(folders)

@@ -194,7 +194,9 @@ def heard(daemon: Daemon) -> list[str]:
     return daemon.lines
 
 
-def test_the_log_of_a_hot_folder_names_no_other(hot: HotFolder, start: Start) -> None:
+def test_the_log_of_a_hot_folder_names_no_other_and_ends_with_the_daemon(
+    hot: HotFolder, start: Start
+) -> None:
     roots = (hot.root, hot.root.parent / "other")
     make_hot_folder(roots[1], "the-other-id")
     defaults = "defaults: {settle_seconds: 0.2}"
@@ -217,6 +219,7 @@ def test_the_log_of_a_hot_folder_names_no_other(hot: HotFolder, start: Start) ->
     for root, log in zip(roots, logs, strict=True):
         assert f"watches {root}." in log
         assert "The new settings were not taken" in log
+        assert log.endswith(" Hotfolder has stopped.\n")
 
 
 def test_who_finds_another_leader_tells_only_its_own_people_so(
