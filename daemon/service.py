@@ -15,7 +15,7 @@ from daemon.account import Account
 from daemon.clock import Clock
 from daemon.control import Request
 from daemon.history import History
-from daemon.job import FolderState, Plan
+from daemon.job import Plan
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import Log
@@ -311,10 +311,7 @@ class Service:
         return {
             root: folder.plan
             for root, folder in self.folders.items()
-            if folder.plan is not None
-            and not self._rests.reason(root)
-            and folder.stands.state is FolderState.ONLINE
-            and not folder.is_away
+            if folder.plan is not None and not self._rests.reason(root) and folder.gives_jobs
         }
 
     def _claims(self) -> Mapping[str, queueing.Claims]:
@@ -366,7 +363,7 @@ class Service:
         old = self.workshop.settings
         self.workshop.reconfigure(settings)
         for folder in self.folders.values():
-            folder.keeper.submit(orders.Reconfigure(settings))
+            folder.reconfigure(settings)
         self.tell(story.SettingsReloaded())
         if self.workshop.edits.is_outdated:
             text = "The editor is opened anew, with these settings, as soon as it is idle."
