@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = "|".join(_DAYS)
@@ -43,17 +43,39 @@ class Hours:
         """Whether it is open at a moment of local time."""
         return any(window.is_open(moment) for window in self.windows)
 
-    def opens_at(self, moment: datetime) -> datetime:
-        """When one of them begins next, in local time."""
-        return min(later for later in self._beginnings(moment) if later > moment)
+    def opens_at(self, moment: datetime, zone: tzinfo | None = None) -> datetime:
+        """When one of them begins next by the clocks of a zone; None: those of this machine."""
+        # In UTC: two times of one zone are compared by what their clocks show.
+        now = moment.astimezone(UTC)
+        begins = (
+            it for wall in self._beginnings(now.astimezone(zone)) for it in _shown(wall, zone)
+        )
+        return min(later for later in begins if later > now).astimezone(zone)
 
-    def _beginnings(self, moment: datetime) -> Iterator[datetime]:
+    def _beginnings(self, here: datetime) -> Iterator[datetime]:
+        """What a clock shows when a window begins, today or in the next days."""
         for window in self.windows:
             for ahead in range(9):
-                day = moment.date() + timedelta(days=ahead)
+                day = here.date() + timedelta(days=ahead)
                 if day.weekday() in window.days:
-                    at = time(window.begin // 60, window.begin % 60)
-                    yield datetime.combine(day, at, moment.tzinfo)
+                    yield datetime.combine(day, time(window.begin // 60, window.begin % 60))
+
+
+def _shown(wall: datetime, zone: tzinfo | None) -> Iterator[datetime]:
+    """When the clocks of a zone show a time, twice in autumn; in spring, when they skip it."""
+    # What has no zone is taken to be of this machine's.
+    both = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    first, last = sorted(both)
+    if _on_the_wall(first, zone) == wall:
+        yield from (first, last)
+        return
+    while _on_the_wall(first, zone) < wall:
+        first += timedelta(minutes=1)
+    yield first
+
+
+def _on_the_wall(moment: datetime, zone: tzinfo | None) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def parse(text: str) -> Hours | None:

@@ -72,7 +72,7 @@ class Account:
 
     def _tallied(self) -> _Tally:
         # Asked for every second; the history is asked where a job has ended, or a day may have.
-        now, ends = self._clock.monotonic(), len(self._workshop.endings.rows)
+        now, ends = self._clock.monotonic(), self._workshop.endings.ended
         if ends != self._tallied_ends or now - self._tallied_at > _TALLY_SECONDS:
             midnight = _midnight(self._clock.time())
             identities = [folder.keeper.identity for folder in self._folders.values()]

@@ -191,6 +191,9 @@ class Clerk:
             where = self.wishes.file(job, job.ending, self._today())
             self._answer(orders.Filed(job, job.ending, where, "", ""))
         elif publication.is_complete(job):
+            if shelf.find(job, self._scratch.of(job.job_id)) is not None:
+                return False  # it ends as any other: published, told of, filed
+            self._answer(orders.FoundPublished(job, publication.results(job)))
             self._spool.file_done(job, self._today())
         elif not left.is_begun:
             self._spool.give_back(job)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.problems import Problem
-from config.settings import Settings
+from config.settings import Lora, Settings
 from daemon.inbox.cancels import Withdrawal
 from daemon.job import Candidate, FolderState, Job, Plan, Seen, State, Task
 from daemon.log.story import Event
@@ -165,6 +166,7 @@ class Claimed:
     """A job is ours, its copies lie on scratch, its attempt is counted."""
 
     task: Task
+    loras: Mapping[str, Lora]  # that its recipe was resolved by
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,14 @@ class Published:
 
     finished: Finished
     results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPublished:
+    """An earlier daemon published all results of a job; more than their names nobody knows."""
+
+    job: Job
+    results: tuple[str, ...]  # relative to the root
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +272,7 @@ Answer = (
     | Vanished
     | Passed
     | Published
+    | FoundPublished
     | Filed
     | GivenBack
     | NotWithdrawn

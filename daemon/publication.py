@@ -65,6 +65,10 @@ class Publication:
         variants = self._read_notes().get("variants")
         return variants is not None and len(self._complete(job)) == variants
 
+    def results(self, job: Job) -> tuple[str, ...]:
+        """The paths of the results that have their receipts, relative to the root."""
+        return tuple(name for _, name in sorted(self._complete(job).items()))
+
     def clear_half_done(self, job: Job) -> None:
         """Remove what an interrupted call left without its receipt.
 

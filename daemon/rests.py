@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import FolderSettings
@@ -15,7 +15,7 @@ from daemon.outcome import How, Outcome
 from daemon.socket_line import name_of
 
 # The model is loaded so long before a window opens.
-_LEAD = timedelta(minutes=10)
+_LEAD_SECONDS = 600.0
 _DRAINING = "the daemon ends when what it has begun is finished"
 _PAUSED = "paused by hand: hotfolder resume"
 
@@ -57,11 +57,11 @@ class Rests:
     def look(self, folders: Mapping[str, FolderSettings], unix_time: float) -> list[Event]:
         """Look at clock and files; returns what to tell."""
         before = self._reasons
-        now = datetime.fromtimestamp(unix_time, UTC).astimezone()
+        now, soon = _local_time(unix_time), _local_time(unix_time + _LEAD_SECONDS)
         all_reasons = {root: self._reason(one, now) for root, one in folders.items()}
         self._reasons = {root: reason for root, reason in all_reasons.items() if reason}
         self._needs_editor = any(
-            not self._reason(one, now + _LEAD) or root not in self._reasons
+            not self._reason(one, soon) or root not in self._reasons
             for root, one in folders.items()
         )
         rested = [
@@ -113,3 +113,7 @@ class Rests:
         if folder.active is None or folder.active.is_open(now):
             return ""
         return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
+
+
+def _local_time(unix_time: float) -> datetime:
+    return datetime.fromtimestamp(unix_time, UTC).astimezone()

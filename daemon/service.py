@@ -15,7 +15,7 @@ from daemon.account import Account
 from daemon.clock import Clock
 from daemon.control import Request
 from daemon.history import History
-from daemon.job import FolderState, Plan
+from daemon.job import Plan
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import Log
@@ -68,7 +68,7 @@ class Service:
         clock: Clock,
         log: Log,
         notifier: Notifier,
-        reread: Callable[[], Settings],
+        reread: Callable[[Settings], Settings],
         rests: Rests,
         once: bool,
         patience: Patience = PATIENCE,
@@ -121,16 +121,23 @@ class Service:
             if self.workshop.edits.unusable:
                 self._shut_down()
                 raise UserError(self.workshop.edits.unusable)
-        done = self.workshop.restraint.reason() or watched.why_done(self.folders)
-        reason = self._stop.reason if self._stop else done
+        reason = self._why_it_ends(self.folders)
         self._notifier.stopping(reason)
-        self.tell(story.Stopping(reason=reason))
+        self._log.tell(story.Stopping(reason=reason))
+        for root, folder in self.folders.items():
+            self._write(story.Stopping(reason=self._why_it_ends({root: folder})), root)
         self.workshop.give_back()
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
+        for root in self.folders:  # while their keepers are there to write it
+            self._write(story.Stopped(), root)
         self._shut_down()
-        self.tell(story.Stopped())
+        self._log.tell(story.Stopped())
+
+    def _why_it_ends(self, folders: Mapping[str, WatchedFolder]) -> str:
+        done = self.workshop.restraint.reason() or watched.why_done(folders)
+        return self._stop.reason if self._stop else done
 
     def _is_finishing(self) -> bool:
         # What waits for a share that is away is finished by the next daemon.
@@ -200,7 +207,7 @@ class Service:
             if self.workshop.restraint.is_halted and not self.workshop.edits.is_ready:
                 self._notifier.ready(self.account.line())  # it waits for a better machine
 
-    def _keeper_answered(  # noqa: C901 - one arm an answer
+    def _keeper_answered(  # noqa: C901, PLR0912 - one arm an answer
         self, root: str, answer: orders.Answer
     ) -> None:
         folder = self.folders[root]
@@ -218,6 +225,8 @@ class Service:
                 self.workshop.publish_shelved(root, finished)
             case orders.Published():
                 self.workshop.endings.published(answer)
+            case orders.FoundPublished():
+                self.workshop.endings.found_published(root, answer)
             case orders.Filed():
                 self.workshop.endings.filed(root, answer)
                 self.petitions.filed(root, answer)
@@ -303,10 +312,7 @@ class Service:
         return {
             root: folder.plan
             for root, folder in self.folders.items()
-            if folder.plan is not None
-            and not self._rests.reason(root)
-            and folder.stands.state is FolderState.ONLINE
-            and not folder.is_away
+            if folder.plan is not None and not self._rests.reason(root) and folder.gives_jobs
         }
 
     def _claims(self) -> Mapping[str, queueing.Claims]:
@@ -346,7 +352,7 @@ class Service:
     def _reload(self) -> None:
         self._notifier.reloading(self._clock.monotonic())
         try:
-            settings = self._reread()
+            settings = self._reread(self.workshop.settings)
         except UserError as error:
             self.tell(story.SettingsRefused(problems=error.problems))
         else:
@@ -356,22 +362,27 @@ class Service:
 
     def _take_over(self, settings: Settings) -> None:
         old = self.workshop.settings
-        self.workshop.settings = settings
+        self.workshop.reconfigure(settings)
         for folder in self.folders.values():
-            folder.keeper.submit(orders.Reconfigure(settings))
+            folder.reconfigure(settings)
         self.tell(story.SettingsReloaded())
-        if settings.model != old.model or _roots(settings) != _roots(old):
-            text = "Another model or other hot folders take effect at the next start."
+        if self.workshop.edits.is_outdated:
+            text = "The editor is opened anew, with these settings, as soon as it is idle."
             self.tell(story.Noted(text=text))
+        if _roots(settings) != _roots(old):
+            self.tell(story.Noted(text="Other hot folders take effect at the next start."))
 
     def tell(self, event: Event) -> None:
         """Tell an event to the terminal or journal, and to people's logs on the share."""
         self._log.tell(event)
-        root = event.root if isinstance(event, story.FolderEvent) else None
-        at = self._clock.time()
+        alone = isinstance(event, story.FolderEvent) or len(self.folders) == 1
+        root = str(event.root) if isinstance(event, story.FolderEvent) else None
         for name, folder in self.folders.items():
-            if root is None or name == str(root):
-                folder.keeper.submit(orders.Write(event, at))
+            if root is None or name == root:
+                self._write(event if alone else event.as_told_in(folder.root), name)
+
+    def _write(self, event: Event, root: str) -> None:
+        self.folders[root].keeper.submit(orders.Write(event, self._clock.time()))
 
     def _shut_down(self) -> None:
         self._editor.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
+from config.settings import Settings
 from daemon import orders
 from daemon.inbox.manner import Manner
 from daemon.inbox.names import Kind, kind_of, printable
@@ -34,6 +35,7 @@ class WatchedFolder:
     keeper: Keeper
     stands: orders.Stands = _NOT_LOOKED_AT
     plan: Plan | None = None
+    is_outdated: bool = False  # the plan: it was made by other settings
     claims: Claims = field(default_factory=Claims)  # since before the plan
     waiting: int = 0  # files that wait for their sidecar or image
     _told: frozenset[_News] = frozenset()
@@ -61,6 +63,12 @@ class WatchedFolder:
     def is_away(self) -> bool:
         """Whether nothing can be had of it now: its share is away, or lets us wait."""
         return self.is_offline or self.is_standby or self.is_still
+
+    @property
+    def gives_jobs(self) -> bool:
+        """Whether jobs may be claimed by its plan."""
+        is_online = self.stands.state is FolderState.ONLINE
+        return is_online and not self.is_away and not self.is_outdated
 
     @property
     def is_still(self) -> bool:
@@ -96,7 +104,9 @@ class WatchedFolder:
     @property
     def moves(self) -> bool:
         """Whether anything in its inbox is about to happen by itself."""
-        if self.plan is None or self.claims != Claims() or self.stands.is_passing:
+        if self.plan is None or self.is_outdated:
+            return True
+        if self.claims != Claims() or self.stands.is_passing:
             return True
         if self.plan.ready and self.stands.state is FolderState.ONLINE:
             return True
@@ -146,6 +156,7 @@ class WatchedFolder:
     def look(self, plan: Plan) -> Iterator[Event]:
         """Take note of what a look found; gives what is new and worth telling."""
         self.claims = Claims(under_way=self.claims.under_way)
+        self.is_outdated = False
         if self.stands.state is FolderState.ONLINE and self.keeper.manner != self._told_manner:
             yield self._take(self.stands)
         if plan is self.plan:  # nothing has changed; ten thousand files need no second reading
@@ -160,7 +171,13 @@ class WatchedFolder:
             yield event(root=self.root, path=key[1], reason=news[key])
         if len(new) > _FILES_TOLD:
             more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
-            yield story.Noted(text=f"{more} in {self.root}: hotfolder plan lists them all.")
+            text = f"{more} in {self.root}: hotfolder plan lists them all."
+            yield story.FolderNoted(root=self.root, text=text)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on by other settings: what was wrong by the old ones may be right by these."""
+        self.keeper.submit(orders.Reconfigure(settings))
+        self.is_outdated = True
 
     def claim(self, image: Seen) -> None:
         """Take note that an image is being claimed."""

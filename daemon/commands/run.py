@@ -11,8 +11,10 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
@@ -31,7 +33,7 @@ from daemon.lease.campaign import PERIODS, Periods
 from daemon.log import story
 from daemon.log.halting import NotStarted
 from daemon.log.journal import JournalLog
-from daemon.log.logs import Log, open_log, summary_table
+from daemon.log.logs import Log, Row, open_log, summary_table
 from daemon.notify import Notifier
 from daemon.places import Places, find
 from daemon.pulse import PATIENCE, Patience
@@ -94,7 +96,8 @@ def _serve(
     places = find(os.environ)
     selection = select(arguments)
     model = _model(arguments, selection.settings)
-    _require_apart(selection, model, places)
+    selection = replace(selection, settings=replace(selection.settings, model=model))
+    _require_apart(selection, places)
     mailbox: Mailbox = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         stack.callback(log.close)
@@ -120,22 +123,23 @@ def _serve(
             clock=time,
             log=log,
             notifier=notifier,
-            reread=lambda: read_settings(arguments.config, Path.cwd())[0],
+            reread=partial(_reread, arguments, selection, places),
             rests=Rests(Pauses(places.state), never=arguments.once),
             once=arguments.once,
             patience=patience,
         )
         service.tell(_started(arguments.editor, selection))
         service.tell(confinement.look())
+        rows: list[Row] = []
+        if arguments.once:  # else they would grow for as long as it runs
+            service.workshop.endings.show = rows.append
         service.run()
-    return _close(service) if arguments.once else ExitCode.FINE
+    return _close(service, rows) if arguments.once else ExitCode.FINE
 
 
 def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     """The model to load, found whole before anything starts."""
-    model = settings.model
-    if arguments.model is not None:
-        model = replace(model, path=arguments.model.absolute())
+    model = _named_model(arguments, settings)
     if arguments.editor == "echo":
         return model
     if model.path is None:
@@ -149,8 +153,30 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     return model
 
 
-def _require_apart(selection: Selection, model: ModelSettings, places: Places) -> None:
+def _named_model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
+    if arguments.model is None:
+        return settings.model
+    return replace(settings.model, path=arguments.model.absolute())
+
+
+def _reread(
+    arguments: argparse.Namespace, selection: Selection, places: Places, in_force: Settings
+) -> Settings:
+    """The settings of now; another model than that in force must be as sound as at the start.
+
+    Raises UserError with every problem.
+    """
+    settings, path = read_settings(arguments.config, Path.cwd())
+    settings = replace(settings, model=_named_model(arguments, settings))
+    if settings.model != in_force.model:
+        _model(arguments, settings)
+        _require_apart(replace(selection, settings=settings, settings_path=path), places)
+    return settings
+
+
+def _require_apart(selection: Selection, places: Places) -> None:
     roots = tuple(folder.root for folder in selection.folders)
+    model = selection.settings.model
     found = [*standing_apart.problems(roots, selection.settings_path, model, places)]
     if found:
         raise UserError(found)
@@ -203,8 +229,7 @@ def _started(editor: str, selection: Selection) -> story.Started:
     return story.Started(version=own_version(), folders=folders, editor=editor)
 
 
-def _close(service: Service) -> ExitCode:
-    rows = service.workshop.endings.rows
+def _close(service: Service, rows: Sequence[Row]) -> ExitCode:
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(summary_table(rows, columns), end="", flush=True)
     failed = any(row.state in (State.FAILED, State.QUARANTINED) for row in rows)

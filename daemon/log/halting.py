@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 from config.problems import Problem
-from daemon.log.story import DaemonEvent, Noted
+from daemon.log.story import DaemonEvent, Event, Noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ class Withheld(Noted):
     """A part of the daemon hangs; systemd is given no sign of life."""
 
     level: ClassVar[int] = logging.ERROR
+
+    def as_told_in(self, _root: Path) -> Event:
+        """The same without the hindrance, which may be another hot folder."""
+        return replace(self, text=f"{self.text.partition(':')[0]}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

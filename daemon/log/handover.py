@@ -1,4 +1,4 @@
-"""What is told of several daemons on one hot folder."""
+"""What is told of several daemons on one hot folder, at once or one after the other."""
 
 from __future__ import annotations
 
@@ -25,3 +25,13 @@ class JobPassed(JobEvent):
 
     def __str__(self) -> str:
         return f"{self.path} is left to the daemon that leads now."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFoundDone(JobEvent):
+    """The results of a job were complete before the daemon that made them had told of it."""
+
+    results: tuple[str, ...]  # relative to the root
+
+    def __str__(self) -> str:
+        return f"{self.path} was edited before the restart: {', '.join(self.results)}."

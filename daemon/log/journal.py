@@ -65,13 +65,18 @@ def _send(address: Path, told: Mapping[str, str]) -> None:
         with contextlib.suppress(ImportError):
             from systemd import journal  # noqa: PLC0415 - optional, and only the journal needs it
 
-            journal.sendv(*(f"{name}={value[:_MOST_BYTES]}" for name, value in told.items()))
+            journal.sendv(*(f"{name}={_shortened(value)}" for name, value in told.items()))
             return
     _send_datagram(address, told)
 
 
 def _send_datagram(address: Path, told: Mapping[str, str]) -> None:
     # No value holds a line end, so that every field is a line: systemd.io, native protocol.
-    lines = (f"{name}={value[:_MOST_BYTES]}\n" for name, value in told.items())
+    lines = (f"{name}={_shortened(value)}\n" for name, value in told.items())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.sendto("".join(lines).encode(errors="replace"), str(address))
+        sender.sendto("".join(lines).encode(), str(address))
+
+
+def _shortened(value: str) -> str:
+    """As much of a value as a field may hold, in whole characters."""
+    return value.encode(errors="replace")[:_MOST_BYTES].decode(errors="ignore")

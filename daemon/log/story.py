@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as facts_of
 from pathlib import Path
 from typing import ClassVar
@@ -54,6 +54,10 @@ class DaemonEvent:
     level: ClassVar[int] = logging.INFO
     for_the_day: ClassVar[bool] = True
 
+    def as_told_in(self, _root: Path) -> Event:
+        """The same for the people of one of several hot folders: it names no other."""
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(DaemonEvent):
@@ -62,6 +66,10 @@ class Started(DaemonEvent):
     version: str
     folders: tuple[Path, ...]
     editor: str  # "qwen", "echo"
+
+    def as_told_in(self, root: Path) -> Event:
+        """The same, of this hot folder alone."""
+        return replace(self, folders=(root,))
 
     def __str__(self) -> str:
         return f"Hotfolder {self.version} watches {', '.join(map(str, self.folders))}."
@@ -100,9 +108,13 @@ class SettingsRefused(DaemonEvent):
     level: ClassVar[int] = logging.ERROR
     problems: tuple[Problem, ...]
 
+    def as_told_in(self, _root: Path) -> Event:
+        """The same without the problems, which are for whoever wrote the settings."""
+        return replace(self, problems=())
+
     def __str__(self) -> str:
-        problems = " ".join(f"{problem}." for problem in self.problems)
-        return f"The new settings were not taken, the old ones stay in force. {problems}"
+        told = "The new settings were not taken, the old ones stay in force."
+        return " ".join((told, *(f"{problem}." for problem in self.problems)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +184,17 @@ class FolderEvent(DaemonEvent):
     """Something about one hot folder or a file in its inbox."""
 
     root: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderNoted(FolderEvent):
+    """Something that the administrator of a hot folder should know."""
+
+    level: ClassVar[int] = logging.WARNING
+    text: str  # a whole sentence
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from pipeline.editor import Done, EditRequest, Failed, ModelFacts, Stage, Step
 
 EDITOR_MODULE = "pipeline.worker"
 LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
+_LEAVE_SECONDS = 60.0  # that a process which was ended has to free the memory for the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ class EditorLine:
         deliver: Callable[[Said | Ended], None],
         module: str = EDITOR_MODULE,
     ) -> None:
-        self._kind, self._model, self._deliver, self._module = kind, model, deliver, module
+        self._kind, self._deliver, self._module = kind, deliver, module
+        self.model = model  # that the process of now, or else the next one, is opened with
+        self.hang_seconds = model.hang_seconds
+        self._leaving: Child | None = None  # makes room for the next
         self.deaths_in_a_row = 0
         self._had_gpu = False
         self._killed: tuple[Child, str] | None = None  # the last that we have killed, and why
@@ -82,12 +86,12 @@ class EditorLine:
     @property
     def name(self) -> str:
         """What is loaded, for messages."""
-        return self._kind if self._kind == "echo" else str(self._model.path)
+        return self._kind if self._kind == "echo" else str(self.model.path)
 
     @property
     def opening(self) -> OpenEditor:
         """What the next process is told first."""
-        return OpenEditor(self._kind, self._model, needs_gpu=self._had_gpu)
+        return OpenEditor(self._kind, self.model, needs_gpu=self._had_gpu)
 
     def start_if_due(self, now: float, *, at_once: bool) -> bool:
         """Start the process when there is none and its time has come; whether it was started.
@@ -169,7 +173,7 @@ class EditorLine:
             case Loading(since=since):
                 return now - since - LOAD_SECONDS
             case Busy(heard_at=heard_at):
-                return now - heard_at - self._model.hang_seconds
+                return now - heard_at - self.hang_seconds
             case Idle() | Dead():
                 return -math.inf
 
@@ -178,8 +182,8 @@ class EditorLine:
         match self.condition:
             case Loading(child, since) if now - since > LOAD_SECONDS:
                 self._kill(child, f"still loading after {LOAD_SECONDS:g} s")
-            case Busy(child, heard_at=heard_at) if now - heard_at > self._model.hang_seconds:
-                self._kill(child, f"it said nothing for {self._model.hang_seconds:g} s")
+            case Busy(child, heard_at=heard_at) if now - heard_at > self.hang_seconds:
+                self._kill(child, f"it said nothing for {self.hang_seconds:g} s")
             case _:
                 pass
 
@@ -203,6 +207,26 @@ class EditorLine:
                 return True
             case Busy() | Dead():
                 return False
+
+    def reopen(self, model: ModelSettings, now: float) -> None:
+        """Let the next process be opened with these settings; one that is not busy makes room."""
+        self.model = model
+        match self.condition:
+            case Loading(child) | Idle(child):
+                child.kill()
+                self._leaving = child
+                self.condition = Dead(now + _LEAVE_SECONDS)
+            case Dead(restart_at) if restart_at < math.inf:
+                self.condition = Dead(now)  # what the last one died of may be mended
+            case Busy() | Dead():
+                pass
+
+    def left(self, child: Child, now: float) -> None:
+        """Take note of the end of a process that is not ours any more."""
+        if child is self._leaving:
+            self._leaving = None
+            if isinstance(self.condition, Dead) and self.condition.restart_at < math.inf:
+                self.condition = Dead(now)
 
     def close(self) -> None:
         """End the process."""

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import assert_never
 
 from config.problems import Problem
+from config.settings import ModelSettings
 from daemon.clock import Clock
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.resting import EditorDismissed
 from daemon.log.story import Event
 from daemon.work import active, queueing
-from daemon.work.active import Active, Composing, Editing
+from daemon.work.active import Active, Composing, Editing, Preparing, Resting, Resumable, Waiting
 from daemon.work.child import Ended, Said
 from daemon.work.editor_line import Busy, EditorLine, Idle, Loading
 from daemon.work.jobs import Jobs, about
@@ -53,9 +54,8 @@ class Edits:
         clock: Clock,
         tell: Callable[[Event], None],
         finish: Callable[[Active], None],
-        most_together: int,
     ) -> None:
-        self.facts: ModelFacts | None = None  # None until the model is loaded
+        self.facts: ModelFacts | None = None  # None until the model of now is loaded
         self.loaded_at = 0.0  # Unix time
         self.unusable: tuple[Problem, ...] = ()
         self._jobs, self._editor, self._pixels, self._mishaps = jobs, editor, pixels, mishaps
@@ -63,16 +63,33 @@ class Edits:
         self._restraint, self._keepers = restraint, keepers
         self.is_resting = False  # no editor is needed for now
         self._failed_loads = 0  # in a row
-        self._most_together = most_together  # jobs that are edited in one pass
+        self._has_loaded = False  # an editor, ever
+        self._wanted = editor.model  # what it is to be opened with
 
     @property
     def is_ready(self) -> bool:
-        """Whether the editor has been loaded once."""
-        return self.facts is not None
+        """Whether jobs may be got ready for the editor: its model has been loaded, and stays."""
+        return self.facts is not None and not self.is_outdated
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it is to be opened anew, as soon as it is idle."""
+        opened_with = self._editor.model
+        # For how long it may be silent is our affair alone.
+        return replace(self._wanted, hang_seconds=opened_with.hang_seconds) != opened_with
+
+    def reconfigure(self, model: ModelSettings) -> None:
+        """Go on with other settings of the model."""
+        self._wanted = model
+        self._editor.hang_seconds = model.hang_seconds
 
     def begin(self, now: float) -> None:
         """Start the editor where there is none, end it where it hangs, give it what waits."""
         self._editor.kill_hung(now)
+        if self.is_outdated:
+            if not self._is_idle():
+                return
+            self._reopen(now)
         if self.is_resting:
             if self._editor.dismiss():
                 self._tell(EditorDismissed())
@@ -85,10 +102,34 @@ class Edits:
         if not self._restraint.is_halted:
             self._edit_next(now)
 
+    def _is_idle(self) -> bool:
+        # What is at the pixel workers was asked of them for the model of now.
+        at_pixels = any(isinstance(it.phase, Preparing | Composing) for it in self._jobs.actives())
+        return not at_pixels and not isinstance(self._editor.condition, Busy)
+
+    def _reopen(self, now: float) -> None:
+        """Open the editor anew; the jobs that wait for it are got ready by the new settings."""
+        self._editor.reopen(self._wanted, now)
+        self.facts = None
+        for job in self._jobs.actives():
+            if isinstance(job.phase, Waiting):
+                self.resolve_again(job)
+
+    def resolve_again(self, job: Active) -> None:
+        """Have the instruction of a job that has not been edited read by the settings of now."""
+        resting = Resting(
+            self._clock.monotonic(),
+            strike=False,
+            alone=job.job.alone,
+            cause="the settings of the model have changed",
+            counts=False,
+        )
+        self._jobs.put(Resumable(root=job.root, job=job.job, phase=resting))
+
     def _edit_next(self, now: float) -> None:
         if not isinstance(self._editor.condition, Idle):
             return
-        most = 1 if self._restraint.is_trying else self._most_together
+        most = 1 if self._restraint.is_trying else self._editor.model.batch
         batch = queueing.next_batch(self._jobs.actives(), most, last=self._restraint.suspects)
         requests: list[EditRequest] = []
         for job in batch:
@@ -111,7 +152,7 @@ class Edits:
                 pass
             case Ready(facts, seconds):
                 self.facts, self.loaded_at = facts, self._clock.time()
-                self._failed_loads = 0
+                self._has_loaded, self._failed_loads = True, 0
                 self._restraint.opened()
                 self._tell(
                     story.EditorReady(
@@ -121,7 +162,7 @@ class Edits:
                         seconds=seconds,
                     )
                 )
-            case Unusable(problems) if not self.is_ready:
+            case Unusable(problems) if not self._has_loaded:
                 self.unusable = problems
             case Unusable(problems):
                 self._restraint.locked_out("; ".join(map(str, problems)))
@@ -194,6 +235,7 @@ class Edits:
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""
         if not self._editor.is_mine(ended.child):
+            self._editor.left(ended.child, self._clock.monotonic())
             return
         was_loading = isinstance(self._editor.condition, Loading)
         how = self._editor.how(ended)
@@ -219,7 +261,7 @@ class Edits:
         if self._failed_loads < _LOADS:
             return
         problem = _load_problem(self._editor.name, ended, how)
-        if self.is_ready or not ended.is_started:
+        if self._has_loaded or not ended.is_started:
             self._failed_loads = 0
             self._restraint.locked_out(str(problem))
         else:

@@ -1,4 +1,4 @@
-"""How jobs end: in the history, in the closing table, and in words."""
+"""How jobs end: in the history, in a row of a table, and in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daemon.log.story import Event
 from daemon.receipt import Finished, work_seconds
 from daemon.status import Review
 from daemon.work.jobs import About, Jobs, about
-from daemon.work.record import entry_of_ending, entry_of_result
+from daemon.work.record import entry_found, entry_of_ending, entry_of_result
 
 _REVIEWS_KEPT = 100
 
@@ -34,7 +34,8 @@ class Endings:
         clock: Clock,
         tell: Callable[[Event], None],
     ) -> None:
-        self.rows: list[Row] = []
+        self.ended = 0  # jobs
+        self.show: Callable[[Row], None] = lambda _: None  # for a table of the jobs that end
         self._reviews: deque[tuple[str, Review]] = deque(maxlen=_REVIEWS_KEPT)  # with their roots
         self._jobs, self._keepers, self._history = jobs, keepers, history
         self._clock, self._tell = clock, tell
@@ -57,6 +58,17 @@ class Endings:
         seconds = work_seconds(finished)
         self._count(job.job, finished.status, seconds, " ".join(answer.results))
 
+    def found_published(self, root: str, answer: orders.FoundPublished) -> None:
+        """Note what an earlier daemon had put into the outbox before it died."""
+        job, identity = answer.job, self._keepers[root].identity
+        entry = entry_found(identity, job, answer.results, self._clock.time())
+        last = self._history.last(identity, job.path)
+        if last is None or last.job_id != job.job_id:  # else it was noted, and better
+            self._history.record(entry)
+        results = tuple(map(printable, answer.results))
+        self._tell(handover.JobFoundDone(results=results, **about(root, job)))
+        self._count(job, entry.state, None, " ".join(answer.results))
+
     def reviews_since(self, root: str, unix_time: float) -> Iterator[Review]:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
         return (it for at, it in self._reviews if at == root and it.ended_at >= unix_time)
@@ -73,10 +85,11 @@ class Endings:
         self._history.record(entry_of_ending(identity, answer.job, answer.state, now))
         self._tell(_ending(answer, about(root, answer.job)))
 
-    def _count(self, job: Job, state: State, seconds: float, result: str) -> None:
+    def _count(self, job: Job, state: State, seconds: float | None, result: str) -> None:
         file = printable(job.path)
         row = Row(file=file, state=state, seconds=seconds, result=printable(result))
-        self.rows.append(row)
+        self.ended += 1
+        self.show(row)
 
     def vanished(self, root: str, job: Job) -> None:
         """Forget a job whose files somebody took away."""

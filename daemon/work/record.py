@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from daemon.history import Entry
 from daemon.job import Job, State
 from daemon.receipt import Finished, work_seconds
+from daemon.work.task import content_key
 
 
 def entry_of_result(
@@ -46,3 +49,12 @@ def entry_of_ending(folder_id: str, job: Job, state: State, now: float) -> Entry
         height=0,
         finished_at=now,
     )
+
+
+def entry_found(folder_id: str, job: Job, results: tuple[str, ...], now: float) -> Entry:
+    """The entry of a job of which only its published results are known, at Unix time `now`."""
+    needs_a_look = any(result.startswith("review/") for result in results)
+    state = State.REVIEW if needs_a_look else State.DONE
+    entry = entry_of_ending(folder_id, job, state, now)
+    # Nobody knows how long it took: the days until the restart were no work.
+    return replace(entry, content_key=content_key(job), results=results, total_seconds=0.0)

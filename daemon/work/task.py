@@ -57,11 +57,12 @@ class Tasks:
                 job=job,
                 recipe=resolved.recipe,
                 instruction=text,
-                content_key=_content_key(job),
+                content_key=content_key(job),
                 scratch=scratch,
                 companions=companions,
                 notes=resolved.notes,
-            )
+            ),
+            self.settings.model.loras,
         )
 
     def _resolve(
@@ -104,6 +105,7 @@ def _companions(
     return {name: copies[pair_key(name)] for name in named}
 
 
-def _content_key(job: Job) -> str:
+def content_key(job: Job) -> str:
+    """What tells a job with the same files from one with others."""
     hashes = sorted(f"{file.role}:{file.sha256}" for file in job.files)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

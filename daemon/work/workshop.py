@@ -83,13 +83,17 @@ class Workshop:
             clock=clock,
             tell=tell,
             finish=self._finish,
-            most_together=settings.model.batch,
         )
         self.endings = Endings(
             jobs=self.jobs, keepers=keepers, history=history, clock=clock, tell=tell
         )
         self.away: frozenset[str] = frozenset()  # hot folders of which nothing can be had now
         self._is_closing = False
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on by other settings; those of the model hold from the next opening of the editor."""
+        self.settings = settings
+        self.edits.reconfigure(settings.model)
 
     # What the keepers answer
 
@@ -119,6 +123,9 @@ class Workshop:
         job = Active(root=root, task=answer.task, phase=Preparing())
         if self._is_closing:
             self._give_back(job)
+            return
+        if not self.edits.is_ready or answer.loras != self._editor.model.loras:
+            self.edits.resolve_again(job)  # the editor was opened anew since it was asked for
             return
         self.jobs.put(job)
         self._tell(story.JobClaimed(**about(job.root, job.job)))

@@ -43,6 +43,18 @@ def test_a_record_reaches_the_socket_in_the_journals_own_words(tmp_path: Path) -
     assert lines[:3] == ["MESSAGE=Beware.", "PRIORITY=4", "SYSLOG_IDENTIFIER=hotfolder"]
 
 
+def test_a_field_holds_so_many_bytes_and_whole_characters(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "journal"))
+        journal.settimeout(5.0)
+        JournalLog(tmp_path / "journal", verbose=False).tell(Noted(text="\u6d77" * 4096))
+        fields = dict(line.split(b"=", 1) for line in journal.recv(99999).splitlines())
+    assert fields[b"MESSAGE"] == fields[b"HOTFOLDER_TEXT"] == "\u6d77".encode() * 1365
+    assert (
+        len(fields[b"MESSAGE"]) == 4095
+    )  # of 4096: a character of three bytes is whole or absent
+
+
 def test_a_journal_that_does_not_listen_hinders_nothing(tmp_path: Path) -> None:
     JournalLog(tmp_path / "nobody", verbose=True).tell(FAILED)
 

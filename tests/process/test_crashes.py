@@ -2,14 +2,20 @@
 
 import errno
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
+from pathlib import Path
 
 import pytest
-from campaign import Campaign, Case
+from campaign import Campaign, Case, begin, go
 from faults import Fault, Way
-from nights import NIGHTS, Night
+from morning import outbox_of
+from nights import NIGHTS, Hot, Night
+from warm import Warm
+
+from daemon.history import Entry, History
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.ESTALE, errno.EACCES)
 _DOUBTFUL = ("link", "mkdir", "remove", "rename", "replace", "rmdir", "unlink")
@@ -184,3 +190,49 @@ def test_every_step_may_fail(campaign: Campaign, night: Night) -> None:
 def test_it_may_die_again_anywhere_in_the_recovery(campaign: Campaign, night: Night) -> None:
     firsts = some(deaths(night_of(campaign, night)), 25, night.name)
     survive(campaign, [case for first in firsts for case in twice(campaign, night, first, 8)])
+
+
+PUBLISHED = Fault("link .hotfolder/work/JOB1/cat.png done/DAY/cat.png #1", Way.KILL)
+
+
+@pytest.mark.parametrize("scratch", ["kept", "emptied"])
+def test_what_was_published_before_a_death_is_in_history_and_log_once(
+    tmp_path: Path, scratch: str
+) -> None:
+    hot, warm, night = Hot(tmp_path), Warm(), _BY_NAME["a pair"]
+    begin(warm, hot, night)
+    assert go(warm, hot, night, PUBLISHED).code == 137
+    assert outbox_of(hot).keys() == {"cat.png", "cat.png.json"}
+    if scratch == "emptied":
+        shutil.rmtree(tmp_path / "cache")
+    assert go(warm, hot, night, None).code == 0
+    warm.close()
+    job_id = hot.receipt("cat.png")["job_id"]
+    assert [(it.job_id, it.results) for it in remembered(hot)] == [(job_id, ("outbox/cat.png",))]
+    for log in (*hot.root.glob("logs/LOG-*.txt"), hot.root / f"logs/{job_id}.log"):
+        assert log.read_text().count("outbox/cat.png") == 1
+    assert {Path(name).name for name in hot.files("done")} == {"cat.png", "cat.yaml"}
+
+
+def test_what_was_published_before_a_death_is_known_for_a_duplicate(tmp_path: Path) -> None:
+    hot, warm, night = Hot(tmp_path), Warm(), _BY_NAME["a pair"]
+    hot.set("on_duplicate: skip")
+    begin(warm, hot, night)
+    assert go(warm, hot, night, PUBLISHED).code == 137
+    for store in ("cache", "state"):  # nothing is left but the hot folder
+        shutil.rmtree(tmp_path / store)
+    assert go(warm, hot, night, None).code == 0
+    night.drop(hot)
+    run = go(warm, hot, night, None)
+    warm.close()
+    assert "duplicate" in run.output
+    assert outbox_of(hot).keys() == {"cat.png", "cat.png.json"}
+
+
+def remembered(hot: Hot) -> tuple[Entry, ...]:
+    """All that the history knows."""
+    history = History(hot.root.parent / "state/hotfolder", print, look=True)
+    try:
+        return history.recent("the-id", 10)
+    finally:
+        history.close()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
 
+from daemon.spool import make_hot_folder
+
 Start = Callable[..., Daemon]
 
 
@@ -190,3 +192,50 @@ def heard(daemon: Daemon) -> list[str]:
     """All lines so far."""
     daemon.said("")
     return daemon.lines
+
+
+def test_the_log_of_a_hot_folder_names_no_other_and_ends_with_the_daemon(
+    hot: HotFolder, start: Start
+) -> None:
+    roots = (hot.root, hot.root.parent / "other")
+    make_hot_folder(roots[1], "the-other-id")
+    defaults = "defaults: {settle_seconds: 0.2}"
+    folders = ", ".join(f"{{root: {root}}}" for root in roots)
+    hot.settings.write_text(f"{defaults}\nfolders: [{folders}]")
+    for number in range(30):  # more than are told one by one
+        (roots[1] / f"inbox/{number}.psd").write_text("no picture")
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("action=editor_ready"))
+    wait_for(lambda: daemon.said("more files wait or are left alone"))
+    hot.settings.write_text(f"{defaults}\nfolders: [{folders}, {{root: {roots[1]}}}]")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: daemon.said("action=settings_refused", str(roots[1])))
+    assert daemon.stop() == 0
+    assert daemon.said("action=started", str(roots[0]), str(roots[1]))
+    logs = [next(root.glob("logs/LOG-*.txt")).read_text() for root in roots]
+    assert str(roots[1]) not in logs[0]
+    assert str(roots[0]) not in logs[1]
+    assert "10 more files wait or are left alone" in logs[1]
+    for root, log in zip(roots, logs, strict=True):
+        assert f"watches {root}." in log
+        assert "The new settings were not taken" in log
+        assert log.endswith(" Hotfolder has stopped.\n")
+
+
+def test_who_finds_another_leader_tells_only_its_own_people_so(
+    hot: HotFolder, start: Start
+) -> None:
+    other = hot.root.parent / "other"
+    make_hot_folder(other, "the-other-id")
+    elsewhere = str(hot.root.parent / "elsewhere")  # as on another machine
+    leader = start("--editor", "echo", "--root", other, XDG_STATE_HOME=elsewhere)
+    wait_for(lambda: leader.said("action=editor_ready"))
+    hot.settings.write_text(
+        f"defaults: {{settle_seconds: 0.2}}\nfolders: [{{root: {hot.root}}}, {{root: {other}}}]"
+    )
+    ended = hot.call("run", "--once", "--editor", "echo")
+    assert "is left to the daemon that leads there" in ended.stderr
+    (log,) = hot.root.glob("logs/LOG-*.txt")
+    assert str(other) not in log.read_text()
+    assert "Hotfolder is stopping: all work is done." in log.read_text()
+    assert leader.stop() == 0

@@ -1,9 +1,14 @@
 """Hot folders rest outside their hours and when they are paused, and the editor with them."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from harness import Daemon, HotFolder, wait_for
 
 EDITOR = "pipeline.worker"
@@ -74,3 +79,29 @@ def test_a_drain_finishes_what_was_begun_and_ends(
 def test_a_drain_without_a_daemon_says_so(hot: HotFolder) -> None:
     done = hot.call("drain")
     assert (done.returncode, "no daemon is running here" in done.stdout) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("now", "hours", "reason"),
+    [
+        ("2026-03-29T01:55+01:00", "03:00-05:00", "outside its hours, until Sun 03:00"),
+        ("2026-10-25T02:55+02:00", "02:00-02:30", "outside its hours, until Sun 02:00"),
+    ],
+)
+def test_the_model_is_loaded_in_time_when_the_clocks_are_changed(
+    tmp_path: Path, now: str, hours: str, reason: str
+) -> None:
+    code = f"""
+from datetime import datetime
+from pathlib import Path
+from config.hours import parse
+from config.settings import FolderSettings
+from daemon.rests import Pauses, Rests
+rests = Rests(Pauses(Path({str(tmp_path)!r})), never=False)
+folder = FolderSettings(root=Path("/hot"), active=parse({hours!r}))
+rests.look({{"/hot": folder}}, datetime.fromisoformat({now!r}).timestamp())
+print(rests.reason("/hot"), rests.needs_editor, sep="|")
+"""
+    environment = {**os.environ, "TZ": "Europe/Berlin"}
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.strip() == f"{reason}|True"

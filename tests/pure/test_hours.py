@@ -1,4 +1,5 @@
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -45,8 +46,37 @@ def test_days_may_pass_the_end_of_the_week() -> None:
 
 
 def test_when_it_opens_next_is_known() -> None:
-    assert hours("Mon-Fri 20:00-07:00").opens_at(at(5, 7, 30)) == at(7, 20)
-    assert hours("Mon 20:00-21:00").opens_at(at(0, 20)) == at(7, 20)
+    saturday, monday = (at(*it).replace(tzinfo=UTC) for it in ((5, 7, 30), (0, 20)))
+    next_monday = at(7, 20).replace(tzinfo=UTC)
+    assert hours("Mon-Fri 20:00-07:00").opens_at(saturday, UTC) == next_monday
+    assert hours("Mon 20:00-21:00").opens_at(monday, UTC) == next_monday
+
+
+@pytest.mark.parametrize(
+    ("window", "moment", "opens"),
+    [
+        # In spring the clocks go from 02:00+01:00 to 03:00+02:00, on March 29th.
+        ("20:00-23:00", "2026-03-28T23:30+01:00", "2026-03-29T20:00+02:00"),
+        ("03:00-05:00", "2026-03-29T01:55+01:00", "2026-03-29T03:00+02:00"),
+        ("02:30-05:00", "2026-03-28T23:30+01:00", "2026-03-29T03:00+02:00"),
+        ("Mon 07:00-08:00", "2026-03-23T07:30+01:00", "2026-03-30T07:00+02:00"),
+        # In autumn they go from 03:00+02:00 back to 02:00+01:00, on October 25th.
+        ("20:00-23:00", "2026-10-24T23:30+02:00", "2026-10-25T20:00+01:00"),
+        ("03:00-05:00", "2026-10-25T02:30+02:00", "2026-10-25T03:00+01:00"),
+        ("02:30-02:40", "2026-10-25T02:10+02:00", "2026-10-25T02:30+02:00"),
+        ("02:30-02:40", "2026-10-25T02:50+02:00", "2026-10-25T02:30+01:00"),
+        ("02:30-02:40", "2026-10-25T02:50+01:00", "2026-10-26T02:30+01:00"),
+    ],
+)
+def test_when_it_opens_next_is_right_across_a_change_of_summer_time(
+    window: str, moment: str, opens: str
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    for of_now in (timezone(timedelta(hours=5)), berlin, None):  # a moment is one in any zone
+        now = datetime.fromisoformat(moment)
+        told = hours(window).opens_at(now if of_now is None else now.astimezone(of_now), berlin)
+        assert told.isoformat(timespec="minutes") == opens
+        assert hours(window).is_open(told)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import wait_for
-from sample import candidate, keeper, plan, seen
+from sample import candidate, keeper, plan, seen, settings
 
 from daemon.job import FileState, FolderState, Ignored, Plan, State
 from daemon.log import story
@@ -61,7 +61,7 @@ def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: Watch
     files = [Ignored(f"{number}.heic", "a HEIC picture") for number in range(2000)]
     *few, rest = look(folder, holding(ignored=tuple(files)))
     assert told(few) == ["FileIgnored"] * 20
-    assert isinstance(rest, story.Noted)
+    assert isinstance(rest, story.FolderNoted)
     assert rest.text.startswith("1980 more files")
 
 
@@ -209,3 +209,16 @@ def test_a_keeper_that_has_ended_is_stuck_for_ever_and_one_not_begun_is_not(
     folder.keeper.submit(Quit())  # as an error of ours would end it
     folder.keeper.join(timeout=10)
     assert folder.stuck_seconds == float("inf")
+
+
+def test_by_new_settings_no_job_is_claimed_before_another_look(folder: WatchedFolder) -> None:
+    def standing() -> tuple[bool, bool]:
+        return folder.gives_jobs, folder.moves
+
+    folder.stand(Stands(FolderState.ONLINE, ""))
+    look(folder, holding())
+    assert standing() == (True, False)
+    folder.reconfigure(settings(folder.keeper.folder))
+    assert standing() == (False, True)
+    look(folder, holding())
+    assert standing() == (True, False)
