@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemon.ground import Ground
 from daemon.job import Job
-from daemon.recovery import job_of_paper
+from daemon.recovery import PAPER, job_of_paper
 
 WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
 
@@ -23,13 +23,17 @@ class LeftJob:
 
 def left_jobs(root: Path) -> tuple[LeftJob, ...]:
     """Read the papers of the jobs in work/, oldest first; changes nothing."""
-    papers = sorted((root / ".hotfolder" / "work").glob("*/job.json"))
-    jobs = [job for paper in papers if (job := _read(root, paper)) is not None]
+    ground, work = Ground(root), root / ".hotfolder" / "work"
+    try:
+        names = [name for name, _ in ground.entries(work)]
+    except OSError:
+        return ()
+    jobs = [job for name in names if (job := _read(ground, work / name / PAPER)) is not None]
     return tuple(LeftJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
 
 
-def _read(root: Path, paper: Path) -> Job | None:
+def _read(ground: Ground, paper: Path) -> Job | None:
     try:
-        return job_of_paper(Ground(root), paper)
+        return job_of_paper(ground, paper)
     except OSError:
         return None  # filed meanwhile, or no paper of ours: a daemon that starts sees to it

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -13,6 +14,8 @@ from paper import WHOLE
 from sample import TICKET, candidate, finished, job, keeper, seen, task
 
 from daemon import failing, orders, shelf, typed_json
+from daemon.commands import papers
+from daemon.commands.left import left_jobs
 from daemon.failing import Failing
 from daemon.inbox.own_papers import is_report
 from daemon.job import Job, State
@@ -60,6 +63,8 @@ PARTS = {  # that no field of ours ever is
     "null-byte": '"a\\u0000b"',
 }
 READ_OF_A_RECEIPT = ("job_id", "recipe", "seed", "output", "sha256", "preview")
+SHOWN_OF_A_RECEIPT = ("job_id", "input", "name", "recipe", "prompt", "seed", "steps", "total")
+OF_THE_RIGHT_TYPE = ("large", "negative", "null-byte")  # in some field or other
 READ_OF_A_REPORT = ("came_from", "folder", "files", "role", "name")
 FIELD = "the forged field"
 
@@ -263,6 +268,83 @@ class TestFields:
         for forged, text in forgeries(record.read_text()):
             write(record, text)
             assert shelf.find(job(), tmp_path) in (None, of) or forged
+
+
+class TestWhatPeopleAsk:
+    """Commands read the records of ended jobs, sound or not."""
+
+    def test_a_receipt_that_is_not_sound_is_none(self, spool: Spool, tmp_path: Path) -> None:
+        receipt = a_receipt(spool, tmp_path)
+        sound = json.loads(receipt.read_text())
+        for unread in ("instruction", "output", "versions", "host"):
+            del sound[unread]
+        for forged, text in forgeries(json.dumps(sound), *SHOWN_OF_A_RECEIPT):
+            write(receipt, text)
+            papers.traces(spool.root, "cat.png")
+            trace = papers.of_result(spool.root, "outbox/cat.png")
+            assert trace is None or forged.endswith(OF_THE_RIGHT_TYPE), forged
+
+    def test_a_result_that_needs_a_look_is_told_by_a_sound_receipt_alone(
+        self, spool: Spool, tmp_path: Path
+    ) -> None:
+        sound = json.loads(a_receipt(spool, tmp_path).read_text())
+        sound |= {"status": "review", "fidelity": {"missed": ["it differs"]}}
+        receipt = spool.root / "review" / "s" / "cat.png.json"
+        write(receipt, json.dumps(sound))
+        (review,) = papers.reviews_since(spool.root, 0.0)
+        assert (review.file, review.reason) == ("s/cat.png", "it differs")
+        for forged, text in forgeries(json.dumps(sound), "missed", "input", "fidelity", "status"):
+            write(receipt, text)
+            assert list(papers.reviews_since(spool.root, 0.0)) == [], forged
+
+    def test_a_report_that_is_not_sound_is_none(self, spool: Spool) -> None:
+        path = spool.root / "failed" / DAY / "cat" / "report.json"
+        sound = report(job(), WHY, "{}")
+        write(path, sound)
+        assert papers.failed_job(spool.root, TICKET.job_id) == (f"failed/{DAY}/cat",)
+        assert len(papers.traces(spool.root, "cat.png")) == 1
+        for forged, text in forgeries(sound, "job_id", "folder", "files"):
+            write(path, text)
+            papers.traces(spool.root, "cat.png")
+            assert papers.failed_job(spool.root, "20251122-") == (), forged
+
+    def test_a_job_that_is_not_sound_is_not_shown(self, spool: Spool, begun: Job) -> None:
+        (left,) = left_jobs(spool.root)
+        assert (left.job_id, left.path, left.attempts) == (begun.job_id, "cat.png", 1)
+        record = spool.work(begun.job_id) / "job.json"
+        for forged, text in forgeries(record.read_text()):
+            write(record, text)
+            assert all(left.attempts >= 0 for left in left_jobs(spool.root)), forged
+
+    def test_records_that_come_and_go_meanwhile_are_there_or_not(
+        self, spool: Spool, tmp_path: Path
+    ) -> None:
+        sound = json.loads(a_receipt(spool, tmp_path).read_text())
+        sound |= {"status": "review", "fidelity": {"missed": ["it differs"]}}
+        paths = [spool.root / corner / "s" / "dog.png.json" for corner in ("outbox", "review")]
+        paths += [spool.root / "failed" / DAY / "dog" / "report.json"]
+        paths += [spool.root / "done" / DAY / "s" / "dog.png"]
+        done = threading.Event()
+
+        def come_and_go() -> None:
+            while not done.is_set():
+                for path in paths:
+                    write(path, json.dumps(sound))
+                for path in paths:
+                    path.unlink()
+                    path.parent.rmdir()
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            for _ in range(300):
+                papers.traces(spool.root, "s/dog.png")
+                papers.traces(spool.root, "s/emu.png")
+                papers.failed_job(spool.root, "20261122-")
+                list(papers.reviews_since(spool.root, 0.0))
+        finally:
+            done.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("text", [*WHOLES.values(), '{"a": NaN}', '{"a": -Infinity}'])
