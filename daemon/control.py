@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import queue
@@ -9,9 +10,11 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
+from daemon.log.halting import ThreadFailed
 from daemon.patience import Silent, call
 from daemon.places import Places
 from daemon.socket_line import (
@@ -22,6 +25,7 @@ from daemon.socket_line import (
     send,
     short_address,
 )
+from daemon.supervision import Fault, fault_in, supervise, thread_failed
 
 _ANSWER_SECONDS = 2.0
 _TALK_SECONDS = 2.0
@@ -63,10 +67,19 @@ class NobodyThere:
 class Server:
     """The socket of one hot folder; requests go to `deliver`, which must not block."""
 
-    def __init__(self, places: Places, root: Path, deliver: Callable[[Request], None]) -> None:
-        """Begin to listen; raises UserError where another daemon does, or nobody can."""
+    def __init__(
+        self,
+        places: Places,
+        root: Path,
+        deliver: Callable[[Request], None],
+        tell: Callable[[ThreadFailed], None],
+    ) -> None:
+        """Begin to listen; raises UserError where another daemon does, or nobody can.
+
+        `tell` is called for a fault of its threads, from there.
+        """
         self._root = root
-        self._deliver = deliver
+        self._deliver, self._tell = deliver, tell
         self._talks = threading.BoundedSemaphore(_MAX_TALKS)
         self._closing = threading.Event()
         self._file = places.control / f"{name_of(root)}.sock"
@@ -76,7 +89,7 @@ class Server:
         except OSError as error:
             os.close(self._lock)
             raise _unusable(self._file, error) from error
-        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -90,6 +103,12 @@ class Server:
         self._file.unlink(missing_ok=True)
         os.close(self._lock)
 
+    def _serve(self) -> None:
+        supervise(self._accept, self._failed, lambda _, seconds: self._closing.wait(seconds))
+
+    def _failed(self, fault: Fault) -> None:
+        self._tell(thread_failed(f"control socket of {self._root}", fault))
+
     def _accept(self) -> None:
         while not self._closing.is_set():
             try:
@@ -99,18 +118,29 @@ class Server:
                 self._closing.wait(0.1)
                 continue
             if self._talks.acquire(blocking=False):
-                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+                self._begin_talk(connection)
             else:
                 connection.close()
+
+    def _begin_talk(self, connection: socket.socket) -> None:
+        try:
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+        except RuntimeError:  # no thread is to be had
+            connection.close()
+            self._talks.release()
+            raise
 
     def _talk(self, connection: socket.socket) -> None:
         try:
             with connection:
-                send(connection, self._answer(connection), _TALK_SECONDS)
-        except OSError:
-            return  # who asked has gone or does not read: nobody is left to tell
+                if fault := fault_in(partial(self._say, connection)):
+                    self._failed(fault)
         finally:
             self._talks.release()
+
+    def _say(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # who asked has gone or does not read
+            send(connection, self._answer(connection), _TALK_SECONDS)
 
     def _answer(self, connection: socket.socket) -> Mapping[str, object]:
         replies: queue.SimpleQueue[Mapping[str, object]] = queue.SimpleQueue()

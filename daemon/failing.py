@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def read(ground: Ground, work: Path) -> Failing | None:
     """What an earlier call put on paper; None where it is no paper of ours."""
     try:
         failing = typed_json.load(Failing, ground.read(work / PAPER))
-        json.loads(failing.instruction)  # whoever may write to the share may have written it
+        typed_json.parse(failing.instruction)  # whoever may write to the share may have written it
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
     is_end = failing.why.state in (State.FAILED, State.QUARANTINED)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.problems import Problem
+from daemon.typed_json import Count, UnixTime
 from pipeline.recipe import Recipe
 
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")  # other folders in work/ are not ours
@@ -157,7 +158,7 @@ class JobFile:
     name: str
     moved: bool  # False: a copy, the original stays in the inbox for another job
     sha256: str
-    size: int
+    size: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +168,11 @@ class Job:
     job_id: str
     folder: str  # subfolder of the inbox, "" for the inbox itself
     files: tuple[JobFile, ...]  # the image first
-    drawn_seed: int  # used where the instruction has no seed, so that a retry repeats it
-    arrived_at: float  # Unix time when the daemon first saw the image
-    claimed_at: float  # Unix time
-    attempts: int  # runs begun, this one included
-    strikes: int  # runs that ended badly while the daemon lived
+    drawn_seed: Count  # used where the instruction has no seed, so that a retry repeats it
+    arrived_at: UnixTime  # Unix time when the daemon first saw the image
+    claimed_at: UnixTime  # Unix time
+    attempts: Count  # runs begun, this one included
+    strikes: Count  # runs that ended badly while the daemon lived
     alone: bool  # it was in a batch that died: until it has run alone, nobody knows whose fault
     ending: State | None = None  # it is being filed as this without a result, and runs no more
 

@@ -27,11 +27,13 @@ from daemon.log.logbook import Logbook
 from daemon.log.story import FolderDegraded
 from daemon.retention import Sweeper
 from daemon.spool import Spool, folder_id
+from daemon.supervision import Fault, supervise, thread_failed
 from daemon.trouble import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.work import task
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _REST_SECONDS = 0.5  # at the most, between two looks at a full inbox
+_FAULT = "a fault of Hotfolder itself, please report it"
 _STANDBY_SECONDS = 2.0  # between two looks whether the share is there
 
 
@@ -55,7 +57,11 @@ class Keeper(threading.Thread):
         self.identity = ""  # of the hot folder that was there first; "" until it has answered
         self.is_at_work = False  # on an order; a share that hangs keeps it so
         wake = partial(self.submit, orders.Look())
-        self._lead = lead_of(folder.root, lambda: self.identity, periods, wake)
+        # Since when, in monotonic seconds, its looks have raised what nobody expects; None: not.
+        self.failing_since: float | None = None
+        self._order: orders.Order | None = None  # that it is at
+        tell_of_lead = partial(self._tell_fault, "lead")
+        self._lead = lead_of(folder.root, lambda: self.identity, periods, wake, tell_of_lead)
         self._spool = Spool(folder.root, self._lead.fence)
         self._logbook = Logbook(folder.root / "logs")
         self._sweeper = Sweeper(self._spool.ground, clock)
@@ -97,13 +103,34 @@ class Keeper(threading.Thread):
         self._orders.put(order)
 
     def run(self) -> None:
-        """Do orders until Quit."""
+        """Do orders until Quit, whatever one of them raises."""
         with self._lead.held():
-            while not isinstance(order := self._next_order(), orders.Quit):
-                self.is_at_work = True
-                self._try(order)
-                self.is_at_work = False
+            supervise(self._work, partial(self._tell_fault, "keeper"), self._hold_up_over)
         self._watching.leave()
+
+    def _work(self) -> None:
+        while not isinstance(order := self._next_order(), orders.Quit):
+            self._order, self.is_at_work = order, True
+            self._try(order)
+            self._order, self.is_at_work = None, False
+            if isinstance(order, orders.Look):
+                self.failing_since = None
+
+    def _tell_fault(self, part: str, fault: Fault) -> None:
+        self._answer(orders.Told(thread_failed(f"{part} of {self.root}", fault)))
+
+    def _hold_up_over(self, fault: Fault, _rest_seconds: float) -> None:
+        """Hold up the order that met a fault of ours, as one that met a trouble of the share."""
+        order, self._order, self.is_at_work = self._order, None, False
+        if self._waiting and self._waiting[0] is order:
+            self._waiting.popleft()  # it comes to its end below, or back
+        self.failing_since = self.failing_since or self._clock.monotonic()
+        if isinstance(order, orders.Write):
+            return  # a line less in a log
+        if isinstance(order, orders.Claim):  # others go on
+            self._clerk.untouchables.add(order.candidate.image, f"{_FAULT} ({fault.words})")
+        trouble = Trouble(FolderState.OFFLINE, f"{_FAULT} ({fault.words})")
+        self._hold_up(order or orders.Look(), trouble)
 
     def _try(self, order: orders.Order) -> None:
         try:
@@ -203,7 +230,6 @@ class Keeper(threading.Thread):
         # Only now: an order that fails again must not make the folder flap.
         room = self._clerk.room.look(self.folder.min_free_gib)
         self._stand(room.state, room.reason)
-        self._failures = 0
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
         self._answer(orders.Looked(plan))
@@ -211,14 +237,16 @@ class Keeper(threading.Thread):
             self._answer(orders.Told(swept))
         self._looked_at = self._clock.monotonic()
         self._look_seconds = self._looked_at - now
+        self._failures = 0
 
     def _work_off(self) -> None:
         while self._waiting:
-            order = self._waiting[0]
+            order = self._order = self._waiting[0]
             if isinstance(order, orders.Publish):  # half of it may be out since the last try
                 self._clerk.clear_half_done(order)
             self._do(order)
             self._waiting.popleft()
+            self._order = None
 
     def _absence(self) -> Trouble | None:
         """What tells that the hot folder is not there; None: it is."""

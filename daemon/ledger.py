@@ -13,6 +13,7 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
+from daemon import typed_json
 from daemon.ground import Ground
 from daemon.inbox.names import is_path_below
 
@@ -115,11 +116,9 @@ def _page_of(name: str) -> Page | None:
 def _parse(line: bytes) -> Filed | None:
     """A line of ours; None for one that was cut off, or that somebody else wrote."""
     try:
-        path, size, mtime_ns = json.loads(line)
-    except (ValueError, TypeError):
+        return Filed(*typed_json.load(tuple[str, int, int], line))
+    except ValueError:
         return None
-    are_typed = isinstance(path, str) and isinstance(size, int) and isinstance(mtime_ns, int)
-    return Filed(path, size, mtime_ns) if are_typed else None
 
 
 def _is_of(filed: Filed, page: Page) -> bool:

@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from daemon import typed_json
 from daemon.ground import Ground, nobody_else
 from daemon.inbox.names import is_path_below, result_names
 from daemon.job import Job
@@ -32,9 +32,15 @@ class _Note:
     @property
     def is_sound(self) -> bool:
         """Whether it may be ours: whoever may write to the share may have written it."""
-        texts = (self.name, self.sha256, self.preview, self.replaced)
-        are_texts = all(isinstance(it, str) for it in texts)
-        return are_texts and is_path_below(self.name) and self.name.partition("/")[0] in _FOLDERS
+        return is_path_below(self.name) and self.name.partition("/")[0] in _FOLDERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notes:
+    """What the file says."""
+
+    variants: int
+    results: Mapping[str, _Note]  # by the index of the variant
 
 
 class Publication:
@@ -62,8 +68,8 @@ class Publication:
 
     def is_complete(self, job: Job) -> bool:
         """Whether every variant has its receipt."""
-        variants = self._read_notes().get("variants")
-        return variants is not None and len(self._complete(job)) == variants
+        variants = self._written().variants
+        return variants > 0 and len(self._complete(job)) == variants
 
     def results(self, job: Job) -> tuple[str, ...]:
         """The paths of the results that have their receipts, relative to the root."""
@@ -89,7 +95,8 @@ class Publication:
         if sha256 is None:
             return
         if sha256 == _Origin.of(note.replaced).sha256:
-            self._ground.write_whole(_receipt_of(path), note.replaced.encode())
+            again = note.replaced.encode("utf-8", "backslashreplace")
+            self._ground.write_whole(_receipt_of(path), again)
         elif sha256 == note.sha256:
             self._clear_preview(path, note)
             self._ground.remove(path)
@@ -100,7 +107,7 @@ class Publication:
         if (path := _preview_of(result)) and self._is_one_of(ours, path):
             self._ground.remove(path)
 
-    def _is_one_of(self, hashes: Collection[object], path: Path) -> bool:
+    def _is_one_of(self, hashes: Collection[str | None], path: Path) -> bool:
         sha256 = self._sha256_of(path)
         return sha256 is not None and sha256 in hashes
 
@@ -175,26 +182,21 @@ class Publication:
 
     def _note(self, variant: Variant, note: _Note, finished: Finished) -> None:
         notes = {**self._notes(), variant.index: note}
-        document = {
-            "variants": len(finished.variants),
-            "results": {str(index): asdict(note) for index, note in notes.items()},
-        }
+        results = {str(index): note for index, note in notes.items()}
+        document = asdict(_Notes(variants=len(finished.variants), results=results))
         self._ground.write_whole(self._work / NOTES, json.dumps(document).encode())
 
     def _notes(self) -> Mapping[int, _Note]:
-        results = self._read_notes().get("results", {})
-        try:
-            notes = {int(index): _Note(**note) for index, note in results.items()}
-        except (AttributeError, TypeError, ValueError):
-            return {}
-        return {index: note for index, note in notes.items() if note.is_sound}
+        results = self._written().results.items()
+        return {int(index): note for index, note in results if note.is_sound}
 
-    def _read_notes(self) -> dict[str, Any]:
-        """What the notes say; empty where there are none, or where they are not ours."""
+    def _written(self) -> _Notes:
+        """What the notes say; nothing where there are none, or where they are not ours."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            document = json.loads(self._ground.read(self._work / NOTES))
-            return document if isinstance(document, dict) else {}
-        return {}
+            notes = typed_json.load(_Notes, self._ground.read(self._work / NOTES))
+            if all(index.isascii() and index.isdecimal() for index in notes.results):
+                return notes
+        return _Notes(variants=0, results={})
 
     def _origin_beside(self, result: Path) -> _Origin:
         try:
@@ -237,17 +239,20 @@ def _preview_of(path: Path) -> Path | None:
 class _Origin:
     """What a receipt says of its result; None what it does not say."""
 
-    job_id: object = None
-    seed: object = None
-    sha256: object = None
-    preview_sha256: object = None
+    job_id: str | None = None
+    seed: int | None = None
+    sha256: str | None = None
+    preview_sha256: str | None = None
 
     @classmethod
     def of(cls, text: bytes | str) -> _Origin:
         try:
-            written = json.loads(text)
-            preview = written["preview"]["sha256"] if "preview" in written else None
-            output, seed = written["output"]["sha256"], written["recipe"]["seed"]
-            return cls(written["job_id"], seed, output, preview)
-        except (ValueError, LookupError, TypeError):
+            written = typed_json.parse(text)
+            return cls(
+                job_id=typed_json.at(str, written, "job_id"),
+                seed=typed_json.at(int, written, "recipe", "seed"),
+                sha256=typed_json.at(str, written, "output", "sha256"),
+                preview_sha256=typed_json.at(str | None, written, "preview", "sha256"),
+            )
+        except ValueError:
             return cls()

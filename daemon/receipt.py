@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from config.problems import Problem
+from daemon import typed_json
 from daemon.inbox.names import printable
 from daemon.job import Job, State, Task
 from pipeline.editor import EditResult, ModelFacts
@@ -144,7 +145,7 @@ def report(job: Job, why: Why, instruction: str) -> str:
             "cause": why.cause,
             "advice": why.advice,
             "details": list(why.details),
-            "instruction": json.loads(instruction),
+            "instruction": typed_json.parse(instruction),
             "attempts": job.attempts,
             "host": socket.gethostname(),
             "versions": _versions(()),
@@ -176,7 +177,7 @@ def receipt(
                 "height": composed.height,
             },
             **_preview(name, composed.preview),
-            "instruction": json.loads(finished.task.instruction),
+            "instruction": typed_json.parse(finished.task.instruction),
             "recipe": {**recipe.as_json(), "variants": 1},
             "model": _model(finished),
             "seconds": _seconds(finished, variant, publish_seconds, now),

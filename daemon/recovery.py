@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import stat
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from daemon import failing
+from daemon import failing, typed_json
 from daemon.failing import Failing
 from daemon.ground import Ground
 from daemon.inbox.names import Kind, is_base_name, is_hidden, is_path_below, kind_of
@@ -18,12 +16,6 @@ from daemon.receipt import Why
 
 PAPER = "job.json"
 OURS = (PAPER, NOTES, failing.PAPER)  # of the files in the folder of a job
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "bool": bool,
-    "float": (int, float),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +41,26 @@ UNKNOWN = Why(
 
 def left_in(ground: Ground, folder: Path) -> Left | None:
     """What lies in a work folder; None where it holds nothing of anybody."""
-    job = _read_paper(ground, folder / PAPER)
+    job = job_of_paper(ground, folder / PAPER)
     if job is not None:
         return Left(job, is_known=True, failing=failing.read(ground, folder))
     originals = _originals(ground, folder)
     return Left(_job_of(ground, folder, originals), is_known=False) if originals else None
 
 
-def _read_paper(ground: Ground, path: Path) -> Job | None:
+def job_of_paper(ground: Ground, path: Path) -> Job | None:
     """The job of a job.json; None where it is missing or no paper of this job."""
     try:
-        document: dict[str, Any] = json.loads(ground.read(path))
-        originals = tuple(
-            JobFile(**{**file, "role": Role(file["role"])}) for file in document["files"]
-        )
-        ending = document.get("ending")
-        state = None if ending is None else State(ending)
-        job = Job(**{**document, "files": originals, "ending": state})
-    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError):
+        job = typed_json.load(Job, ground.read(path))
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return None
     return job if _is_of(job, path.parent.name) else None
 
 
 def _is_of(job: Job, job_id: str) -> bool:
     """Whether a paper may be ours: whoever may write to the share may have written it."""
-    if not job.files or not (_is_typed(job) and all(map(_is_typed, job.files))):
-        return False
     leads_down = is_path_below(job.folder) and all(is_base_name(it.name) for it in job.files)
-    return leads_down and job.job_id == job_id
-
-
-def _is_typed(value: Job | JobFile) -> bool:
-    typed = ((getattr(value, it.name), _TYPES.get(str(it.type))) for it in fields(value))
-    return all(kind is None or isinstance(said, kind) for said, kind in typed)
+    return bool(job.files) and leads_down and job.job_id == job_id
 
 
 def _originals(ground: Ground, folder: Path) -> tuple[JobFile, ...]:

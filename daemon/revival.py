@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import stat
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import Problem, UserError
+from daemon import typed_json
 from daemon.inbox.names import (
     Kind,
     is_base_name,
@@ -24,6 +24,12 @@ from daemon.spool import REPORT, WHY, Spool, Ticket
 
 _PAPERS = (WHY, REPORT)
 _DEPTH = 3  # failed, the day, the job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    role: Role
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +83,13 @@ def _originals(spool: Spool, folder: Path) -> tuple[str, ...]:
 def _origin(spool: Spool, folder: Path) -> _Origin:
     """Where the files came from; whoever may write to the share may have written the report."""
     try:
-        came_from = json.loads(spool.ground.read(folder / REPORT))["came_from"]
-        home = came_from["folder"]
-        roles = {file["name"]: Role(file["role"]) for file in came_from["files"]}
-    except (OSError, ValueError, LookupError, TypeError):
+        report = typed_json.parse(spool.ground.read(folder / REPORT))
+        home = typed_json.at(str, report, "came_from", "folder")
+        files = typed_json.at(tuple[_File, ...], report, "came_from", "files")
+    except (OSError, ValueError):
         return _Origin(roles={})
-    is_ours = isinstance(home, str) and is_path_below(home) and all(map(is_base_name, roles))
+    roles = {file.name: file.role for file in files}
+    is_ours = is_path_below(home) and all(map(is_base_name, roles))
     if not is_ours or any(map(is_hidden, filter(None, home.split("/")))):
         return _Origin(roles={})
     return _Origin(folder=home, roles=roles)

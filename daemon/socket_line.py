@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from daemon import typed_json
+
 MAX_REQUEST_BYTES = 64 * 1024
 
 
@@ -50,8 +52,8 @@ def receive(
     """Receive one object; raises LineError, and OSError, TimeoutError included."""
     line = _line(connection, timeout_seconds, max_bytes)
     try:
-        body = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        body = typed_json.parse(line)
+    except ValueError as error:
         message = f"not a line of JSON: {error}"
         raise LineError(message) from error
     if not isinstance(body, dict):

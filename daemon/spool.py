@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from daemon import failing
+from daemon import failing, typed_json
 from daemon.descent import has_other_names
 from daemon.failing import Failing
 from daemon.ground import Ground, nobody_else
@@ -355,12 +355,12 @@ class Spool:
         """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
         self.ground.clear_temporaries(folder)
         try:
-            report_there: object = json.loads(self.ground.read(folder / REPORT))
+            report_there = typed_json.parse(self.ground.read(folder / REPORT))
+            return bool(typed_json.at(str, report_there, "job_id") == job.job_id)
         except FileNotFoundError:
             return not self.ground.entries(folder)
         except (OSError, ValueError):
             return False
-        return isinstance(report_there, dict) and report_there.get("job_id") == job.job_id
 
 
 def scratch_name(index: int) -> str:

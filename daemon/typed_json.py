@@ -1,19 +1,38 @@
-"""Frozen dataclasses as JSON, and back by the types of their fields."""
+"""Frozen dataclasses as JSON, and back by the types of their fields.
+
+Whoever may write to a share may have written what is read here: whatever is not sound, of whatever
+kind, is one ValueError.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 _CLASS = "is a"  # no field can have this name
+_DEEPEST = 64  # an instruction has a few levels; json.dumps and repr give up at some hundreds
+_LONGEST_BITS = 64  # no number of ours is longer, and no float holds one without end
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that a field may hold: `Annotated[int, Range(0)]`."""
+
+    least: float
+    most: float = math.inf
+
+
+Count = Annotated[int, Range(0)]
+UnixTime = Annotated[float, Range(-1e9, 1e11)]  # what the clock of any machine may say
 
 
 def dump(value: object) -> str:
@@ -22,9 +41,60 @@ def dump(value: object) -> str:
 
 
 def load(kind: type[T], text: str | bytes) -> T:
-    """The value of a text that `dump` made; raises ValueError where it is no such value."""
-    value: T = _read(kind, json.loads(text))
+    """The value of a text that `dump` made, or `json.dumps` of `asdict`; raises ValueError."""
+    value: T = _read(kind, parse(text))
     return value
+
+
+def parse(text: str | bytes) -> object:
+    """The JSON of a text in UTF-8; raises ValueError for what is none, or is nested too deep.
+
+    Its numbers may be without end: an instruction holds what its user wrote. No field does.
+    """
+    try:
+        plain: object = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+    except (RecursionError, MemoryError) as error:
+        message = "it is nested too deep, or too large"
+        raise ValueError(message) from error
+    if _is_too_deep(plain):
+        message = f"it is nested more than {_DEEPEST} levels deep"
+        raise ValueError(message)
+    return plain
+
+
+def at(kind: Any, plain: object, *keys: str) -> Any:
+    """The value of a type below these keys, None where one is missing; raises ValueError."""
+    for key in keys:
+        plain = _as(dict, plain).get(key)
+        if plain is None:
+            break
+    return _read(kind, plain)
+
+
+def part(kind: type[T], plain: object) -> T:
+    """The dataclass in a record that says more than its fields; raises ValueError."""
+    names = {it.name for it in fields(kind)}  # type: ignore[arg-type] # a dataclass
+    value: T = _read(kind, {key: it for key, it in _as(dict, plain).items() if key in names})
+    return value
+
+
+def _is_too_deep(plain: object) -> bool:
+    level = [plain]
+    for _ in range(_DEEPEST):
+        level = [inner for one in level for inner in _inner(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inner(plain: object) -> Iterable[object]:
+    match plain:
+        case dict():
+            return plain.values()
+        case list():
+            return plain
+        case _:
+            return ()
 
 
 def _plain(value: object) -> object:
@@ -46,18 +116,40 @@ def _plain(value: object) -> object:
 
 def _read(kind: Any, plain: Any) -> Any:
     origin = get_origin(kind)
-    if origin in (Union, UnionType):
-        return _read_one_of(get_args(kind), plain)
-    if origin is tuple:
-        return tuple(_items(get_args(kind), _as(list, plain)))
-    if origin is Mapping:
-        _, of = get_args(kind)
-        return {key: _read(of, one) for key, one in _as(dict, plain).items()}
+    if origin is not None:
+        return _read_generic(origin, get_args(kind), plain)
     if is_dataclass(kind):
         return _read_dataclass(kind, _as(dict, plain))
-    if issubclass(kind, StrEnum | PurePath):
+    if issubclass(kind, StrEnum):
         return kind(_as(str, plain))
+    if issubclass(kind, PurePath):
+        return _read_path(kind, _as(str, plain))
     return _as((int, float) if kind is float else kind, plain)
+
+
+def _read_generic(origin: Any, of: tuple[Any, ...], plain: Any) -> Any:
+    if origin is Annotated:
+        return _read_number(of[0], of[1], plain)
+    if origin in (Union, UnionType):
+        return _read_one_of(of, plain)
+    if origin is tuple:
+        return tuple(_items(of, _as(list, plain)))
+    return {key: _read(of[1], one) for key, one in _as(dict, plain).items()}  # a Mapping
+
+
+def _read_number(kind: Any, bounds: Range, plain: Any) -> Any:
+    number = _read(kind, plain)
+    if not bounds.least <= number <= bounds.most:
+        message = f"{number} is not from {bounds.least} to {bounds.most}"
+        raise ValueError(message)
+    return number
+
+
+def _read_path(kind: type[PurePath], plain: str) -> PurePath:
+    if "\0" in plain:
+        message = "a path with a null byte"
+        raise ValueError(message)
+    return kind(plain)
 
 
 def _read_one_of(kinds: tuple[Any, ...], plain: Any) -> Any:
@@ -66,7 +158,7 @@ def _read_one_of(kinds: tuple[Any, ...], plain: Any) -> Any:
             return _read(kind, plain)
         except ValueError:
             continue
-    message = f"{plain!r} is none of {kinds}"
+    message = f"a {type(plain).__name__} is none of {kinds}"
     raise ValueError(message)
 
 
@@ -78,17 +170,29 @@ def _items(kinds: tuple[Any, ...], plain: list[Any]) -> Iterator[Any]:
 
 
 def _read_dataclass(kind: Any, plain: dict[str, Any]) -> Any:
-    hints = get_type_hints(kind)
-    named = {one.name: hints[one.name] for one in fields(kind)}
-    if plain.get(_CLASS) != kind.__name__ or plain.keys() - {_CLASS} != named.keys():
+    hints = get_type_hints(kind, include_extras=True)
+    # A record without its class is one that asdict made; earlier versions had fewer fields.
+    needed = {it.name for it in fields(kind) if _CLASS in plain or it.default is MISSING}
+    names = plain.keys() - {_CLASS}
+    is_one = plain.get(_CLASS, kind.__name__) == kind.__name__
+    if not is_one or not needed <= names or not names <= {it.name for it in fields(kind)}:
         message = f"no {kind.__name__}"
         raise ValueError(message)
-    return kind(**{name: _read(of, plain[name]) for name, of in named.items()})
+    return kind(**{name: _read(hints[name], plain[name]) for name in names})
 
 
 def _as(kind: Any, plain: Any) -> Any:
     # True is an int to isinstance, but never meant as one.
     if not isinstance(plain, kind) or (isinstance(plain, bool) and kind is not bool):
-        message = f"{plain!r} is no {kind}"
+        message = f"a {type(plain).__name__} is no {kind}"
         raise ValueError(message)
+    match plain:
+        case str():
+            os.fsencode(plain)  # raises UnicodeEncodeError, a ValueError: no file has such a name
+        case int() if plain.bit_length() > _LONGEST_BITS:
+            message = "a number is too large"
+            raise ValueError(message)
+        case float() if not math.isfinite(plain):
+            message = f"{plain} is no number"
+            raise ValueError(message)
     return plain

@@ -15,22 +15,30 @@ from daemon.work.editor_line import EditorLine
 STUCK_SECONDS = 30.0
 # An editor that hangs is killed; one that even then does not end is stuck in its driver.
 UNKILLABLE_SECONDS = 30.0
+# A process begun anew may do better. It is not tried often: systemd gives up a service that it
+# has restarted eight times in half an hour.
+FAILING_SECONDS = 600.0
 # Asked for again and again while a model comes from a slow disk.
 _MORE_SECONDS = 120.0
 _SIGNS = 4.0  # in the time after which systemd takes us for hung
 
 
-def hindrance(stuck: Iterable[tuple[str, float]], overdue_seconds: float) -> str:
+def hindrance(
+    stuck: Iterable[tuple[str, float]], overdue_seconds: float, failing_seconds: float
+) -> str:
     """Why no sign of life may be given; "" where all move.
 
     `stuck`: for how many seconds the scan of each hot folder has stood still through no fault of
     its share. A share that does not answer is none: its hot folder is offline, the others go on.
+    `failing_seconds`: for how long all of them have met faults of ours, again and again.
     """
     for root, seconds in stuck:
         if seconds >= STUCK_SECONDS:
             return f"the scan of {root} stands still"
     if overdue_seconds >= UNKILLABLE_SECONDS:
         return "the editor hangs, and did not end when it was killed"
+    if failing_seconds >= FAILING_SECONDS:
+        return "the scans of all hot folders fail again and again"
     return ""
 
 
@@ -49,11 +57,12 @@ class Vigil:
         seconds = self._notifier.watchdog_seconds
         if seconds is None or now < self._due:
             return None
+        folders = tuple(folders)
         stuck = ((str(folder.root), folder.stuck_seconds) for folder in folders)
-        before, self._hindrance = (
-            self._hindrance,
-            hindrance(stuck, self._editor.overdue_seconds(now)),
-        )
+        failing_seconds = min((folder.failing_seconds(now) for folder in folders), default=0.0)
+        overdue_seconds = self._editor.overdue_seconds(now)
+        before = self._hindrance
+        self._hindrance = hindrance(stuck, overdue_seconds, failing_seconds)
         if not self._hindrance:
             self._notifier.alive()
             self._due = now + seconds / _SIGNS

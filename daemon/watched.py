@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"\d+")
 _BUSY_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
 _FILES_TOLD = 20  # of each look; an inbox may hold thousands
 _NOT_LOOKED_AT = orders.Stands(FolderState.OFFLINE, NOT_LOOKED_AT)
+_ENDED = orders.Stands(FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder")
 _News = tuple[str, str, str]  # kind, file, reason without its numbers
 
 
@@ -86,6 +87,11 @@ class WatchedFolder:
         is_stuck = self.is_still and waits_for_itself(thread_id)
         return self._still_seconds if is_stuck else 0.0
 
+    def failing_seconds(self, now: float) -> float:
+        """For how long its keeper has begun again and again, over a fault of ours."""
+        since = self.keeper.failing_since
+        return 0.0 if since is None else now - since
+
     @property
     def is_settled_elsewhere(self) -> bool:
         """Whether a daemon that is known to live leads it: its work is not for us."""
@@ -120,6 +126,8 @@ class WatchedFolder:
     def feel(self, now: float, unix_now: float, silent_seconds: float) -> Event | None:
         """Feel its keeper's pulse; returns what to tell where it fell silent or came back."""
         thread_id = self.keeper.native_id
+        if self.keeper.ident is not None and not self.keeper.is_alive():
+            return None if self.stands == _ENDED else self.stand(_ENDED)
         count = None if thread_id is None else switches_of(thread_id)
         is_at_work = self.keeper.is_at_work
         self._still_seconds = self._pulse.feel(count, now, is_at_work=is_at_work)

@@ -112,10 +112,10 @@ def in_charge(
     Raises UserError where a daemon is, on this machine or another, and where the share fails.
     """
     root = folder.root
-    server = Server(places, root, _refuse)
+    server = Server(places, root, _refuse, lambda event: say(str(event)))
     try:
         identity = folder_id(root)
-        lead = lead_of(root, lambda: identity, PERIODS, lambda: None)
+        lead = lead_of(root, lambda: identity, PERIODS, lambda: None, lambda it: say(it.words))
         with lead.held():
             lead.fence()
             yield Alone(folder=folder, places=places, spool=Spool(root, lead.fence), say=say)

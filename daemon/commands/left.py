@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.ground import Ground
+from daemon.job import Job
+from daemon.recovery import PAPER, job_of_paper
 
 WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
 
@@ -23,15 +23,17 @@ class LeftJob:
 
 def left_jobs(root: Path) -> tuple[LeftJob, ...]:
     """Read the papers of the jobs in work/, oldest first; changes nothing."""
-    papers = sorted((root / ".hotfolder" / "work").glob("*/job.json"))
-    return tuple(job for paper in papers for job in _read(root, paper))
-
-
-def _read(root: Path, paper: Path) -> Iterator[LeftJob]:
+    ground, work = Ground(root), root / ".hotfolder" / "work"
     try:
-        said = json.loads(Ground(root).read(paper))
-        folder, name = said["folder"], said["files"][0]["name"]
-        path = f"{folder}/{name}" if folder else name
-        yield LeftJob(job_id=said["job_id"], path=path, attempts=said["attempts"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return  # filed meanwhile, or no paper of ours: a daemon that starts sees to it
+        names = [name for name, _ in ground.entries(work)]
+    except OSError:
+        return ()
+    jobs = [job for name in names if (job := _read(ground, work / name / PAPER)) is not None]
+    return tuple(LeftJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
+
+
+def _read(ground: Ground, paper: Path) -> Job | None:
+    try:
+        return job_of_paper(ground, paper)
+    except OSError:
+        return None  # filed meanwhile, or no paper of ours: a daemon that starts sees to it

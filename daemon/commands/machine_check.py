@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import UserError
-from daemon import places
+from daemon import places, typed_json
 from daemon.commands.finding import Finding, ok, problem, problems, warning
 from daemon.commands.folder_check import free_space
 from daemon.inbox import mounts
@@ -110,8 +109,7 @@ def _ask_libraries() -> Libraries | str:
     if asked.returncode != 0:
         words = asked.stderr.strip().splitlines()
         return words[-1] if words else f"exit code {asked.returncode}"
-    said = json.loads(asked.stdout.splitlines()[-1])
-    return Libraries(**{**said, "gpus": tuple((name, size) for name, size in said["gpus"])})
+    return typed_json.load(Libraries, asked.stdout.splitlines()[-1])
 
 
 def _gpus(found: Libraries) -> Iterator[Finding]:

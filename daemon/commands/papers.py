@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
 import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
+from daemon import typed_json
 from daemon.ground import Ground
 from daemon.inbox.names import printable
 from daemon.job import State
 from daemon.log.wording import duration
 from daemon.status import Review
 
-_Paper = Mapping[str, object]
-_NO_PAPER: _Paper = {}
 _BEGINNING_OF_ID = re.compile(r"[0-9]{8}-")
 
 
@@ -25,6 +26,31 @@ class Trace:
 
     ended_at: float  # Unix time
     lines: tuple[str, ...]  # one sentence each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Receipt:
+    """What a receipt says, and since when."""
+
+    job_id: str
+    name: str  # of the picture
+    prompt: str
+    seed: int
+    steps: int
+    total_seconds: float | None
+    weights: str | None
+    missed: str  # what the result falls short in; "" where it passed
+    written_at: float  # Unix time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """What the report of a failure says, and since when."""
+
+    job_id: str
+    folder: str  # of the inbox
+    files: tuple[str, ...]
+    written_at: float  # Unix time
 
 
 def traces(root: Path, name: str) -> tuple[Trace, ...]:
@@ -37,19 +63,22 @@ def traces(root: Path, name: str) -> tuple[Trace, ...]:
 
 def of_result(root: Path, result: str) -> Trace | None:
     """The trace of a result by its path relative to the root; None where it has no receipt."""
-    return next(_of_receipt(root, root / f"{result}.json"), None)
+    return _trace_of(root, root / f"{result}.json")
 
 
 def reviews_since(root: Path, unix_time: float) -> Iterator[Review]:
     """The results in review/ whose receipts were written at this time or later."""
-    for path in sorted((root / "review").rglob("*.json")):
-        paper, ended_at = _read(root, path), path.lstat().st_mtime
-        missed = _missed(paper)
-        if missed and ended_at >= unix_time:
-            result = str(path.with_suffix("").relative_to(root))
-            folder = PurePath(result).parent.relative_to("review")
-            file = str(folder / str(_field(paper, "input", "name")))
-            yield Review(file=file, result=result, reason=missed, ended_at=ended_at)
+    review = root / "review"
+    paths = (Path(folder, name) for folder, _, names in os.walk(review) for name in names)
+    for path in sorted(it for it in paths if it.suffix == ".json"):
+        receipt = _receipt(root, path)
+        if receipt is not None and receipt.missed and receipt.written_at >= unix_time:
+            yield Review(
+                file=str(path.parent.relative_to(review) / receipt.name),
+                result=str(path.with_suffix("").relative_to(root)),
+                reason=receipt.missed,
+                ended_at=receipt.written_at,
+            )
 
 
 def of_failure(folder: Path, root: Path) -> tuple[str, ...]:
@@ -66,76 +95,110 @@ def failed_job(root: Path, word: str) -> tuple[str, ...]:
     """The folders below failed/ of the jobs whose ids begin with `word`, relative to the root."""
     if not _BEGINNING_OF_ID.match(word):
         return ()
-    reports = sorted((root / "failed").glob("*/*/report.json"))
     return tuple(
         str(path.parent.relative_to(root))
-        for path in reports
-        if str(_read(root, path).get("job_id")).startswith(word)
+        for path in _reports_in(root)
+        if (report := _report(root, path)) is not None and report.job_id.startswith(word)
     )
 
 
 def _results(root: Path, folder: str, base: str) -> Iterator[Trace]:
     for corner in ("outbox", "review"):
-        for path in (root / corner / folder).glob("*.json"):
-            if _field(_read(root, path), "input", "name") == printable(base):
-                yield from _of_receipt(root, path)
+        for path in _listed(root / corner / folder):
+            receipt = _receipt(root, path) if path.suffix == ".json" else None
+            if receipt is not None and receipt.name == printable(base):
+                yield _trace(receipt, root, path)
 
 
-def _of_receipt(root: Path, path: Path) -> Iterator[Trace]:
-    paper = _read(root, path)
-    if paper is _NO_PAPER:
-        return
+def _trace_of(root: Path, path: Path) -> Trace | None:
+    receipt = _receipt(root, path)
+    return None if receipt is None else _trace(receipt, root, path)
+
+
+def _trace(receipt: _Receipt, root: Path, path: Path) -> Trace:
     result = printable(str(path.with_suffix("").relative_to(root)))
-    steps, seed = _field(paper, "recipe", "steps"), _field(paper, "recipe", "seed")
-    total = _field(paper, "seconds", "total")
     lines = [
-        f"{_field(paper, 'input', 'name')} was edited: {result}.",
-        f"Prompt: {_field(paper, 'recipe', 'prompt')}",
-        f"Seed {seed}, {steps} steps, job {paper.get('job_id')}.",
+        f"{receipt.name} was edited: {result}.",
+        f"Prompt: {receipt.prompt}",
+        f"Seed {receipt.seed}, {receipt.steps} steps, job {receipt.job_id}.",
     ]
-    if missed := _missed(paper):
-        lines.append(f"It did not pass, and needs a look: {missed}.")
-    if isinstance(total, int | float):
-        lines.append(f"It took {duration(total)} from its arrival.")
-    if _field(paper, "model", "weights") == "random":
+    if receipt.missed:
+        lines.append(f"It did not pass, and needs a look: {receipt.missed}.")
+    if receipt.total_seconds is not None:
+        lines.append(f"It took {duration(receipt.total_seconds)} from its arrival.")
+    if receipt.weights == "random":
         lines.append("The model has random weights: the result is a test pattern.")
-    yield Trace(ended_at=path.stat().st_mtime, lines=tuple(lines))
+    return Trace(ended_at=receipt.written_at, lines=tuple(lines))
 
 
 def _failures(root: Path, folder: str, base: str) -> Iterator[Trace]:
-    for path in (root / "failed").glob("*/*/report.json"):
-        paper = _read(root, path)
-        files = paper.get("files")
-        is_it = isinstance(files, list) and printable(base) in files
-        if is_it and paper.get("folder") == printable(folder):
-            yield Trace(ended_at=path.stat().st_mtime, lines=of_failure(path.parent, root))
+    for path in _reports_in(root):
+        report = _report(root, path)
+        if report is None or report.folder != printable(folder):
+            continue
+        if printable(base) in report.files:
+            yield Trace(ended_at=report.written_at, lines=of_failure(path.parent, root))
 
 
 def _originals(root: Path, name: str) -> Iterator[Trace]:
-    for path in (root / "done").glob("*"):
-        original = path / name
-        if original.is_file():
-            where = printable(str(original.relative_to(root)))
-            line = f"{printable(name)} was used by a job that has ended; it is {where} now."
-            yield Trace(ended_at=original.stat().st_ctime, lines=(line,))
+    for day in _listed(root / "done"):
+        original = day / name
+        with contextlib.suppress(OSError):  # not of that day, or taken away meanwhile
+            status = original.stat()
+            if stat.S_ISREG(status.st_mode):
+                where = printable(str(original.relative_to(root)))
+                line = f"{printable(name)} was used by a job that has ended; it is {where} now."
+                yield Trace(ended_at=status.st_ctime, lines=(line,))
 
 
-def _read(root: Path, path: Path) -> _Paper:
+def _reports_in(root: Path) -> Iterator[Path]:
+    for day in _listed(root / "failed"):
+        yield from (folder / "report.json" for folder in _listed(day))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, by name; nothing where it is none, or was taken away meanwhile."""
     try:
-        paper = json.loads(Ground(root).read(path))
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _receipt(root: Path, path: Path) -> _Receipt | None:
+    """The receipt there; None where it is none of ours, or was taken away meanwhile."""
+    at = typed_json.at
+    try:
+        said, written_at = _read(root, path)
+        missed = at(tuple[str, ...] | None, said, "fidelity", "missed") or ()
+        return _Receipt(
+            job_id=at(str, said, "job_id"),
+            name=at(str, said, "input", "name"),
+            prompt=at(str, said, "recipe", "prompt"),
+            seed=at(int, said, "recipe", "seed"),
+            steps=at(int, said, "recipe", "steps"),
+            total_seconds=at(float | None, said, "seconds", "total"),
+            weights=at(str | None, said, "model", "weights"),
+            missed="; ".join(missed) if at(str, said, "status") == State.REVIEW else "",
+            written_at=written_at,
+        )
     except (OSError, ValueError):
-        return _NO_PAPER  # no paper of ours, or taken away meanwhile
-    return paper if isinstance(paper, dict) else _NO_PAPER
+        return None
 
 
-def _missed(paper: _Paper) -> str:
-    """What a result falls short in; "" where it passed."""
-    missed = _field(paper, "fidelity", "missed")
-    if paper.get("status") != State.REVIEW or not isinstance(missed, list):
-        return ""
-    return "; ".join(map(str, missed))
+def _report(root: Path, path: Path) -> _Report | None:
+    """The report there; None where it is none of ours, or was taken away meanwhile."""
+    try:
+        said, written_at = _read(root, path)
+        return _Report(
+            job_id=typed_json.at(str, said, "job_id"),
+            folder=typed_json.at(str, said, "folder"),
+            files=typed_json.at(tuple[str, ...], said, "files"),
+            written_at=written_at,
+        )
+    except (OSError, ValueError):
+        return None
 
 
-def _field(paper: _Paper, table: str, key: str) -> object:
-    inner = paper.get(table)
-    return inner.get(key) if isinstance(inner, dict) else None
+def _read(root: Path, path: Path) -> tuple[object, float]:
+    ground = Ground(root)
+    return typed_json.parse(ground.read(path)), ground.status(path).st_mtime

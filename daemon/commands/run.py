@@ -40,6 +40,7 @@ from daemon.pulse import PATIENCE, Patience
 from daemon.receipt import own_version
 from daemon.rests import Pauses, Rests
 from daemon.service import Mailbox, Reload, Service, Stop
+from daemon.supervision import tell_of_all_threads
 from daemon.work.editor_line import EDITOR_MODULE, EditorLine
 from daemon.work.pixel_pool import PIXEL_MODULE, PixelPool
 from daemon.work.task import Tasks
@@ -108,11 +109,12 @@ def _serve(
             for folder in selection.folders
         }
         for folder in selection.folders:
-            server = Server(places, folder.root, mailbox.put)
+            server = Server(places, folder.root, mailbox.put, mailbox.put)
             stack.callback(server.close)
         history = History(places.state, lambda text: mailbox.put(story.Noted(text=text)))
         stack.callback(history.close)
         _answer_signals(mailbox)
+        tell_of_all_threads(mailbox.put)
         service = Service(
             mailbox=mailbox,
             settings=selection.settings,

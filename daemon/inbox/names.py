@@ -79,7 +79,14 @@ def is_hidden(name: str) -> bool:
 
 def is_base_name(name: str) -> bool:
     """Whether it names something in a folder, and leads nowhere else."""
-    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
+    return name not in ("", ".", "..") and "/" not in name and _can_be_a_name(name)
+
+
+def _can_be_a_name(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half a character, which JSON can say and no file system
+        return False
 
 
 def is_path_below(path: str) -> bool:

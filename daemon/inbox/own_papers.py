@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
+
+from daemon import typed_json
 
 LIMIT_BYTES = 1 << 20  # a report quotes an instruction of 64 KiB at most
 
@@ -32,7 +33,7 @@ def is_why(text: str) -> bool:
 def is_report(content: bytes) -> bool:
     """Whether a text is a report.json of ours."""
     try:
-        said = json.loads(content)
-    except (ValueError, RecursionError):
+        said = typed_json.parse(content)
+    except ValueError:
         return False
     return isinstance(said, dict) and said.keys() >= _REPORT_KEYS

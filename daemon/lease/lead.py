@@ -25,6 +25,7 @@ from daemon.lease.campaign import (
 )
 from daemon.lease.owner import Fate
 from daemon.lease.terms import Terms
+from daemon.supervision import Fault, supervise
 
 CLOCKS = Clocks(elapsed=lambda: time.clock_gettime(time.CLOCK_BOOTTIME), awake=time.monotonic)
 _END_SECONDS = 1.0
@@ -44,8 +45,10 @@ class Lead:
     A long copy does not end a lead, because a thread beside it gives the signs of life.
     """
 
-    def __init__(self, campaign: Campaign, news: Callable[[], None]) -> None:
-        self._campaign, self._news = campaign, news
+    def __init__(
+        self, campaign: Campaign, news: Callable[[], None], tell: Callable[[Fault], None]
+    ) -> None:
+        self._campaign, self._news, self._tell = campaign, news, tell
         self._clocks, self._periods = campaign.clocks, campaign.periods
         self._standing: Standing = Newcomer()
         self._lock = threading.Lock()  # held by whoever touches the lease
@@ -55,7 +58,7 @@ class Lead:
     def held(self) -> Iterator[None]:
         """Lead or stand by until the end of the block, and let others lead at once then."""
         name = f"lead of {self._campaign.me.pid}"
-        keeping = threading.Thread(target=self._keep, name=name, daemon=True)
+        keeping = threading.Thread(target=self._hold, name=name, daemon=True)
         keeping.start()
         try:
             yield
@@ -91,6 +94,10 @@ class Lead:
             self._clocks.awake() - standing.looked_at < self._periods.look
         )
 
+    def _hold(self) -> None:
+        # Whoever acts meets the same fault in `fence` when the time of this lead is over.
+        supervise(self._keep, self._tell, lambda _, seconds: self._is_over.wait(seconds))
+
     def _keep(self) -> None:
         while not self._is_over.wait(self._rest_seconds()):
             before = self._words()
@@ -124,17 +131,22 @@ class Lead:
 
 
 def lead_of(
-    root: Path, identity: Callable[[], str], periods: Periods, news: Callable[[], None]
+    root: Path,
+    identity: Callable[[], str],
+    periods: Periods,
+    news: Callable[[], None],
+    tell: Callable[[Fault], None],
 ) -> Lead:
     """The lead of a hot folder for this process; `news` is called when its standing changes.
 
-    `identity` gives the id of the hot folder that is meant, "" until it is known.
+    `identity` gives the id of the hot folder that is meant, "" until it is known; `tell` is called
+    for a fault of the thread that holds the lead, from there.
     """
     me = owner.this_process(secrets.token_hex(8))
     store: Store = Terms(root, identity)
     fate_of = partial(owner.fate_of, me=me)
     campaign = Campaign(store=store, me=me, fate_of=fate_of, periods=periods, clocks=CLOCKS)
-    return Lead(campaign, news)
+    return Lead(campaign, news, tell)
 
 
 def _stands_by(follower: Follower) -> StandsBy:

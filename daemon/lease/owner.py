@@ -9,10 +9,16 @@ import platform
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import Annotated
+
+from daemon import typed_json
+from daemon.typed_json import Count, Range
 
 SCHEMA = 1
 _START_TICKS, _STATE = 19, 0  # of /proc/<pid>/stat, counted after the name of the program
 _ENDED = {"Z", "X"}
+_LARGEST_PID = 1 << 22  # of any Linux
+_LONGEST_TEXT = 255  # of a paper; its host is shown to people
 
 
 class Fate(Enum):
@@ -31,8 +37,8 @@ class Owner:
     machine_id: str
     boot_id: str
     pid_namespace: str  # containers of one machine count their processes from 1 each
-    pid: int
-    start_ticks: int  # when it began, since the boot: a pid is used again, the pair is not
+    pid: Annotated[int, Range(1, _LARGEST_PID)]
+    start_ticks: Count  # when it began, since the boot: a pid is used again, the pair is not
     nonce: str  # of one hot folder in one process
 
     def __str__(self) -> str:
@@ -64,13 +70,14 @@ class Paper:
 def read(text: str) -> Paper | None:
     """The paper of a text; None where it is no paper of ours."""
     try:
-        facts = json.loads(text)
-        owner = Owner(**{name: facts[name] for name in Owner.__slots__})
-        counter, released = int(facts["counter"]), bool(facts["released"])
-    except (ValueError, KeyError, TypeError):
+        facts = typed_json.parse(text)
+        owner = typed_json.part(Owner, facts)
+        counter = typed_json.at(Count, facts, "counter")
+        is_released = typed_json.at(bool, facts, "released")
+    except ValueError:
         return None
-    is_typed = isinstance(owner.pid, int) and isinstance(owner.start_ticks, int)
-    return Paper(owner=owner, counter=counter, is_released=released) if is_typed else None
+    is_short = all(len(it) <= _LONGEST_TEXT for it in (owner.host, *owner._where, owner.nonce))
+    return Paper(owner=owner, counter=counter, is_released=is_released) if is_short else None
 
 
 def this_process(nonce: str) -> Owner:

@@ -69,6 +69,16 @@ class Withheld(Noted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadFailed(Noted):
+    """A fault of ours ended what a thread was at; it goes on after a rest."""
+
+    level: ClassVar[int] = logging.ERROR
+    for_the_day: ClassVar[bool] = False  # it is for whoever mends us, and the log may be at fault
+    thread: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotStarted(DaemonEvent):
     """The daemon ends before it has begun."""
 

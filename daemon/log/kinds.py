@@ -45,6 +45,7 @@ KINDS = {  # by the name of the class
     "SettingsRefused": Kind("08e6302640f644aea9ff195b90b48680", error_class="config"),
     "NotStarted": Kind("eb244a866c274993a7d024f3bace4a59", error_class="config"),
     "Withheld": Kind("23b48959d7854f80aad8ed6e67433a7e", error_class="hang"),
+    "ThreadFailed": Kind("5d27a3fd1b7a4c6c9f0c0e5cf7a1b6e2", error_class="bug"),
     "Stopping": Kind("23ad8e23e40d46a5a390adbffea7558c"),
     "FolderRests": Kind("ee9da2fc2d2f47b9aa04587aeb3077e5", state="paused"),
     "FolderGoesOn": Kind("785a483d0b4147dfa8fbc5efb38540d8", state="online"),

@@ -15,6 +15,7 @@ import pytest
 from config.problems import UserError
 from daemon.commands.asking import outcome_of
 from daemon.control import Answer, NobodyThere, Refused, Request, Server, ask
+from daemon.log.halting import ThreadFailed
 from daemon.places import Places
 from daemon.socket_line import name_of
 
@@ -56,7 +57,7 @@ def daemon() -> Iterator[Daemon]:
 
 @pytest.fixture
 def server(places: Places, daemon: Daemon) -> Iterator[Server]:
-    with closing(Server(places, ROOT, daemon.mailbox.put)) as server:
+    with closing(Server(places, ROOT, daemon.mailbox.put, print)) as server:
         yield server
 
 
@@ -85,7 +86,7 @@ def test_a_question_is_answered_with_odd_names_and_all(places: Places) -> None:
 
 def test_a_large_answer_arrives_whole(places: Places) -> None:
     daemon = Daemon(lambda _: {"files": ["x" * 100] * 20_000})
-    with closing(Server(places, ROOT, daemon.mailbox.put)):
+    with closing(Server(places, ROOT, daemon.mailbox.put, print)):
         answer = ask(places, ROOT, {"verb": "status"}, SECONDS)
     daemon.stop()
     assert isinstance(answer, Answer)
@@ -121,10 +122,10 @@ def test_a_second_daemon_is_refused_and_told_what_to_do(
     places: Places, server: Server, daemon: Daemon
 ) -> None:
     with pytest.raises(UserError, match="another Hotfolder daemon serves"):
-        Server(places, ROOT, daemon.mailbox.put)
+        Server(places, ROOT, daemon.mailbox.put, print)
     assert isinstance(ask(places, ROOT, {"verb": "status"}, SECONDS), Answer)
     server.close()
-    Server(places, ROOT, daemon.mailbox.put).close()
+    Server(places, ROOT, daemon.mailbox.put, print).close()
 
 
 PROGRAM = """
@@ -133,7 +134,7 @@ from pathlib import Path
 from daemon.control import Server
 from daemon.places import Places
 folder = Path(sys.argv[1])
-Server(Places(state=folder, scratch=folder, control=folder), Path(sys.argv[2]), print)
+Server(Places(state=folder, scratch=folder, control=folder), Path(sys.argv[2]), print, print)
 os._exit(9)
 """
 
@@ -143,7 +144,7 @@ def test_the_socket_of_a_daemon_that_died_is_replaced(places: Places, daemon: Da
     assert subprocess.run(command, check=False, timeout=30).returncode == 9
     assert (places.control / f"{name_of(ROOT)}.sock").is_socket()
     assert ask(places, ROOT, {"verb": "status"}, SECONDS) == NobodyThere()
-    with closing(Server(places, ROOT, daemon.mailbox.put)):
+    with closing(Server(places, ROOT, daemon.mailbox.put, print)):
         assert isinstance(ask(places, ROOT, {"verb": "status"}, SECONDS), Answer)
 
 
@@ -151,7 +152,7 @@ def test_a_folder_that_cannot_hold_a_socket_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(UserError, match="right to write there"):
-        Server(Places(state=file, scratch=file, control=file), ROOT, print)
+        Server(Places(state=file, scratch=file, control=file), ROOT, print, print)
 
 
 @pytest.mark.usefixtures("server")
@@ -204,10 +205,28 @@ def test_a_crowd_is_sent_away_and_its_place_is_free_again(places: Places) -> Non
 
 def test_a_daemon_that_is_busy_is_said_to_be(places: Places) -> None:
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
-    with closing(Server(places, ROOT, requests.put)):
+    with closing(Server(places, ROOT, requests.put, print)):
         answer = ask(places, ROOT, {"verb": "status"}, SECONDS)
     assert answer == Refused("the daemon is too busy to answer now")
     requests.get(timeout=SECONDS).reply({"late": "and without harm"})
+
+
+def test_a_fault_over_one_question_is_told_and_others_are_answered(
+    places: Places, daemon: Daemon
+) -> None:
+    told: queue.SimpleQueue[ThreadFailed] = queue.SimpleQueue()
+
+    def deliver(request: Request) -> None:
+        if request.verb == "odd":
+            raise LookupError(request.verb)
+        daemon.mailbox.put(request)
+
+    with closing(Server(places, ROOT, deliver, told.put)):
+        assert isinstance(ask(places, ROOT, {"verb": "odd"}, SECONDS), Refused)
+        event = told.get(timeout=SECONDS)
+        assert event.thread == f"control socket of {ROOT}"
+        assert "LookupError: odd" in event.text
+        assert isinstance(ask(places, ROOT, {"verb": "status"}, SECONDS), Answer)
 
 
 @pytest.mark.usefixtures("server")

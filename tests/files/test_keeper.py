@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from harness import wait_for
 from paper import WHOLE
 from sample import TICKET, candidate, finished, keeper, seen, task
 
@@ -15,6 +16,7 @@ from daemon import orders, shelf
 from daemon.job import Candidate, FolderState, Job, State, Task
 from daemon.keeper import Keeper
 from daemon.log import story
+from daemon.log.halting import ThreadFailed
 from daemon.receipt import Why
 from daemon.scratch import Scratch
 from daemon.spool import Spool
@@ -383,6 +385,53 @@ class TestWhatUsersDo:
         assert all(
             it.state is FolderState.ONLINE for it in kept.seen if isinstance(it, orders.Stands)
         )
+
+
+class TestFaultsOfOurs:
+    """What nobody expects is told with where it came from, and the keeper goes on."""
+
+    def told(self, kept: Kept) -> ThreadFailed:
+        event = kept.next(orders.Told, lambda it: isinstance(it.event, ThreadFailed)).event
+        assert isinstance(event, ThreadFailed)
+        assert event.thread == f"keeper of {kept.root}"
+        return event
+
+    def test_a_claim_that_raises_leaves_its_file_and_others_are_worked(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        image = seen("\ud800.png")  # which JSON can say, and no file system
+        kept.submit(orders.Claim(candidate(image), frozenset()))
+        told = self.told(kept)
+        assert "UnicodeEncodeError" in told.text
+        assert "Traceback" in told.traceback
+        assert kept.next(orders.Stands).state is FolderState.OFFLINE
+        assert kept.next(orders.Lost).candidate.image == image
+        kept.submit(orders.Publish(finished(kept.claim(), b"blue"), ()))
+        assert kept.next(orders.Filed).state is State.DONE
+        assert below(kept.root / ".hotfolder" / "work") == set()
+
+    def test_a_line_that_cannot_be_written_is_left_out(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        kept.submit(orders.Write(story.Noted(text="Never."), float("inf")))
+        self.told(kept)
+        kept.submit(orders.Write(story.Noted(text="A line."), 0.0))
+        kept.claim()
+        stood = [answer.state for answer in kept.seen if isinstance(answer, orders.Stands)]
+        assert stood == [FolderState.ONLINE]
+        assert "A line." in "".join(path.read_text() for path in kept.root.glob("logs/LOG-*"))
+
+    def test_an_order_that_always_raises_is_told_once_and_tried_again(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ("outbox/\ud800.png",)))
+        self.told(kept)
+        offline = kept.stands(FolderState.OFFLINE)
+        assert "a fault of Hotfolder itself" in offline.reason
+        wait_for(lambda: kept.keeper._failures >= 2)
+        assert kept.keeper.failing_since is not None
+        assert kept.keeper.is_alive()
+        more = [kept.answers.get() for _ in range(kept.answers.qsize())]
+        assert not any(isinstance(answer, orders.Told | orders.Stands) for answer in more)
+        work = below(kept.root / ".hotfolder" / "work" / claimed.job.job_id)
+        assert {"cat.png", "cat.yaml", "job.json"} <= work
 
 
 def left_behind(kept: Kept, *, begun: bool) -> Job:

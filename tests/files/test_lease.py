@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.lease import owner
-from daemon.lease.campaign import Campaign, Clocks, Periods
-from daemon.lease.lead import Lead, StandsBy, lead_of
+from daemon.lease.campaign import Campaign, Clocks, Leader, Periods
+from daemon.lease.lead import CLOCKS, Lead, StandsBy, lead_of
 from daemon.lease.owner import Fate, Owner, Paper
 from daemon.lease.terms import Terms
 from daemon.spool import make_hot_folder
+from daemon.supervision import Fault
 
 SHORT = Periods(refresh=0.05, act=0.5, look=0.02, take_over=1.5)
 ME = owner.this_process("me")
@@ -44,7 +45,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def a_lead(root: Path, periods: Periods = SHORT) -> Lead:
-    return lead_of(root, lambda: "the-id", periods, lambda: None)
+    return lead_of(root, lambda: "the-id", periods, lambda: None, print)
 
 
 def leads(lead: Lead) -> bool:
@@ -207,7 +208,7 @@ class TestLead:
         patient = replace(SHORT, take_over=3600.0)
         told = threading.Event()
         first = a_lead(root, patient)
-        second = lead_of(root, lambda: "the-id", patient, told.set)
+        second = lead_of(root, lambda: "the-id", patient, told.set, print)
         with first.held():
             first.fence()
             stack.enter_context(second.held())
@@ -249,7 +250,7 @@ class TestLead:
             periods=replace(SHORT, refresh=3600.0, act=1800.0),
             clocks=clocks,
         )
-        stack.enter_context((sleeper := Lead(campaign, lambda: None)).held())
+        stack.enter_context((sleeper := Lead(campaign, lambda: None, print)).held())
         sleeper.fence()
         terms = Terms(root, lambda: "the-id")
         assert terms.begin(2)
@@ -257,12 +258,46 @@ class TestLead:
         asleep_seconds = 2000.0
         assert not leads(sleeper)
 
+    def test_a_fault_of_its_thread_is_told_and_it_leads_on(
+        self, root: Path, stack: ExitStack
+    ) -> None:
+        told: list[Fault] = []
+        campaign = Campaign(
+            store=Stumbling(root),
+            me=ME,
+            fate_of=lambda _: Fate.UNKNOWN,
+            periods=SHORT,
+            clocks=CLOCKS,
+        )
+        lead = Lead(campaign, lambda: None, told.append)
+        stack.enter_context(lead.held())
+        wait_for(lambda: told)
+        assert "LookupError: it stumbled" in told[0].words
+        wait_for(lambda: isinstance(lead._standing, Leader))  # by its thread: nobody asks it
+        assert len(told) == 1
+
     def test_a_trap_in_place_of_a_paper_is_watched_like_a_paper(self, root: Path) -> None:
         (lease := root / ".hotfolder/lease/00000001").mkdir()
         os.mkfifo(lease / "owner.json")
         lead = a_lead(root)
         with lead.held():
             assert not leads(lead)
+
+
+class Stumbling(Terms):
+    """A store that raises twice what nobody expects."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, lambda: "the-id")
+        self._left = 2
+
+    def newest(self) -> int:
+        """The newest term."""
+        if self._left:
+            self._left -= 1
+            message = "it stumbled"
+            raise LookupError(message)
+        return super().newest()
 
 
 def _raises_os_error(lead: Lead) -> bool:

@@ -161,3 +161,26 @@ def test_odd_things_are_left_alone_and_said(night: Night) -> None:
     assert {"folder.jpg", "link.png", "pipe.png", "photo.heic"} <= left
     for name in ("folder.jpg", "link.png", "pipe.png", "photo.heic"):
         assert name in night.run.stderr
+
+
+@pytest.mark.parametrize("forged", ["[" * 200_000, "1e999", '{"strikes": -10}'])
+def test_forged_records_neither_end_a_run_nor_keep_it_from_ending(
+    hot: HotFolder, forged: str
+) -> None:
+    hot.drop("cat.png")
+    assert hot.once().returncode == 0
+    hot.drop("dog.png")
+    work = hot.root / ".hotfolder" / "work" / "20261122-120000-aaaaaaaa"
+    work.mkdir(parents=True)
+    for name in ("job.json", "failing.json", "published.json"):
+        (work / name).write_text(forged)
+    (work / "emu.png").write_bytes(b"somebody's")
+    for record in (hot.outbox / "cat.png.json", *(hot.root / ".hotfolder/filed").iterdir()):
+        record.write_text(forged)
+    report = hot.root / "failed" / "2026-11-22" / "fox" / "report.json"
+    report.parent.mkdir(parents=True)
+    report.write_text(forged)
+    run = hot.once()
+    assert run.returncode == 1  # emu.png lost its record, and is filed with the reason
+    assert "job.json is missing or damaged" in hot.why("emu")
+    assert hot.receipt("dog.png")["status"] == "done"

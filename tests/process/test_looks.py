@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness import Daemon, HotFolder, wait_for, within
+from sample import job
 
 
 def plan(hot: HotFolder) -> dict[str, Any]:
@@ -132,10 +134,10 @@ def test_status_counts_the_day(hot: HotFolder) -> None:
 
 
 def test_status_tells_a_job_that_a_dead_daemon_left(hot: HotFolder) -> None:
-    work = hot.root / ".hotfolder" / "work" / "1-2"
+    claimed = replace(job("cat.png", folder="a"), attempts=2)
+    work = hot.root / ".hotfolder" / "work" / claimed.job_id
     work.mkdir(parents=True)
-    paper = {"job_id": "1-2", "folder": "a", "files": [{"name": "cat.png"}], "attempts": 2}
-    (work / "job.json").write_text(json.dumps(paper))
+    (work / "job.json").write_text(json.dumps(asdict(claimed)))
     said = hot.call("status").stdout
     assert "a/cat.png  claimed  taken from the inbox" in said
     assert "attempt 2" in said

@@ -4,10 +4,12 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from harness import Daemon, HotFolder, wait_for
+from sample import job
 
 
 def why(hot: HotFolder, *words: object) -> str:
@@ -97,10 +99,10 @@ def test_the_history_remembers_what_left_no_papers(hot: HotFolder) -> None:
 
 
 def test_a_claimed_file_tells_who_takes_it_up(hot: HotFolder) -> None:
-    work = hot.root / ".hotfolder" / "work" / "1-2"
+    claimed = job("cat.png")
+    work = hot.root / ".hotfolder" / "work" / claimed.job_id
     work.mkdir(parents=True)
-    paper = {"job_id": "1-2", "folder": "", "files": [{"name": "cat.png"}], "attempts": 1}
-    (work / "job.json").write_text(json.dumps(paper))
+    (work / "job.json").write_text(json.dumps(asdict(claimed)))
     (work / "cat.png").touch()
     for place in ("cat.png", work / "cat.png"):
         assert "cat.png is claimed" in why(hot, place)
@@ -148,3 +150,32 @@ def test_a_daemon_says_why_it_does_not_take_a_file_yet(
     with prepare(hot.drop("cat.png")):
         start("--editor", "echo")
         wait_for(lambda: reason in hot.call("why", "cat.png").stdout)
+
+
+@pytest.mark.parametrize(
+    "forged", ["[" * 200_000, "[" * 500 + "]" * 500, '{"input": {"name": [[7]]}, "files": 7}', "7"]
+)
+def test_records_that_are_not_sound_end_no_command(hot: HotFolder, forged: str) -> None:
+    result = hot.root / "review" / "cat.png"
+    records = [
+        hot.outbox / "cat.png.json",
+        result.with_name("cat.png.json"),
+        hot.root / "failed" / "2026-11-22" / "dog" / "report.json",
+        hot.root / ".hotfolder" / "work" / "20261122-120000-aaaaaaaa" / "job.json",
+    ]
+    for record in records:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(forged)
+    result.touch()
+    assert "has no receipt" in why(hot, result)
+    asked = {
+        ("why", "cat.png"): 2,
+        ("why", records[3]): 0,
+        ("status",): 0,
+        ("retry", "20261122-120000-aaaaaaaa"): 2,
+        ("cancel", "20261122-120000-aaaaaaaa"): 2,
+    }
+    for words, code in asked.items():
+        done = hot.call(*words)
+        assert "Traceback" not in done.stderr, words
+        assert done.returncode == code, (words, done.stdout, done.stderr)

@@ -1,3 +1,4 @@
+import math
 import queue
 import threading
 from collections.abc import Iterator
@@ -125,6 +126,22 @@ def test_how_it_stands_is_told(
 ) -> None:
     assert isinstance(folder.stand(Stands(state, "so")), event)
     assert folder.is_offline is offline
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_whose_thread_has_ended_is_offline_and_told_once(tmp_path: Path) -> None:
+    def end(_: FromKeeper) -> None:
+        raise SystemExit  # what nothing catches
+
+    folder = WatchedFolder(keeper(tmp_path / "hot", tmp_path / "scratch", end))
+    folder.stand(Stands(FolderState.ONLINE, ""))
+    assert folder.feel(0.0, 0.0, 30.0) is None
+    folder.keeper.start()
+    folder.keeper.join(10)
+    assert isinstance(folder.feel(1.0, 60.0, 30.0), story.FolderOffline)
+    assert folder.feel(2.0, 61.0, 30.0) is None
+    assert folder.is_offline
+    assert folder.stuck_seconds == math.inf
 
 
 def still(folder: WatchedFolder, seconds: int) -> list[Event]:
