@@ -72,7 +72,7 @@ class Bench:
         claimed = self.heard(lambda it: it if isinstance(it, orders.Claimed) else None)
         job = replace(claimed.task.job, strikes=strikes)
         task = replace(claimed.task, job=job)
-        self.workshop.claimed(str(self.root), orders.Claimed(task))
+        self.workshop.claimed(str(self.root), orders.Claimed(task, claimed.loras))
         return task
 
     def hold_worker(self) -> Said:
