@@ -16,6 +16,7 @@ from daemon.descent import Descent, NotPlain, Spot, entries, sync
 from daemon.files import Copied, is_temporary, pour, temporary_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+_TRIED_BYTES = 1 << 20
 _PAPER_BYTES = 16 << 20  # job.json may hold the names of many files, and a note a whole receipt
 
 
@@ -43,18 +44,6 @@ class Ground:
         """Make a folder and those above it, and see to it that they survive a power cut."""
         self._fence()
         self._descent.make_folder(folder)
-
-    def make_nearest_folder(self, folder: Path, top: Path) -> Path:
-        """Make a folder; where something else has its name, the nearest above it up to `top`."""
-        while True:
-            try:
-                self.make_folder(folder)
-            except NotADirectoryError:
-                if folder == top:
-                    raise
-                folder = folder.parent
-            else:
-                return folder
 
     def make_own_folder(self, folder: Path) -> None:
         """Make a folder that was not there; raises FileExistsError."""
@@ -211,6 +200,18 @@ class Ground:
                         Spot(descriptor, folder / name).remove()
         except (FileNotFoundError, NotADirectoryError):
             pass  # nothing was ever written there
+
+    def try_out(self, folder: Path, size_bytes: int) -> None:
+        """See whether a folder takes a file of that size, and leave none; raises OSError."""
+        self._fence()
+        with self._descent.spot(folder / temporary_name()) as spot:
+            try:
+                with spot.create() as stream:
+                    for begin in range(0, size_bytes, _TRIED_BYTES):
+                        stream.write(bytes(min(_TRIED_BYTES, size_bytes - begin)))
+                    _finish(stream)
+            finally:
+                spot.remove()
 
     def sync(self, folder: Path) -> None:
         """See to it that the names in a folder survive a power cut."""

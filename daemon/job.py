@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -128,6 +128,12 @@ class Plan:
 
 
 NOTHING = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
+
+
+def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:
+    """The plan with further files; itself where there are none."""
+    added = tuple(more)
+    return replace(plan, states=(*plan.states, *added)) if added else plan
 
 
 def without(plan: Plan, left: Mapping[Seen, str]) -> Plan:

@@ -158,9 +158,9 @@ class Keeper(threading.Thread):
         """Leave everything to the daemon that leads; what is on scratch may be wanted later."""
         self._look_at = self._clock.monotonic() + _STANDBY_SECONDS
         self._is_to_recover = True
-        self._clerk.leave()
+        put_off = self._clerk.leave()
         self._watching.leave()
-        for held in (order, *self._waiting):
+        for held in (order, *self._waiting, *put_off):
             if isinstance(held, orders.Reconfigure):
                 self.submit(held)
             elif answer := answer_to(held, other.reason):
@@ -182,6 +182,7 @@ class Keeper(threading.Thread):
                 if isinstance(order, orders.Claim | orders.GiveBack | orders.Wish):
                     self._look_soon()
                 self._clerk.do(order)
+                self._look_at = min(self._look_at, self._clerk.setbacks.due_at())
 
     def _look_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
@@ -191,21 +192,23 @@ class Keeper(threading.Thread):
 
     def _look(self) -> None:
         now = self._clock.monotonic()
-        if self._is_to_recover:
+        if self._is_to_recover or self._clerk.setbacks.has_due_strays(now):
             self._clerk.recover()
             self._is_to_recover = False
         self._work_off()  # before the look: what a claim takes is not in its plan
+        self._clerk.try_again()
         plan = self._watching.look(now)
         self._look_at = now + self.manner.poll_seconds
         plan = self._clerk.untouchables.held_in(plan, now)
         today = day_of(self._clock.time())
-        plan = self._clerk.wishes.tidied(plan, today)
+        plan = self._clerk.setbacks.shown_in(self._clerk.wishes.tidied(plan, today))
         # Only now: an order that fails again must not make the folder flap.
         room = self._clerk.room.look(self.folder.min_free_gib)
         self._stand(room.state, room.reason)
         self._failures = 0
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
+        self._look_at = min(self._look_at, self._clerk.setbacks.due_at())
         self._answer(orders.Looked(plan))
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._answer(orders.Told(swept))
@@ -215,9 +218,10 @@ class Keeper(threading.Thread):
     def _work_off(self) -> None:
         while self._waiting:
             order = self._waiting[0]
-            if isinstance(order, orders.Publish):  # half of it may be out since the last try
-                self._clerk.clear_half_done(order)
-            self._do(order)
+            if isinstance(order, orders.Publish):
+                self._clerk.do(order, again=True)
+            else:
+                self._do(order)
             self._waiting.popleft()
 
     def _absence(self) -> Trouble | None:

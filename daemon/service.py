@@ -220,14 +220,23 @@ class Service:
             case orders.Filed():
                 self.workshop.endings.filed(root, answer)
                 self.petitions.filed(root, answer)
-            case orders.GivenBack(job):
-                self.workshop.endings.given_back(root, job)
-            case orders.Passed(job):
-                self.workshop.endings.passed(root, job)
+            case orders.GivenBack() | orders.Held() | orders.Passed():
+                self._let_go(root, answer)
             case orders.NotWithdrawn() | orders.TakenAway() | orders.TakenBack():
                 self.petitions.answered(root, answer)
             case _:
                 self._claim_answered(root, answer)
+
+    def _let_go(self, root: str, answer: orders.GivenBack | orders.Held | orders.Passed) -> None:
+        match answer:
+            case orders.GivenBack(job):
+                self.workshop.endings.given_back(root, job)
+            case orders.Held(job):
+                self.workshop.endings.held(job)
+            case orders.Passed(job):
+                self.workshop.endings.passed(root, job)
+            case _:
+                assert_never(answer)
 
     def _claim_answered(
         self, root: str, answer: orders.Claimed | orders.Invalid | orders.Lost | orders.Vanished

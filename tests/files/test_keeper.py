@@ -12,6 +12,7 @@ from paper import WHOLE
 from sample import TICKET, candidate, finished, keeper, seen, task
 
 from daemon import orders, shelf
+from daemon.clock import day_of
 from daemon.job import Candidate, FolderState, Job, State, Task
 from daemon.keeper import Keeper
 from daemon.log import story
@@ -20,6 +21,7 @@ from daemon.scratch import Scratch
 from daemon.spool import Spool
 
 T = TypeVar("T")
+TODAY = day_of(time.time())
 WHY = Why(State.FAILED, "It is broken.", "Mend it.")
 
 
@@ -50,6 +52,18 @@ class Kept:
         """The first candidate that a look finds."""
         self.submit(orders.Look())
         return self.next(orders.Looked, lambda looked: looked.plan.ready).plan.ready[0]
+
+    def claim_in(self, folder: str) -> Task:
+        """Drop a pair into a subfolder of the inbox and claim it."""
+        (self.inbox / folder).mkdir()
+        return self.claim(f"{folder}/cat.png")
+
+    def stays_online(self) -> None:
+        """Look once more: in no look it was anything else."""
+        self.submit(orders.Look())
+        self.next(orders.Looked)
+        stood = [it.state for it in self.seen if isinstance(it, orders.Stands)]
+        assert stood == [FolderState.ONLINE]
 
     def claim(self, name: str = "cat.png") -> Task:
         """Drop a pair and claim it."""
@@ -244,6 +258,87 @@ class TestOffline:
         filed = kept.next(orders.Filed)
         assert filed.state is State.FAILED
         assert str(kept.root / "outbox" / "s") in filed.cause
+
+    @pytest.mark.parametrize("area", ["outbox", "review"])
+    def test_a_subfolder_that_takes_no_result_fails_its_job_and_no_other(
+        self, kept: Kept, area: str
+    ) -> None:
+        blocked, other = kept.claim_in("s"), kept.claim("dog.png")
+        missed = ("it changed too much",) if area == "review" else ()
+        (kept.root / area / "s").mkdir()
+        with sealed(kept.root / area / "s"):
+            kept.submit(orders.Publish(finished(blocked, b"blue", missed=missed), ()))
+            kept.submit(orders.Publish(finished(other, b"blue"), ()))
+            assert kept.next(orders.Filed).job.job_id == other.job.job_id
+            filed = kept.next(orders.Filed)
+        assert (filed.job.job_id, filed.state) == (blocked.job.job_id, State.FAILED)
+        assert f"cannot be written to {area}/s: Operation not permitted" in filed.cause
+        assert filed.advice.startswith("Give the daemon's user the right")
+        assert below(kept.root / filed.where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+        kept.stays_online()
+
+    def test_a_subfolder_that_is_mended_in_time_gets_its_result(self, kept: Kept) -> None:
+        claimed = kept.claim_in("s")
+        (kept.root / "outbox" / "s").mkdir()
+        with sealed(kept.root / "outbox" / "s"):
+            kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+            kept.drop("dog.png")
+            kept.ready()  # looked after the first try
+        assert kept.next(orders.Filed).state is State.DONE
+        assert below(kept.root / "outbox") == {"s/cat.png", "s/cat.png.json"}
+        kept.stays_online()
+
+    def test_what_a_subfolder_of_done_does_not_take_is_filed_above_it(self, kept: Kept) -> None:
+        first, second = kept.claim_in("s"), kept.claim("dog.png")
+        (kept.root / "done" / TODAY / "s").mkdir(parents=True)
+        with sealed(kept.root / "done" / TODAY / "s"):
+            kept.submit(orders.FileDone(first.job, State.CANCELLED, ()))
+            assert kept.next(orders.Filed).where == f"done/{TODAY}"
+        with sealed(kept.root / "done" / TODAY):
+            kept.submit(orders.FileDone(second.job, State.CANCELLED, ()))
+            assert kept.next(orders.Filed).where == "done"
+        kept.stays_online()
+
+    def test_what_a_day_of_failed_does_not_take_is_filed_above_it(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        (kept.root / "failed" / TODAY).mkdir()
+        with sealed(kept.root / "failed" / TODAY):
+            kept.submit(orders.FileFailed(claimed.job, WHY, "{}"))
+            assert kept.next(orders.Filed).where == "failed/cat"
+        assert below(kept.root / "failed/cat") == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+        kept.stays_online()
+
+    def test_what_its_folder_of_the_inbox_does_not_take_is_given_back_above_it(
+        self, kept: Kept
+    ) -> None:
+        claimed = kept.claim_in("s")
+        with sealed(kept.inbox / "s"):
+            kept.submit(orders.GiveBack(claimed.job))
+            kept.next(orders.GivenBack)
+        assert below(kept.inbox) == {"cat.png", "cat.yaml"}
+        kept.stays_online()
+
+    def test_a_job_whose_own_folder_is_closed_is_held_with_its_reason(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        work = kept.root / ".hotfolder" / "work" / claimed.job.job_id
+        with sealed(work):
+            kept.submit(orders.FileDone(claimed.job, State.CANCELLED, ()))
+            assert kept.next(orders.Held).job.job_id == claimed.job.job_id
+            kept.submit(orders.Look())
+            held = kept.next(orders.Looked, lambda looked: looked.plan.states).plan.states[0]
+            assert (held.path, held.state) == ("cat.png", State.HELD)
+            assert f".hotfolder/work/{claimed.job.job_id}" in held.reason
+            assert "Operation not permitted" in held.reason
+        kept.stays_online()
+
+    def test_an_outbox_that_takes_nothing_blames_no_job(self, kept: Kept) -> None:
+        claimed = kept.claim_in("s")
+        with sealed(kept.root / "outbox"):
+            kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+            reason = kept.stands(FolderState.OFFLINE).reason
+            assert reason.startswith(f"{kept.root}/outbox: Operation not permitted; give ")
+        kept.submit(orders.Look())
+        assert kept.next(orders.Filed).state is State.DONE
 
     def test_an_outbox_that_is_a_file_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim()
