@@ -101,6 +101,8 @@ class Clerk:
         what, advice = words_of(error, self._root)
         match order:
             case orders.Publish(finished) if job.job_id not in self._announced:
+                with contextlib.suppress(OSError):
+                    self._clear_half_done(order)
                 why = hindered(f"the result cannot be written to {what}", advice)
                 self.do(orders.FileFailed(job, why, finished.task.instruction))
             case orders.Resume():

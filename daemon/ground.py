@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from daemon.descent import Descent, NotPlain, Spot, entries, sync
+from daemon.descent import Descent, NotPlain, Spot, entries, require_short, sync
 from daemon.files import Copied, is_temporary, pour, temporary_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
@@ -222,6 +222,7 @@ class Ground:
     def _appearing(self, path: Path) -> Iterator[tuple[BinaryIO, Spot, Spot]]:
         """A temporary file beside a path: its stream, its spot, and that of the path."""
         self._fence()
+        require_short(path)
         with self._descent.spot(path) as spot:
             temporary = spot.beside(temporary_name())
             try:
@@ -249,6 +250,7 @@ def _move(source: Spot, target: Spot, names: Iterable[str]) -> str:
 
 
 def _is_moved(source: Spot, target: Spot) -> bool:
+    require_short(target.path)
     try:
         _move_to_free(source, target)
     except FileExistsError:

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import queue
 import shutil
 import subprocess
@@ -45,6 +46,7 @@ class Kept:
                 return answer
 
     def drop(self, name: str = "cat.png", sidecar: str = "prompt: blue\n") -> None:
+        (self.inbox / name).parent.mkdir(parents=True, exist_ok=True)
         (self.inbox / name).write_bytes(WHOLE)
         (self.inbox / name).with_suffix(".yaml").write_text(sidecar)
 
@@ -118,6 +120,14 @@ def sealed(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["chattr", "-i", folder], check=True)
+
+
+def long_below(top: Path, length: int) -> str:
+    """A picture's path below a folder, with which its whole path has so many bytes."""
+    left = length - len(os.fsencode(top / "cat.png"))
+    whole, rest = divmod(left, 100)
+    parts = ["d" * 99] * (whole - 1) + ["d" * (99 + rest)]
+    return "/".join([*parts, "cat.png"])
 
 
 def below(folder: Path) -> set[str]:
@@ -297,6 +307,31 @@ class TestOffline:
         with sealed(kept.root / "done" / TODAY):
             kept.submit(orders.FileDone(second.job, State.CANCELLED, ()))
             assert kept.next(orders.Filed).where == "done"
+        kept.stays_online()
+
+    @pytest.mark.parametrize("length", [4070, 4080, 4089])
+    def test_a_path_as_long_as_any_is_published_and_filed(self, kept: Kept, length: int) -> None:
+        claimed = kept.claim(long_below(kept.inbox, length))
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        assert kept.next(orders.Filed).state is State.DONE
+        (receipt,) = (kept.root / "outbox").rglob("*.json")
+        assert receipt.parent == kept.root / "outbox" / claimed.job.folder
+        done = {Path(name).name for name in below(kept.root / "done")}
+        assert (done, below(kept.inbox)) == ({"cat.png", "cat.yaml"}, set())
+        kept.stays_online()
+
+    @pytest.mark.parametrize("length", [4090, 4094])  # with .yaml and .json that is too long
+    def test_a_result_whose_path_would_be_too_long_fails_its_job(
+        self, kept: Kept, length: int
+    ) -> None:
+        claimed = kept.claim(long_below(kept.inbox, length))
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        filed = kept.next(orders.Filed)
+        assert filed.state is State.FAILED
+        assert "File name too long" in filed.cause
+        assert filed.advice.startswith("Give its folders shorter names.")
+        assert below(kept.root / filed.where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+        assert below(kept.root / "outbox") == set()
         kept.stays_online()
 
     def test_what_a_day_of_failed_does_not_take_is_filed_above_it(self, kept: Kept) -> None:
