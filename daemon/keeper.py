@@ -24,7 +24,7 @@ from daemon.lease.campaign import PERIODS, Periods
 from daemon.lease.deference import answer_to
 from daemon.lease.lead import StandsBy, lead_of
 from daemon.log.logbook import Logbook
-from daemon.log.story import FolderDegraded
+from daemon.log.story import FolderDegraded, FolderNotLogged
 from daemon.retention import Sweeper
 from daemon.spool import Spool, folder_id
 from daemon.trouble import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
@@ -173,7 +173,9 @@ class Keeper(threading.Thread):
             case orders.Look():
                 self._look()
             case orders.Write(event, at):
-                self._logbook.write(event, at)
+                if reason := self._logbook.write(event, at):
+                    told = FolderNotLogged(root=self.folder.root, reason=reason)
+                    self._answer(orders.Told(told))
             case orders.Reconfigure(settings):
                 self._reconfigure(settings)
             case orders.Quit():
@@ -204,7 +206,7 @@ class Keeper(threading.Thread):
         plan = self._clerk.setbacks.shown_in(self._clerk.wishes.tidied(plan, today))
         # Only now: an order that fails again must not make the folder flap.
         room = self._clerk.room.look(self.folder.min_free_gib)
-        self._stand(room.state, room.reason)
+        self._stand(room.state, room.reason or self._logbook.reason)
         self._failures = 0
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))

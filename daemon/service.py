@@ -258,7 +258,10 @@ class Service:
                 assert_never(answer)
 
     def _stood(self, folder: WatchedFolder, stands: orders.Stands) -> None:
-        self.tell(folder.stand(stands))
+        was_online = folder.stands.state is FolderState.ONLINE
+        event = folder.stand(stands)
+        if not was_online or stands.state is not FolderState.ONLINE:  # else its reason is told
+            self.tell(event)
         if folder.is_standby:
             self.workshop.leave(str(folder.root))
             if not self._has_begun:

@@ -77,6 +77,12 @@ def scope_of(error: OSError, root: Path) -> Scope:
     return max(scopes, key=list(Scope).index, default=Scope.FOLDER)
 
 
+def is_of_a_log(error: OSError, root: Path) -> bool:
+    """Whether an error hinders a log alone: the share is there, and has room."""
+    is_of_it = is_lasting(error) or error.errno == errno.EIO
+    return is_of_it and scope_of(error, root) is Scope.LOG
+
+
 def areas_of(error: OSError, root: Path) -> tuple[Path, ...]:
     """The folders of the hot folder itself that a job's error was met below."""
     touched = (Path(name) for name in (error.filename, error.filename2) if isinstance(name, str))

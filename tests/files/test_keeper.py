@@ -243,20 +243,43 @@ class TestOffline:
         kept.stands(FolderState.ONLINE)
 
     def test_an_order_held_up_does_not_let_it_flap(self, kept: Kept) -> None:
-        kept.stands(FolderState.ONLINE)
-        shutil.rmtree(kept.root / "logs")
-        (kept.root / "logs").write_text("in the way")
-        kept.submit(orders.Write(story.Noted(text="A line."), 0.0))
+        claimed = kept.claim()
+        (kept.root / "done").rmdir()
+        (kept.root / "done").write_text("in the way")
+        kept.submit(orders.FileDone(claimed.job, State.CANCELLED, ()))
         kept.stands(FolderState.OFFLINE)
         for _ in range(5):
             kept.submit(orders.Look())
             kept.next(orders.Recovered)  # the first thing in a look
-        (kept.root / "logs").unlink()
-        (kept.root / "logs").mkdir(exist_ok=True)  # the keeper makes it too
+        (kept.root / "done").unlink()
+        (kept.root / "done").mkdir(exist_ok=True)  # the keeper makes it too
         kept.stands(FolderState.ONLINE)
         stood = [answer.state for answer in kept.seen if isinstance(answer, orders.Stands)]
         assert stood == [FolderState.ONLINE, FolderState.OFFLINE, FolderState.ONLINE]
-        assert "A line." in "".join(path.read_text() for path in kept.root.glob("logs/LOG-*"))
+        assert any(isinstance(answer, orders.Filed) for answer in kept.seen)
+
+    def test_a_log_that_nobody_may_write_stops_nothing_and_is_said_once(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        log = kept.root / "logs" / f"LOG-{TODAY}.txt"
+        log.write_text("Somebody else's.\n")
+        with sealed(log):
+            for _ in range(3):
+                kept.submit(orders.Write(story.Noted(text="A line."), time.time()))
+            kept.submit(orders.Look())
+            stands = kept.next(orders.Stands, lambda stands: stands.reason)
+            assert stands.state is FolderState.ONLINE
+            reason = f"logs/LOG-{TODAY}.txt: Operation not permitted; give the daemon's user"
+            assert stands.reason.startswith(reason)
+            claimed = kept.claim()
+            kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+            kept.next(orders.Filed)
+        (told,) = [it.event for it in kept.seen if isinstance(it, orders.Told)]
+        assert isinstance(told, story.FolderNotLogged)
+        assert told.reason == stands.reason
+        kept.submit(orders.Write(story.Noted(text="It can be written."), time.time()))
+        kept.submit(orders.Look())
+        kept.next(orders.Stands, lambda stands: not stands.reason)
+        assert log.read_text().endswith("It can be written.\n")
 
     def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:
         (kept.inbox / "s").mkdir()
