@@ -38,6 +38,16 @@ _LASTING = _DENIED | {
     errno.EXDEV,
     errno.ENAMETOOLONG,
 }
+_OF_ONE_FILE = _DENIED | {
+    errno.EIO,
+    errno.EBADMSG,
+    errno.EUCLEAN,
+    errno.EINVAL,
+    errno.EOVERFLOW,
+    errno.EOPNOTSUPP,
+    errno.ENODATA,
+    errno.ENOKEY,
+}
 _AREAS = frozenset(("inbox", "outbox", "review", "done", "failed"))
 _LOGS = frozenset((("logs",), (".hotfolder", "filed")))
 _WORK = (".hotfolder", "work")
@@ -72,8 +82,7 @@ def scope_of(error: OSError, root: Path) -> Scope:
     A job's is one at a name of its own: as long as the hot folder itself works, which the same
     error at the same place does not tell. Where two names were touched, the wider scope counts.
     """
-    touched = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
-    scopes = [_scope_at(path, root) for path in touched]
+    scopes = [_scope_at(path, root) for path in _touched(error)]
     return max(scopes, key=list(Scope).index, default=Scope.FOLDER)
 
 
@@ -85,8 +94,7 @@ def is_of_a_log(error: OSError, root: Path) -> bool:
 
 def areas_of(error: OSError, root: Path) -> tuple[Path, ...]:
     """The folders of the hot folder itself that a job's error was met below."""
-    touched = (Path(name) for name in (error.filename, error.filename2) if isinstance(name, str))
-    parts = (path.relative_to(root).parts for path in touched)
+    parts = (path.relative_to(root).parts for path in _touched(error))
     return tuple(
         dict.fromkeys(root.joinpath(*it[: 1 if it[0] in _AREAS else len(_WORK)]) for it in parts)
     )
@@ -95,6 +103,11 @@ def areas_of(error: OSError, root: Path) -> tuple[Path, ...]:
 def is_lasting(error: OSError) -> bool:
     """Whether an error stays until somebody mends what it was met at."""
     return error.errno in _LASTING
+
+
+def _touched(error: OSError) -> list[Path]:
+    names = (error.filename, error.filename2)
+    return [Path(name) for name in names if isinstance(name, str | Path)]
 
 
 def _scope_at(path: Path, root: Path) -> Scope:
@@ -145,6 +158,11 @@ def is_of_the_share(error: OSError) -> bool:
     return error.errno in _GONE - {errno.ENOENT, errno.ENOTDIR}
 
 
+def is_of_one_file(error: OSError) -> bool:
+    """Whether an error met at the content of a file says nothing of what lies beside it."""
+    return error.errno in _OF_ONE_FILE
+
+
 def rest_seconds(failures: int, *, once: bool) -> float:
     """How long a hot folder is left alone after so many tries in a row that failed, from 1 on."""
     longest = _LONGEST_REST_ONCE_SECONDS if once else _LONGEST_REST_SECONDS
@@ -153,7 +171,7 @@ def rest_seconds(failures: int, *, once: bool) -> float:
 
 
 def _place(error: OSError, root: Path) -> str:
-    if not isinstance(error.filename, str):
+    if not isinstance(error.filename, str | Path):
         return str(root)
     path = Path(error.filename)
     # Every try has a temporary name of its own; the trouble is the folder's, and the same.
