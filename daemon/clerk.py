@@ -17,7 +17,7 @@ from daemon.recovery import UNKNOWN, Left
 from daemon.room import Room
 from daemon.scratch import Scratch
 from daemon.setbacks import Setbacks, job_of_order, stray_reason
-from daemon.spool import Changed, Spool, Untouchable, may_not
+from daemon.spool import Changed, Spool, Untouchable
 from daemon.trouble import Scope, words_of
 from daemon.untouchables import Untouchables
 from daemon.wishes import Wishes
@@ -41,7 +41,7 @@ class Clerk:
         self._root, self._spool, self._clock = root, spool, clock
         self.tasks = tasks
         self.room = Room(root, scratch, clock)
-        self.untouchables = Untouchables(clock.monotonic())
+        self.untouchables = Untouchables(spool.traits_of)
         self.wishes = Wishes(spool, clock)
         self.setbacks = Setbacks()
         self._scratch = Scratch(scratch, "")
@@ -156,7 +156,7 @@ class Clerk:
         except Changed:
             self._answer(orders.Lost(order.candidate))
         except Untouchable as error:
-            self.untouchables.add(order.candidate.image, str(error))
+            self.untouchables.add(order.candidate, str(error), self._clock.monotonic())
             self._answer(orders.Lost(order.candidate))
 
     def _resume(self, order: orders.Resume) -> None:
@@ -179,10 +179,11 @@ class Clerk:
         except (FileNotFoundError, Changed):
             self._give_up(job)
             return
-        except PermissionError as error:
+        except OSError as error:
+            reason = self._spool.own_reason(error, job)
             self._spool.give_back(job)
             self._forget(job)
-            raise Untouchable(may_not(error)) from error
+            raise Untouchable(reason) from error
         try:
             presets = self._presets_for(job.folder)
         except UserError as error:

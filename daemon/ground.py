@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from daemon.descent import Descent, NotPlain, Spot, entries, require_short, sync
-from daemon.files import Copied, is_temporary, pour, temporary_name
+from daemon.files import Copied, is_temporary, named_as, pour, temporary_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 _TRIED_BYTES = 1 << 20
@@ -83,6 +83,7 @@ class Ground:
         """Copy a file within the hot folder to a new one; the content survives a power cut."""
         self._fence()
         with (
+            named_as(source, target),
             self.open(source) as reader,
             self._descent.spot(target) as spot,
             spot.create() as writer,
@@ -92,7 +93,13 @@ class Ground:
 
     def copy_out(self, source: Path, target: Path) -> Copied:
         """Copy a file to a new local one while hashing it; raises NotPlain where it is none."""
-        with self.open(source) as reader, target.open("xb") as writer:
+        with (
+            named_as(source),
+            self.open(source) as reader,
+            named_as(target),
+            target.open("xb") as writer,
+            named_as(source),
+        ):
             return pour(reader, writer)
 
     def move(self, source: Path, folder: Path, names: Iterable[str]) -> str:
@@ -117,7 +124,7 @@ class Ground:
 
     def read(self, path: Path) -> bytes:
         """The content of one of our papers; raises NotPlain for what cannot be one."""
-        with self.open(path) as stream:
+        with named_as(path), self.open(path) as stream:
             content = stream.read(_PAPER_BYTES + 1)
         if len(content) > _PAPER_BYTES:
             raise NotPlain(errno.ENOENT, "it is too large to be one of ours", str(path))
@@ -125,7 +132,7 @@ class Ground:
 
     def sha256_of(self, path: Path) -> str:
         """The SHA-256 of a file, in hexadecimal; raises as `open`."""
-        with self.open(path) as stream:
+        with named_as(path), self.open(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def append(self, path: Path, content: bytes) -> None:
@@ -134,7 +141,7 @@ class Ground:
         Raises NotPlain for what is no file of its own.
         """
         self._fence()
-        with self._descent.spot(path) as spot, spot.append() as stream:
+        with named_as(path), self._descent.spot(path) as spot, spot.append() as stream:
             descriptor = stream.fileno()
             size = os.fstat(descriptor).st_size
             if os.write(descriptor, content) < len(content):
@@ -204,7 +211,8 @@ class Ground:
     def try_out(self, folder: Path, size_bytes: int) -> None:
         """See whether a folder takes a file of that size, and leave none; raises OSError."""
         self._fence()
-        with self._descent.spot(folder / temporary_name()) as spot:
+        path = folder / temporary_name()
+        with named_as(path), self._descent.spot(path) as spot:
             try:
                 with spot.create() as stream:
                     for begin in range(0, size_bytes, _TRIED_BYTES):
@@ -226,7 +234,7 @@ class Ground:
         with self._descent.spot(path) as spot:
             temporary = spot.beside(temporary_name())
             try:
-                with temporary.create() as stream:
+                with named_as(temporary.path), temporary.create() as stream:
                     yield stream, temporary, spot
             except BaseException:
                 temporary.remove()

@@ -23,7 +23,7 @@ from daemon.ledger import Ledger
 from daemon.publication import Publication
 from daemon.receipt import Why, report, why_text
 from daemon.recovery import OURS, PAPER, Left, left_in
-from daemon.trouble import Scope, areas_of, is_lasting, scope_of
+from daemon.trouble import Scope, areas_of, is_lasting, scope_of, words_of
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
 WHY, REPORT = "WHY.txt", "report.json"
@@ -122,11 +122,40 @@ class Spool:
         except (FileNotFoundError, NotADirectoryError, Changed) as error:
             self.give_back(job)
             raise Changed(candidate.image.path) from error
-        except PermissionError as error:
+        except OSError as error:
+            reason = self.own_reason(error, job)
             self.give_back(job)
-            raise Untouchable(may_not(error)) from error
+            raise Untouchable(reason) from error
         self.ground.sync(self.work(job.job_id))
         return job
+
+    def own_reason(self, error: OSError, job: Job) -> str:
+        """Why files of a job can be of no use now; raises the error where it is not theirs."""
+        if self.scope_of(error, sum(file.size for file in job.files)) is not Scope.JOB:
+            raise error
+        if isinstance(error, PermissionError):
+            return may_not(error)
+        what, advice = words_of(error, self.root)
+        return f"{what}; {advice}, or copy it here anew"
+
+    def traits_of(self, candidate: Candidate) -> tuple[object, ...]:
+        """What its files and their folder are like now, as far as that may have been mended."""
+        companions = (file.path for file in candidate.companions)
+        sidecar = candidate.sidecar.path if candidate.sidecar else candidate.image.path
+        files = [self.inbox / path for path in (candidate.image.path, sidecar, *companions)]
+        return (self._rights(files[0].parent), *map(self._times, files))
+
+    def _rights(self, folder: Path) -> object:
+        with contextlib.suppress(OSError):
+            status = self.ground.status(folder)
+            return status.st_mode, status.st_uid, status.st_gid
+        return None
+
+    def _times(self, file: Path) -> object:
+        with contextlib.suppress(OSError):
+            status = self.ground.status(file)
+            return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return None
 
     def _take(self, job: Job, file: Seen, one: JobFile) -> None:
         source, target = self.inbox / file.path, self.work(job.job_id) / one.name

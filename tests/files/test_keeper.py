@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pytest
 from paper import WHOLE
+from rig.disk import SmallDisk
 from sample import TICKET, candidate, finished, keeper, seen, task
 
 from daemon import orders, shelf
@@ -389,6 +390,38 @@ class TestOffline:
             assert "Operation not permitted" in held.reason
         kept.stays_online()
 
+    @pytest.mark.parametrize("how", ["ro", "full"])
+    def test_a_result_that_a_disk_mounted_in_the_outbox_does_not_take_fails_its_job(
+        self, kept: Kept, how: str
+    ) -> None:
+        claimed = kept.claim_in("s")
+        with contextlib.closing(SmallDisk(kept.root / "outbox" / "s", "64k")) as disk:
+            if how == "ro":
+                subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
+            kept.submit(orders.Publish(finished(claimed, b"x" * 100_000), ()))
+            filed = kept.next(orders.Filed)
+            assert below(disk.folder) == set()
+        said = {
+            "ro": "outbox/s: Read-only file system",
+            "full": "outbox/s: No space left on device",
+        }
+        assert (filed.state, said[how] in filed.cause) == (State.FAILED, True)
+        kept.stays_online()
+
+    def test_a_picture_on_a_disk_mounted_in_the_inbox_is_held(self, kept: Kept) -> None:
+        with contextlib.closing(SmallDisk(kept.inbox / "s", "1m")):
+            kept.drop("s/cat.png")
+            kept.submit(orders.Claim(kept.ready(), frozenset()))
+            kept.next(orders.Lost)
+            looked = kept.next(
+                orders.Looked, lambda looked: looked.plan.states[0].state is State.HELD
+            )
+            assert "inbox/s/cat.png: Invalid cross-device link" in looked.plan.states[0].reason
+            assert below(kept.inbox) == {"s/cat.png", "s/cat.yaml"}
+            kept.drop("dog.png")
+            assert kept.ready().image.path == "dog.png"
+            kept.stays_online()
+
     def test_an_outbox_that_takes_nothing_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim_in("s")
         with sealed(kept.root / "outbox"):
@@ -514,16 +547,15 @@ class TestWhatUsersDo:
         kept.drop("dog.png")
         assert kept.ready().image.path == "dog.png"
 
-    def test_a_job_that_may_not_be_read_any_more_goes_back_and_ends_nothing(
-        self, kept: Kept
-    ) -> None:
+    def test_scratch_that_may_not_be_written_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim()
         shutil.rmtree(claimed.scratch)
         with sealed(kept.scratch):
             kept.submit(orders.Resume(claimed.job, strike=False, alone=False))
-            assert kept.next(orders.Vanished).job.job_id == claimed.job.job_id
-        assert below(kept.inbox) == {"cat.png", "cat.yaml"}
-        assert kept.ready().image.path == "cat.png"
+            reason = kept.stands(FolderState.OFFLINE).reason
+            assert reason.startswith(f"{claimed.scratch}: Operation not permitted; give ")
+        kept.submit(orders.Look())
+        assert kept.next(orders.Claimed).task.job.job_id == claimed.job.job_id
 
     @pytest.mark.parametrize("folder", ["outbox", "done", "logs", "failed", ".hotfolder/work"])
     def test_folders_that_were_deleted_are_made_again(self, kept: Kept, folder: str) -> None:
