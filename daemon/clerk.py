@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -19,7 +20,7 @@ from daemon.scratch import Scratch
 from daemon.setbacks import Setbacks, job_of_order, stray_reason
 from daemon.spool import Changed, Spool, Untouchable
 from daemon.trouble import Scope, words_of
-from daemon.untouchables import Untouchables
+from daemon.untouchables import Untouchables, traits_of
 from daemon.wishes import Wishes
 from daemon.work import task
 
@@ -41,7 +42,7 @@ class Clerk:
         self._root, self._spool, self._clock = root, spool, clock
         self.tasks = tasks
         self.room = Room(root, scratch, clock)
-        self.untouchables = Untouchables(spool.traits_of)
+        self.untouchables = Untouchables(partial(traits_of, spool.ground))
         self.wishes = Wishes(spool, clock)
         self.setbacks = Setbacks()
         self._scratch = Scratch(scratch, "")
@@ -156,7 +157,8 @@ class Clerk:
         except Changed:
             self._answer(orders.Lost(order.candidate))
         except Untouchable as error:
-            self.untouchables.add(order.candidate, str(error), self._clock.monotonic())
+            now = self._clock.monotonic()
+            self.untouchables.add(order.candidate, str(error), now, is_lasting=error.is_lasting)
             self._answer(orders.Lost(order.candidate))
 
     def _resume(self, order: orders.Resume) -> None:
@@ -180,10 +182,10 @@ class Clerk:
             self._give_up(job)
             return
         except OSError as error:
-            reason = self._spool.own_reason(error, job)
+            own = self._spool.untouchable(error, job)
             self._spool.give_back(job)
             self._forget(job)
-            raise Untouchable(reason) from error
+            raise own from error
         try:
             presets = self._presets_for(job.folder)
         except UserError as error:

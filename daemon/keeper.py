@@ -210,7 +210,11 @@ class Keeper(threading.Thread):
         self._failures = 0
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
-        self._look_at = min(self._look_at, self._clerk.setbacks.due_at())
+        self._look_at = min(
+            self._look_at,
+            self._clerk.setbacks.due_at(),
+            self._clerk.untouchables.next_at(now),
+        )
         self._answer(orders.Looked(plan))
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._answer(orders.Told(swept))

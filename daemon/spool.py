@@ -33,6 +33,11 @@ T = TypeVar("T")
 class Untouchable(Exception):  # noqa: N818 - no error: somebody else's file
     """A file that we may not move or read; it is back in its place. Says why, in words."""
 
+    def __init__(self, reason: str, *, is_lasting: bool = True) -> None:
+        """`is_lasting`: it stays so until somebody mends it."""
+        super().__init__(reason)
+        self.is_lasting = is_lasting
+
 
 class Changed(Exception):  # noqa: N818 - no error: the user's good right
     """A file was touched, renamed or deleted between the look at it and the claim."""
@@ -123,39 +128,24 @@ class Spool:
             self.give_back(job)
             raise Changed(candidate.image.path) from error
         except OSError as error:
-            reason = self.own_reason(error, job)
+            own = self.untouchable(error, job)
             self.give_back(job)
-            raise Untouchable(reason) from error
+            raise own from error
         self.ground.sync(self.work(job.job_id))
         return job
 
-    def own_reason(self, error: OSError, job: Job) -> str:
+    def untouchable(self, error: OSError, job: Job) -> Untouchable:
         """Why files of a job can be of no use now; raises the error where it is not theirs."""
         if self.scope_of(error, sum(file.size for file in job.files)) is not Scope.JOB:
             raise error
+        touched = Path(str(error.filename))
+        if touched.parent == self.work(job.job_id):  # it lies where it came from in a moment
+            error.filename = str(self.inbox / job.folder / touched.name)
         if isinstance(error, PermissionError):
-            return may_not(error)
+            return Untouchable(may_not(error))
         what, advice = words_of(error, self.root)
-        return f"{what}; {advice}, or copy it here anew"
-
-    def traits_of(self, candidate: Candidate) -> tuple[object, ...]:
-        """What its files and their folder are like now, as far as that may have been mended."""
-        companions = (file.path for file in candidate.companions)
-        sidecar = candidate.sidecar.path if candidate.sidecar else candidate.image.path
-        files = [self.inbox / path for path in (candidate.image.path, sidecar, *companions)]
-        return (self._rights(files[0].parent), *map(self._times, files))
-
-    def _rights(self, folder: Path) -> object:
-        with contextlib.suppress(OSError):
-            status = self.ground.status(folder)
-            return status.st_mode, status.st_uid, status.st_gid
-        return None
-
-    def _times(self, file: Path) -> object:
-        with contextlib.suppress(OSError):
-            status = self.ground.status(file)
-            return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        return None
+        reason = f"{what}; {advice}, or copy it here anew"
+        return Untouchable(reason, is_lasting=is_lasting(error))
 
     def _take(self, job: Job, file: Seen, one: JobFile) -> None:
         source, target = self.inbox / file.path, self.work(job.job_id) / one.name
