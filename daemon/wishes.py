@@ -13,6 +13,7 @@ from daemon.inbox.names import Kind, kind_of, printable
 from daemon.job import Candidate, Job, Plan, Seen, State
 from daemon.revival import revive
 from daemon.spool import Changed, Spool, Untouchable, may_not
+from daemon.trouble import Scope, words_of
 
 _TRIES = 3  # of a claim, where a copier is writing at this moment
 _BEING_WRITTEN = "it is being written to; cancel it again in a moment"
@@ -100,6 +101,10 @@ class Wishes:
             return orders.TakenAway(file, "", "")
         except PermissionError as error:
             return orders.TakenAway(file, "", may_not(error))
+        except OSError as error:
+            if self._spool.scope_of(error) is not Scope.JOB:
+                raise
+            return orders.TakenAway(file, "", "; ".join(words_of(error, self._spool.root)))
         return orders.TakenAway(file, where, "")
 
     def _take_back(self, folder: str) -> orders.TakenBack:
