@@ -49,6 +49,7 @@ class Clerk:
         self._presets_for, self._answer = presets_for, answer
         self._known: set[str] = set()  # jobs that the service knows
         self._announced: set[str] = set()  # of them, those whose results are out
+        self._is_to_recover = False  # whether work/ may hold files of no job that is known
 
     def serve(self, identity: str) -> None:
         """Work from now on for the hot folder of this id."""
@@ -75,9 +76,13 @@ class Clerk:
                 self._clear_half_done(order)  # half of it may be out
             self._do(order)
         except OSError as error:
-            if job is None or self._scope_of(error, order) is not Scope.JOB:
+            if isinstance(order, orders.Claim) or self._scope_of(error, order) is not Scope.JOB:
                 raise
-            self._set_back(job, order, error)
+            if job is not None:
+                self._set_back(job, order, error)
+            elif isinstance(order, orders.Wish):
+                self._is_to_recover = True  # some of its files may have been moved already
+                self._answer(self.wishes.refusal(order, error))
         else:
             if job is not None:
                 self.setbacks.over(job.job_id)
@@ -233,8 +238,13 @@ class Clerk:
         self._forget(job)
         self._answer(orders.Filed(job, why.state, where, why.cause, why.advice))
 
+    def has_to_recover(self, now: float) -> bool:
+        """Whether there may be something in work/ that it is time to look after."""
+        return self._is_to_recover or self.setbacks.has_due_strays(now)
+
     def recover(self) -> None:
         """Tell of the jobs that lie in work/ and are not known; finish what needs no editor."""
+        self._is_to_recover = False
         found_there = self._spool.recover(self._unreadable)
         lefts = [left for left in found_there if left.job.job_id not in self._known]
         unfinished = [left.job for left in lefts if not self._is_over(left)]

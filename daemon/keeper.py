@@ -194,7 +194,7 @@ class Keeper(threading.Thread):
 
     def _look(self) -> None:
         now = self._clock.monotonic()
-        if self._is_to_recover or self._clerk.setbacks.has_due_strays(now):
+        if self._is_to_recover or self._clerk.has_to_recover(now):
             self._clerk.recover()
             self._is_to_recover = False
         self._work_off()  # before the look: what a claim takes is not in its plan

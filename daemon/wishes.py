@@ -37,6 +37,19 @@ class Wishes:
             case _:
                 assert_never(wish)
 
+    def refusal(self, wish: orders.Wish, error: OSError) -> orders.Answer:
+        """The answer to a wish that an error hinders which is of its own files."""
+        what, advice = words_of(error, self._spool.root)
+        match wish:
+            case orders.Withdraw(withdrawal):
+                return orders.NotWithdrawn(withdrawal.image, f"{what}; {advice}")
+            case orders.TakeAway(file):
+                return orders.TakenAway(file, "", f"{what}; {advice}")
+            case orders.TakeBack(folder):
+                return orders.TakenBack(folder, (), (Problem(printable(folder), what, advice),))
+            case _:
+                assert_never(wish)
+
     def file(self, job: Job, state: State, day: str) -> str:
         """File a job without a result; once begun it is finished, whatever ends the daemon."""
         return self._spool.file_done(self._spool.begin_ending(job, state), day)
@@ -104,7 +117,8 @@ class Wishes:
         except OSError as error:
             if self._spool.scope_of(error) is not Scope.JOB:
                 raise
-            return orders.TakenAway(file, "", "; ".join(words_of(error, self._spool.root)))
+            what, advice = words_of(error, self._spool.root)
+            return orders.TakenAway(file, "", f"{what}; {advice}")
         return orders.TakenAway(file, where, "")
 
     def _take_back(self, folder: str) -> orders.TakenBack:

@@ -422,6 +422,21 @@ class TestOffline:
             assert kept.ready().image.path == "dog.png"
             kept.stays_online()
 
+    def test_a_failed_job_that_cannot_be_taken_back_is_refused_with_the_reason(
+        self, kept: Kept
+    ) -> None:
+        claimed = kept.claim()
+        kept.submit(orders.FileFailed(claimed.job, WHY, "{}"))
+        where = kept.next(orders.Filed).where
+        with contextlib.closing(SmallDisk(kept.root / where, "64k")):
+            (kept.root / where / "cat.png").write_bytes(WHOLE)
+            kept.submit(orders.TakeBack(where))
+            (problem,) = kept.next(orders.TakenBack).problems
+            assert "Invalid cross-device link" in str(problem)
+        kept.submit(orders.TakeBack(where))
+        assert set(kept.next(orders.TakenBack).paths) == {"cat.png", "cat.yaml"}
+        kept.stays_online()
+
     def test_an_outbox_that_takes_nothing_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim_in("s")
         with sealed(kept.root / "outbox"):
