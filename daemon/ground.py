@@ -276,8 +276,14 @@ def _move_to_free(source: Spot, target: Spot) -> None:
         if error.errno not in _NO_HARD_LINKS:
             raise
         _rename_to_free(source, target)
-    else:
+        return
+    try:
         source.remove()
+    except PermissionError:
+        # Nobody takes a file with two names: it stays whole where it was.
+        if os.path.samestat(source.status(), target.status()):
+            target.remove()
+        raise
 
 
 def _rename_to_free(source: Spot, target: Spot) -> None:
