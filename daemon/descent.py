@@ -214,6 +214,12 @@ def has_other_names(status: os.stat_result) -> bool:
     return status.st_nlink > 1
 
 
+def require_short(path: Path) -> None:
+    """Raise OSError where we could go there, but no other program of anybody."""
+    if len(os.fsencode(path)) > _LONGEST_BYTES:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+
+
 def _check_home(folder: int, root: Path) -> None:
     try:
         os.stat(_HOME, dir_fd=folder, follow_symlinks=False)
@@ -246,9 +252,7 @@ def _below(root: Path, path: Path) -> tuple[str, ...]:
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)
     if ".." in parts:
         raise OSError(errno.EXDEV, "the path leads out of the hot folder", str(path))
-    if len(os.fsencode(path)) > _LONGEST_BYTES:
-        # We could go there, but no other program of anybody.
-        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
+    require_short(path)
     return parts
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,11 +26,30 @@ class Copied:
 def pour(source: BinaryIO, target: BinaryIO) -> Copied:
     """Copy all that is left of one stream to another while hashing it."""
     digest, size = hashlib.sha256(), 0
-    while chunk := source.read(_CHUNK_BYTES):
+    while chunk := _read(source):
         digest.update(chunk)
-        target.write(chunk)
+        with named_as(target.name):
+            target.write(chunk)
         size += len(chunk)
     return Copied(digest.hexdigest(), size)
+
+
+def _read(source: BinaryIO) -> bytes:
+    with named_as(source.name):
+        return source.read(_CHUNK_BYTES)
+
+
+@contextmanager
+def named_as(path: object, second: Path | None = None) -> Iterator[None]:
+    """Errors below that say of no file of which they are, say it, where it is a path."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and isinstance(path, str | Path):
+            error.filename = str(path)
+            if second is not None:
+                error.filename2 = str(second)
+        raise
 
 
 def sha256_of(path: Path) -> str:

@@ -12,10 +12,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from daemon.descent import Descent, NotPlain, Spot, entries, sync
-from daemon.files import Copied, is_temporary, pour, temporary_name
+from daemon.descent import Descent, NotPlain, Spot, entries, require_short, sync
+from daemon.files import Copied, is_temporary, named_as, pour, temporary_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+_TRIED_BYTES = 1 << 20
 _PAPER_BYTES = 16 << 20  # job.json may hold the names of many files, and a note a whole receipt
 
 
@@ -43,18 +44,6 @@ class Ground:
         """Make a folder and those above it, and see to it that they survive a power cut."""
         self._fence()
         self._descent.make_folder(folder)
-
-    def make_nearest_folder(self, folder: Path, top: Path) -> Path:
-        """Make a folder; where something else has its name, the nearest above it up to `top`."""
-        while True:
-            try:
-                self.make_folder(folder)
-            except NotADirectoryError:
-                if folder == top:
-                    raise
-                folder = folder.parent
-            else:
-                return folder
 
     def make_own_folder(self, folder: Path) -> None:
         """Make a folder that was not there; raises FileExistsError."""
@@ -94,6 +83,7 @@ class Ground:
         """Copy a file within the hot folder to a new one; the content survives a power cut."""
         self._fence()
         with (
+            named_as(source, target),
             self.open(source) as reader,
             self._descent.spot(target) as spot,
             spot.create() as writer,
@@ -103,7 +93,13 @@ class Ground:
 
     def copy_out(self, source: Path, target: Path) -> Copied:
         """Copy a file to a new local one while hashing it; raises NotPlain where it is none."""
-        with self.open(source) as reader, target.open("xb") as writer:
+        with (
+            named_as(source),
+            self.open(source) as reader,
+            named_as(target),
+            target.open("xb") as writer,
+            named_as(source),
+        ):
             return pour(reader, writer)
 
     def move(self, source: Path, folder: Path, names: Iterable[str]) -> str:
@@ -128,7 +124,7 @@ class Ground:
 
     def read(self, path: Path) -> bytes:
         """The content of one of our papers; raises NotPlain for what cannot be one."""
-        with self.open(path) as stream:
+        with named_as(path), self.open(path) as stream:
             content = stream.read(_PAPER_BYTES + 1)
         if len(content) > _PAPER_BYTES:
             raise NotPlain(errno.ENOENT, "it is too large to be one of ours", str(path))
@@ -136,7 +132,7 @@ class Ground:
 
     def sha256_of(self, path: Path) -> str:
         """The SHA-256 of a file, in hexadecimal; raises as `open`."""
-        with self.open(path) as stream:
+        with named_as(path), self.open(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def append(self, path: Path, content: bytes) -> None:
@@ -145,7 +141,7 @@ class Ground:
         Raises NotPlain for what is no file of its own.
         """
         self._fence()
-        with self._descent.spot(path) as spot, spot.append() as stream:
+        with named_as(path), self._descent.spot(path) as spot, spot.append() as stream:
             descriptor = stream.fileno()
             size = os.fstat(descriptor).st_size
             if os.write(descriptor, content) < len(content):
@@ -212,6 +208,19 @@ class Ground:
         except (FileNotFoundError, NotADirectoryError):
             pass  # nothing was ever written there
 
+    def try_out(self, folder: Path, size_bytes: int) -> None:
+        """See whether a folder takes a file of that size, and leave none; raises OSError."""
+        self._fence()
+        path = folder / temporary_name()
+        with named_as(path), self._descent.spot(path) as spot:
+            try:
+                with spot.create() as stream:
+                    for begin in range(0, size_bytes, _TRIED_BYTES):
+                        stream.write(bytes(min(_TRIED_BYTES, size_bytes - begin)))
+                    _finish(stream)
+            finally:
+                spot.remove()
+
     def sync(self, folder: Path) -> None:
         """See to it that the names in a folder survive a power cut."""
         with self._descent.folder(folder) as descriptor:
@@ -221,10 +230,11 @@ class Ground:
     def _appearing(self, path: Path) -> Iterator[tuple[BinaryIO, Spot, Spot]]:
         """A temporary file beside a path: its stream, its spot, and that of the path."""
         self._fence()
+        require_short(path)
         with self._descent.spot(path) as spot:
             temporary = spot.beside(temporary_name())
             try:
-                with temporary.create() as stream:
+                with named_as(temporary.path), temporary.create() as stream:
                     yield stream, temporary, spot
             except BaseException:
                 temporary.remove()
@@ -248,6 +258,7 @@ def _move(source: Spot, target: Spot, names: Iterable[str]) -> str:
 
 
 def _is_moved(source: Spot, target: Spot) -> bool:
+    require_short(target.path)
     try:
         _move_to_free(source, target)
     except FileExistsError:
@@ -265,8 +276,14 @@ def _move_to_free(source: Spot, target: Spot) -> None:
         if error.errno not in _NO_HARD_LINKS:
             raise
         _rename_to_free(source, target)
-    else:
+        return
+    try:
         source.remove()
+    except PermissionError:
+        # Nobody takes a file with two names: it stays whole where it was.
+        if os.path.samestat(source.status(), target.status()):
+            target.remove()
+        raise
 
 
 def _rename_to_free(source: Spot, target: Spot) -> None:

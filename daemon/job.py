@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -131,14 +131,17 @@ class Plan:
 NOTHING = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
 
 
-def without(plan: Plan, left: Mapping[Seen, str]) -> Plan:
-    """The plan with some candidates held, each for its reason."""
-    held = {image.path: reason for image, reason in left.items()}
-    ready = tuple(one for one in plan.ready if one.image not in left)
-    states = tuple(
-        replace(file, state=State.HELD, reason=held[file.path]) if file.path in held else file
-        for file in plan.states
-    )
+def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:
+    """The plan with further files; itself where there are none."""
+    added = tuple(more)
+    return replace(plan, states=(*plan.states, *added)) if added else plan
+
+
+def without(plan: Plan, left: Iterable[FileState]) -> Plan:
+    """The plan with the candidates of these images standing otherwise, and not ready."""
+    held = {state.path: state for state in left}
+    ready = tuple(one for one in plan.ready if one.image.path not in held)
+    states = tuple(held.get(file.path, file) for file in plan.states)
     return replace(plan, ready=ready, states=states)
 
 

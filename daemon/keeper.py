@@ -24,7 +24,7 @@ from daemon.lease.campaign import PERIODS, Periods
 from daemon.lease.deference import answer_to
 from daemon.lease.lead import StandsBy, lead_of
 from daemon.log.logbook import Logbook
-from daemon.log.story import FolderDegraded
+from daemon.log.story import FolderDegraded, FolderNotLogged
 from daemon.retention import Sweeper
 from daemon.spool import Spool, folder_id
 from daemon.supervision import Fault, supervise, thread_failed
@@ -128,7 +128,9 @@ class Keeper(threading.Thread):
         if isinstance(order, orders.Write):
             return  # a line less in a log
         if isinstance(order, orders.Claim):  # others go on
-            self._clerk.untouchables.add(order.candidate.image, f"{_FAULT} ({fault.words})")
+            with contextlib.suppress(OSError):  # what cannot be looked at is no candidate for long
+                now, reason = self._clock.monotonic(), f"{_FAULT} ({fault.words})"
+                self._clerk.untouchables.add(order.candidate, reason, now, is_lasting=True)
         trouble = Trouble(FolderState.OFFLINE, f"{_FAULT} ({fault.words})")
         self._hold_up(order or orders.Look(), trouble)
 
@@ -185,9 +187,9 @@ class Keeper(threading.Thread):
         """Leave everything to the daemon that leads; what is on scratch may be wanted later."""
         self._look_at = self._clock.monotonic() + _STANDBY_SECONDS
         self._is_to_recover = True
-        self._clerk.leave()
+        put_off = self._clerk.leave()
         self._watching.leave()
-        for held in (order, *self._waiting):
+        for held in (order, *self._waiting, *put_off):
             if isinstance(held, orders.Reconfigure):
                 self.submit(held)
             elif answer := answer_to(held, other.reason):
@@ -200,7 +202,9 @@ class Keeper(threading.Thread):
             case orders.Look():
                 self._look()
             case orders.Write(event, at):
-                self._logbook.write(event, at)
+                if reason := self._logbook.write(event, at):
+                    told = FolderNotLogged(root=self.folder.root, reason=reason)
+                    self._answer(orders.Told(told))
             case orders.Reconfigure(settings):
                 self._reconfigure(settings)
             case orders.Quit():
@@ -209,6 +213,7 @@ class Keeper(threading.Thread):
                 if isinstance(order, orders.Claim | orders.GiveBack | orders.Wish):
                     self._look_soon()
                 self._clerk.do(order)
+                self._look_at = min(self._look_at, self._clerk.setbacks.due_at())
 
     def _look_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
@@ -218,20 +223,26 @@ class Keeper(threading.Thread):
 
     def _look(self) -> None:
         now = self._clock.monotonic()
-        if self._is_to_recover:
+        if self._is_to_recover or self._clerk.has_to_recover(now):
             self._clerk.recover()
             self._is_to_recover = False
         self._work_off()  # before the look: what a claim takes is not in its plan
+        self._clerk.try_again()
         plan = self._watching.look(now)
         self._look_at = now + self.manner.poll_seconds
         plan = self._clerk.untouchables.held_in(plan, now)
         today = day_of(self._clock.time())
-        plan = self._clerk.wishes.tidied(plan, today)
+        plan = self._clerk.setbacks.shown_in(self._clerk.wishes.tidied(plan, today))
         # Only now: an order that fails again must not make the folder flap.
         room = self._clerk.room.look(self.folder.min_free_gib)
-        self._stand(room.state, room.reason)
+        self._stand(room.state, room.reason or self._logbook.reason)
         if plan.look_again_at is not None:
             self._look_at = min(self._look_at, max(plan.look_again_at, now))
+        self._look_at = min(
+            self._look_at,
+            self._clerk.setbacks.due_at(),
+            self._clerk.untouchables.next_at(now),
+        )
         self._answer(orders.Looked(plan))
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._answer(orders.Told(swept))
@@ -242,9 +253,10 @@ class Keeper(threading.Thread):
     def _work_off(self) -> None:
         while self._waiting:
             order = self._order = self._waiting[0]
-            if isinstance(order, orders.Publish):  # half of it may be out since the last try
-                self._clerk.clear_half_done(order)
-            self._do(order)
+            if isinstance(order, orders.Publish):
+                self._clerk.do(order, again=True)
+            else:
+                self._do(order)
             self._waiting.popleft()
             self._order = None
 

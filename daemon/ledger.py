@@ -16,6 +16,7 @@ from pathlib import Path
 from daemon import typed_json
 from daemon.ground import Ground
 from daemon.inbox.names import is_path_below
+from daemon.trouble import is_of_a_log
 
 # No room, or something else in its place: what is not noted is kept.
 _FORGIVEN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR))
@@ -68,7 +69,7 @@ class Ledger:
                 if _page_of(page) is not None:  # else beside its day: something was in the way
                     self._ground.append(self._folder / page, "".join(lines).encode())
         except OSError as error:
-            if error.errno not in _FORGIVEN:
+            if error.errno not in _FORGIVEN and not is_of_a_log(error, self._ground.root):
                 raise
 
     def pages(self) -> list[Page]:

@@ -235,6 +235,13 @@ class GivenBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A job's originals can neither be used nor filed; they stay in work/; the plan says why."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
 class NotWithdrawn:
     """Files of the inbox could not be cancelled, and why."""
 
@@ -275,6 +282,7 @@ Answer = (
     | FoundPublished
     | Filed
     | GivenBack
+    | Held
     | NotWithdrawn
     | TakenAway
     | TakenBack

@@ -17,6 +17,8 @@ from daemon.receipt import Finished, Variant, preview_name, receipt
 
 NOTES = "published.json"
 _FOLDERS = ("outbox", "review")
+# What we wrote we may read.
+_NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,13 +203,13 @@ class Publication:
     def _origin_beside(self, result: Path) -> _Origin:
         try:
             return _Origin.of(self._ground.read(_receipt_of(result)))
-        except (FileNotFoundError, NotADirectoryError):
+        except _NOT_OURS:
             return _Origin()
 
     def _sha256_of(self, result: Path) -> str | None:
         try:
             return self._ground.sha256_of(result)
-        except (FileNotFoundError, NotADirectoryError):
+        except _NOT_OURS:
             return None
 
     def _complete(self, job: Job) -> Mapping[int, str]:

@@ -110,6 +110,13 @@ def in_the_way(error: OSError) -> Why:
     )
 
 
+def hindered(cause: str, advice: str) -> Why:
+    """The words for a job that failed at files that belong to it alone."""
+    return Why(
+        State.FAILED, _whole(cause), f"{advice[:1].upper()}{_whole(advice[1:])} {MOVE_BACK}"
+    )
+
+
 def why_text(job: Job, why: Why) -> str:
     """WHY.txt: what was not edited, the cause, what to do, then the details."""
     lines = [

@@ -15,6 +15,7 @@ from daemon.ground import Ground
 from daemon.inbox.names import printable
 from daemon.ledger import Corner, Filed, Ledger, Page
 from daemon.log.sweeping import FolderNotSwept, FolderSwept
+from daemon.trouble import Scope, scope_of
 
 _FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
 MOST_FILES = 500  # at a time: the keeper has other things to do
@@ -137,7 +138,9 @@ class Sweeper:
                 yield FolderSwept(
                     root=folder.root, what=swept.what, files=swept.files, days=swept.keep_days
                 )
-        except PermissionError as error:
+        except OSError as error:
+            if scope_of(error, folder.root) is Scope.FOLDER:
+                raise
             yield FolderNotSwept(root=folder.root, reason=f"{error.filename}: {error.strerror}")
             files = 0
         if files < MOST_FILES:

@@ -15,7 +15,7 @@ from daemon.account import Account
 from daemon.clock import Clock
 from daemon.control import Request
 from daemon.history import History
-from daemon.job import Plan
+from daemon.job import FolderState, Plan
 from daemon.keeper import Keeper
 from daemon.log import story
 from daemon.log.logs import Log
@@ -207,7 +207,7 @@ class Service:
             if self.workshop.restraint.is_halted and not self.workshop.edits.is_ready:
                 self._notifier.ready(self.account.line())  # it waits for a better machine
 
-    def _keeper_answered(  # noqa: C901, PLR0912 - one arm an answer
+    def _keeper_answered(  # noqa: C901 - one arm an answer
         self, root: str, answer: orders.Answer
     ) -> None:
         folder = self.folders[root]
@@ -230,14 +230,23 @@ class Service:
             case orders.Filed():
                 self.workshop.endings.filed(root, answer)
                 self.petitions.filed(root, answer)
-            case orders.GivenBack(job):
-                self.workshop.endings.given_back(root, job)
-            case orders.Passed(job):
-                self.workshop.endings.passed(root, job)
+            case orders.GivenBack() | orders.Held() | orders.Passed():
+                self._let_go(root, answer)
             case orders.NotWithdrawn() | orders.TakenAway() | orders.TakenBack():
                 self.petitions.answered(root, answer)
             case _:
                 self._claim_answered(root, answer)
+
+    def _let_go(self, root: str, answer: orders.GivenBack | orders.Held | orders.Passed) -> None:
+        match answer:
+            case orders.GivenBack(job):
+                self.workshop.endings.given_back(root, job)
+            case orders.Held(job):
+                self.workshop.endings.held(job)
+            case orders.Passed(job):
+                self.workshop.endings.passed(root, job)
+            case _:
+                assert_never(answer)
 
     def _claim_answered(
         self, root: str, answer: orders.Claimed | orders.Invalid | orders.Lost | orders.Vanished
@@ -259,7 +268,10 @@ class Service:
                 assert_never(answer)
 
     def _stood(self, folder: WatchedFolder, stands: orders.Stands) -> None:
-        self.tell(folder.stand(stands))
+        was_online = folder.stands.state is FolderState.ONLINE
+        event = folder.stand(stands)
+        if not was_online or stands.state is not FolderState.ONLINE:  # else its reason is told
+            self.tell(event)
         if folder.is_standby:
             self.workshop.leave(str(folder.root))
             if not self._has_begun:

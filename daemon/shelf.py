@@ -54,6 +54,11 @@ def _made(variant: Variant) -> Iterator[Composed | Preview]:
         yield variant.composed.preview
 
 
+def sizes(finished: Finished) -> tuple[int, ...]:
+    """How many bytes the results have; raises FileNotFoundError where one is not there."""
+    return tuple(one.path.stat().st_size for it in finished.variants for one in _made(it))
+
+
 def is_there(finished: Finished) -> bool:
     """Whether the results are still on scratch; somebody may have emptied the cache."""
     return all(one.path.exists() for variant in finished.variants for one in _made(variant))

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from config.problems import Problem, UserError
 from daemon import failing, typed_json
@@ -22,13 +23,20 @@ from daemon.ledger import Ledger
 from daemon.publication import Publication
 from daemon.receipt import Why, report, why_text
 from daemon.recovery import OURS, PAPER, Left, left_in
+from daemon.trouble import Scope, areas_of, is_lasting, scope_of, words_of
 
 SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
 WHY, REPORT = "WHY.txt", "report.json"
+T = TypeVar("T")
 
 
 class Untouchable(Exception):  # noqa: N818 - no error: somebody else's file
     """A file that we may not move or read; it is back in its place. Says why, in words."""
+
+    def __init__(self, reason: str, *, is_lasting: bool = True) -> None:
+        """`is_lasting`: it stays so until somebody mends it."""
+        super().__init__(reason)
+        self.is_lasting = is_lasting
 
 
 class Changed(Exception):  # noqa: N818 - no error: the user's good right
@@ -43,6 +51,10 @@ class Ticket:
     drawn_seed: int
     arrived_at: float
     claimed_at: float
+
+
+def _fail_with(_: Path, error: OSError) -> None:
+    raise error
 
 
 def folder_id(root: Path) -> str:
@@ -115,11 +127,25 @@ class Spool:
         except (FileNotFoundError, NotADirectoryError, Changed) as error:
             self.give_back(job)
             raise Changed(candidate.image.path) from error
-        except PermissionError as error:
+        except OSError as error:
+            own = self.untouchable(error, job)
             self.give_back(job)
-            raise Untouchable(may_not(error)) from error
+            raise own from error
         self.ground.sync(self.work(job.job_id))
         return job
+
+    def untouchable(self, error: OSError, job: Job) -> Untouchable:
+        """Why files of a job can be of no use now; raises the error where it is not theirs."""
+        if self.scope_of(error, sum(file.size for file in job.files)) is not Scope.JOB:
+            raise error
+        touched = Path(str(error.filename))
+        if touched.parent == self.work(job.job_id):  # it lies where it came from in a moment
+            error.filename = str(self.inbox / job.folder / touched.name)
+        if isinstance(error, PermissionError):
+            return Untouchable(may_not(error))
+        what, advice = words_of(error, self.root)
+        reason = f"{what}; {advice}, or copy it here anew"
+        return Untouchable(reason, is_lasting=is_lasting(error))
 
     def _take(self, job: Job, file: Seen, one: JobFile) -> None:
         source, target = self.inbox / file.path, self.work(job.job_id) / one.name
@@ -168,15 +194,44 @@ class Spool:
         """The results of a job, on their way to the outbox."""
         return Publication(self.root, self.work(job_id), self._fence)
 
+    def scope_of(self, error: OSError, size_bytes: int = 0) -> Scope:
+        """Say whose an error is; a job's only where the hot folder takes such a file elsewhere.
+
+        Raises OSError where it does not: that is the folder's own trouble, and says more of it.
+        """
+        scope = scope_of(error, self.root)
+        if scope is Scope.JOB:
+            self.ground.status(self.root / ".hotfolder" / "id")  # else nothing is touched there
+            for area in areas_of(error, self.root):
+                self.ground.try_out(area, size_bytes)
+        return scope
+
     def file_done(self, job: Job, day: str) -> str:
         """Move the originals to done/; returns that folder relative to the root."""
         done = self.root / "done"
-        target = self.ground.make_nearest_folder(done / day / job.folder, done)
         # A copy's original is still in the inbox and comes with the last job that needs it.
         self._drop_copies(job)
-        self._ledger.note(self._move_files(job, target))
+        target, moved = self._nearest(
+            done / day / job.folder, done, lambda folder: self._move_files(job, folder)
+        )
+        self._ledger.note(moved)
         self._remove_work(job)
         return str(target.relative_to(self.root))
+
+    def _nearest(self, folder: Path, top: Path, act: Callable[[Path], T]) -> tuple[Path, T]:
+        """Do something in a folder, or in the nearest above it up to `top` that lets us.
+
+        Gives that folder, and what came of it.
+        """
+        while True:
+            try:
+                self.ground.make_folder(folder)
+                return folder, act(folder)
+            except OSError as error:
+                is_of_it = is_lasting(error) and scope_of(error, self.root) is Scope.JOB
+                if folder == top or not is_of_it:
+                    raise
+                folder = folder.parent
 
     def file_failed(self, job: Job, day: str, why: Why, instruction: str) -> str:
         """Move the originals to failed/ beside WHY.txt and report.json; returns that folder.
@@ -189,16 +244,21 @@ class Spool:
         if begun is None:
             begun = Failing(day=day, why=why, instruction=instruction)
             begun.write(self.ground, work)
-        parent = self.ground.make_nearest_folder(failed / begun.day, failed)
-        target = self._make_own_folder(parent, job)
         # First: originals without their WHY.txt would say nothing, and one may have its name.
-        text = report(job, begun.why, begun.instruction)
-        self.ground.write_whole(target / REPORT, text.encode())
-        self.ground.write_whole(target / WHY, why_text(job, begun.why).encode())
+        _, target = self._nearest(
+            failed / begun.day, failed, lambda folder: self._write_why(job, begun, folder)
+        )
         self._move_files(job, target)
         self._ledger.note(target / name for name, _ in self.ground.entries(target))
         self._remove_work(job)
         return str(target.relative_to(self.root))
+
+    def _write_why(self, job: Job, begun: Failing, parent: Path) -> Path:
+        target = self._make_own_folder(parent, job)
+        text = report(job, begun.why, begun.instruction)
+        self.ground.write_whole(target / REPORT, text.encode())
+        self.ground.write_whole(target / WHY, why_text(job, begun.why).encode())
+        return target
 
     def begin_ending(self, job: Job, state: State) -> Job:
         """Decide that a job ends without a result; from now on a recovery finishes its filing."""
@@ -215,8 +275,11 @@ class Spool:
         source, done = self.inbox / file.path, self.root / "done"
         if not _is_content_of(file, self.ground.status(source)):
             raise Changed(file.path)
-        target = self.ground.make_nearest_folder(done / day / file.folder, done)
-        name = self.ground.move(source, target, numbered(file.name))
+        target, name = self._nearest(
+            done / day / file.folder,
+            done,
+            lambda folder: self.ground.move(source, folder, numbered(file.name)),
+        )
         self.ground.sync(target)
         self._ledger.note([target / name])
         return str((target / name).relative_to(self.root))
@@ -269,7 +332,14 @@ class Spool:
 
         Where a name is taken, image and sidecar get the same number.
         """
-        home = self.ground.make_nearest_folder(self.inbox / job.folder, self.inbox)
+        home, names = self._nearest(
+            self.inbox / job.folder, self.inbox, lambda folder: self._return_to(folder, job)
+        )
+        self._drop_copies(job)
+        self._remove_work(job)
+        return tuple(str((home / name).relative_to(self.inbox)) for name in names)
+
+    def _return_to(self, home: Path, job: Job) -> list[str]:
         work = self.work(job.job_id)
         returning = [file for file in job.files if self._returns(file, job, home)]
         pair = [file for file in returning if file.role is not Role.COMPANION]
@@ -282,9 +352,7 @@ class Spool:
             if file.role is Role.COMPANION and not self._is_back(work / file.name, home)
         ]
         self.ground.sync(home)
-        self._drop_copies(job)
-        self._remove_work(job)
-        return tuple(str((home / name).relative_to(self.inbox)) for name in names)
+        return names
 
     def _returns(self, file: JobFile, job: Job, home: Path) -> bool:
         """Whether a file is to go back; of a copy, whether its original has left meanwhile."""
@@ -301,18 +369,30 @@ class Spool:
                 return True
         return False
 
-    def recover(self) -> Iterator[Left]:
-        """What lies in work/, oldest first; what is empty there is removed."""
+    def recover(self, unreadable: Callable[[Path, OSError], None] = _fail_with) -> Iterator[Left]:
+        """What lies in work/, oldest first; what is empty there is removed.
+
+        `unreadable` is told of a folder there that cannot be looked into.
+        """
         work = self.root / ".hotfolder" / "work"
         self.ground.make_folder(work)
         entries = self.ground.entries(work)
         for folder in [work / name for name, status in entries if _is_of_a_job(name, status)]:
-            self.ground.clear_temporaries(folder)
-            if (left := left_in(self.ground, folder)) is not None:
+            try:
+                left = self._left(folder)
+            except OSError as error:
+                unreadable(folder, error)
+                continue
+            if left is not None:
                 yield left
-            else:
-                self._remove_papers(folder)
-                self.ground.remove_empty(folder)
+
+    def _left(self, folder: Path) -> Left | None:
+        self.ground.clear_temporaries(folder)
+        left = left_in(self.ground, folder)
+        if left is None:
+            self._remove_papers(folder)
+            self.ground.remove_empty(folder)
+        return left
 
     def _write_paper(self, job: Job) -> None:
         content = json.dumps(asdict(job), indent=1).encode()
@@ -353,8 +433,8 @@ class Spool:
 
     def _is_begun(self, folder: Path, job: Job) -> bool:
         """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
-        self.ground.clear_temporaries(folder)
         try:
+            self.ground.clear_temporaries(folder)
             report_there = typed_json.parse(self.ground.read(folder / REPORT))
             return bool(typed_json.at(str, report_there, "job_id") == job.job_id)
         except FileNotFoundError:

@@ -13,6 +13,7 @@ from daemon.inbox.names import Kind, kind_of, printable
 from daemon.job import Candidate, Job, Plan, Seen, State
 from daemon.revival import revive
 from daemon.spool import Changed, Spool, Untouchable, may_not
+from daemon.trouble import Scope, words_of
 
 _TRIES = 3  # of a claim, where a copier is writing at this moment
 _BEING_WRITTEN = "it is being written to; cancel it again in a moment"
@@ -33,6 +34,19 @@ class Wishes:
                 return self._take_away(file, day)
             case orders.TakeBack(folder):
                 return self._take_back(folder)
+            case _:
+                assert_never(wish)
+
+    def refusal(self, wish: orders.Wish, error: OSError) -> orders.Answer:
+        """The answer to a wish that an error hinders which is of its own files."""
+        what, advice = words_of(error, self._spool.root)
+        match wish:
+            case orders.Withdraw(withdrawal):
+                return orders.NotWithdrawn(withdrawal.image, f"{what}; {advice}")
+            case orders.TakeAway(file):
+                return orders.TakenAway(file, "", f"{what}; {advice}")
+            case orders.TakeBack(folder):
+                return orders.TakenBack(folder, (), (Problem(printable(folder), what, advice),))
             case _:
                 assert_never(wish)
 
@@ -100,6 +114,11 @@ class Wishes:
             return orders.TakenAway(file, "", "")
         except PermissionError as error:
             return orders.TakenAway(file, "", may_not(error))
+        except OSError as error:
+            if self._spool.scope_of(error) is not Scope.JOB:
+                raise
+            what, advice = words_of(error, self._spool.root)
+            return orders.TakenAway(file, "", f"{what}; {advice}")
         return orders.TakenAway(file, where, "")
 
     def _take_back(self, folder: str) -> orders.TakenBack:

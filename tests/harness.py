@@ -132,10 +132,11 @@ class Daemon:
     """`hotfolder run` at work."""
 
     module = "daemon"
+    prefix: tuple[str, ...] = ()  # of its command
 
     def __init__(self, hot: HotFolder, *words: object, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self.module, "run", *map(str, words)],
+            [*self.prefix, sys.executable, "-m", self.module, "run", *map(str, words)],
             cwd=hot.cwd,
             env={**hot.environment, **environment},
             stderr=subprocess.PIPE,

@@ -104,7 +104,7 @@ class PaperInbox:
             unix_at_zero=self.unix_at_zero,
         )
         self._readings.keep(self._watched)
-        self._readings.read(file for file in files if moment.is_settled(file))
+        self._readings.read((it for it in files if moment.is_settled(it)), self.now)
         return plan(Listing(files, ()), moment)
 
     def settled(self) -> Plan:

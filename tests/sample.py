@@ -102,7 +102,7 @@ def task(of: Job, recipe: Recipe = RECIPE, scratch: Path = Path("/scratch")) -> 
     )
 
 
-def finished(of: Task, *contents: bytes) -> Finished:
+def finished(of: Task, *contents: bytes, missed: tuple[str, ...] = ()) -> Finished:
     """The job with a result of each content, on its scratch."""
     placement = Placement(
         region=Region(0, 0, 64, 48),
@@ -117,13 +117,13 @@ def finished(of: Task, *contents: bytes) -> Finished:
         task=of,
         prepared=Prepared(canvases=(), width=64, height=48, placement=placement, notes=()),
         prepare_seconds=0.5,
-        variants=tuple(_variant(of, *pair) for pair in enumerate(contents)),
+        variants=tuple(_variant(of, *pair, missed) for pair in enumerate(contents)),
         model=FACTS,
         model_loaded_at=1_700_000_000.0,
     )
 
 
-def _variant(of: Task, index: int, content: bytes) -> Variant:
+def _variant(of: Task, index: int, content: bytes, missed: tuple[str, ...]) -> Variant:
     seed, path = of.recipe.seed + index, of.scratch / f"result-{index}.png"
     path.write_bytes(content)
     return Variant(
@@ -147,6 +147,7 @@ def _variant(of: Task, index: int, content: bytes) -> Variant:
             fidelity=FIDELITY,
         ),
         compose_seconds=1.0,
+        missed=missed,
     )
 
 

@@ -106,7 +106,12 @@ class Reasons:
     def _under_way(self, name: str, root: Path) -> Iterator[str]:
         said, _ = ask(self.places, root)
         for document in folders_in(said):
-            for job in bulletin.read(document).jobs:
+            news = bulletin.read(document)
+            for file in news.files:
+                if (file.file, file.state) == (printable(name), State.HELD):
+                    yield f"{file.file} is held: {file.reason}."
+                    return
+            for job in news.jobs:
                 if job.file == printable(name):
                     yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
                     yield f"Its story so far is logs/{job.job_id}.log."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from config.keys import Written
@@ -16,6 +17,15 @@ from pipeline.instruction import Instruction
 @dataclass(frozen=True, slots=True)
 class Unread:
     """Not read: it has not settled, is in use, or was changed or taken away while we looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable(Unread):
+    """It may not or cannot be read; nobody knows what it says until that is mended."""
+
+    reason: str
+    is_lasting: bool  # False: it may be read again in a moment
+    again_at: float = inf  # monotonic seconds when it is tried again
 
 
 @dataclass(frozen=True, slots=True)

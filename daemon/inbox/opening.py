@@ -9,12 +9,11 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from config.problems import Problem
-from daemon.descent import Descent, has_other_names
-from daemon.inbox.known import Broken, Unread
-from daemon.inbox.names import printable
+from daemon.descent import Descent, Spot, has_other_names
+from daemon.inbox.known import Unread, Unreadable
 from daemon.inbox.writers import has_writer
 from daemon.job import Seen
+from daemon.trouble import is_of_one_file
 
 
 class Opener(Protocol):
@@ -26,7 +25,6 @@ class Opener(Protocol):
 
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FORBIDDEN = frozenset((errno.EACCES, errno.EPERM))
 # Taken away or replaced since it was seen; or in use: what SMB and leases say of an open file.
 _NOT_NOW = frozenset(
     (
@@ -43,7 +41,7 @@ _NOT_NOW = frozenset(
 
 def open_seen(
     inbox: Path, seen: Seen, opener: Opener = os.open, *, is_local: bool
-) -> BinaryIO | Broken | Unread:
+) -> BinaryIO | Unread:
     """Open a file that is still what was seen and that, on a local disk, nobody writes to.
 
     What the share does wrong is raised as OSError.
@@ -51,14 +49,16 @@ def open_seen(
     path = inbox / seen.path
     try:
         with Descent(inbox.parent).folder(path.parent) as folder:
-            descriptor = opener(path.name, _FLAGS, dir_fd=folder)
+            try:
+                descriptor = opener(path.name, _FLAGS, dir_fd=folder)
+            except PermissionError:
+                status = Spot(folder, path).status()
+                return Unreadable(_forbidden(status), is_lasting=True)
     except OSError as error:
         error.filename = str(path)
         if error.errno in _NOT_NOW:
             return Unread()
-        if error.errno in _FORBIDDEN:
-            return _forbidden(path, seen)
-        raise
+        return unreadable(error)
     stream = os.fdopen(descriptor, "rb")
     try:
         status = os.fstat(descriptor)
@@ -73,22 +73,25 @@ def open_seen(
     return Unread()
 
 
+def unreadable(error: OSError) -> Unreadable:
+    """What an error met at one file makes of it; raises it where it says more of the share."""
+    if not is_of_one_file(error):
+        raise error
+    words = f"cannot be read ({error.strerror}): it is tried again; where that lasts,"
+    return Unreadable(f"{words} copy it into the inbox anew", isinstance(error, PermissionError))
+
+
 def _is_same(status: os.stat_result, seen: Seen) -> bool:
     is_same = (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime_ns)
     return is_same and not has_other_names(status)
 
 
-def _forbidden(path: Path, seen: Seen) -> Broken | Unread:
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return Unread()
+def _forbidden(status: os.stat_result) -> str:
     owner, mode = _user(status.st_uid), stat.S_IMODE(status.st_mode)
-    what = (
-        f"cannot be read by {_user(os.geteuid())}: it belongs to {owner} and has mode {mode:04o}"
+    return (
+        f"cannot be read by {_user(os.geteuid())}: it belongs to {owner} and has mode {mode:04o};"
+        " give the daemon the right to read it (chmod a+r)"
     )
-    advice = "give the daemon the right to read it (chmod a+r)"
-    return Broken((Problem(printable(seen.name), what, advice),))
 
 
 def _user(number: int) -> str:

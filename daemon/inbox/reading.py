@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import BinaryIO
 
 from config.keys import Written
@@ -11,17 +12,20 @@ from config.problems import Problem, UserError
 from config.settings import Settings
 from config.text import LIMIT_BYTES
 from daemon.inbox import own_papers
-from daemon.inbox.known import Broken, Picture, Text, Unread, Wanted
+from daemon.inbox.known import Broken, Picture, Text, Unread, Unreadable, Wanted
 from daemon.inbox.names import Kind, is_prose, kind_of, printable
+from daemon.inbox.opening import unreadable
 from daemon.job import Seen
 from pipeline import instruction, recipe
 from pipeline.container.examination import Incomplete, Whole, examine
 from pipeline.container.foreign import NotAPicture
 from pipeline.instruction import Instruction
 
-OpenFile = Callable[[Seen], BinaryIO | Broken | Unread]
+OpenFile = Callable[[Seen], BinaryIO | Unread]
 
 _MIB = 1 << 20
+_TRIES = 3  # of a file that cannot be read, before it is held
+_DENIED_REST_SECONDS, _LONGEST_REST_SECONDS = 60.0, 600.0
 _NO_SEED = 0  # any seed will do to see whether an instruction makes sense
 
 
@@ -34,19 +38,27 @@ class Readings:
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
         self._is_own_paper: dict[Seen, bool] = {}  # of those that may be one
+        self._unreadable: dict[Seen, tuple[int, Unreadable]] = {}  # how often in a row, and why
+        self.is_in_doubt = False  # whether the last reading met what may be the share's trouble
         self._wanted: dict[tuple[Seen | None, tuple[Seen, ...]], Wanted] = {}
         self._gives_prompt: dict[tuple[Seen, ...], bool] = {}
 
-    def read(self, settled: Iterable[Seen]) -> bool:
+    def read(self, settled: Iterable[Seen], now: float) -> bool:
         """Read what is new among these; False where some file cannot be read now, but may be soon.
 
-        Raises OSError where the share does not work.
+        What cannot be read for a reason of its own is tried again in time; `now` is in monotonic
+        seconds. Raises OSError where the share does not work.
         """
-        all_read = True
+        all_read, self.is_in_doubt = True, False
         for file in settled:
-            if not (file in self._texts or file in self._pictures or file in self._is_own_paper):
-                all_read = self._read(file) and all_read
+            if not self._is_known(file, now):
+                all_read = self._read(file, now) and all_read
         return all_read
+
+    def _is_known(self, file: Seen, now: float) -> bool:
+        if file in self._unreadable:
+            return now < self._unreadable[file][1].again_at
+        return file in self._texts or file in self._pictures or file in self._is_own_paper
 
     def keep(self, files: Collection[Seen]) -> None:
         """Forget all files but these."""
@@ -55,6 +67,7 @@ class Readings:
         self._is_own_paper = {
             it: is_one for it, is_one in self._is_own_paper.items() if it in files
         }
+        self._unreadable = {it: said for it, said in self._unreadable.items() if it in files}
         self._wanted = {
             key: wanted
             for key, wanted in self._wanted.items()
@@ -64,11 +77,14 @@ class Readings:
 
     def picture(self, image: Seen) -> Picture:
         """What an image holds, and whether all of it is there."""
-        return self._pictures.get(image, _UNREAD)
+        return self._pictures.get(image) or self._unread(image)
 
     def text(self, file: Seen) -> Text:
         """What a sidecar or a folder preset says."""
-        return self._texts.get(file, _UNREAD)
+        return self._texts.get(file) or self._unread(file)
+
+    def _unread(self, file: Seen) -> Unread:
+        return self._unreadable[file][1] if file in self._unreadable else _UNREAD
 
     def own_papers(self) -> tuple[Seen, ...]:
         """The files that are papers of ours about an earlier failure."""
@@ -91,41 +107,69 @@ class Readings:
 
     def read_preset(self, file: Seen) -> Written:
         """A preset at once, settled or not; raises UserError where it cannot be used."""
-        said = self._texts.get(file) or self._read_text(file, Kind.PRESET)
+        try:
+            said = self._texts.get(file) or self._read_text(file, Kind.PRESET)
+        except OSError as error:
+            said = unreadable(error)
         match said:
             case Written():
                 return said
             case Broken(problems):
                 raise UserError(problems)
+            case Unreadable(reason):
+                raise UserError([Problem(printable(file.path), reason, "mend that")])
             case _:
                 advice = "wait until it is complete"
                 raise UserError([Problem(printable(file.path), "is being changed", advice)])
 
-    def _read(self, file: Seen) -> bool:
+    def _read(self, file: Seen, now: float) -> bool:
+        try:
+            unread = self._read_whole(file)
+        except OSError as error:
+            unread = unreadable(error)
+        if isinstance(unread, Unreadable):
+            self._put_off(file, unread, now)
+        else:
+            self._unreadable.pop(file, None)
+        return unread is None or isinstance(unread, Unreadable)
+
+    def _put_off(self, file: Seen, unread: Unreadable, now: float) -> None:
+        """Try a file again in time; a disk that fails is asked less and less."""
+        failures = 1 + (self._unreadable[file][0] if file in self._unreadable else 0)
+        rest = min(2.0 ** (failures - 1), _LONGEST_REST_SECONDS)
+        if unread.is_lasting:
+            rest = _DENIED_REST_SECONDS
+        else:
+            self.is_in_doubt = True
+        is_lasting = unread.is_lasting or failures > _TRIES
+        said = replace(unread, is_lasting=is_lasting, again_at=now + rest)
+        self._unreadable[file] = failures, said
+
+    def _read_whole(self, file: Seen) -> Unread | None:
+        """Read a file and note what it says; gives why it was not read."""
         kind = kind_of(file.name)
         if kind is Kind.IMAGE:
             picture = self._examine(file)
-            if not isinstance(picture, Unread):
-                self._pictures[file] = picture
-            return not isinstance(picture, Unread)
-        if kind in (Kind.SIDECAR, Kind.PRESET):
+            if isinstance(picture, Unread):
+                return picture
+            self._pictures[file] = picture
+        elif kind in (Kind.SIDECAR, Kind.PRESET):
             text = self._read_text(file, kind)
-            if not isinstance(text, Unread):
-                self._texts[file] = text
-                self._is_own_paper[file] = _is_why(text, file)
-            return not isinstance(text, Unread)
-        return self._read_report(file) if own_papers.may_be_report(file.name) else True
+            if isinstance(text, Unread):
+                return text
+            self._texts[file] = text
+            self._is_own_paper[file] = _is_why(text, file)
+        elif own_papers.may_be_report(file.name):
+            return self._read_report(file)
+        return None
 
-    def _read_report(self, file: Seen) -> bool:
+    def _read_report(self, file: Seen) -> Unread | None:
         opened = self._open_file(file)
         if isinstance(opened, Unread):
-            return False
-        is_one = False
-        if not isinstance(opened, Broken):
-            with opened:
-                is_one = own_papers.is_report(opened.read(own_papers.LIMIT_BYTES))
-        self._is_own_paper[file] = is_one
-        return True
+            return opened
+        with opened:
+            self._is_own_paper[file] = own_papers.is_report(opened.read(own_papers.LIMIT_BYTES))
+        return None
 
     def _examine(self, image: Seen) -> Picture:
         largest = self._settings.limits.max_file_mib
@@ -133,7 +177,7 @@ class Readings:
             what = f"has {image.size / _MIB:.0f} MiB, more than the {largest:g} that are allowed"
             return _broken(image, what, "save it smaller, or raise limits.max_file_mib")
         opened = self._open_file(image)
-        if isinstance(opened, Broken | Unread):
+        if isinstance(opened, Unread):
             return opened
         with opened:
             verdict = examine(opened, image.size)
@@ -145,7 +189,7 @@ class Readings:
 
     def _read_text(self, file: Seen, kind: Kind) -> Text:
         opened = self._open_file(file)
-        if isinstance(opened, Broken | Unread):
+        if isinstance(opened, Unread):
             return opened
         try:
             return _parse(opened, file, kind)

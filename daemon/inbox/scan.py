@@ -12,9 +12,8 @@ from pathlib import Path
 from daemon.descent import Descent, has_other_names
 from daemon.inbox.names import Kind, kind_of
 from daemon.job import Listing, Odd, Seen
+from daemon.trouble import is_of_one_file, is_of_the_share
 
-# A subfolder that says one of these is somebody's to mend; the rest of the inbox goes on.
-_UNREADABLE = frozenset((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG))
 # Taken away, or replaced by something else, since its name was read.
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
@@ -39,12 +38,16 @@ class _Scan:
         self._files: list[Seen] = []
         self._odd: list[Odd] = []
         self._folders: list[str] = []  # found, not yet looked into
+        self._is_in_doubt = False  # whether an error may be more than of one name
 
     def listing(self) -> Listing:
         with self._entries(self._inbox) as entries:
             self._take(entries, "")
         while self._folders:
             self._look_into(self._folders.pop())
+        if self._is_in_doubt:  # of a share mounted there, or a part of the disk: or of all
+            with self._entries(self._inbox) as entries:
+                next(entries, None)
         return Listing(tuple(sorted(self._files)), tuple(sorted(self._odd)))
 
     def _look_into(self, folder: str) -> None:
@@ -52,11 +55,19 @@ class _Scan:
             with self._entries(self._inbox / folder) as entries:
                 self._take(entries, f"{folder}/")
         except OSError as error:
-            if error.errno in _UNREADABLE:
+            if self._is_its_own(error):
                 what = f"a folder that cannot be read ({error.strerror})"
                 self._odd.append(Odd(folder, what))
-            elif error.errno not in _GONE:
-                raise
+
+    def _is_its_own(self, error: OSError) -> bool:
+        """Whether an error is of one name; False where that is gone, raised where it is wider."""
+        if error.errno in _GONE:
+            return False
+        is_too_long = error.errno == errno.ENAMETOOLONG
+        if not (is_too_long or is_of_one_file(error) or is_of_the_share(error)):
+            raise error
+        self._is_in_doubt |= not isinstance(error, PermissionError)
+        return True
 
     def _take(self, entries: Iterator[os.DirEntry[str]], parent: str) -> None:
         for entry in entries:
@@ -68,10 +79,8 @@ class _Scan:
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError as error:
-            if error.errno in _UNREADABLE:
+            if self._is_its_own(error):
                 self._odd.append(Odd(path, f"cannot be looked at ({error.strerror})"))
-            elif error.errno not in _GONE:
-                raise
             return
         if stat.S_ISREG(status.st_mode) and has_other_names(status):
             self._odd.append(Odd(path, _ANOTHER_NAME))

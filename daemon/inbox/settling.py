@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from config.problems import Problem
-from daemon.inbox.known import Broken, Known, Unread
+from daemon.inbox.known import Broken, Known, Unread, Unreadable
 from daemon.inbox.names import printable
 from daemon.job import Seen, State
 from pipeline.container.examination import Incomplete, Whole
@@ -62,13 +62,20 @@ class Moment:
     def text_waits(self, file: Seen) -> Iterator[Wait]:
         """Why a sidecar or a preset cannot be used yet, the first reason first."""
         yield from self._settling(file)
-        if isinstance(self.known.text(file), Unread):
-            yield self._busy(file)
+        match self.known.text(file):
+            case Unreadable() as unreadable:
+                yield _unreadable(unreadable)
+            case Unread():
+                yield self._busy(file)
+            case _:
+                pass
 
     def picture_waits(self, image: Seen) -> Iterator[Wait]:
         """Why an image cannot be used yet, the first reason first."""
         yield from self._settling(image)
         match self.known.picture(image):
+            case Unreadable() as unreadable:
+                yield _unreadable(unreadable)
             case Unread():
                 yield self._busy(image)
             case Incomplete(why):
@@ -112,6 +119,10 @@ class Moment:
             word = "settling" if file.size else "empty so far"
             reason = f"{word}: unchanged for {self.now - since:.1f} s of {at - since:g} s"
             yield Wait(State.SETTLING, reason, at)
+
+
+def _unreadable(file: Unreadable) -> Wait:
+    return Wait(State.HELD if file.is_lasting else State.SETTLING, file.reason, file.again_at)
 
 
 def settles_at(file: Seen, watched: Watched, rules: Rules) -> float:

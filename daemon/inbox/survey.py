@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from config.keys import Written
 from config.settings import Settings
-from daemon.inbox.known import Broken, Unread
+from daemon.inbox.known import Unread
 from daemon.inbox.names import Kind, kind_of
 from daemon.inbox.opening import Opener, open_seen
 from daemon.inbox.pairing import chain, plan
@@ -60,7 +60,9 @@ class Survey:
         self._listing = listing
         self._watched = look(listing.files, self._watched, now)
         self._readings.keep(self._watched)
-        all_read = self._readings.read(self._settled(now))
+        all_read = self._readings.read(self._settled(now), now)
+        if self._readings.is_in_doubt:
+            scan(self._inbox, trust_inodes=self._trust_inodes)  # raises where it is the share's
         new = plan(listing, self._moment(now))
         if all_read:
             self._plan = new
@@ -89,7 +91,7 @@ class Survey:
         self._readings = Readings(self._open, settings, self._default_steps)
         self._plan = None
 
-    def _open(self, seen: Seen) -> BinaryIO | Broken | Unread:
+    def _open(self, seen: Seen) -> BinaryIO | Unread:
         # Where inodes are to be trusted, so is what the kernel says of writers: on a local disk.
         return open_seen(self._inbox, seen, self._opener, is_local=self._trust_inodes)
 

@@ -243,6 +243,17 @@ class FolderDegraded(FolderEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FolderNotLogged(FolderEvent):
+    """A log for people cannot be written."""
+
+    level: ClassVar[int] = logging.WARNING
+    reason: str  # "logs/LOG-2026-11-22.txt: Permission denied; give …"
+
+    def __str__(self) -> str:
+        return f"Editing goes on in {self.root} without its log: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileIgnored(FolderEvent):
     """A file is never taken for input."""
 

@@ -97,6 +97,10 @@ class Endings:
         reason = "some of its files were taken away while it waited"
         self._tell(story.JobGivenBack(reason=reason, **about(root, job)))
 
+    def held(self, job: Job) -> None:
+        """Forget a job that stays in work/ until something is mended; the plan tells of it."""
+        self._jobs.drop(job)
+
     def passed(self, root: str, job: Job) -> None:
         """Forget a job that another daemon has now."""
         self._jobs.drop(job)

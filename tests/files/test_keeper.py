@@ -1,4 +1,5 @@
 import contextlib
+import os
 import queue
 import shutil
 import subprocess
@@ -10,9 +11,11 @@ from typing import TypeVar
 import pytest
 from harness import wait_for
 from paper import WHOLE
+from rig.disk import SmallDisk
 from sample import TICKET, candidate, finished, keeper, seen, task
 
 from daemon import orders, shelf
+from daemon.clock import day_of
 from daemon.job import Candidate, FolderState, Job, State, Task
 from daemon.keeper import Keeper
 from daemon.log import story
@@ -22,6 +25,7 @@ from daemon.scratch import Scratch
 from daemon.spool import Spool
 
 T = TypeVar("T")
+TODAY = day_of(time.time())
 WHY = Why(State.FAILED, "It is broken.", "Mend it.")
 
 
@@ -45,6 +49,7 @@ class Kept:
                 return answer
 
     def drop(self, name: str = "cat.png", sidecar: str = "prompt: blue\n") -> None:
+        (self.inbox / name).parent.mkdir(parents=True, exist_ok=True)
         (self.inbox / name).write_bytes(WHOLE)
         (self.inbox / name).with_suffix(".yaml").write_text(sidecar)
 
@@ -52,6 +57,18 @@ class Kept:
         """The first candidate that a look finds."""
         self.submit(orders.Look())
         return self.next(orders.Looked, lambda looked: looked.plan.ready).plan.ready[0]
+
+    def claim_in(self, folder: str) -> Task:
+        """Drop a pair into a subfolder of the inbox and claim it."""
+        (self.inbox / folder).mkdir()
+        return self.claim(f"{folder}/cat.png")
+
+    def stays_online(self) -> None:
+        """Look once more: in no look it was anything else."""
+        self.submit(orders.Look())
+        self.next(orders.Looked)
+        stood = [it.state for it in self.seen if isinstance(it, orders.Stands)]
+        assert stood == [FolderState.ONLINE]
 
     def claim(self, name: str = "cat.png") -> Task:
         """Drop a pair and claim it."""
@@ -106,6 +123,14 @@ def sealed(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["chattr", "-i", folder], check=True)
+
+
+def long_below(top: Path, length: int) -> str:
+    """A picture's path below a folder, with which its whole path has so many bytes."""
+    left = length - len(os.fsencode(top / "cat.png"))
+    whole, rest = divmod(left, 100)
+    parts = ["d" * 99] * (whole - 1) + ["d" * (99 + rest)]
+    return "/".join([*parts, "cat.png"])
 
 
 def below(folder: Path) -> set[str]:
@@ -221,20 +246,43 @@ class TestOffline:
         kept.stands(FolderState.ONLINE)
 
     def test_an_order_held_up_does_not_let_it_flap(self, kept: Kept) -> None:
-        kept.stands(FolderState.ONLINE)
-        shutil.rmtree(kept.root / "logs")
-        (kept.root / "logs").write_text("in the way")
-        kept.submit(orders.Write(story.Noted(text="A line."), 0.0))
+        claimed = kept.claim()
+        (kept.root / "done").rmdir()
+        (kept.root / "done").write_text("in the way")
+        kept.submit(orders.FileDone(claimed.job, State.CANCELLED, ()))
         kept.stands(FolderState.OFFLINE)
         for _ in range(5):
             kept.submit(orders.Look())
             kept.next(orders.Recovered)  # the first thing in a look
-        (kept.root / "logs").unlink()
-        (kept.root / "logs").mkdir(exist_ok=True)  # the keeper makes it too
+        (kept.root / "done").unlink()
+        (kept.root / "done").mkdir(exist_ok=True)  # the keeper makes it too
         kept.stands(FolderState.ONLINE)
         stood = [answer.state for answer in kept.seen if isinstance(answer, orders.Stands)]
         assert stood == [FolderState.ONLINE, FolderState.OFFLINE, FolderState.ONLINE]
-        assert "A line." in "".join(path.read_text() for path in kept.root.glob("logs/LOG-*"))
+        assert any(isinstance(answer, orders.Filed) for answer in kept.seen)
+
+    def test_a_log_that_nobody_may_write_stops_nothing_and_is_said_once(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        log = kept.root / "logs" / f"LOG-{TODAY}.txt"
+        log.write_text("Somebody else's.\n")
+        with sealed(log):
+            for _ in range(3):
+                kept.submit(orders.Write(story.Noted(text="A line."), time.time()))
+            kept.submit(orders.Look())
+            stands = kept.next(orders.Stands, lambda stands: stands.reason)
+            assert stands.state is FolderState.ONLINE
+            reason = f"logs/LOG-{TODAY}.txt: Operation not permitted; give the daemon's user"
+            assert stands.reason.startswith(reason)
+            claimed = kept.claim()
+            kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+            kept.next(orders.Filed)
+        (told,) = [it.event for it in kept.seen if isinstance(it, orders.Told)]
+        assert isinstance(told, story.FolderNotLogged)
+        assert told.reason == stands.reason
+        kept.submit(orders.Write(story.Noted(text="It can be written."), time.time()))
+        kept.submit(orders.Look())
+        kept.next(orders.Stands, lambda stands: not stands.reason)
+        assert log.read_text().endswith("It can be written.\n")
 
     def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:
         (kept.inbox / "s").mkdir()
@@ -246,6 +294,159 @@ class TestOffline:
         filed = kept.next(orders.Filed)
         assert filed.state is State.FAILED
         assert str(kept.root / "outbox" / "s") in filed.cause
+
+    @pytest.mark.parametrize("area", ["outbox", "review"])
+    def test_a_subfolder_that_takes_no_result_fails_its_job_and_no_other(
+        self, kept: Kept, area: str
+    ) -> None:
+        blocked, other = kept.claim_in("s"), kept.claim("dog.png")
+        missed = ("it changed too much",) if area == "review" else ()
+        (kept.root / area / "s").mkdir()
+        with sealed(kept.root / area / "s"):
+            kept.submit(orders.Publish(finished(blocked, b"blue", missed=missed), ()))
+            kept.submit(orders.Publish(finished(other, b"blue"), ()))
+            assert kept.next(orders.Filed).job.job_id == other.job.job_id
+            filed = kept.next(orders.Filed)
+        assert (filed.job.job_id, filed.state) == (blocked.job.job_id, State.FAILED)
+        assert f"cannot be written to {area}/s: Operation not permitted" in filed.cause
+        assert filed.advice.startswith("Give the daemon's user the right")
+        assert below(kept.root / filed.where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+        kept.stays_online()
+
+    def test_a_subfolder_that_is_mended_in_time_gets_its_result(self, kept: Kept) -> None:
+        claimed = kept.claim_in("s")
+        (kept.root / "outbox" / "s").mkdir()
+        with sealed(kept.root / "outbox" / "s"):
+            kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+            kept.drop("dog.png")
+            kept.ready()  # looked after the first try
+        assert kept.next(orders.Filed).state is State.DONE
+        assert below(kept.root / "outbox") == {"s/cat.png", "s/cat.png.json"}
+        kept.stays_online()
+
+    def test_what_a_subfolder_of_done_does_not_take_is_filed_above_it(self, kept: Kept) -> None:
+        first, second = kept.claim_in("s"), kept.claim("dog.png")
+        (kept.root / "done" / TODAY / "s").mkdir(parents=True)
+        with sealed(kept.root / "done" / TODAY / "s"):
+            kept.submit(orders.FileDone(first.job, State.CANCELLED, ()))
+            assert kept.next(orders.Filed).where == f"done/{TODAY}"
+        with sealed(kept.root / "done" / TODAY):
+            kept.submit(orders.FileDone(second.job, State.CANCELLED, ()))
+            assert kept.next(orders.Filed).where == "done"
+        kept.stays_online()
+
+    @pytest.mark.parametrize("length", [4070, 4080, 4089])
+    def test_a_path_as_long_as_any_is_published_and_filed(self, kept: Kept, length: int) -> None:
+        claimed = kept.claim(long_below(kept.inbox, length))
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        assert kept.next(orders.Filed).state is State.DONE
+        (receipt,) = (kept.root / "outbox").rglob("*.json")
+        assert receipt.parent == kept.root / "outbox" / claimed.job.folder
+        done = {Path(name).name for name in below(kept.root / "done")}
+        assert (done, below(kept.inbox)) == ({"cat.png", "cat.yaml"}, set())
+        kept.stays_online()
+
+    @pytest.mark.parametrize("length", [4090, 4094])  # with .yaml and .json that is too long
+    def test_a_result_whose_path_would_be_too_long_fails_its_job(
+        self, kept: Kept, length: int
+    ) -> None:
+        claimed = kept.claim(long_below(kept.inbox, length))
+        kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+        filed = kept.next(orders.Filed)
+        assert filed.state is State.FAILED
+        assert "File name too long" in filed.cause
+        assert filed.advice.startswith("Give its folders shorter names.")
+        assert below(kept.root / filed.where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+        assert below(kept.root / "outbox") == set()
+        kept.stays_online()
+
+    def test_what_a_day_of_failed_does_not_take_is_filed_above_it(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        (kept.root / "failed" / TODAY).mkdir()
+        with sealed(kept.root / "failed" / TODAY):
+            kept.submit(orders.FileFailed(claimed.job, WHY, "{}"))
+            assert kept.next(orders.Filed).where == "failed/cat"
+        assert below(kept.root / "failed/cat") == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+        kept.stays_online()
+
+    def test_what_its_folder_of_the_inbox_does_not_take_is_given_back_above_it(
+        self, kept: Kept
+    ) -> None:
+        claimed = kept.claim_in("s")
+        with sealed(kept.inbox / "s"):
+            kept.submit(orders.GiveBack(claimed.job))
+            kept.next(orders.GivenBack)
+        assert below(kept.inbox) == {"cat.png", "cat.yaml"}
+        kept.stays_online()
+
+    def test_a_job_whose_own_folder_is_closed_is_held_with_its_reason(self, kept: Kept) -> None:
+        claimed = kept.claim()
+        work = kept.root / ".hotfolder" / "work" / claimed.job.job_id
+        with sealed(work):
+            kept.submit(orders.FileDone(claimed.job, State.CANCELLED, ()))
+            assert kept.next(orders.Held).job.job_id == claimed.job.job_id
+            kept.submit(orders.Look())
+            held = kept.next(orders.Looked, lambda looked: looked.plan.states).plan.states[0]
+            assert (held.path, held.state) == ("cat.png", State.HELD)
+            assert f".hotfolder/work/{claimed.job.job_id}" in held.reason
+            assert "Operation not permitted" in held.reason
+        kept.stays_online()
+
+    @pytest.mark.parametrize("how", ["ro", "full"])
+    def test_a_result_that_a_disk_mounted_in_the_outbox_does_not_take_fails_its_job(
+        self, kept: Kept, how: str
+    ) -> None:
+        claimed = kept.claim_in("s")
+        with contextlib.closing(SmallDisk(kept.root / "outbox" / "s", "64k")) as disk:
+            if how == "ro":
+                subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
+            kept.submit(orders.Publish(finished(claimed, b"x" * 100_000), ()))
+            filed = kept.next(orders.Filed)
+            assert below(disk.folder) == set()
+        said = {
+            "ro": "outbox/s: Read-only file system",
+            "full": "outbox/s: No space left on device",
+        }
+        assert (filed.state, said[how] in filed.cause) == (State.FAILED, True)
+        kept.stays_online()
+
+    def test_a_picture_on_a_disk_mounted_in_the_inbox_is_held(self, kept: Kept) -> None:
+        with contextlib.closing(SmallDisk(kept.inbox / "s", "1m")):
+            kept.drop("s/cat.png")
+            kept.submit(orders.Claim(kept.ready(), frozenset()))
+            kept.next(orders.Lost)
+            looked = kept.next(
+                orders.Looked, lambda looked: looked.plan.states[0].state is State.HELD
+            )
+            assert "inbox/s/cat.png: Invalid cross-device link" in looked.plan.states[0].reason
+            assert below(kept.inbox) == {"s/cat.png", "s/cat.yaml"}
+            kept.drop("dog.png")
+            assert kept.ready().image.path == "dog.png"
+            kept.stays_online()
+
+    def test_a_failed_job_that_cannot_be_taken_back_is_refused_with_the_reason(
+        self, kept: Kept
+    ) -> None:
+        claimed = kept.claim()
+        kept.submit(orders.FileFailed(claimed.job, WHY, "{}"))
+        where = kept.next(orders.Filed).where
+        with contextlib.closing(SmallDisk(kept.root / where, "64k")):
+            (kept.root / where / "cat.png").write_bytes(WHOLE)
+            kept.submit(orders.TakeBack(where))
+            (problem,) = kept.next(orders.TakenBack).problems
+            assert "Invalid cross-device link" in str(problem)
+        kept.submit(orders.TakeBack(where))
+        assert set(kept.next(orders.TakenBack).paths) == {"cat.png", "cat.yaml"}
+        kept.stays_online()
+
+    def test_an_outbox_that_takes_nothing_blames_no_job(self, kept: Kept) -> None:
+        claimed = kept.claim_in("s")
+        with sealed(kept.root / "outbox"):
+            kept.submit(orders.Publish(finished(claimed, b"blue"), ()))
+            reason = kept.stands(FolderState.OFFLINE).reason
+            assert reason.startswith(f"{kept.root}/outbox: Operation not permitted; give ")
+        kept.submit(orders.Look())
+        assert kept.next(orders.Filed).state is State.DONE
 
     def test_an_outbox_that_is_a_file_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim()
@@ -363,16 +564,15 @@ class TestWhatUsersDo:
         kept.drop("dog.png")
         assert kept.ready().image.path == "dog.png"
 
-    def test_a_job_that_may_not_be_read_any_more_goes_back_and_ends_nothing(
-        self, kept: Kept
-    ) -> None:
+    def test_scratch_that_may_not_be_written_blames_no_job(self, kept: Kept) -> None:
         claimed = kept.claim()
         shutil.rmtree(claimed.scratch)
         with sealed(kept.scratch):
             kept.submit(orders.Resume(claimed.job, strike=False, alone=False))
-            assert kept.next(orders.Vanished).job.job_id == claimed.job.job_id
-        assert below(kept.inbox) == {"cat.png", "cat.yaml"}
-        assert kept.ready().image.path == "cat.png"
+            reason = kept.stands(FolderState.OFFLINE).reason
+            assert reason.startswith(f"{claimed.scratch}: Operation not permitted; give ")
+        kept.submit(orders.Look())
+        assert kept.next(orders.Claimed).task.job.job_id == claimed.job.job_id
 
     @pytest.mark.parametrize("folder", ["outbox", "done", "logs", "failed", ".hotfolder/work"])
     def test_folders_that_were_deleted_are_made_again(self, kept: Kept, folder: str) -> None:

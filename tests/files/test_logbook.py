@@ -63,7 +63,48 @@ def test_a_folder_that_was_tidied_away_is_made_again(logs: Path) -> None:
     assert (logs / "job-1.log").exists()
 
 
-def test_what_cannot_be_written_is_raised(logs: Path) -> None:
+def test_a_log_that_cannot_be_written_is_told_once_and_stops_no_other(logs: Path) -> None:
+    book = Logbook(logs)
     (logs / "job-1.log").mkdir()
-    with pytest.raises(IsADirectoryError):
+    assert book.write(claimed(), NOON).startswith("logs/job-1.log: Is a directory; ")
+    assert [book.write(claimed(), NOON) for _ in range(3)] == [""] * 3
+    assert len((logs / f"LOG-{STAMP:%Y-%m-%d}.txt").read_text().splitlines()) == 4
+    (logs / "job-1.log").rmdir()
+    assert book.write(claimed("dog.png"), NOON) == ""
+    assert "dog.png" in (logs / "job-1.log").read_text()
+
+
+def test_a_log_that_fails_again_after_it_was_written_is_told_again(logs: Path) -> None:
+    book, day = Logbook(logs), logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
+    for _ in range(2):
+        day.mkdir()
+        assert book.write(story.Noted(text="One."), NOON)
+        assert book.reason
+        day.rmdir()
+        assert book.write(story.Noted(text="Two."), NOON) == book.reason == ""
+        day.unlink()
+
+
+def test_where_the_log_of_the_day_fails_those_of_jobs_are_no_news(logs: Path) -> None:
+    book = Logbook(logs)
+    logs.rmdir()
+    logs.write_text("in the way")
+    assert (
+        book.write(claimed(), NOON)
+        == "logs: Not a directory; see to it that files can be read and written there"
+    )
+    assert [book.write(claimed(job_id=f"job-{n}"), NOON + n) for n in range(3)] == [""] * 3
+
+
+def test_each_day_is_told_of_anew(logs: Path) -> None:
+    book = Logbook(logs)
+    logs.rmdir()
+    logs.write_text("in the way")
+    for day in range(2):
+        assert book.write(story.Noted(text="One."), NOON + day * 86400)
+
+
+def test_a_share_that_is_no_hot_folder_any_more_is_raised(logs: Path) -> None:
+    (logs.parent / ".hotfolder").rmdir()
+    with pytest.raises(OSError, match="no hot folder is there"):
         Logbook(logs).write(claimed(), NOON)

@@ -10,7 +10,7 @@ from sample import TICKET, candidate, seen
 from config.settings import FolderSettings
 from daemon.job import Job
 from daemon.ledger import Ledger
-from daemon.log.sweeping import FolderSwept
+from daemon.log.sweeping import FolderNotSwept, FolderSwept
 from daemon.receipt import Why
 from daemon.recovery import UNKNOWN
 from daemon.retention import MOST_FILES, Retention, Sweeper, Swept
@@ -60,6 +60,21 @@ def test_originals_go_when_their_days_are_over_and_not_before(spool: Spool) -> N
     assert not (spool.root / "done" / str(DAY)).exists()
     assert (spool.root / "done").exists()
     assert Ledger(spool.ground).pages() == []
+
+
+def test_a_list_that_cannot_be_written_costs_no_filing_and_one_that_cannot_be_read_no_look(
+    spool: Spool,
+) -> None:
+    page = spool.root / ".hotfolder" / "filed" / f"done-{DAY}.jsonl"
+    page.mkdir(parents=True)
+    spool.file_done(claimed(spool), str(DAY))
+    assert len(shown(spool)) == 2
+    clock, folder = Watch(), settings(spool, keep_done_days=1)
+    sweeper = Sweeper(spool.ground, clock)
+    clock.now += 601
+    (told,) = sweeper.sweep(folder, str(DAY + timedelta(days=9)), is_quiet=True)
+    assert isinstance(told, FolderNotSwept)
+    assert str(page) in told.reason
 
 
 def test_without_a_setting_nothing_goes(spool: Spool) -> None:

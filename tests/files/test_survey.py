@@ -135,15 +135,65 @@ def test_odd_things_are_left_alone_and_told(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unreadable_file_is_a_problem_that_names_owner_and_mode(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_held_and_names_owner_and_mode(tmp_path: Path) -> None:
     drop_pair(tmp_path)
     (tmp_path / "a.jpg").chmod(0o640)
-    (candidate,) = take_settled(survey(tmp_path, opener=Opener(refusing(errno.EACCES)))).ready
-    (problem,) = candidate.problems
-    assert problem.where == "a.jpg"
-    assert "it belongs to " in problem.what
-    assert f"uid {os.getuid()}" in problem.what
-    assert problem.what.endswith("has mode 0640")
+    opener = Opener(refusing(errno.EACCES))
+    one = survey(tmp_path, opener=opener)
+    plan = take_settled(one)
+    held = about(plan, "a.jpg")
+    assert (held.state, plan.ready) == (State.HELD, ())
+    assert "it belongs to " in held.reason
+    assert f"uid {os.getuid()}" in held.reason
+    assert held.reason.endswith("has mode 0640; give the daemon the right to read it (chmod a+r)")
+    assert one.take(61.9) is plan  # it is not asked at every look
+    opener.first = lambda _: None  # by rights that the file does not show
+    assert names(one.take(62.0).ready) == ["a.jpg"]
+
+
+def test_a_sidecar_that_may_not_be_read_holds_its_image_until_it_may(tmp_path: Path) -> None:
+    drop_pair(tmp_path)
+    opener = Opener(lambda path: path.suffix == ".yaml" and refusing(errno.EACCES)(Path("a.jpg")))
+    one = survey(tmp_path, opener=opener)
+    held = about(take_settled(one), "a.jpg")
+    assert held.state is State.HELD
+    assert held.reason.startswith("waits for a.yaml: cannot be read by ")
+    opener.first = lambda _: None
+    (tmp_path / "a.yaml").chmod(0o600)  # another ctime: it is read as a new file is
+    assert one.take(3.0).ready == ()
+    assert names(one.take(5.0).ready) == ["a.jpg"]
+
+
+def test_a_file_whose_bytes_cannot_be_read_is_held_alone(tmp_path: Path) -> None:
+    drop_pair(tmp_path)
+    (tmp_path / "b.png").write_bytes(WHOLE)
+    (tmp_path / "b.yaml").write_bytes(PROMPT)
+    opener = Opener(refusing(errno.EIO))
+    one = survey(tmp_path, opener=opener)
+    one.take(0.0)
+    seen = [one.take(now) for now in (2.0, 3.0, 5.0, 9.0)]
+    assert [names(plan.ready) for plan in seen] == [["b.png"]] * 4
+    stood = [about(plan, "a.jpg").state for plan in seen]
+    assert stood == [State.SETTLING] * 3 + [State.HELD]  # it may have been for a moment
+    assert "cannot be read (Input/output error)" in about(seen[-1], "a.jpg").reason
+    opener.first = lambda _: None
+    assert names(one.take(17.0).ready) == ["a.jpg", "b.png"]
+
+
+def test_bytes_that_cannot_be_read_in_an_inbox_that_cannot_are_the_shares(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    drop_pair(inbox)
+
+    def leave(path: Path) -> None:
+        if path.suffix == ".jpg":
+            inbox.rename(tmp_path / "away")
+            refusing(errno.EIO)(path)
+
+    one = survey(inbox, opener=Opener(leave))
+    one.take(0.0)
+    with pytest.raises(FileNotFoundError):
+        one.take(2.0)
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.ETXTBSY, errno.EAGAIN])
@@ -157,7 +207,7 @@ def test_a_file_in_use_is_tried_again_at_every_look(tmp_path: Path, number: int)
     assert names(one.take(3.0).ready) == ["a.jpg"]
 
 
-@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EHOSTDOWN])
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN])
 def test_trouble_of_the_share_is_raised_and_the_watch_goes_on(tmp_path: Path, number: int) -> None:
     drop_pair(tmp_path)
     opener = Opener(refusing(number))

@@ -49,6 +49,10 @@ KNOWN = (
         _BY_NAME["two variants"],
         (Fault("write outbox/.hotfolder-HEX.tmp #2", Way.FAIL, errno.ENOSPC),),
     ),
+    Case(
+        _BY_NAME["a stop"],
+        (Fault("read .hotfolder/work/JOB1/cat.png #2", Way.FAIL, errno.EIO),),
+    ),
 )
 
 every_night = pytest.mark.parametrize("night", NIGHTS, ids=str)

@@ -65,6 +65,37 @@ def test_a_share_that_cannot_be_looked_at_is_offline_until_it_can(nas: Nas) -> N
     assert_once(nas, "cat.png")
 
 
+def test_a_picture_whose_bytes_cannot_be_read_is_held_and_the_others_are_edited(nas: Nas) -> None:
+    nas.share.rule("EIO", "read", "/inbox/cat.png")
+    daemon = nas.start()
+    nas.far.drop("cat.png")
+    nas.far.drop("dog.png")
+    wait_for((nas.far.outbox / "dog.png.json").exists)
+    wait_for(lambda: daemon.said("action=file_waiting", "file=cat.png", "Input/output error"))
+    assert (
+        "cat.png is held: cannot be read (Input/output error)"
+        in nas.ask("why", nas.root / "inbox/cat.png").stdout
+    )
+    nas.share.heal()
+    wait_for(lambda: all_done(nas, "cat.png"))
+    assert told(daemon, "action=folder_offline") == []
+    assert len(told(daemon, "action=file_waiting", "file=cat.png")) == 1
+
+
+def test_a_picture_that_cannot_be_copied_goes_back_once_and_is_held(nas: Nas) -> None:
+    nas.share.rule("EIO", "read", "/.hotfolder/work/*/cat.png")
+    daemon = nas.start()
+    nas.far.drop("cat.png")
+    nas.far.drop("dog.png")
+    wait_for((nas.far.outbox / "dog.png.json").exists)
+    wait_for(lambda: daemon.said("action=file_waiting", "file=cat.png", "Input/output error"))
+    nas.share.heal()
+    (nas.far.inbox / "cat.png").touch()  # copied anew
+    wait_for(lambda: all_done(nas, "cat.png"))
+    assert told(daemon, "action=folder_offline") == []
+    assert len(told(daemon, "action=file_waiting", "file=cat.png")) == 1
+
+
 def test_a_share_that_goes_during_a_look_is_told_of_once_as_not_mounted(nas: Nas) -> None:
     daemon = nas.start()
     wait_for(lambda: daemon.said("action=folder_online", str(nas.root), "watch=poll"))
