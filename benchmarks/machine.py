@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from daemon.inbox import mounts
+from daemon.fs.mounts import find_mount
 
 _TOP = Path(__file__).parents[1]
 _LIBRARIES = ("hotfolder", "pillow", "numpy", "pyyaml", "watchdog", "rich")
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 2.0
 
 def hardware(folder: Path) -> dict[str, object]:
     """The machine, and the file system that `folder` lies on."""
-    mount = mounts.look(folder)
+    mount = find_mount(folder)
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _processor(),
@@ -36,10 +36,10 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
-def commit() -> dict[str, object]:
+def commit(tree: Path = _TOP) -> dict[str, object]:
     """The commit that was measured, and whether anything but results differed from it."""
-    changed = _git("status", "--porcelain", "--", ":!benchmarks/results")
-    return {"commit": _git("rev-parse", "HEAD"), "with_changes": bool(changed)}
+    changed = _git(tree, "status", "--porcelain", "--", ":!benchmarks/results")
+    return {"commit": _git(tree, "rev-parse", "HEAD"), "with_changes": bool(changed)}
 
 
 def now() -> str:
@@ -74,6 +74,6 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=_TOP, capture_output=True, text=True, check=False)
+def _git(tree: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=tree, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else "unknown"
