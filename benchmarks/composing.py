@@ -77,9 +77,9 @@ def _child(base: Path, bits: int) -> dict[str, float]:
 
 def compose_once(base: Path, bits: int) -> dict[str, float]:
     """In the child: load, compose, say what it cost."""
-    from config.keys import Region
-    from pipeline.composite.comparison import compare
-    from pipeline.composite.result import Compared, lay_result
+    from config.values import Region
+    from pipeline.composite.compare import compare
+    from pipeline.composite.compose import Compared, compose
 
     original = np.load(base / "original.npy")
     if bits == 16:
@@ -91,7 +91,7 @@ def compose_once(base: Path, bits: int) -> dict[str, float]:
     toned = np.clip(np.rint(found.tone.applied(after)), 0, 255).astype(np.uint8)
     layer = Compared(colours=toned, raw=after, comparison=found, takes_all=False)
     whole = Region(0, 0, original.shape[1], original.shape[0])
-    lay_result(original, whole, layer, None)
+    compose(original, whole, layer, None)
     ended, used = time.perf_counter(), time.process_time() - cpu
     return {
         "seconds": ended - began,

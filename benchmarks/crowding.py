@@ -12,10 +12,9 @@ from harness import HotFolder
 from benchmarks.measure import Measure
 from benchmarks.pictures import small
 from benchmarks.running import Running
-from config import settings as settings_file
-from daemon.inbox.manner import manner_of, rules_of
+from config import settings_file
+from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
 from daemon.inbox.scan import scan
-from daemon.inbox.survey import Survey
 from daemon.job import Plan
 
 _FILES = 100_000
@@ -60,7 +59,7 @@ def _looks(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
         " the files are in the system's cache",
     )
     survey = _survey(hot)
-    survey.take(time.monotonic())
+    survey.scan(time.monotonic())
     yield Measure(
         name=f"{alone}: look after a change",
         unit="s",
@@ -96,12 +95,12 @@ def _daemon(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
         )
 
 
-def _survey(hot: HotFolder) -> Survey:
+def _survey(hot: HotFolder) -> Inbox:
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    return Survey(
+    return Inbox(
         hot.inbox,
-        rules_of(folder, manner_of(folder), final=False),
+        settle_rules(folder, watch_mode_of(folder), final=False),
         settings=settings,
         default_steps=40,
         trust_inodes=True,
@@ -114,13 +113,13 @@ def _seconds(do: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _look_seconds(survey: Survey, files: int) -> float:
+def _look_seconds(survey: Inbox, files: int) -> float:
     plans: list[Plan] = []
-    seconds = _seconds(lambda: plans.append(survey.take(time.monotonic())))
+    seconds = _seconds(lambda: plans.append(survey.scan(time.monotonic())))
     assert len(plans[0].states) == files
     return seconds
 
 
-def _changed_seconds(hot: HotFolder, survey: Survey, files: int) -> float:
+def _changed_seconds(hot: HotFolder, survey: Inbox, files: int) -> float:
     os.utime(hot.inbox / "Ordner 7" / "Küche 7.jpg")
     return _look_seconds(survey, files)

@@ -14,9 +14,9 @@ MEGAPIXEL = 1024 * 1024
 
 def source(folder: Path) -> Checkpoint:
     """A tiny checkpoint that says to work at the published models' sizes."""
-    from pipeline import tiny
+    from pipeline import tiny_model
 
-    tiny.build(folder)
+    tiny_model.build(folder)
     return replace(checkpoint.read(folder), working_pixels=MEGAPIXEL, condition_pixels=384 * 384)
 
 

@@ -106,17 +106,17 @@ def load(folder: Path, lane: Any) -> tuple[float, int]:
     """Seconds for loading the transformer, and the bytes of its slabs."""
     import torch
 
-    from pipeline.qwen import inventory, skeleton
-    from pipeline.qwen.slab import Slab
-    from pipeline.qwen.spelling import OF_DIFFUSERS
+    from pipeline.qwen import meta_init, weight_inventory
+    from pipeline.qwen.pinned_memory import PinnedMemory
+    from pipeline.qwen.weight_names import OF_DIFFUSERS
 
     began = time.perf_counter()
-    model = skeleton.transformer(folder, torch.bfloat16)
-    inventory.promise(model, folder, OF_DIFFUSERS)
+    model = meta_init.transformer(folder, torch.bfloat16)
+    weight_inventory.promise(model, folder, OF_DIFFUSERS)
     blocks = [list(block.parameters()) for block in model.transformer_blocks]
     taken = {id(weight) for block in blocks for weight in block}
     rest = [weight for weight in model.parameters() if id(weight) not in taken]
-    slabs = [Slab(blocks, lane), Slab([rest], lane)]
+    slabs = [PinnedMemory(blocks, lane), PinnedMemory([rest], lane)]
     seconds = time.perf_counter() - began
     for slab in slabs:
         slab.close()
@@ -129,9 +129,9 @@ class PinningLane:
     def __init__(self) -> None:
         import torch
 
-        from pipeline.qwen.lane import CudaLane
+        from pipeline.qwen.copy_stream import CudaCopyStream
 
-        self._lane = CudaLane(torch.device("cuda", 0))
+        self._lane = CudaCopyStream(torch.device("cuda", 0))
         self.seconds = 0.0
 
     def pin(self, host: Any) -> None:
@@ -147,7 +147,7 @@ class PinningLane:
 
 def measure(folder: Path, *, pins: bool, say: Callable[[Row], None]) -> None:
     """From the disk, then from the page cache: reading, then loading."""
-    from pipeline.qwen.lane import InlineLane
+    from pipeline.qwen.copy_stream import InlineCopyStream
 
     files = sorted(folder.glob("*.safetensors"))
     weight_bytes = sum(file.stat().st_size for file in files)
@@ -159,7 +159,7 @@ def measure(folder: Path, *, pins: bool, say: Callable[[Row], None]) -> None:
             reading[threads] = seconds = read(files, threads)
             speed = round(weight_bytes / seconds / 1e9, 2)
             say({"what": "reading", "threads": threads, "cache": cache} | _s(seconds, gb_s=speed))
-        for lane in (InlineLane(), *([PinningLane()] if pins else [])):
+        for lane in (InlineCopyStream(), *([PinningLane()] if pins else [])):
             _prepare(files, is_cold=is_cold)
             before_bytes = _rss_bytes("VmRSS")
             seconds, slab_bytes = load(folder, lane)
@@ -204,7 +204,7 @@ def main() -> None:
     offline.enforce()
     import torch
 
-    from pipeline.qwen.lane import InlineLane
+    from pipeline.qwen.copy_stream import InlineCopyStream
 
     if not arguments.folder.exists():
         write(arguments.folder, arguments.gib)
@@ -216,7 +216,7 @@ def main() -> None:
         found = {"hardware": machine.hardware(arguments.folder), "rows": rows}
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")
 
-    load(arguments.folder, InlineLane())  # imports, and what else happens once
+    load(arguments.folder, InlineCopyStream())  # imports, and what else happens once
     for _ in range(arguments.repeats):
         measure(arguments.folder, pins=torch.cuda.is_available(), say=say)
 

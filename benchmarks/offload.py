@@ -28,7 +28,7 @@ def resident(bench: Bench) -> None:
     """Everything on the GPU, no cap: diffusers' own pipeline, and our engine."""
     import torch
 
-    from pipeline.qwen.place import InHostMemory
+    from pipeline.qwen.device import InHostMemory
 
     bench.call("diffusers, resident", steps=2, cfg=4.0)
     bench.call("diffusers, resident", steps=10, cfg=4.0)
@@ -45,11 +45,11 @@ def ours(bench: Bench) -> None:
     """Our engine within 16, 12, 8 and 6 GiB."""
     import torch
 
-    from pipeline.qwen.lane import CudaLane
-    from pipeline.qwen.place import Streamed
+    from pipeline.qwen.copy_stream import CudaCopyStream
+    from pipeline.qwen.device import Streamed
 
     device = torch.device("cuda", 0)
-    place = Streamed(device=device, lane=CudaLane(device), budget_bytes=CAP_GIB * GIB)
+    place = Streamed(device=device, lane=CudaCopyStream(device), budget_bytes=CAP_GIB * GIB)
     began = time.perf_counter()
     editor = bench.editor(place)
     release()
@@ -171,7 +171,7 @@ def _measured(bench: Bench, mode: str, megapixels: int, work: Callable[[], Any])
 
 
 def _windowed_pictures(bench: Bench, editor: Any) -> None:
-    from pipeline.qwen.plan import TooSmallError, Work
+    from pipeline.qwen.offload_plan import TooSmallError, Work
 
     parts, means = editor._parts, editor._means
     parts.make_way(parts.vae)

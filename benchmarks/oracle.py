@@ -69,7 +69,7 @@ def _work_at(pixels: int) -> None:
         pipeline_qwenimage_edit_plus,
     )
 
-    from pipeline.tiny import CONDITION_PIXELS
+    from pipeline.tiny_model import CONDITION_PIXELS
 
     plus, single = pipeline_qwenimage_edit_plus, pipeline_qwenimage_edit
     plus.VAE_IMAGE_SIZE, plus.CONDITION_IMAGE_SIZE = pixels, CONDITION_PIXELS

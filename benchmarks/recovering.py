@@ -13,11 +13,9 @@ from benchmarks.bursting import wait_for_all
 from benchmarks.measure import Measure
 from benchmarks.pictures import small, write_pair
 from benchmarks.running import Running
-from config import settings as settings_file
-from daemon import ticket
-from daemon.inbox.manner import manner_of, rules_of
-from daemon.inbox.survey import Survey
-from daemon.spool import Spool
+from config import settings_file
+from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
+from daemon.spool.spool import Spool, draw_ticket
 
 _JOBS = 1000
 _RUNS = 3
@@ -66,17 +64,17 @@ def _left(hot: HotFolder, jobs: int) -> HotFolder:
         write_pair(hot.inbox, f"picture{number}", small())
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    manner = manner_of(folder)
-    survey = Survey(
+    watch_mode = watch_mode_of(folder)
+    survey = Inbox(
         hot.inbox,
-        rules_of(folder, manner, final=False),
+        settle_rules(folder, watch_mode, final=False),
         settings=settings,
         default_steps=40,
         trust_inodes=True,
     )
     spool = Spool(hot.root)
-    for candidate in survey.take(time.monotonic()).ready:
-        drawn = ticket.draw(time.time(), waited_seconds=0.0)
+    for candidate in survey.scan(time.monotonic()).ready:
+        drawn = draw_ticket(time.time(), waited_seconds=0.0)
         spool.begin_attempt(spool.claim(candidate, frozenset(), drawn))
     return hot
 

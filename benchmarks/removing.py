@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from harness import HotFolder
 
-from pipeline.composite.planes import blurred, near
+from pipeline.composite.arrays import blurred, near
 from pipeline.qwen import offline
 
 if TYPE_CHECKING:  # torch comes after the offline switches

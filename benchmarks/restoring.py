@@ -19,10 +19,10 @@ from rig.studio import KINDS, picture
 
 from benchmarks.returning import RIVALS, Canvas, Job, ours
 from pipeline.composite.align import Aligned
-from pipeline.composite.comparison import Comparison, weight
-from pipeline.composite.laying import Shown, Strip
-from pipeline.composite.likeness import similarity
-from pipeline.composite.planes import luma
+from pipeline.composite.arrays import luma
+from pipeline.composite.blend import Shown, Strip
+from pipeline.composite.compare import Comparison, weight
+from pipeline.composite.metrics import similarity
 
 Flags = npt.NDArray[np.bool_]
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from config.keys import Region
-from pipeline.composite.comparison import Comparison, compare
-from pipeline.composite.planes import Colours, luma
-from pipeline.composite.result import Compared, lay_result
+from config.values import Region
+from pipeline.composite.arrays import Colours, luma
+from pipeline.composite.compare import Comparison, compare
+from pipeline.composite.compose import Compared, compose
 
 Canvas = npt.NDArray[np.uint8]
 
@@ -41,7 +41,7 @@ def ours(job: Job) -> tuple[Canvas, Comparison]:
     toned = np.clip(np.rint(found.tone.applied(job.after)), 0, 255).astype(np.uint8)
     layer = Compared(colours=toned, raw=job.after, comparison=found, takes_all=False)
     whole = Region(0, 0, job.original.shape[1], job.original.shape[0])
-    return np.asarray(lay_result(job.original, whole, layer, None).pixels, np.uint8), found
+    return np.asarray(compose(job.original, whole, layer, None).pixels, np.uint8), found
 
 
 def plain(job: Job) -> Canvas:

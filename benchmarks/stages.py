@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.restoring import Case, drawn
 from benchmarks.returning import Job, ours
-from pipeline.composite.comparison import Comparison, weight
+from pipeline.composite.compare import Comparison, weight
 
 Canvas = npt.NDArray[np.uint8]
 
@@ -47,14 +47,14 @@ def numbers() -> dict[str, object]:
 
 
 def _fidelity(job: Job) -> dict[str, object]:
-    from config.keys import Region
-    from pipeline.composite.result import Compared, lay_result
+    from config.values import Region
+    from pipeline.composite.compose import Compared, compose
 
     _, found = ours(job)
     toned = np.clip(np.rint(found.tone.applied(job.after)), 0, 255).astype(np.uint8)
     layer = Compared(colours=toned, raw=job.after, comparison=found, takes_all=False)
     whole = Region(0, 0, job.original.shape[1], job.original.shape[0])
-    return dict(lay_result(job.original, whole, layer, None).fidelity.as_json())
+    return dict(compose(job.original, whole, layer, None).fidelity.as_json())
 
 
 def _difference(first: Canvas, second: npt.NDArray[np.generic]) -> Canvas:

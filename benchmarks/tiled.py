@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLQwenImage
 
-from pipeline.qwen.tiles import WindowedVae, spans
+from pipeline.qwen.vae_tiling import WindowedVae, spans
 
 _BESIDE = 4  # pixels on either side of a border of tiles
 

@@ -14,20 +14,20 @@ from typing import Any
 import torch
 
 from config.settings import ModelSettings
-from pipeline import tiny
+from pipeline import tiny_model
 from pipeline.editor import Done, EditError, EditRequest, Event, Failed, Failure, OnEvent
+from pipeline.qwen.copy_stream import CopyStream, CudaCopyStream, InlineCopyStream, Mark
+from pipeline.qwen.device import InHostMemory, Streamed
 from pipeline.qwen.engine import QwenEditor, open_editor
-from pipeline.qwen.lane import CudaLane, InlineLane, Lane, Mark
-from pipeline.qwen.place import InHostMemory, Streamed
-from pipeline.qwen.plan import GIB, Plan, Work
-from pipeline.qwen.room import Room
+from pipeline.qwen.offload_plan import GIB, Plan, Work
+from pipeline.qwen.stage_memory import StageMemory
 
 BLOCKS = 4
 LONGEST_DELAY_CYCLES = 200_000  # of the GPU's clock: a tenth of a millisecond, and a copy's time
 _WORK = Work(sequences=8, tokens=3000, text_tokens=1500, pixels=65536)
 
 
-class JitteryLane(CudaLane):
+class JitteryLane(CudaCopyStream):
     """Copies begin late, and so does what computes with them, each by a random time."""
 
     def __init__(self, device: torch.device, *, cycles: int = LONGEST_DELAY_CYCLES) -> None:
@@ -60,7 +60,7 @@ class CarelessLane(JitteryLane):
         """Compute at once."""
 
 
-class CountingLane(InlineLane):
+class CountingLane(InlineCopyStream):
     """Copies at once, and counts."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class CountingLane(InlineLane):
         super().fetch(target, source, after=after)
 
 
-class Told(Room):
+class Told(StageMemory):
     """One plan whatever the work, and none after the GPU has run out of memory."""
 
     def __init__(self, editor: QwenEditor, place: Streamed, resident: int) -> None:
@@ -113,7 +113,7 @@ class Trial:
     def __init__(self, scratch: Path, device: torch.device, edit_class: str) -> None:
         self.device = device
         self.folder = scratch / edit_class
-        tiny.build(self.folder, edit_class=edit_class)
+        tiny_model.build(self.folder, edit_class=edit_class)
         self._scratch = scratch
         self._numbers = count()
 
@@ -131,7 +131,7 @@ class Trial:
         place = InHostMemory(device=self.device)
         return open_editor(self._settings(), {"DTYPE": dtype}, at=place)
 
-    def streaming(self, dtype: str, lane: Lane, resident: int) -> QwenEditor:
+    def streaming(self, dtype: str, lane: CopyStream, resident: int) -> QwenEditor:
         """An editor of whose transformer's blocks so many stay for their stage."""
         place = self._place(lane)
         editor = open_editor(self._settings(), {"DTYPE": dtype}, at=place)
@@ -140,13 +140,13 @@ class Trial:
 
     def plan_anew(self, editor: QwenEditor, resident: int) -> None:
         """Forget an out-of-memory."""
-        room = Told(editor, self._place(InlineLane()), resident)
+        room = Told(editor, self._place(InlineCopyStream()), resident)
         editor._means = replace(editor._means, room=room)
 
     def _settings(self) -> ModelSettings:
         return ModelSettings(path=self.folder, batch=8)
 
-    def _place(self, lane: Lane) -> Streamed:
+    def _place(self, lane: CopyStream) -> Streamed:
         return Streamed(device=self.device, lane=lane, budget_bytes=4 * GIB)
 
     def request(self, size: tuple[int, int] = (64, 64), **differences: Any) -> EditRequest:

@@ -21,9 +21,8 @@ from benchmarks.effort import Effort
 from benchmarks.measure import Judged, Measure
 from benchmarks.pictures import SIDECAR, small, write_pair
 from benchmarks.running import SETTLE_SECONDS, Running, resident_mb, wait
-from config import settings as settings_file
-from daemon.inbox.manner import manner_of, rules_of
-from daemon.inbox.survey import Survey
+from config import settings_file
+from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
 from daemon.job import Plan
 
 FILES = 10_000
@@ -37,7 +36,7 @@ _SCANS_A_CHANGE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inbox:
+class TimedInbox:
     """Ten thousand files of one kind."""
 
     name: str
@@ -65,18 +64,18 @@ def _fill_with_ready_pairs(inbox: Path) -> None:
 
 
 INBOXES = (
-    Inbox(
+    TimedInbox(
         name="lone images",
         why=f"{FILES} images whose sidecars have not come; every one is opened and examined",
         fill=_fill_with_images,
     ),
-    Inbox(
+    TimedInbox(
         name="held pairs",
         why=f"{FILES // 2} pairs, each waiting for a reference of its own that has not come;"
         " every sidecar is read, every reference looked up",
         fill=_fill_with_held_pairs,
     ),
-    Inbox(
+    TimedInbox(
         name="ready pairs",
         why=f"{FILES // 2 - 1} complete pairs that name one reference; the disk is too full to"
         " begin (min_free_gib), so that all stay ready and sorted",
@@ -100,17 +99,17 @@ def measure(base: Path, effort: Effort) -> Iterator[Measure]:
         yield from _idle(folders, way, effort)
 
 
-def _configure(inbox: Inbox, hot: HotFolder, way: str) -> None:
+def _configure(inbox: TimedInbox, hot: HotFolder, way: str) -> None:
     space = "" if inbox.claims else ", min_free_gib: 1048576"
     hot.write_settings(f"defaults: {{settle_seconds: {SETTLE_SECONDS:g}, watch: {way}{space}}}")
 
 
-def _survey(hot: HotFolder) -> Survey:
+def _survey(hot: HotFolder) -> Inbox:
     """An inbox as the daemon surveys it, but taking every file for settled at once."""
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    rules = rules_of(folder, manner_of(folder), final=False)
-    return Survey(
+    rules = settle_rules(folder, watch_mode_of(folder), final=False)
+    return Inbox(
         hot.inbox,
         replace(rules, settle_seconds=0.0),
         settings=settings,
@@ -119,16 +118,16 @@ def _survey(hot: HotFolder) -> Survey:
     )
 
 
-def _looks(inbox: Inbox, hot: HotFolder, effort: Effort) -> Iterator[Measure]:
+def _looks(inbox: TimedInbox, hot: HotFolder, effort: Effort) -> Iterator[Measure]:
     survey = _survey(hot)
     yield Measure(
         name=f"{inbox.name}: cold look",
         unit="s",
-        samples=tuple(_seconds(_survey(hot).take) for _ in range(effort.cold_looks)),
+        samples=tuple(_seconds(_survey(hot).scan) for _ in range(effort.cold_looks)),
         floor=_COLD_SECONDS,
         how=f"scan, read, plan by a new Survey, in process. {inbox.why}",
     )
-    survey.take(time.monotonic())
+    survey.scan(time.monotonic())
     yield Measure(
         name=f"{inbox.name}: look after a change",
         unit="s",
@@ -139,7 +138,7 @@ def _looks(inbox: Inbox, hot: HotFolder, effort: Effort) -> Iterator[Measure]:
     yield Measure(
         name=f"{inbox.name}: look without a change",
         unit="s",
-        samples=tuple(_seconds(survey.take) for _ in range(effort.warm_looks)),
+        samples=tuple(_seconds(survey.scan) for _ in range(effort.warm_looks)),
         floor=_WARM_SECONDS,
         how="scan in process; the plan of before holds",
     )
@@ -153,9 +152,9 @@ def _seconds(take: Callable[[float], Plan]) -> float:
     return ended - began
 
 
-def _seconds_after_change(hot: HotFolder, survey: Survey) -> float:
+def _seconds_after_change(hot: HotFolder, survey: Inbox) -> float:
     os.utime(hot.inbox / "Küche 7.jpg")
-    return _seconds(survey.take)
+    return _seconds(survey.scan)
 
 
 def _memory_over_scans(hot: HotFolder, effort: Effort) -> Measure:
@@ -173,15 +172,15 @@ def _memory_over_scans(hot: HotFolder, effort: Effort) -> Measure:
     )
 
 
-def _scan(hot: HotFolder, survey: Survey, count: int) -> None:
+def _scan(hot: HotFolder, survey: Inbox, count: int) -> None:
     for number in range(count):
         if number % _SCANS_A_CHANGE == 0:
             os.utime(hot.inbox / "Küche 7.jpg")
-        survey.take(time.monotonic())
+        survey.scan(time.monotonic())
     gc.collect()
 
 
-def _daemon(inbox: Inbox, hot: HotFolder, effort: Effort) -> Iterator[Measure]:
+def _daemon(inbox: TimedInbox, hot: HotFolder, effort: Effort) -> Iterator[Measure]:
     with Running(hot) as running:
         told_at = running.wait_for("action=file_waiting")
         yield Measure(

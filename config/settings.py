@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from config import custody
 from config.hours import Hours
-from config.keys import Written
-from config.problems import Problem, UserError
-from config.text import LIMIT_BYTES
-
-FILE_NAME = "hotfolder.yaml"
-SYSTEM_FILE = Path("/etc/hotfolder") / FILE_NAME
-SHIPPED_FILE = Path(__file__).with_name(FILE_NAME)
-
-_NO_FOLDERS = "folders: []\n"  # the line of the shipped file that default_text fills in
+from config.instruction_keys import Keys
 
 
 class OnDuplicate(StrEnum):
@@ -130,28 +120,11 @@ class Settings:
     model: ModelSettings
     folders: tuple[FolderSettings, ...]
     defaults: FolderSettings  # for a folder that the settings do not list; its root is Path()
-    presets: dict[str, Written]
+    presets: dict[str, Keys]
     limits: Limits
 
 
-def find(explicit: Path | None, cwd: Path) -> Path | None:
-    """Give the settings file to load: `explicit`, else in `cwd`, else the system's, else None."""
-    if explicit is not None:
-        return explicit
-    return next((path for path in (cwd / FILE_NAME, SYSTEM_FILE) if path.exists()), None)
-
-
-def load(path: Path, *, named: bool = True) -> Settings:
-    """Read a settings file; raises UserError with all that is wrong with it.
-
-    Where nobody has named it, it must be the user's own or root's.
-    """
-    from config.settings_reader import read_settings  # noqa: PLC0415  it needs this module's types
-
-    return read_settings(_content(path, named=named), str(path))
-
-
-def without_file() -> Settings:
+def settings_without_file() -> Settings:
     """Give the settings of a machine that has no settings file."""
     return Settings(
         model=ModelSettings(),
@@ -162,12 +135,12 @@ def without_file() -> Settings:
     )
 
 
-def folder(settings: Settings, root: Path) -> FolderSettings:
+def folder_settings(settings: Settings, root: Path) -> FolderSettings:
     """Give the entry of a hot folder, by whatever path; the defaults where there is none.
 
     Where no path is the same as it is written, links are followed: that touches all hot folders.
     """
-    by_words = folder_as_written(settings, root)
+    by_words = folder_settings_as_written(settings, root)
     if by_words in settings.folders:
         return by_words
     real = os.path.realpath(root)
@@ -175,43 +148,8 @@ def folder(settings: Settings, root: Path) -> FolderSettings:
     return next(linked, by_words)
 
 
-def folder_as_written(settings: Settings, root: Path) -> FolderSettings:
+def folder_settings_as_written(settings: Settings, root: Path) -> FolderSettings:
     """Give the entry of a hot folder by its path as it is written, else the defaults."""
     path = os.path.abspath(root)  # noqa: PTH100 - Path has nothing that leaves links alone
     same = (entry for entry in settings.folders if os.path.abspath(entry.root) == path)  # noqa: PTH100
     return next(same, replace(settings.defaults, root=root.absolute()))
-
-
-def default_text(root: Path) -> str:
-    """Give the shipped settings, comments and all, with `root` as the one hot folder.
-
-    Raises UserError for a path that is not UTF-8, which no text can hold.
-    """
-    try:
-        str(root).encode()
-    except UnicodeEncodeError as error:
-        what, advice = "its name is not UTF-8", "rename it, or write the settings by hand"
-        raise UserError([Problem(ascii(str(root)), what, advice)]) from error
-    shipped = SHIPPED_FILE.read_text(encoding="utf-8")
-    before, line, after = shipped.partition(_NO_FOLDERS)
-    assert line
-    return f"{before}folders:\n  - root: {_in_quotes(str(root))}\n{after}"
-
-
-def _in_quotes(text: str) -> str:
-    return json.dumps(text, ensure_ascii=not text.isprintable()).replace("\x7f", "\\x7f")
-
-
-def _content(path: Path, *, named: bool) -> bytes:
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            content = file.read(LIMIT_BYTES + 1)
-        problems = tuple(custody.problems(path, status, user=os.geteuid(), named=named))
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        advice = "mend that, or name another with --config"
-        raise UserError([Problem(str(path), what, advice)]) from error
-    if problems:
-        raise UserError(problems)
-    return content

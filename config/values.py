@@ -4,15 +4,73 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from config.document import Listing, Mapping, Node, Scalar
 from config.hours import Hours
 from config.hours import parse as parse_hours
-from config.keys import ExactSize, ModelSize, OriginalSize, Region, Size
-from config.misread import quoted, shortened
+from config.strict_yaml import Listing, Mapping, Node, Scalar
+from config.yaml_mistakes import quoted, shortened
+
+
+class Keep(StrEnum):
+    """How pixels outside the edit return from the original."""
+
+    AUTO = "auto"
+    MASK = "mask"
+    NONE = "none"
+
+
+class Format(StrEnum):
+    """The file format of a result; SAME is the format of the input's content."""
+
+    SAME = "same"
+    PNG = "png"
+    JPG = "jpg"
+    WEBP = "webp"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle in pixels of the upright original."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalSize:
+    """The result has the upright original's size."""
+
+    def __str__(self) -> str:
+        return "original"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """The result has the size at which the model worked."""
+
+    def __str__(self) -> str:
+        return "model"
+
+
+@dataclass(frozen=True, slots=True)
+class ExactSize:
+    """The result has this size in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+Size = OriginalSize | ModelSize | ExactSize
+
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value")

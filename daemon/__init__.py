@@ -1,1 +1,48 @@
-"""Files in, files out, for ever."""
+"""Files in, files out, for ever.
+
+The way of a job, to be read in this order:
+
+    inbox/watcher    a hint that something moves in an inbox
+    folder/worker    the thread of its hot folder scans
+    inbox/inbox      scan, settle, read, plan
+    inbox/scan       one listing
+    inbox/settle     what has stopped changing
+    inbox/reader     what that says
+    inbox/plan       the state of each file, and the candidates
+    service/loop     the one thread that decides
+    jobs/scheduler   the candidate that comes next
+    folder/executor  the commands on its files
+    spool/spool      its claim
+    jobs/runner      from reply to reply, with the pixel workers
+    jobs/editing     the editor's side
+    spool/publisher  its results, the receipt last
+    jobs/completion  the history
+
+A package imports only from rows below its own (tests/house/test_layout.py):
+
+    cli
+    commands
+    app, install
+    service
+    jobs
+    folder
+    workers, spool, control
+    inbox, lease
+    supervision
+    events
+    history, fs
+    clock, job
+    codec
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+
+def own_version() -> str:
+    """The version of Hotfolder."""
+    try:
+        return version("hotfolder")
+    except PackageNotFoundError:  # a bare checkout
+        return "unknown"

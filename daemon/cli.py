@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from pathlib import Path
 
 from config.problems import UserError
-
-
-class ExitCode(IntEnum):
-    """What scripts and systemd read."""
-
-    FINE = 0
-    JOBS_FAILED = 1
-    USAGE = 2
-    CONFIGURATION = 78  # sysexits.h EX_CONFIG
-
+from daemon.commands.output import ExitCode
 
 Command = Callable[[argparse.Namespace], ExitCode]
 
@@ -32,8 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FileNotFoundError:
         os.chdir("/")  # the working directory was deleted: nothing is relative to it any more
     try:
-        command: Command = arguments.command
-        return command(arguments)
+        return _command(arguments.command)(arguments)
     except UserError as error:
         for problem in error.problems:
             print(f"hotfolder: {problem}", file=sys.stderr)
@@ -65,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_check(commands)
     _add_looks(commands)
-    _add_petitions(commands)
+    _add_requests(commands)
     _add_make_tiny_model(commands)
     _add_install(commands)
     return top
@@ -77,7 +67,7 @@ _Commands = argparse._SubParsersAction  # argparse has no public name for it
 def _add_init(commands: _Commands[argparse.ArgumentParser]) -> None:
     init = commands.add_parser("init", help="make a hot folder, and ./hotfolder.yaml for it")
     init.add_argument("folder", type=Path, metavar="DIR")
-    init.set_defaults(command=_init)
+    init.set_defaults(command="init")
 
 
 def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -91,7 +81,7 @@ def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="echo gives every picture back unchanged, without a model",
     )
     run.add_argument("--model", type=Path, metavar="DIR", help="instead of the settings' model")
-    run.set_defaults(command=_run)
+    run.set_defaults(command="run")
 
 
 def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -101,7 +91,7 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--editor", choices=("qwen", "echo"), default="qwen", help="echo: no model is looked for"
     )
     check.add_argument("--model", type=Path, metavar="DIR", help="instead of the settings' model")
-    check.set_defaults(command=_check)
+    check.set_defaults(command="check")
 
 
 def _add_looks(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -109,19 +99,19 @@ def _add_looks(commands: _Commands[argparse.ArgumentParser]) -> None:
     why = commands.add_parser("why", help="say where a file stands, and why")
     why.add_argument("file", type=Path, metavar="FILE")
     status = commands.add_parser("status", help="say how everything stands")
-    for look, command in ((plan, _plan), (why, _why), (status, _status)):
+    for look, command in ((plan, "plan"), (why, "why"), (status, "status")):
         _add_root(look)
         look.set_defaults(command=command)
     for look in (plan, status):
         look.add_argument("--json", action="store_true", help="for programs")
 
 
-def _add_petitions(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_requests(commands: _Commands[argparse.ArgumentParser]) -> None:
     cancel = commands.add_parser("cancel", help="end a job without a result, wherever it stands")
     cancel.add_argument(
         "job", type=Path, metavar="JOB|FILE", help="the job's id or its beginning, or its picture"
     )
-    cancel.set_defaults(command=_cancel)
+    cancel.set_defaults(command="cancel")
     retry = commands.add_parser("retry", help="move failed jobs back into the inbox")
     retry.add_argument(
         "failed",
@@ -130,15 +120,15 @@ def _add_petitions(commands: _Commands[argparse.ArgumentParser]) -> None:
         metavar="FAILED",
         help="a folder below failed/, a file in it, or the job's id",
     )
-    retry.set_defaults(command=_retry)
+    retry.set_defaults(command="retry")
     pause = commands.add_parser("pause", help="begin no more jobs; what was begun is finished")
-    pause.set_defaults(command=_pause)
+    pause.set_defaults(command="pause")
     resume = commands.add_parser("resume", help="begin jobs again")
-    resume.set_defaults(command=_resume)
+    resume.set_defaults(command="resume")
     drain = commands.add_parser("drain", help="finish what was begun, then end the daemon")
-    drain.set_defaults(command=_drain)
-    for petition in (cancel, retry, pause, resume, drain):
-        _add_root(petition)
+    drain.set_defaults(command="drain")
+    for request in (cancel, retry, pause, resume, drain):
+        _add_root(request)
 
 
 def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -154,7 +144,7 @@ def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
         default="QwenImageEditPlusPipeline",
         help="which of the two classes that edit; the first takes several pictures",
     )
-    make.set_defaults(command=_make_tiny_model)
+    make.set_defaults(command="make_tiny_model")
 
 
 def _add_install(commands: _Commands[argparse.ArgumentParser]) -> None:
@@ -172,9 +162,9 @@ def _add_install(commands: _Commands[argparse.ArgumentParser]) -> None:
     install.add_argument("--user", default="hotfolder", help="that the service runs as")
     install.add_argument("--group", help="that shares the hot folder; else one of the user's name")
     install.add_argument("--start", action="store_true", help="start it, too")
-    install.set_defaults(command=_install)
+    install.set_defaults(command="install")
     uninstall = commands.add_parser("uninstall", help="take the service away; data stays")
-    uninstall.set_defaults(command=_uninstall)
+    uninstall.set_defaults(command="uninstall")
     for command in (install, uninstall):
         command.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
@@ -186,87 +176,24 @@ def _add_root(command: argparse.ArgumentParser) -> None:
 
 
 # Each command is imported when it is called: `hotfolder --help` answers at once.
+_COMMANDS = {
+    "init": "daemon.commands.init",
+    "make_tiny_model": "daemon.commands.init",
+    "run": "daemon.commands.run",
+    "check": "daemon.commands.check",
+    "plan": "daemon.commands.plan",
+    "why": "daemon.commands.why",
+    "status": "daemon.commands.status",
+    "cancel": "daemon.commands.jobs",
+    "retry": "daemon.commands.jobs",
+    "pause": "daemon.commands.pause",
+    "resume": "daemon.commands.pause",
+    "drain": "daemon.commands.pause",
+    "install": "daemon.commands.install",
+    "uninstall": "daemon.commands.install",
+}
 
 
-def _init(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import init as command_init
-
-    return command_init.init(arguments.folder)
-
-
-def _run(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import run as command_run
-
-    return command_run.run(arguments)
-
-
-def _check(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import check as command_check
-
-    return command_check.check(arguments)
-
-
-def _plan(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import look as command_look
-
-    return command_look.plan(arguments)
-
-
-def _why(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import look as command_look
-
-    return command_look.why(arguments)
-
-
-def _status(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import look as command_look
-
-    return command_look.status(arguments)
-
-
-def _cancel(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import petition as command_petition
-
-    return command_petition.cancel(arguments)
-
-
-def _retry(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import petition as command_petition
-
-    return command_petition.retry(arguments)
-
-
-def _pause(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import rest as command_rest
-
-    return command_rest.pause(arguments)
-
-
-def _resume(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import rest as command_rest
-
-    return command_rest.resume(arguments)
-
-
-def _drain(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import rest as command_rest
-
-    return command_rest.drain(arguments)
-
-
-def _make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import init as command_init
-
-    return command_init.make_tiny_model(arguments.folder, arguments.edit_class)
-
-
-def _install(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import install as command_install
-
-    return command_install.install(arguments)
-
-
-def _uninstall(arguments: argparse.Namespace) -> ExitCode:
-    from daemon.commands import install as command_install
-
-    return command_install.uninstall(arguments)
+def _command(name: str) -> Command:
+    command: Command = getattr(importlib.import_module(_COMMANDS[name]), name)
+    return command

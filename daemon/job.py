@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.problems import Problem
-from daemon.typed_json import Count, UnixTime
+from daemon.codec import Count, UnixTime
 from pipeline.recipe import Recipe
 
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")  # other folders in work/ are not ours
@@ -70,7 +70,7 @@ class Seen(NamedTuple):
         return self.path.rpartition("/")[2]
 
 
-class Odd(NamedTuple):
+class SkippedEntry(NamedTuple):
     """Something in the inbox that is left alone: a link, a FIFO, a folder named like a picture."""
 
     path: str
@@ -82,7 +82,7 @@ class Listing:
     """What one scan of an inbox found; hidden and ignored names are not in it."""
 
     files: tuple[Seen, ...]
-    odd: tuple[Odd, ...]
+    odd: tuple[SkippedEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,10 @@ class Plan:
     needed_by: Mapping[str, frozenset[str]]  # sidecar or companion path -> images that need it
     look_again_at: float | None  # monotonic seconds; None: nothing is due
     cancels: tuple[Seen, ...] = ()  # files that cancel the jobs of their name
-    own_papers: tuple[Seen, ...] = ()  # of an earlier failure, moved back with its files
+    own_reports: tuple[Seen, ...] = ()  # of an earlier failure, moved back with its files
 
 
-NOTHING = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
+EMPTY_PLAN = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
 
 
 def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:
@@ -137,7 +137,7 @@ def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:
     return replace(plan, states=(*plan.states, *added)) if added else plan
 
 
-def without(plan: Plan, left: Iterable[FileState]) -> Plan:
+def without_jobs_of(plan: Plan, left: Iterable[FileState]) -> Plan:
     """The plan with the candidates of these images standing otherwise, and not ready."""
     held = {state.path: state for state in left}
     ready = tuple(one for one in plan.ready if one.image.path not in held)
@@ -191,7 +191,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class ResolvedJob:
     """A claimed job with its recipe and its private copies on local scratch."""
 
     job: Job
@@ -201,3 +201,13 @@ class Task:
     scratch: Path  # file n of the job is scratch_name(n) here
     companions: Mapping[str, Path]  # references and mask, by their names in the recipe
     notes: tuple[str, ...]  # plain sentences: which limits were applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedJob:
+    """How a job ended, as a row of the closing table shows it."""
+
+    file: str
+    state: State
+    seconds: float | None  # None: it was not worked
+    result: str  # where the result or the originals are

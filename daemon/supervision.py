@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.log.halting import ThreadFailed
-from daemon.trouble import rest_seconds
+from daemon.events.events import ThreadFailed
+from daemon.fs.errors import rest_seconds
 
 _IN_A_ROW_SECONDS = 300.0  # later than that, a fault is another one
 _MOST_CHARACTERS = 3000  # of a traceback, from its end: a record of the journal has little room
@@ -65,7 +65,7 @@ def supervise(
 
 
 def thread_failed(thread: str, fault: Fault) -> ThreadFailed:
-    """The event that tells of a fault; `thread` is what it served: "keeper of /srv/hot"."""
+    """The event that tells of a fault; `thread` is what it served: "folder worker of /srv/hot"."""
     what = f"A fault of Hotfolder itself stopped the {thread}, which begins again"
     text = f"{what}: {fault.words}. No job is lost; please report it."
     return ThreadFailed(text=text, thread=thread, traceback=fault.traceback)

@@ -1,13 +1,15 @@
-"""A model folder, looked over before anything is loaded from it."""
+"""A model folder, looked over before anything is loaded: each file read once, whole or not."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from config.problems import Problem, UserError
-from pipeline.model_folder import ModelFolder
 
 EDIT = "QwenImageEditPipeline"
 EDIT_PLUS = "QwenImageEditPlusPipeline"
@@ -201,3 +203,158 @@ def _opening(path: Path) -> str:
             return file.read(64 * 1024).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+COPY_AGAIN = "copy the model folder again, whole"
+
+
+class ModelFolder:
+    """Reads what it is asked for and never raises: what is wrong stands in `problems`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+        self._digests: dict[str, bytes] = {}  # by relative name
+
+    def fingerprint(self) -> str:
+        """One digest over the names and contents of all that was read."""
+        lines = [f"{name}\0{digest.hex()}\n" for name, digest in sorted(self._digests.items())]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def note(self, name: str, what: str, advice: str = COPY_AGAIN) -> None:
+        """Something to mend in the file or folder of that relative name."""
+        self.problems.append(Problem(str(self.path / name), what, advice))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file or folder of that relative name."""
+        return (self.path / name).exists()
+
+    def files_in(self, name: str) -> set[str]:
+        """The names of the visible files in a folder; none, and noted, if it cannot be listed."""
+        try:
+            entries = [entry for entry in (self.path / name).iterdir() if entry.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            self.note(name, "the folder is missing")
+            return set()
+        except OSError as error:
+            self._note_unreadable(name, error)
+            return set()
+        return {entry.name for entry in entries if not entry.name.startswith(".")}
+
+    def json_object(self, name: str) -> dict[str, object] | None:
+        """The JSON object in a file; None, and noted, if there is none."""
+        content = self.content(name)
+        if content is None:
+            return None
+        try:
+            written = json.loads(content)
+        except ValueError as error:
+            self.note(name, f"it is no JSON ({error})")
+            return None
+        if not isinstance(written, dict):
+            self.note(name, "it holds no JSON object")
+            return None
+        return written
+
+    def content(self, name: str) -> bytes | None:
+        """The bytes of a file; None, and noted, if it cannot be read."""
+        try:
+            content = (self.path / name).read_bytes()
+        except FileNotFoundError:
+            self.note(name, "it is missing")
+            return None
+        except OSError as error:
+            self._note_unreadable(name, error)
+            return None
+        self._digests[name] = hashlib.sha256(content).digest()
+        return content
+
+    def weigh(self, name: str) -> None:
+        """Look at a safetensors file's header and ends; noted if it is not whole."""
+        try:
+            self._digests[name] = read_weight_file(self.path / name).digest()
+        except FileNotFoundError:
+            self.note(name, "it is missing")
+        except OSError as error:
+            self._note_unreadable(name, error)
+        except BrokenWeightsError as error:
+            self.note(name, str(error))
+
+    def _note_unreadable(self, name: str, error: OSError) -> None:
+        advice = f"let everybody read the model: chmod -R a+rX '{self.path}'"
+        self.note(name, f"it cannot be read ({error.strerror})", advice)
+
+
+_LENGTH_BYTES = 8  # a file opens with the length of its JSON header, little-endian
+_LONGEST_HEADER_BYTES = 100_000_000  # the format's own limit
+_SAMPLE_BYTES = 64 * 1024
+
+
+class BrokenWeightsError(Exception):
+    """The file is no whole safetensors file; says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightFile:
+    """A whole safetensors file."""
+
+    path: Path
+    header: bytes
+    size_bytes: int
+
+    def digest(self) -> bytes:
+        """SHA-256 of size, header, and the first and last 64 KiB of the tensors.
+
+        Honest about names, types and shapes, and never reads a large file through.
+        """
+        start = _LENGTH_BYTES + len(self.header)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            first = file.read(_SAMPLE_BYTES)
+            file.seek(max(start, self.size_bytes - _SAMPLE_BYTES))
+            last = file.read(_SAMPLE_BYTES)
+        parts = (str(self.size_bytes).encode(), self.header, first, last)
+        return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+def read_weight_file(path: Path) -> WeightFile:
+    """Raise BrokenWeightsError if the file is not whole, OSError if it cannot be read."""
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        header = _safetensors_header(file, size_bytes)
+    whole_bytes = _LENGTH_BYTES + len(header) + _tensor_bytes(header)
+    if size_bytes != whole_bytes:
+        size = "cut off" if size_bytes < whole_bytes else "too long"
+        what = f"it is {size}: {size_bytes} bytes where its header says {whole_bytes}"
+        raise BrokenWeightsError(what)
+    return WeightFile(path=path, header=header, size_bytes=size_bytes)
+
+
+def _safetensors_header(file: BinaryIO, size_bytes: int) -> bytes:
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if size_bytes < _LENGTH_BYTES:
+        what = f"it is cut off: {size_bytes} bytes"
+        raise BrokenWeightsError(what)
+    if length > _LONGEST_HEADER_BYTES:
+        what = "it is no safetensors file"
+        raise BrokenWeightsError(what)
+    header = file.read(length)
+    if len(header) < length:
+        what = f"it is cut off: {size_bytes} bytes, and its header alone has {length}"
+        raise BrokenWeightsError(what)
+    return header
+
+
+def _tensor_bytes(header: bytes) -> int:
+    """Where the last tensor ends, counted from the end of the header."""
+    try:
+        tensors = json.loads(header)
+        ends = [
+            int(tensor["data_offsets"][1])
+            for name, tensor in tensors.items()
+            if name != "__metadata__"
+        ]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        what = "it is no safetensors file: its header cannot be read"
+        raise BrokenWeightsError(what) from error
+    return max(ends, default=0)

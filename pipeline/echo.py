@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 
-from pipeline import hindrance
+from pipeline import editor
 from pipeline.editor import (
     Done,
     EditRequest,
@@ -50,9 +50,9 @@ class EchoEditor:
         try:
             shutil.copyfile(request.images[0], request.result)
         except OSError as error:
-            if not hindrance.is_of_the_machine(error):
+            if not editor.is_of_the_machine(error):
                 raise
-            on_event(Failed(request.request_id, hindrance.hindered(error)))
+            on_event(Failed(request.request_id, editor.machine_error(error)))
             return
         if request.request_id in on_event(Step(request.request_id, 1, 1)):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -133,3 +134,29 @@ class Editor(Protocol):
     def close(self) -> None:
         """Give the model's memory back."""
         ...
+
+
+# A full, failing or read-only disk, scratch that somebody emptied, too many open files.
+_OF_THE_MACHINE = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE),
+        *(errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE),
+    )
+)
+MACHINE_ADVICE = "Make room on that disk, or mend it."
+
+
+def is_of_the_machine(error: OSError) -> bool:
+    """Whether no picture is to blame."""
+    return error.errno in _OF_THE_MACHINE
+
+
+def machine_words(error: OSError) -> str:
+    """What cannot be done, and where."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"Local scratch cannot be used ({where}{error.strerror})."
+
+
+def machine_error(error: OSError) -> EditError:
+    """The EditError for an error of the machine."""
+    return EditError(machine_words(error), MACHINE_ADVICE, Failure.ENVIRONMENT)

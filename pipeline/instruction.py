@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from config.document import JsonValue, Scalar, plain
-from config.document import Mapping as KeysAndValues
-from config.keys import Written
-from config.misread import quoted, shortened
+from config.fields import read_fields
+from config.instruction_keys import Keys, read_keys
 from config.problems import Complaints, Problem, UserError
-from config.reader import read_fields
+from config.strict_yaml import JsonValue, Scalar, plain
+from config.strict_yaml import Mapping as KeysAndValues
 from config.text import decode
-from config.written import read_written
+from config.yaml_mistakes import quoted, shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +19,7 @@ class Instruction:
     """One sidecar, or none: then nothing is written and the presets decide."""
 
     name: str  # of the sidecar, for messages
-    written: Written
+    written: Keys
     as_written: Mapping[str, JsonValue]  # exactly the written keys
     lines: Mapping[str, int] = field(default_factory=dict)  # where each key stands
     notes: tuple[str, ...] = ()  # sentences on what may be meant in another way than it is read
@@ -41,7 +40,7 @@ class Instruction:
 
 
 _TEXTS = ("prompt", "negative_prompt")
-NONE = Instruction(name="no sidecar", written=Written(), as_written={})
+NONE = Instruction(name="no sidecar", written=Keys(), as_written={})
 
 
 def parse(content: bytes, name: str) -> Instruction:
@@ -63,13 +62,13 @@ def _prompt_alone(content: bytes, name: str) -> Instruction:
     prompt = decode(content, name).strip()
     if not prompt:
         raise UserError([Problem(name, "is empty", "write into it what to do with the picture")])
-    return Instruction(name=name, written=Written(prompt=prompt), as_written={"prompt": prompt})
+    return Instruction(name=name, written=Keys(prompt=prompt), as_written={"prompt": prompt})
 
 
 def _keys(content: bytes, name: str) -> Instruction:
     complaints = Complaints(name)
     fields = read_fields(content, complaints)
-    written = read_written(fields)
+    written = read_keys(fields)
     complaints.raise_any()
     return Instruction(
         name=name,

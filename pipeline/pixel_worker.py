@@ -8,40 +8,40 @@ import sys
 from multiprocessing.connection import Connection
 from typing import assert_never
 
-from pipeline import channel, hindrance
-from pipeline.picture import pixels
-from pipeline.pictures import Compose, PictureError, Prepare
+from pipeline import editor, ipc
+from pipeline.picture import tasks
+from pipeline.pixel_requests import Compose, PictureError, Prepare
 
 MEMORY_BYTES = 8 << 30  # an 8192 x 8192 picture with 16 bits a channel needs about half of it
 
 
-def answer(request: channel.ToPixels) -> channel.FromPixels:
+def answer(request: ipc.ToPixels) -> ipc.FromPixels:
     """Do what is asked; a picture that cannot be used is an answer, not an exception."""
     try:
         match request:
             case Prepare():
-                return pixels.prepare(request)
+                return tasks.prepare(request)
             case Compose():
-                return pixels.compose(request)
+                return tasks.compose(request)
             case _:
                 assert_never(request)
     except PictureError as error:
-        return channel.Refused(error.cause, error.advice)
+        return ipc.Refused(error.cause, error.advice)
     except MemoryError:
-        return channel.Refused(
+        return ipc.Refused(
             f"{request.name} needs more than {MEMORY_BYTES >> 30} GiB of memory to open.",
             "Make the picture smaller, then move both files back into the inbox.",
         )
     except OSError as error:
-        if not hindrance.is_of_the_machine(error):
+        if not editor.is_of_the_machine(error):
             raise
-        return channel.Hindered(hindrance.words(error), hindrance.ADVICE)
+        return ipc.MachineFault(editor.machine_words(error), editor.MACHINE_ADVICE)
 
 
 def serve(connection: Connection) -> None:
     """Answer the daemon until it hangs up."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    connection.send(channel.PixelsReady())
+    connection.send(ipc.PixelsReady())
     while True:
         connection.send(answer(connection.recv()))
 
@@ -50,7 +50,7 @@ def main() -> None:
     """Entry of `python -m pipeline.pixel_worker DESCRIPTOR`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(channel.connect(int(sys.argv[1])))
+        serve(ipc.connect(int(sys.argv[1])))
 
 
 if __name__ == "__main__":

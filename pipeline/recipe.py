@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
-from config.document import JsonValue
-from config.keys import ExactSize, Format, Keep, OriginalSize, Region, Size, Written
+from config.fields import nearest
+from config.instruction_keys import LARGEST_SEED, Keys
 from config.problems import Problem, UserError
-from config.reader import nearest
 from config.settings import Limits, Lora
-from config.written import LARGEST_SEED
+from config.strict_yaml import JsonValue
+from config.values import ExactSize, Format, Keep, OriginalSize, Region, Size
 from pipeline.instruction import Instruction
 
 Value = TypeVar("Value")
@@ -76,8 +76,8 @@ class Resolved:
 def resolve(
     instruction: Instruction,
     *,
-    folder_presets: Sequence[Written],
-    presets: Mapping[str, Written],
+    folder_presets: Sequence[Keys],
+    presets: Mapping[str, Keys],
     loras: Mapping[str, Lora],
     limits: Limits,
     default_steps: int,
@@ -110,9 +110,9 @@ def resolve(
     return replace(resolved, notes=(*instruction.notes, *resolved.notes))
 
 
-def merged(layers: Iterable[Written]) -> Written:
+def merged(layers: Iterable[Keys]) -> Keys:
     """Lay what was written over each other, key by key; the last that has a key wins."""
-    whole = Written()
+    whole = Keys()
     for layer in layers:
         values = {field.name: getattr(layer, field.name) for field in fields(layer)}
         written = {key: value for key, value in values.items() if value is not None}
@@ -133,7 +133,7 @@ def _unknown(
 
 
 def _contradictions(
-    instruction: Instruction, wanted: Written, variants: int, limits: Limits
+    instruction: Instruction, wanted: Keys, variants: int, limits: Limits
 ) -> Iterator[Problem]:
     if wanted.keep is Keep.MASK and wanted.mask is None and wanted.region is None:
         what, advice = "keep is mask, but there is no mask", "add a mask or write keep: auto"
@@ -163,7 +163,7 @@ def _where(instruction: Instruction, key: str) -> str:
     return instruction.where(key) if written_there else "the presets"
 
 
-def _completed(wanted: Written, lora: Lora | None, default_steps: int, drawn_seed: int) -> Recipe:
+def _completed(wanted: Keys, lora: Lora | None, default_steps: int, drawn_seed: int) -> Recipe:
     assert wanted.prompt is not None  # its absence is a contradiction, found before
     return Recipe(
         prompt=wanted.prompt,

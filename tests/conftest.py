@@ -1,13 +1,19 @@
-"""How tests run side by side, and that none is told off for the pace of the machine."""
+"""How tests run side by side, and what those of several packages share."""
 
 import fcntl
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
+
+from pipeline.checkpoint import EDIT, EDIT_PLUS
 
 # Before torch is loaded: threads that spin while they wait starve those of other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -48,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(item: pytest.Item) -> int:
-    first = (_OF_THE_COMMAND, "tests/model/")
+    first = (_OF_THE_COMMAND, "tests/qwen/")
     return next((at for at, it in enumerate(first) if item.nodeid.startswith(it)), len(first))
 
 
@@ -70,3 +76,44 @@ def made_once(
         return whole
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(made_once: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, Path]:
+    """A tiny checkpoint of each class that edits."""
+    from pipeline import tiny_model
+
+    return {
+        edit_class: made_once(edit_class, partial(tiny_model.build, edit_class=edit_class))
+        for edit_class in (EDIT, EDIT_PLUS)
+    }
+
+
+@pytest.fixture
+def scene() -> Callable[[int, int], Image.Image]:
+    """scene(width, height) -> an RGB picture without symmetry: two ramps and some grain."""
+
+    def make(width: int, height: int) -> Image.Image:
+        y, x = np.mgrid[0:height, 0:width]
+        grain = np.random.default_rng(3).integers(0, 24, (height, width))
+        red, green = 230 * x // max(1, width - 1), 230 * y // max(1, height - 1)
+        channels = (red + grain, green + grain, 200 - red // 2 + grain)
+        return Image.fromarray(np.stack(channels, axis=2).astype(np.uint8))
+
+    return make
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB; needs root."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk to be had: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)

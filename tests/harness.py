@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from config.settings import default_text
-from daemon.spool import make_hot_folder
+from config.settings_file import default_text
+from daemon.fs.hot_folder import make_hot_folder
 
 DEADLINE_SECONDS = 180.0  # on a busy machine, too
 T = TypeVar("T")

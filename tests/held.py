@@ -7,8 +7,8 @@ from typing import Any
 
 from harness import Daemon, HotFolder, wait_for
 
-from daemon.control import Answer, ask
-from daemon.places import locate
+from daemon.control.client import Answer, ask
+from daemon.fs.local_dirs import locate_local_dirs
 
 
 class Held:
@@ -35,7 +35,7 @@ class Held:
 
 def held_editor(daemon: Daemon) -> Held:
     """The editor, stopped."""
-    return Held(daemon, "pipeline.worker")
+    return Held(daemon, "pipeline.editor_worker")
 
 
 def jobs(hot: HotFolder) -> dict[str, dict[str, object]]:
@@ -49,7 +49,7 @@ def waiting(hot: HotFolder) -> dict[str, dict[str, object]]:
 
 
 def _told(hot: HotFolder, what: str) -> dict[str, dict[str, object]]:
-    answer = ask(locate(hot.environment), hot.root, {"verb": "status"}, 5.0)
+    answer = ask(locate_local_dirs(hot.environment), hot.root, {"verb": "status"}, 5.0)
     assert isinstance(answer, Answer), answer
     folders: Any = answer.body["folders"]
     return {it["file"]: it for folder in folders for it in folder[what]}

@@ -62,8 +62,8 @@ def _outside(hot: Hot) -> Mapping[str, bytes]:
 
 def attempts_counted(hot: Hot) -> Mapping[str, int]:
     """The attempts on paper of each job that lies in work/."""
-    papers = (hot.root / ".hotfolder" / "work").glob("*/job.json")
-    documents = [json.loads(path.read_bytes()) for path in papers]
+    records = (hot.root / ".hotfolder" / "work").glob("*/job.json")
+    documents = [json.loads(path.read_bytes()) for path in records]
     return {document["job_id"]: document["attempts"] for document in documents}
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from harness import HotFolder
 from PIL import Image
 
-from daemon.spool import make_hot_folder
+from daemon.fs.hot_folder import make_hot_folder
 
 ONCE = ("run", "--once", "--editor", "echo")
 FOR_EVER = ("run", "--editor", "echo")
-SCRIPTED = {"pipeline.worker": "scripted"}
+SCRIPTED = {"pipeline.editor_worker": "scripted"}
 
 
 class Hot(HotFolder):
@@ -98,9 +98,9 @@ def _three(hot: Hot) -> None:
         hot.pair(name)
 
 
-def _again(manner: str) -> Callable[[Hot], None]:
+def _again(watch_mode: str) -> Callable[[Hot], None]:
     def drop(hot: Hot) -> None:
-        hot.set(f"on_duplicate: {manner}")
+        hot.set(f"on_duplicate: {watch_mode}")
         hot.pair("cat.png")
 
     return drop

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
 
-from config.keys import Written
+from config.instruction_keys import Keys
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
-from daemon.inbox.known import Unread
-from daemon.inbox.pairing import Moment, Rules, look, plan
-from daemon.inbox.reading import Readings
-from daemon.inbox.settling import Watched
+from daemon.inbox.plan import plan_inbox
+from daemon.inbox.reader import ContentReader
+from daemon.inbox.settle import InboxSnapshot, SettleRules, Unread, Watched, note_changes
 from daemon.job import Candidate, FileState, Listing, Plan, Seen, State
 
 # A bitmap of one pixel; the daemon goes by contents, so it may have any image's name.
@@ -21,7 +20,7 @@ PART = WHOLE[:30]
 TEXT = b"This is a letter and no picture at all.\n"
 PROMPT = b"prompt: a beach at dawn\n"
 
-RULES = Rules(
+RULES = SettleRules(
     settle_seconds=2.0,
     settle_max_seconds=900.0,
     sidecar_wait_seconds=3600.0,
@@ -37,8 +36,8 @@ class PaperInbox:
     def __init__(
         self,
         contents: dict[str, bytes],
-        rules: Rules = RULES,
-        presets: dict[str, Written] | None = None,
+        rules: SettleRules = RULES,
+        presets: dict[str, Keys] | None = None,
     ) -> None:
         folder = FolderSettings(root="/hot")  # type: ignore[arg-type]  # never opened
         settings = Settings(
@@ -59,7 +58,7 @@ class PaperInbox:
     def begin_to_watch(self) -> None:
         """Know nothing of what was seen before, as a daemon that has just started."""
         self._watched: Watched = {}
-        self._readings = Readings(self._open, self._settings, default_steps=40)
+        self._content_reader = ContentReader(self._open, self._settings, default_steps=40)
 
     def seen_by_another(self) -> "PaperInbox":
         """The same inbox, watched by another daemon whose clock counts from elsewhere."""
@@ -95,17 +94,17 @@ class PaperInbox:
     def look(self) -> Plan:
         """Look at the inbox now."""
         files = tuple(sorted(self.files.values()))
-        self._watched = look(files, self._watched, self.now)
-        moment = Moment(
+        self._watched = note_changes(files, self._watched, self.now)
+        moment = InboxSnapshot(
             watched=self._watched,
-            known=self._readings,
+            contents=self._content_reader,
             rules=self.rules,
             now=self.now,
             unix_at_zero=self.unix_at_zero,
         )
-        self._readings.keep(self._watched)
-        self._readings.read((it for it in files if moment.is_settled(it)), self.now)
-        return plan(Listing(files, ()), moment)
+        self._content_reader.keep(self._watched)
+        self._content_reader.read((it for it in files if moment.is_settled(it)), self.now)
+        return plan_inbox(Listing(files, ()), moment)
 
     def settled(self) -> Plan:
         """Look, wait for the settle time, and look again."""

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from daemon.lease.campaign import PERIODS, Campaign, Clocks, Leader, Newcomer, Standing
-from daemon.lease.owner import Fate, Owner
+from daemon.lease.election import LEASE_TIMINGS, Clocks, Election, ElectionState, Leader, Newcomer
+from daemon.lease.owner import Liveness, Owner
 
 
 class Ended(BaseException):
@@ -74,12 +74,12 @@ class Rival:
 
     def __init__(self, number: int, world: World, drift: float) -> None:
         self.number, self._world, self._drift = number, world, drift
-        self.standing: Standing = Newcomer()
+        self.standing: ElectionState = Newcomer()
         self.has_ended = False  # killed
         self.is_leaving = False  # at its next chance
         self.is_idle = False  # between two rounds
         self.is_gone = False  # killed, or has left
-        self._go, self._rests = threading.Semaphore(0), threading.Semaphore(0)
+        self._go, self._pause_control = threading.Semaphore(0), threading.Semaphore(0)
         self.me = Owner(
             host="paper",
             machine_id="m",
@@ -89,16 +89,16 @@ class Rival:
             start_ticks=number,
             nonce=str(number),
         )
-        self._campaign = Campaign(
+        self._election = Election(
             store=Door(world.paper, self._turn),
             me=self.me,
             fate_of=world.fate_of,
-            periods=PERIODS,
+            timings=LEASE_TIMINGS,
             clocks=Clocks(elapsed=self._look_at_clock, awake=self._look_at_clock),
         )
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
-        self._rests.acquire()
+        self._pause_control.acquire()
 
     @property
     def acts(self) -> bool:
@@ -110,7 +110,7 @@ class Rival:
         """Let it do one thing: a call to the share, or a look at its clock."""
         if not self.is_gone:
             self._go.release()
-            self._rests.acquire()
+            self._pause_control.acquire()
 
     def round(self) -> None:
         """Let it finish what it is at, and go on once."""
@@ -134,18 +134,18 @@ class Rival:
                 self.is_idle = True
                 self._turn()
                 self.is_idle = False
-                self.standing = self._campaign.go_on(self.standing)
+                self.standing = self._election.go_on(self.standing)
             leader, self.standing = self.standing, Newcomer()
             if isinstance(leader, Leader):
-                self._campaign.release(leader)
+                self._election.release(leader)
         except Ended:
             pass
         finally:
             self.is_gone = True
-            self._rests.release()
+            self._pause_control.release()
 
     def _turn(self) -> None:
-        self._rests.release()
+        self._pause_control.release()
         self._go.acquire()
         if self.has_ended:
             raise Ended
@@ -172,11 +172,11 @@ class World:
         self.rivals.append(Rival(len(self.rivals) + 1, self, drift))
         return self.rivals[-1]
 
-    def fate_of(self, owner: Owner) -> Fate:
+    def fate_of(self, owner: Owner) -> Liveness:
         """What a rival knows of another one's process."""
         if not self.is_one_machine:
-            return Fate.UNKNOWN
-        return Fate.ENDED if self.rivals[owner.pid - 1].has_ended else Fate.RUNS
+            return Liveness.UNKNOWN
+        return Liveness.ENDED if self.rivals[owner.pid - 1].has_ended else Liveness.RUNS
 
     def acting(self) -> list[int]:
         """Who would change something now."""

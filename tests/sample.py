@@ -7,21 +7,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from config.keys import Format, Keep, OriginalSize, Region
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
-from daemon.inbox.manner import choose, rules_of
-from daemon.inbox.survey import Survey
-from daemon.job import Candidate, Job, JobFile, Plan, Role, Seen, Task
-from daemon.keeper import Keeper
-from daemon.lease.campaign import PERIODS, Periods
-from daemon.orders import FromKeeper
-from daemon.receipt import Finished, Variant
-from daemon.spool import Ticket, make_hot_folder
-from daemon.work.active import Active, Phase, Resting, Resumable
-from daemon.work.task import Tasks
+from config.values import Format, Keep, OriginalSize, Region
+from daemon.folder.messages import FromFolder
+from daemon.folder.resolve import Resolver
+from daemon.folder.worker import FolderWorker
+from daemon.fs.hot_folder import make_hot_folder
+from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
+from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
+from daemon.jobs.job_run import Backoff, JobRun, ParkedJob, Phase
+from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
+from daemon.spool.receipts import FinishedJob, Variant
+from daemon.spool.spool import ClaimTicket
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
-from pipeline.pictures import Composed, Placement, Prepared
+from pipeline.pixel_requests import Composed, Placement, Prepared
 from pipeline.recipe import Recipe
 
 RECIPE = Recipe(
@@ -67,7 +67,9 @@ FIDELITY = Fidelity(
     tone_gain=(1.01, 1.0, 0.99),
     sharpness=0.9,
 )
-TICKET = Ticket(job_id="20261122-120000-aaaaaaaa", drawn_seed=7, arrived_at=1.0, claimed_at=2.0)
+TICKET = ClaimTicket(
+    job_id="20261122-120000-aaaaaaaa", drawn_seed=7, arrived_at=1.0, claimed_at=2.0
+)
 
 
 def job(name: str = "cat.png", sidecar: str = "cat.yaml", folder: str = "") -> Job:
@@ -89,9 +91,11 @@ def job(name: str = "cat.png", sidecar: str = "cat.yaml", folder: str = "") -> J
     )
 
 
-def task(of: Job, recipe: Recipe = RECIPE, scratch: Path = Path("/scratch")) -> Task:
+def resolved_job(
+    of: Job, recipe: Recipe = RECIPE, scratch: Path = Path("/scratch")
+) -> ResolvedJob:
     """The task of a job."""
-    return Task(
+    return ResolvedJob(
         job=of,
         recipe=recipe,
         instruction='{"prompt": "make it blue"}',
@@ -102,7 +106,7 @@ def task(of: Job, recipe: Recipe = RECIPE, scratch: Path = Path("/scratch")) -> 
     )
 
 
-def finished(of: Task, *contents: bytes, missed: tuple[str, ...] = ()) -> Finished:
+def finished(of: ResolvedJob, *contents: bytes, missed: tuple[str, ...] = ()) -> FinishedJob:
     """The job with a result of each content, on its scratch."""
     placement = Placement(
         region=Region(0, 0, 64, 48),
@@ -113,8 +117,8 @@ def finished(of: Task, *contents: bytes, missed: tuple[str, ...] = ()) -> Finish
         left=0,
         top=8,
     )
-    return Finished(
-        task=of,
+    return FinishedJob(
+        resolved_job=of,
         prepared=Prepared(canvases=(), width=64, height=48, placement=placement, notes=()),
         prepare_seconds=0.5,
         variants=tuple(_variant(of, *pair, missed) for pair in enumerate(contents)),
@@ -123,7 +127,7 @@ def finished(of: Task, *contents: bytes, missed: tuple[str, ...] = ()) -> Finish
     )
 
 
-def _variant(of: Task, index: int, content: bytes, missed: tuple[str, ...]) -> Variant:
+def _variant(of: ResolvedJob, index: int, content: bytes, missed: tuple[str, ...]) -> Variant:
     seed, path = of.recipe.seed + index, of.scratch / f"result-{index}.png"
     path.write_bytes(content)
     return Variant(
@@ -151,17 +155,21 @@ def _variant(of: Task, index: int, content: bytes, missed: tuple[str, ...]) -> V
     )
 
 
-def active(number: int, phase: Phase, *, priority: int = 5, alone: bool = False) -> Active:
+def active(number: int, phase: Phase, *, priority: int = 5, alone: bool = False) -> JobRun:
     """A job under way; higher numbers are younger."""
     one = replace(job(f"{number}.png"), job_id=f"job-{number:03}", alone=alone)
-    return Active(root="/hot", task=task(one, replace(RECIPE, priority=priority)), phase=phase)
+    return JobRun(
+        root="/hot",
+        resolved_job=resolved_job(one, replace(RECIPE, priority=priority)),
+        phase=phase,
+    )
 
 
-def resumable(number: int, until: float) -> Resumable:
+def resumable(number: int, until: float) -> ParkedJob:
     """A job that rests."""
     one = replace(job(f"{number}.png"), job_id=f"job-{number:03}")
-    resting = Resting(until, strike=False, alone=False, cause="it was tired")
-    return Resumable(root="/hot", job=one, phase=resting)
+    resting = Backoff(until, strike=False, alone=False, cause="it was tired")
+    return ParkedJob(root="/hot", job=one, phase=resting)
 
 
 def seen(path: str, inbox: Path | None = None) -> Seen:
@@ -198,32 +206,32 @@ def settings(folder: FolderSettings) -> Settings:
     )
 
 
-def keeper(
+def folder_worker(
     root: Path,
     scratch: Path,
-    deliver: Callable[[FromKeeper], None],
+    deliver: Callable[[FromFolder], None],
     *,
     final: bool = False,
-    periods: Periods = PERIODS,
-) -> Keeper:
-    """A keeper of a new hot folder where files settle at once and any space is enough."""
+    timings: LeaseTimings = LEASE_TIMINGS,
+) -> FolderWorker:
+    """A folder worker of a new hot folder where files settle at once and any space is enough."""
     make_hot_folder(root, "the-id")
     folder = FolderSettings(root=root, settle_seconds=0.0, poll_seconds=30.0, min_free_gib=0.0)
-    manner, all_settings = choose(folder, None), settings(folder)
-    survey = Survey(
+    watch_mode, all_settings = choose_watch_mode(folder, None), settings(folder)
+    survey = Inbox(
         root / "inbox",
-        rules_of(folder, manner, final=final),
+        settle_rules(folder, watch_mode, final=final),
         settings=all_settings,
         default_steps=4,
         trust_inodes=True,
     )
-    return Keeper(
+    return FolderWorker(
         folder=folder,
-        manner=manner,
-        survey=survey,
+        watch_mode=watch_mode,
+        inbox=survey,
         scratch=scratch,
         clock=time,
         deliver=deliver,
-        tasks=Tasks(all_settings, 4),
-        periods=periods,
+        resolver=Resolver(all_settings, 4),
+        timings=timings,
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from pipeline import channel
+from pipeline import ipc
 from pipeline.echo import EchoEditor
 from pipeline.editor import (
     Done,
@@ -65,10 +65,10 @@ class Player:
         self._line.recv()
         self._play_opening()
         facts = dataclasses.replace(self._echo.describe(), class_name="ScriptedEditor")
-        self._line.send(channel.Ready(facts, 0.0))
+        self._line.send(ipc.Ready(facts, 0.0))
         while True:
             message = self._line.recv()
-            if isinstance(message, channel.EditBatch):
+            if isinstance(message, ipc.EditBatch):
                 self._edit(message.requests)
 
     def _play_opening(self) -> None:
@@ -80,7 +80,7 @@ class Player:
         self._reach("given", requests)
         for request in requests:
             self._echo.edit([request], partial(self._tell, request))
-        self._line.send(channel.BatchDone())
+        self._line.send(ipc.BatchDone())
         self._reach("over", requests)
 
     def _tell(self, to: EditRequest, event: Event) -> frozenset[str]:
@@ -177,7 +177,7 @@ def _promise(line: Connection, request: EditRequest | None) -> None:
 
 def _skip(line: Connection, _: EditRequest | None) -> None:
     """Say that the batch has ended before it has."""
-    line.send(channel.BatchDone())
+    line.send(ipc.BatchDone())
 
 
 def _flood(_: Connection, __: EditRequest | None) -> None:
@@ -187,7 +187,7 @@ def _flood(_: Connection, __: EditRequest | None) -> None:
 
 def _chatter(line: Connection, _: EditRequest | None) -> None:
     for number in range(3000):
-        line.send(channel.Remark(10, f"remark {number}"))
+        line.send(ipc.Remark(10, f"remark {number}"))
 
 
 def _stop(_: Connection, __: EditRequest | None) -> None:
@@ -239,7 +239,7 @@ def main() -> None:
     """Entry of `python -m scripted DESCRIPTOR`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        Player(channel.connect(int(sys.argv[1]))).serve()
+        Player(ipc.connect(int(sys.argv[1]))).serve()
 
 
 if __name__ == "__main__":

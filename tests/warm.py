@@ -21,7 +21,9 @@ from typing import IO, Any, NoReturn
 from faults import Fault, Ledger, Way
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_MODULES = "daemon.commands.run pipeline.pixel_worker pipeline.worker pipeline.picture.pixels"
+_MODULES = (
+    "daemon.commands.run pipeline.pixel_worker pipeline.editor_worker pipeline.picture.tasks"
+)
 _DYING_SECONDS = 10.0
 
 
@@ -193,12 +195,12 @@ def _install(order: dict[str, Any], steps: int) -> None:
     subprocess.Popen = _Forked  # type: ignore[assignment, misc]
     fault = order["fault"]
     write = os.write
-    ledger = Ledger(
+    manifest = Ledger(
         order["root"],
         Fault(**{**fault, "way": Way(fault["way"])}) if fault else None,
         lambda step: write(steps, step.encode(errors="replace")),
     )
-    ledger.install()
+    manifest.install()
 
 
 def _end_of(pid: int, seconds: float) -> int:

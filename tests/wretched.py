@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from pipeline import channel
+from pipeline import ipc
 
 
 def leave(_: Connection) -> None:
@@ -103,5 +103,5 @@ _WAYS: dict[str, Callable[[Connection], None]] = {
 }
 
 if __name__ == "__main__":
-    line = channel.connect(int(sys.argv[1]))
+    line = ipc.connect(int(sys.argv[1]))
     _WAYS[line.recv()](line)

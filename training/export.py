@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from config.problems import UserError
 from pipeline.checkpoint import EDIT_PLUS
-from pipeline.tiny import (
+from pipeline.tiny_model import (
     appearing_whole,
     in_bfloat16,
     in_the_way,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import Qwen2Tokenizer
 
-from pipeline.tiny import SYSTEM_PROMPT
+from pipeline.tiny_model import SYSTEM_PROMPT
 from training.drawing import draw, numbers
 from training.parts import SCALE, TOKEN
 from training.reading import Glimpse, glimpse, positions

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 
-from pipeline.tiny import make_tokenizer
+from pipeline.tiny_model import make_tokenizer
 from training.world import vocabulary
 
 CHANNELS = 24  # of a latent

@@ -3,33 +3,85 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from config import settings_file
 from config.problems import UserError
-from config.settings import FolderSettings, Settings, without_file
-from daemon.cli import ExitCode
-from daemon.commands import means
-from daemon.commands.apart_check import look_at_custody, look_at_separation
-from daemon.commands.attention_check import look_at_attention
-from daemon.commands.finding import Finding, Verdict, ok, problem, problems
-from daemon.commands.folder_check import look_at_folder
-from daemon.commands.machine_check import look_at_libraries, look_at_places, look_at_switches
-from daemon.commands.model_check import look_at_loras, look_at_model
-from daemon.commands.page import Page
-from daemon.commands.selection import (
-    ANSWER_SECONDS,
-    NO_ANSWER,
-    default_steps,
-    find_folders,
-    read_settings,
+from config.settings import FolderSettings, ModelSettings, Settings, settings_without_file
+from daemon.commands.check_folder import look_at_folder
+from daemon.commands.check_machine import look_at_libraries, look_at_places, look_at_switches
+from daemon.commands.check_model import (
+    daemon_holds_model,
+    look_at_loras,
+    look_at_model,
+    machine_resources,
 )
-from daemon.patience import Silent, call
+from daemon.commands.output import (
+    ExitCode,
+    Finding,
+    Output,
+    Verdict,
+    ok,
+    problem,
+    problems,
+    warning,
+)
+from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_settings
+from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
+from daemon.fs.local_dirs import locate_local_dirs
+from daemon.service.preflight import separation_problems
+
+
+def look_at_separation(
+    folders: tuple[FolderSettings, ...],
+    settings: Path | None,
+    model: ModelSettings,
+    environment: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Look whether hot folders, settings, model, local folders and program lie apart."""
+    try:
+        local = locate_local_dirs(environment)
+    except UserError:
+        return  # told where the places are looked at
+    roots = tuple(folder.root for folder in folders)
+    found = [*separation_problems(roots, settings, model, local)]
+    yield from problems("folder", found)
+    if folders and not found:
+        text = "nothing lies in a hot folder that must not: settings, model, program, local state"
+        yield ok("folder", text)
+
+
+def look_at_custody(settings: Path) -> Iterator[Finding]:
+    """Look whether others than its owner may change the settings."""
+    if settings_file.is_of_a_group(settings):
+        advice = f"if not all of them may say what the daemon reads: chmod g-w {settings}"
+        yield warning("settings", f"{settings} can be changed by its whole group", advice)
+
+
+# How the names of kernels begin that torch alone does not bring, and the module that does.
+_MODULES = {
+    "flash": "flash_attn",
+    "_flash_": "flash_attn_interface",
+    "sage": "sageattention",
+    "_sage_": "sageattention",
+    "xformers": "xformers",
+}
+
+
+def look_at_attention(name: str) -> Iterator[Finding]:
+    """Look for the package of a kernel, without importing it; nothing to say where it is there."""
+    module = next((_MODULES[start] for start in _MODULES if name.startswith(start)), None)
+    if module is not None and importlib.util.find_spec(module) is None:
+        what = f"model.attention is {name}, and its package ({module}) is not installed"
+        yield problem("model", what, "install it, or write native")
+
 
 Findings = Iterator[Finding]
 _Read = tuple[Settings, Path | None]
@@ -37,12 +89,12 @@ _Read = tuple[Settings, Path | None]
 
 def check(arguments: argparse.Namespace) -> ExitCode:
     """Write one line a finding as it is made; CONFIGURATION where there is a problem."""
-    page = Page(sys.stdout, os.environ)
+    output = Output(sys.stdout, os.environ)
     verdicts: Counter[Verdict] = Counter()
     for finding in _findings(arguments):
         verdicts[finding.verdict] += 1
-        page.finding(finding.verdict, finding.subject, finding.text)
-    page.line(_sum(verdicts))
+        output.finding(finding.verdict, finding.subject, finding.text)
+    output.line(_sum(verdicts))
     return ExitCode.CONFIGURATION if verdicts[Verdict.PROBLEM] else ExitCode.FINE
 
 
@@ -52,7 +104,9 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     for folder in folders:
         yield from _folder(folder)
     yield from _apart(folders, read)
-    floors = [folder.min_free_gib for folder in folders] or [without_file().defaults.min_free_gib]
+    floors = [folder.min_free_gib for folder in folders] or [
+        settings_without_file().defaults.min_free_gib
+    ]
     yield from look_at_places(os.environ, max(floors))
     if arguments.editor != "echo":
         yield from _model(arguments.model, read, [folder.root for folder in folders])
@@ -81,7 +135,7 @@ def _folders(
     if read is None and root is None:
         return ()  # faulty settings may well name some
     try:
-        return find_folders(*(read or (without_file(), None)), root, Path.cwd())
+        return find_folders(*(read or (settings_without_file(), None)), root, Path.cwd())
     except UserError as error:
         yield from problems("folder", error.problems)
         return ()
@@ -89,24 +143,24 @@ def _folders(
 
 def _folder(folder: FolderSettings) -> Sequence[Finding]:
     try:
-        return call(lambda: [*look_at_folder(folder, time.time)], ANSWER_SECONDS)
-    except Silent:
+        return call_with_deadline(lambda: [*look_at_folder(folder, time.time)], ANSWER_SECONDS)
+    except Stalled:
         advice = "see to its server or its connection, then check again"
         return [problem("folder", f"{folder.root}: {NO_ANSWER}", advice)]
 
 
 def _apart(folders: tuple[FolderSettings, ...], read: _Read | None) -> Findings:
-    settings, path = read or (without_file(), None)
+    settings, path = read or (settings_without_file(), None)
     yield from look_at_separation(folders, path, settings.model, os.environ)
 
 
 def _model(named: Path | None, read: _Read | None, roots: Sequence[Path]) -> Findings:
-    settings = (read[0] if read is not None else without_file()).model
+    settings = (read[0] if read is not None else settings_without_file()).model
     if named is not None:
         settings = replace(settings, path=named.absolute())
     if named is not None or read is not None:
-        is_held = means.daemon_holds_model(roots, os.environ)
-        yield from look_at_model(settings, None if is_held else means.look(os.environ))
+        is_held = daemon_holds_model(roots, os.environ)
+        yield from look_at_model(settings, None if is_held else machine_resources(os.environ))
     yield from look_at_loras(settings.loras)
     yield from look_at_attention(settings.attention)
     yield from look_at_libraries()

@@ -37,15 +37,15 @@ class UntoldGpu:
     advice: str
 
 
-Found = Gpu | NoGpu | UntoldGpu
+FoundGpu = Gpu | NoGpu | UntoldGpu
 
 
-def find(
+def find_gpu(
     environment: Mapping[str, str],
     command: str = "nvidia-smi",
     deadline_seconds: float = _DEADLINE_SECONDS,
     driver: Path = _DRIVER,
-) -> Found:
+) -> FoundGpu:
     """Ask `command` for the GPUs, and choose as CUDA does; `driver` exists where there is one."""
     program = shutil.which(command, path=environment.get("PATH"))
     if program is None:
@@ -71,7 +71,7 @@ def find(
     return _read(asked, environment)
 
 
-def _read(asked: subprocess.CompletedProcess[str], environment: Mapping[str, str]) -> Found:
+def _read(asked: subprocess.CompletedProcess[str], environment: Mapping[str, str]) -> FoundGpu:
     lines = [line for line in asked.stdout.splitlines() if line.strip()]
     if asked.returncode != 0:
         words = (lines or asked.stderr.splitlines() or [f"exit code {asked.returncode}"])[0]
@@ -93,7 +93,7 @@ def _gpu(line: str) -> Gpu:
     return Gpu(uuid=uuid, name=name.strip(), total_bytes=total_bytes, free_bytes=free_bytes)
 
 
-def choose(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> Found:
+def choose(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> FoundGpu:
     """The first that CUDA_VISIBLE_DEVICES shows, of GPUs in the order of the bus."""
     first = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
     if first.startswith("MIG-"):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import uuid
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from config.settings import default_text
-from daemon.cli import ExitCode
-from daemon.spool import make_hot_folder
+from config.settings_file import default_text
+from daemon.commands.output import ExitCode
+from daemon.fs.hot_folder import make_hot_folder
 
 _SETTINGS = Path("hotfolder.yaml")
 
 
-def init(folder: Path) -> ExitCode:
+def init(arguments: argparse.Namespace) -> ExitCode:
     """Make a hot folder and, where there is none, ./hotfolder.yaml for it."""
-    root = folder.absolute()
+    root = arguments.folder.absolute()
     try:
         is_new = make_hot_folder(root, str(uuid.uuid4()))
         is_written = _write_settings(root)
@@ -32,12 +33,13 @@ def init(folder: Path) -> ExitCode:
     return ExitCode.FINE
 
 
-def make_tiny_model(folder: Path, edit_class: str) -> ExitCode:
+def make_tiny_model(arguments: argparse.Namespace) -> ExitCode:
     """Make a tiny checkpoint of the real classes with random weights."""
-    from pipeline import tiny
+    from pipeline import tiny_model
 
-    tiny.build(folder.absolute(), edit_class=edit_class)
-    print(f"{folder.absolute()} holds a tiny model with random weights: it shows that all works,")
+    folder = arguments.folder.absolute()
+    tiny_model.build(folder, edit_class=arguments.edit_class)
+    print(f"{folder} holds a tiny model with random weights: it shows that all works,")
     print("its pictures are test patterns and no edits.")
     return ExitCode.FINE
 

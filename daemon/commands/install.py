@@ -10,15 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from config.settings import SYSTEM_FILE, load
-from daemon.cli import ExitCode
-from daemon.commands.page import Page
-from daemon.inbox import mounts
-from daemon.installing import planning
-from daemon.installing.acts import Act, do, is_done
-from daemon.installing.order import Machine, Order, problems
+from config.settings_file import SYSTEM_FILE, load
+from daemon.commands.output import ExitCode, Output
+from daemon.fs.mounts import find_mount
+from daemon.install import plan
+from daemon.install.files import InstallRequest, Machine, request_problems
+from daemon.install.steps import Step, carry_out, is_done
 from pipeline import checkpoint
-from pipeline.qwen import memory
+from pipeline.qwen import host_memory
 
 _ITEM_BYTES = 2  # of a number in bf16
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
@@ -27,30 +26,30 @@ _START = ("systemctl", "start", "hotfolder")
 
 def install(arguments: argparse.Namespace) -> ExitCode:
     """Install the service, or, with --dry-run, say how."""
-    page = Page(sys.stdout, os.environ)
-    order = _order(arguments)
+    output = Output(sys.stdout, os.environ)
+    request = _request(arguments)
     program = Path(sys.prefix) / "bin" / "hotfolder"
-    if found := [*problems(order, program)]:
+    if found := [*request_problems(request, program)]:
         raise UserError(found)
-    machine = _machine(order, program)
-    _work(planning.install(order, machine), page, is_dry=arguments.dry_run)
+    machine = _machine(request, program)
+    _work(plan.install(request, machine), output, is_dry=arguments.dry_run)
     if arguments.dry_run:
-        page.line("Nothing was changed: this was a dry run.")
+        output.line("Nothing was changed: this was a dry run.")
         return ExitCode.FINE
-    return _check_and_start(order, machine, page)
+    return _check_and_start(request, machine, output)
 
 
 def uninstall(arguments: argparse.Namespace) -> ExitCode:
     """Take the service away, or, with --dry-run, say how."""
-    page = Page(sys.stdout, os.environ)
-    _work(planning.uninstall(is_booted=_BOOTED.is_dir()), page, is_dry=arguments.dry_run)
+    output = Output(sys.stdout, os.environ)
+    _work(plan.uninstall(is_booted=_BOOTED.is_dir()), output, is_dry=arguments.dry_run)
     kept = f"hot folders, {SYSTEM_FILE.parent}, /var/lib/hotfolder, /var/cache/hotfolder"
-    page.line(f"These stay as they are: {kept}, and the user.")
+    output.line(f"These stay as they are: {kept}, and the user.")
     return ExitCode.FINE
 
 
-def _order(arguments: argparse.Namespace) -> Order:
-    return Order(
+def _request(arguments: argparse.Namespace) -> InstallRequest:
+    return InstallRequest(
         root=arguments.root.absolute(),
         model=arguments.model.absolute() if arguments.model else None,
         user=arguments.user,
@@ -59,11 +58,11 @@ def _order(arguments: argparse.Namespace) -> Order:
     )
 
 
-def _machine(order: Order, program: Path) -> Machine:
-    point = _mount_point(order.root)
+def _machine(request: InstallRequest, program: Path) -> Machine:
+    point = _mount_point(request.root)
     return Machine(
         program=program,
-        model_bytes=_model_bytes(order.model),
+        model_bytes=_model_bytes(request.model),
         mount_point=point,
         mount_unit=_mount_unit(point) if point is not None else "",
         is_booted=_BOOTED.is_dir(),
@@ -72,7 +71,7 @@ def _machine(order: Order, program: Path) -> Machine:
 
 def _mount_point(root: Path) -> str | None:
     there = next(path for path in (root, *root.parents) if path.exists())
-    mount = mounts.look(there)
+    mount = find_mount(there)
     return mount.point if mount is not None and mount.is_share else None
 
 
@@ -85,67 +84,67 @@ def _model_bytes(model: Path | None) -> int | None:
     """What the model needs; raises UserError where it is not whole."""
     if model is None:
         return None
-    return memory.needed_bytes(checkpoint.read(model), _ITEM_BYTES)
+    return host_memory.needed_bytes(checkpoint.read(model), _ITEM_BYTES)
 
 
-def _work(acts: Iterable[Act], page: Page, *, is_dry: bool) -> None:
+def _work(steps: Iterable[Step], output: Output, *, is_dry: bool) -> None:
     if not is_dry and os.geteuid() != 0:
         advice = "run it with sudo, or see what it would do with --dry-run"
         raise UserError([Problem("hotfolder", "only root can change the services", advice)])
     os.umask(0o022)  # whatever the administrator's: the service's user reads what is made here
     has_changed = False
-    for act in acts:
-        if is_done(act, has_changed=has_changed):
-            page.line(f"as it is  {act}")
+    for step in steps:
+        if is_done(step, has_changed=has_changed):
+            output.line(f"as it is  {step}")
             continue
         if not is_dry:
-            do(act)
-        page.line(f"{'would' if is_dry else 'done':<8}  {act}")
+            carry_out(step)
+        output.line(f"{'would' if is_dry else 'done':<8}  {step}")
         has_changed = True
 
 
-def _check_and_start(order: Order, machine: Machine, page: Page) -> ExitCode:
-    code = ExitCode.CONFIGURATION if _is_told_otherwise(order, page) else ExitCode.FINE
-    code = _check(order, machine.program) or code
+def _check_and_start(request: InstallRequest, machine: Machine, output: Output) -> ExitCode:
+    code = ExitCode.CONFIGURATION if _is_told_otherwise(request, output) else ExitCode.FINE
+    code = _check(request, machine.program) or code
     if code is not ExitCode.FINE:
-        page.line(
+        output.line(
             "The service is installed. Mend the problems above, then: systemctl start hotfolder"
         )
         return code
-    if not order.is_to_start:
-        page.line("Next: systemctl start hotfolder")
+    if not request.is_to_start:
+        output.line("Next: systemctl start hotfolder")
     elif machine.is_booted:
-        page.line("Starting: this lasts until the model is loaded.")
+        output.line("Starting: this lasts until the model is loaded.")
         if subprocess.run(_START, check=False).returncode != 0:
-            page.line("It did not start: journalctl -xu hotfolder says why.")
+            output.line("It did not start: journalctl -xu hotfolder says why.")
             return ExitCode.JOBS_FAILED
-        page.line("Hotfolder runs: systemctl status hotfolder")
+        output.line("Hotfolder runs: systemctl status hotfolder")
     return ExitCode.FINE
 
 
-def _is_told_otherwise(order: Order, page: Page) -> bool:
+def _is_told_otherwise(request: InstallRequest, output: Output) -> bool:
     """Whether settings that were there before, and stay, say something else; says what."""
     try:
         settings = load(SYSTEM_FILE)
     except UserError:
         return False  # the check names every problem
     told = {folder.root for folder in settings.folders}
-    if order.root not in told:
-        page.line(
-            f"problem   {SYSTEM_FILE} does not name {order.root}: add `- root: {order.root}`"
+    if request.root not in told:
+        output.line(
+            f"problem   {SYSTEM_FILE} does not name {request.root}: add `- root: {request.root}`"
         )
-        page.line("          under its folders.")
-    if order.model not in (None, settings.model.path):
-        page.line(f"problem   {SYSTEM_FILE} names another model: write path: {order.model}")
-    return order.root not in told or order.model not in (None, settings.model.path)
+        output.line("          under its folders.")
+    if request.model not in (None, settings.model.path):
+        output.line(f"problem   {SYSTEM_FILE} names another model: write path: {request.model}")
+    return request.root not in told or request.model not in (None, settings.model.path)
 
 
-def _check(order: Order, program: Path) -> ExitCode:
+def _check(request: InstallRequest, program: Path) -> ExitCode:
     """Look at everything with the eyes of the service's user."""
     done = subprocess.run(
         [program, "--config", SYSTEM_FILE, "check"],
-        user=order.user,
-        group=order.group,
+        user=request.user,
+        group=request.group,
         extra_groups=[],
         cwd="/",
         env={

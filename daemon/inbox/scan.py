@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon.descent import Descent, has_other_names
-from daemon.inbox.names import Kind, kind_of
-from daemon.job import Listing, Odd, Seen
-from daemon.trouble import is_of_one_file, is_of_the_share
+from daemon.fs.dirfd import DirWalker, has_other_names
+from daemon.fs.errors import is_of_one_file, is_of_the_share
+from daemon.fs.names import Kind, kind_of
+from daemon.job import Listing, Seen, SkippedEntry
 
 # Taken away, or replaced by something else, since its name was read.
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
@@ -33,10 +33,10 @@ def scan(inbox: Path, *, trust_inodes: bool) -> Listing:
 class _Scan:
     def __init__(self, inbox: Path, *, trust_inodes: bool) -> None:
         self._inbox = inbox
-        self._descent = Descent(inbox.parent)
+        self._walker = DirWalker(inbox.parent)
         self._trust_inodes = trust_inodes
         self._files: list[Seen] = []
-        self._odd: list[Odd] = []
+        self._odd: list[SkippedEntry] = []
         self._folders: list[str] = []  # found, not yet looked into
         self._is_in_doubt = False  # whether an error may be more than of one name
 
@@ -57,7 +57,7 @@ class _Scan:
         except OSError as error:
             if self._is_its_own(error):
                 what = f"a folder that cannot be read ({error.strerror})"
-                self._odd.append(Odd(folder, what))
+                self._odd.append(SkippedEntry(folder, what))
 
     def _is_its_own(self, error: OSError) -> bool:
         """Whether an error is of one name; False where that is gone, raised where it is wider."""
@@ -80,16 +80,16 @@ class _Scan:
             status = entry.stat(follow_symlinks=False)
         except OSError as error:
             if self._is_its_own(error):
-                self._odd.append(Odd(path, f"cannot be looked at ({error.strerror})"))
+                self._odd.append(SkippedEntry(path, f"cannot be looked at ({error.strerror})"))
             return
         if stat.S_ISREG(status.st_mode) and has_other_names(status):
-            self._odd.append(Odd(path, _ANOTHER_NAME))
+            self._odd.append(SkippedEntry(path, _ANOTHER_NAME))
         elif stat.S_ISREG(status.st_mode):
             self._files.append(self._seen(path, status))
         elif stat.S_ISDIR(status.st_mode) and kind in (Kind.UNSUPPORTED, Kind.CANCEL):
             self._folders.append(path)
         else:
-            self._odd.append(Odd(path, _what(status.st_mode, kind)))
+            self._odd.append(SkippedEntry(path, _what(status.st_mode, kind)))
 
     def _seen(self, path: str, status: os.stat_result) -> Seen:
         inode = status.st_ino if self._trust_inodes else 0
@@ -98,7 +98,7 @@ class _Scan:
     @contextmanager
     def _entries(self, folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
         # By its descriptor: the folder that was checked is the folder that is read.
-        with self._descent.folder(folder) as held:
+        with self._walker.folder(folder) as held:
             descriptor = os.open(".", _OPEN_FOLDER, dir_fd=held)
         try:
             with os.scandir(descriptor) as entries:

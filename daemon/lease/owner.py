@@ -11,17 +11,17 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Annotated
 
-from daemon import typed_json
-from daemon.typed_json import Count, Range
+from daemon import codec
+from daemon.codec import Count, Range
 
 SCHEMA = 1
 _START_TICKS, _STATE = 19, 0  # of /proc/<pid>/stat, counted after the name of the program
 _ENDED = {"Z", "X"}
 _LARGEST_PID = 1 << 22  # of any Linux
-_LONGEST_TEXT = 255  # of a paper; its host is shown to people
+_LONGEST_TEXT = 255  # of a record; its host is shown to people
 
 
-class Fate(Enum):
+class Liveness(Enum):
     """What this machine knows of a process."""
 
     RUNS = auto()
@@ -50,7 +50,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
+class LeaseRecord:
     """What an owner.json says."""
 
     owner: Owner
@@ -58,26 +58,26 @@ class Paper:
     is_released: bool  # its owner has stopped, and said so last
 
     def text(self) -> str:
-        """The paper as it is written, in the same length every time.
+        """The record as it is written, in the same length every time.
 
-        A share that still believes in an old length would show a cut paper otherwise.
+        A share that still believes in an old length would show a cut record otherwise.
         """
         facts = {"schema": SCHEMA, **asdict(self.owner)}
         facts |= {"counter": self.counter, "released": self.is_released}
         return json.dumps(facts).ljust(1000) + "\n"
 
 
-def read(text: str) -> Paper | None:
-    """The paper of a text; None where it is no paper of ours."""
+def read(text: str) -> LeaseRecord | None:
+    """The record of a text; None where it is no record of ours."""
     try:
-        facts = typed_json.parse(text)
-        owner = typed_json.part(Owner, facts)
-        counter = typed_json.at(Count, facts, "counter")
-        is_released = typed_json.at(bool, facts, "released")
+        facts = codec.parse(text)
+        owner = codec.part(Owner, facts)
+        counter = codec.at(Count, facts, "counter")
+        is_released = codec.at(bool, facts, "released")
     except ValueError:
         return None
     is_short = all(len(it) <= _LONGEST_TEXT for it in (owner.host, *owner._where, owner.nonce))
-    return Paper(owner=owner, counter=counter, is_released=is_released) if is_short else None
+    return LeaseRecord(owner=owner, counter=counter, is_released=is_released) if is_short else None
 
 
 def this_process(nonce: str) -> Owner:
@@ -93,23 +93,23 @@ def this_process(nonce: str) -> Owner:
     )
 
 
-def fate_of(owner: Owner, me: Owner) -> Fate:
+def liveness_of(owner: Owner, me: Owner) -> Liveness:
     """Whether a process still runs, as far as `me` can tell for certain."""
     # A boot id is unique; without one, two machines made from one image look the same.
     if owner._where != me._where or not owner.boot_id or not owner.pid_namespace:
-        return Fate.UNKNOWN
+        return Liveness.UNKNOWN
     try:
         os.kill(owner.pid, 0)  # finds processes that a hardened /proc hides
     except ProcessLookupError:
-        return Fate.ENDED
+        return Liveness.ENDED
     except PermissionError:
         pass
     facts = _facts(owner.pid)
     if not facts:
-        return Fate.UNKNOWN
+        return Liveness.UNKNOWN
     if int(facts[_START_TICKS]) != owner.start_ticks or _has_ended(owner.pid, facts):
-        return Fate.ENDED
-    return Fate.RUNS
+        return Liveness.ENDED
+    return Liveness.RUNS
 
 
 def _has_ended(pid: int, facts: list[str]) -> bool:

@@ -1,12 +1,18 @@
-"""Where a picture lies on the canvas that a model works on: exact aspect, nothing cut, pure."""
+"""The canvas that a model works on: its sizes, the window it shows, the mask laid on it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
-from config.keys import Region
-from pipeline.pictures import Placement
+import numpy as np
+from PIL import Image, ImageChops
+
+from config.values import Region
+from pipeline.picture.icc import to_srgb
+from pipeline.picture.open import Picture, open_picture
+from pipeline.pixel_requests import PictureError, Placement
 
 Sides = tuple[int, int]  # width and height in pixels
 
@@ -94,3 +100,103 @@ def _cost(placement: Placement, area: int) -> int:
 
 def _up(side: int, multiple: int) -> int:
     return -(-side // multiple) * multiple
+
+
+def scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the picture in this size (Lanczos), or itself where it has that size."""
+    if image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def padded(content: Image.Image, placement: Placement) -> Image.Image:
+    """Return the RGB canvas of scaled content, its surroundings a reflection of it."""
+    canvas = placement.canvas_width, placement.canvas_height
+    if content.size == canvas:
+        return content
+    right = canvas[0] - placement.left - placement.content_width
+    bottom = canvas[1] - placement.top - placement.content_height
+    edges = ((placement.top, bottom), (placement.left, right), (0, 0))
+    return Image.fromarray(np.pad(np.asarray(content), edges, mode="reflect"))
+
+
+def content(canvas: Image.Image, placement: Placement) -> Image.Image:
+    """Return the part of a canvas that is no padding."""
+    size = placement.content_width, placement.content_height
+    if canvas.size == size:
+        return canvas
+    right, bottom = placement.left + size[0], placement.top + size[1]
+    return canvas.crop((placement.left, placement.top, right, bottom))
+
+
+CONTEXT = 0.25  # of the longer side, around what may change
+LEAST_PART = 0.25  # of the model's area: a smaller part would only be blown up
+MOST_PART = 0.6  # of the picture: from here on the model sees all of it
+LONGEST = 2.0  # long by short side, where the picture allows it
+
+
+def window(target: Region, width: int, height: int, *, working_pixels: int | None) -> Region:
+    """Return the part of a picture of this size to edit so that `target` may change.
+
+    The part holds `target` and a margin of context, is no blow-up of a few pixels, and no strip.
+    Pixels of the upright original.
+    """
+    margin = CONTEXT * max(target.width, target.height)
+    wide, high = target.width + 2 * margin, target.height + 2 * margin
+    wide, high = max(wide, high / LONGEST), max(high, wide / LONGEST)
+    growth = math.sqrt(max(1.0, LEAST_PART * (working_pixels or 0) / (wide * high)))
+    x, across = _span(target.x, target.width, wide * growth, width)
+    y, down = _span(target.y, target.height, high * growth, height)
+    if across * down > MOST_PART * width * height:
+        return Region(0, 0, width, height)
+    return Region(x, y, across, down)
+
+
+def _span(start: int, length: int, wanted: float, most: int) -> tuple[int, int]:
+    """Where a stretch around another one begins and how long it is, inside the picture."""
+    whole = min(most, max(length, math.ceil(wanted)))
+    begin = start + length // 2 - whole // 2
+    begin = min(max(begin, 0), most - whole)
+    begin = max(min(begin, start), start + length - whole)
+    return begin, whole
+
+
+NOISE_LEVELS = 8  # by so much JPEG strays from black and white
+
+
+def open_mask(path: Path, name: str, *, of: Picture, region: Region) -> Image.Image:
+    """Return the mask in L, 255 = may change, values between are blended.
+
+    White may change; where the mask has transparency, transparent may change instead. Raises
+    PictureError for an unusable file, another size than the upright original's, and a mask that
+    lets nothing change inside the region.
+    """
+    width, height = of.pixels.size
+    picture = open_picture(path, name, most_pixels=max(width * height, 1 << 26))
+    if picture.pixels.size != (width, height):
+        size = "x".join(map(str, picture.pixels.size))
+        cause = f"the mask {name} has {size} pixels, {of.name} has {width}x{height} (upright)"
+        raise PictureError(cause, "Make the mask in the size of the picture, pixel for pixel.")
+    mask = _levels(picture).point(_cleaned)
+    if mask.crop(box(region)).getextrema() == (0, 0):
+        cause = f"the mask {name} lets nothing change: it is black where the edit goes"
+        raise PictureError(cause, "Paint white what may change, or make it transparent.")
+    return mask
+
+
+def box(region: Region) -> tuple[int, int, int, int]:
+    """The region as left, top, right, bottom."""
+    return region.x, region.y, region.x + region.width, region.y + region.height
+
+
+def _levels(picture: Picture) -> Image.Image:
+    """A wholly opaque alpha channel says nothing, so white counts there."""
+    if picture.alpha is not None and picture.alpha.getextrema() != (255, 255):
+        return ImageChops.invert(picture.alpha)
+    return to_srgb(picture.pixels, picture.colours).convert("L")
+
+
+def _cleaned(level: int) -> int:
+    if level <= NOISE_LEVELS:
+        return 0
+    return 255 if level >= 255 - NOISE_LEVELS else level

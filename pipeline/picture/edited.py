@@ -1,20 +1,22 @@
-"""What an editor made, read, refused where it is no picture, and compared with its canvas."""
+"""What a model gave back, read and compared with what it was given; a flat picture is refused."""
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image, ImageChops
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import assert_never
 
-from config.keys import Keep, Region
-from pipeline.composite.comparison import Comparison, compare
-from pipeline.composite.planes import Canvas, Flags
-from pipeline.composite.tone import SAME
-from pipeline.picture.flatness import require_picture
-from pipeline.picture.images import open_own
-from pipeline.picture.layers import Edit, Edited, Untouched
-from pipeline.picture.mask import box
-from pipeline.picture.padding import content, scaled
-from pipeline.pictures import Compose, PictureError
+import numpy as np
+from PIL import Image, ImageChops, ImageStat
+
+from config.values import Keep, Region
+from pipeline.composite.arrays import Canvas, Flags
+from pipeline.composite.colour_match import SAME
+from pipeline.composite.compare import Comparison, compare
+from pipeline.picture.canvas import box, content, scaled
+from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
+from pipeline.picture.open import Picture, open_own
+from pipeline.pixel_requests import Compose, PictureError
 
 
 def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Comparison | None]:
@@ -79,3 +81,114 @@ def _toned(after: Image.Image, comparison: Comparison) -> Image.Image:
 
 def _array(image: Image.Image) -> Canvas:
     return np.asarray(image, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What an editor made of the region, in sRGB, at the size of its content on the canvas."""
+
+    pixels: Image.Image  # in the original's tone
+    raw: Image.Image  # as the editor gave it
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """The editor gave back what it got, so the original's own pixels stand for the edit."""
+
+
+Edit = Edited | Untouched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """Two pictures in one mode, RGB or L, and in the colours of one profile."""
+
+    base: Image.Image  # the whole upright original
+    edit: Image.Image  # the region, at any size, in the original's tone
+    raw: Image.Image  # the same as the editor gave it
+    profile: bytes | None  # None = sRGB
+
+
+def lay(picture: Picture, edit: Edit, region: Region, *, may_be_grey: bool) -> Layers:
+    """Bring original and edit together without touching a number of the original, if possible.
+
+    The original's numbers stay where it is RGB, or grey with an edit that is exactly grey too.
+    Else both become sRGB.
+    """
+    grey_stays = may_be_grey and _is_grey(edit)
+    keeps = not isinstance(picture.colours, OneWay) and (
+        picture.pixels.mode == "RGB" or grey_stays
+    )
+    base = picture.pixels if keeps else to_srgb(picture.pixels, picture.colours)
+    profile = picture.colours.profile if keeps else None
+    match edit:
+        case Untouched():
+            pixels = raw = base.crop(box(region))
+        case Edited(toned, given):
+            own = picture.colours if keeps and isinstance(picture.colours, Own) else None
+            pixels = _in_colours(toned, own, base.mode)
+            raw = pixels if given is toned else _in_colours(given, own, base.mode)
+        case _:
+            assert_never(edit)
+    return Layers(base=base, edit=pixels, raw=raw, profile=profile)
+
+
+def _in_colours(srgb: Image.Image, own: Own | None, mode: str) -> Image.Image:
+    return srgb.convert(mode) if own is None else from_srgb(srgb, own.profile, mode)
+
+
+def _is_grey(edit: Edit) -> bool:
+    match edit:
+        case Untouched():
+            return True
+        case Edited(pixels, _):
+            red, green, blue = pixels.split()
+            pairs = ((red, green), (green, blue))
+            return all(ImageChops.difference(*pair).getbbox() is None for pair in pairs)
+        case _:
+            assert_never(edit)
+
+
+FLAT_DEVIATION = 1.0  # levels of 255; a broken decoder strays by less, a photo of fog by more
+BLACK_MEAN = 1.0
+GROUND_LEVELS = 8  # an edit with the colour of the input's ground strays by less
+
+NUMBERS = (
+    "Try again with another seed. If it happens again the model computed no numbers: "
+    "run it with DTYPE=bf16, not fp16, and check the model folder."
+)
+
+
+class Surface(IntEnum):
+    """How much there is to see, from nothing upwards."""
+
+    BLACK = 0
+    FLAT = 1
+    PICTURE = 2
+
+
+def surface(image: Image.Image) -> Surface:
+    """Judge an RGB picture by the spread of its channels."""
+    statistics = ImageStat.Stat(image)
+    if max(statistics.stddev) >= FLAT_DEVIATION:
+        return Surface.PICTURE
+    return Surface.BLACK if max(statistics.mean) < BLACK_MEAN else Surface.FLAT
+
+
+def require_picture(name: str, before: Image.Image, after: Image.Image) -> None:
+    """Raise PictureError when an edit has become black or flat and the input was not so.
+
+    A plain ground on which nothing stands any more is a picture.
+    """
+    found = surface(after)
+    if found < Surface.PICTURE and found < surface(before) and not _is_ground(before, after):
+        look = "black all over" if found is Surface.BLACK else "of one colour all over"
+        cause = f"the edited picture of {name} is {look}"
+        raise PictureError(cause, NUMBERS)
+
+
+def _is_ground(before: Image.Image, after: Image.Image) -> bool:
+    """Whether at least half of the input has the colour of a flat edit, too."""
+    colour = np.rint(ImageStat.Stat(after).mean)
+    apart = np.abs(np.asarray(before, np.float32) - colour).max(axis=2)
+    return bool((apart <= GROUND_LEVELS).mean() >= 0.5)

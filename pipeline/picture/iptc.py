@@ -13,10 +13,9 @@ from typing import BinaryIO
 
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from pipeline.container.window import Order, Window
-from pipeline.picture.exif import ENTRY_BYTES
-from pipeline.picture.exif_entries import BYTES_OF_TYPE
-from pipeline.picture.packet import Array, Form, Value
+from pipeline.picture.exif import BYTES_OF_TYPE, ENTRY_BYTES
+from pipeline.picture.xmp import Array, Form, Value
+from pipeline.sniff.window import Order, Window
 
 TIFF_TAG = 33723
 MOST_BYTES = 4 << 20

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image
 
 from config.settings import Gps
-from pipeline.container.examination import Kind
 from pipeline.picture import iptc
-from pipeline.picture.carried import Carried
-from pipeline.picture.exif import DamagedExifError, upright
-from pipeline.picture.exif_entries import (
+from pipeline.picture.exif import (
+    DamagedExifError,
     has_photo_directory,
+    upright,
     with_comment,
     without_position,
 )
-from pipeline.picture.marks import marked
-from pipeline.picture.marks import without_position as without_position_in_xmp
+from pipeline.picture.source_metadata import SourceMetadata
+from pipeline.picture.xmp import marked
+from pipeline.picture.xmp import without_position as without_position_in_xmp
 from pipeline.provenance import Provenance, SourceType, parameters
+from pipeline.sniff.whole_file import Kind
 
 LONGEST_JPEG_EXIF = 65533
 LONGEST_JPEG_XMP = 65504  # a segment without its length and the name of the namespace
@@ -74,7 +75,7 @@ class _Choice:
 
 
 def metadata(
-    carried: Carried, label: Label, kind: Kind, size: tuple[int, int]
+    carried: SourceMetadata, label: Label, kind: Kind, size: tuple[int, int]
 ) -> tuple[Metadata, tuple[str, ...]]:
     """Return what a result of this kind and size says, and sentences on what it cannot."""
     if kind is Kind.BMP:
@@ -88,7 +89,7 @@ def metadata(
 
 
 def _exif(
-    carried: Carried, label: Label, kind: Kind, size: tuple[int, int]
+    carried: SourceMetadata, label: Label, kind: Kind, size: tuple[int, int]
 ) -> tuple[bytes, tuple[str, ...]]:
     try:
         exif = upright(carried.exif, *size)
@@ -101,7 +102,7 @@ def _exif(
 
 
 def _commented(
-    exif: bytes, carried: Carried, label: Label, kind: Kind
+    exif: bytes, carried: SourceMetadata, label: Label, kind: Kind
 ) -> tuple[bytes, tuple[str, ...]]:
     if kind is Kind.WEBP and not exif and carried.dpi is not None:
         exif = _resolution(*carried.dpi)
@@ -125,7 +126,7 @@ def _commented(
     return _first_fitting(choices, LONGEST_JPEG_EXIF if kind is Kind.JPEG else None)
 
 
-def _xmp(carried: Carried, label: Label, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
+def _xmp(carried: SourceMetadata, label: Label, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
     strips = label.gps is Gps.STRIP
     original = without_position_in_xmp(carried.xmp) if strips else carried.xmp
     further = {} if kind in _WITH_IIM else iptc.as_xmp(carried.iim)
@@ -158,7 +159,7 @@ def _first_fitting(choices: list[_Choice], longest: int | None) -> tuple[bytes, 
     return last.write(), () if last.note is None else (last.note,)
 
 
-def _iim(carried: Carried, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
+def _iim(carried: SourceMetadata, kind: Kind) -> tuple[bytes, tuple[str, ...]]:
     if kind not in _WITH_IIM:
         return b"", ()
     if kind is Kind.JPEG and len(carried.iim) > iptc.LONGEST_BLOCK:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.picture.colours import Colours, to_srgb
-from pipeline.picture.padding import scaled
-from pipeline.pictures import Preview
+from pipeline.picture.canvas import scaled
+from pipeline.picture.icc import Colours, to_srgb
+from pipeline.pixel_requests import Preview
 
 LONGEST_SIDE = 1600
 GAP = 8

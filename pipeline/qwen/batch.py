@@ -10,29 +10,21 @@ from itertools import islice
 import torch
 
 from config.settings import Lora
-from pipeline.editor import (
-    Done,
-    EditError,
-    EditRequest,
-    EditResult,
-    Failed,
-    Stage,
-    StageName,
-)
-from pipeline.qwen import decode, encode, faults, lora
-from pipeline.qwen.audience import Audience
+from pipeline.editor import Done, EditError, EditRequest, EditResult, Failed, Stage, StageName
+from pipeline.qwen import decode, encode, errors, lora
+from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Denoising
+from pipeline.qwen.denoise_loop import DenoiseLoop
 from pipeline.qwen.encode import Text
-from pipeline.qwen.plan import GIB, Plan, Work
-from pipeline.qwen.rounds import Rounds
-from pipeline.qwen.stages import Flight, Job, Means, Stages, whole
-from pipeline.qwen.sweep import Call, sweep
+from pipeline.qwen.offload_plan import GIB, Plan, Work
+from pipeline.qwen.progress import Progress
+from pipeline.qwen.stages import Flight, Job, StageResources, Stages, whole
 
 
 class Batch:
     """Takes requests through all stages; what happens to one leaves the others unharmed."""
 
-    def __init__(self, means: Means, audience: Audience) -> None:
+    def __init__(self, means: StageResources, audience: Progress) -> None:
         self._means = means
         self._audience = audience
         self._stages = Stages(means, audience)
@@ -45,7 +37,7 @@ class Batch:
         self._expect_prompts()
         jobs = [job for request in requests for job in self._prepared(request)]
         flights = self._encoded(jobs)
-        Rounds(self._stages).denoise(flights)
+        DenoiseLoop(self._stages).denoise(flights)
         self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
 
     def _expect_prompts(self) -> None:
@@ -76,7 +68,7 @@ class Batch:
             work = _work(prepared, chosen)
             means.room.plan(work)
         except EditError as error:
-            self._audience.tell(Failed(name, faults.without_traceback(error)))
+            self._audience.tell(Failed(name, errors.without_traceback(error)))
             return
         job = Job(request=request, lora=chosen, prepared=prepared, work=work)
         job.seconds[StageName.ENCODE] = means.clock() - began
@@ -97,7 +89,7 @@ class Batch:
         """What the text encoder makes of all prompts of all jobs, in their order."""
         means = self._means
         calls = [
-            Call(
+            BlockCall(
                 doing="reading the prompt",
                 forward=partial(encode.read_text, means.pipe, inputs, means.device),
             )
@@ -106,7 +98,7 @@ class Batch:
         ]
         found = means.room.for_reading([job.work for job in jobs])
         with self._stages.on_stage(means.parts.encoder, found, _reading(found)):
-            return sweep(means.parts.encoder.stacks, calls)
+            return run_blocks(means.parts.encoder.stacks, calls)
 
     def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[Flight]:
         flights = []

@@ -7,19 +7,19 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from pipeline.qwen import faults
+from pipeline.qwen import errors
+from pipeline.qwen.async_flag import AsyncFlag
 from pipeline.qwen.load import Pipeline
-from pipeline.qwen.verdict import Verdict
 
 
 def decode(pipe: Pipeline, latents: torch.Tensor, *, width: int, height: int) -> Image.Image:
     """The picture of packed latents (1, patches, channels); raises EditError if it has NaN."""
-    with faults.mapped("decoding the picture"):
+    with errors.mapped("decoding the picture"):
         unpacked = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
         unpacked = unpacked.to(pipe.vae.dtype)
         pixels = pipe.vae.decode(_denormalised(pipe, unpacked), return_dict=False)[0][:, :, 0]
-        is_finite = Verdict(pixels).read()
-        faults.refuse_unless_finite(is_finite, pixels.dtype, what="decoded picture")
+        is_finite = AsyncFlag(pixels).read()
+        errors.refuse_unless_finite(is_finite, pixels.dtype, what="decoded picture")
         picture: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
     return picture
 
@@ -28,7 +28,7 @@ def write(picture: Image.Image, path: Path) -> None:
     """Write a PNG, whole or not at all; raises EditError if the disk will not take it."""
     partial = path.with_name(path.name + ".part")
     try:
-        with faults.mapped("writing the result"):
+        with errors.mapped("writing the result"):
             # Read once, by the next process on this machine: speed counts, size does not.
             picture.save(partial, format="PNG", compress_level=0)
             partial.replace(path)

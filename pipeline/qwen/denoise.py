@@ -14,10 +14,10 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import (
     retrieve_timesteps,
 )
 
-from pipeline.qwen import faults
+from pipeline.qwen import errors
+from pipeline.qwen.async_flag import AsyncFlag
+from pipeline.qwen.device_tables import DeviceTables
 from pipeline.qwen.encode import Encoded, Text
-from pipeline.qwen.tables import SentOnce
-from pipeline.qwen.verdict import Verdict
 
 
 class Stepped:
@@ -26,12 +26,12 @@ class Stepped:
     def __init__(self, *, number: int, latents: torch.Tensor) -> None:
         self.number = number  # counts from 1
         self._dtype = latents.dtype
-        self._verdict = Verdict(latents)
+        self._verdict = AsyncFlag(latents)
 
     def land(self) -> None:
         """Wait for the step's end; raises EditError if it brought values that are no numbers."""
         what = f"picture after step {self.number}"
-        faults.refuse_unless_finite(self._verdict.read(), self._dtype, what=what)
+        errors.refuse_unless_finite(self._verdict.read(), self._dtype, what=what)
 
 
 class Denoising:
@@ -55,7 +55,7 @@ class Denoising:
             # Stretching a schedule to its end divides by zero where the start is the end.
             schedule = {**schedule, "shift_terminal": None}
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
-        self._tables = SentOnce()
+        self._tables = DeviceTables()
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
         self.done = 0  # steps asked for
 
@@ -78,7 +78,7 @@ class Denoising:
 
     def advance(self, predictions: Sequence[torch.Tensor]) -> Stepped:
         """Ask for the step with what `forwards` returned; raises EditError if it goes wrong."""
-        with faults.mapped(self.doing):
+        with errors.mapped(self.doing):
             velocity = predictions[0]
             if len(predictions) == 2:
                 velocity = guided(predictions[0], predictions[1], self._cfg)

@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import BatchFeature
 
 from pipeline.editor import EditError, EditRequest, Failure
-from pipeline.qwen import faults
+from pipeline.qwen import errors
 from pipeline.qwen.load import Pipeline, is_plus
 from pipeline.qwen.prompt import Length, check_length, disarm, wrap
 
@@ -77,7 +77,7 @@ def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> P
     Raises EditError for pictures and prompts that the model cannot take.
     """
     canvases = open_canvases(request.images, several=is_plus(pipe))
-    with faults.mapped("reading the pictures and the prompt"):
+    with errors.mapped("reading the pictures and the prompt"):
         glimpses = _glimpses(pipe, canvases, condition_pixels)
         shapes = _shapes(pipe, canvases)
         prompt = _inputs(pipe, request.prompt, glimpses, shapes, what="prompt")
@@ -117,7 +117,7 @@ def look(
 
     `texts` is what became of the prepared prompts. Raises EditError if it goes wrong.
     """
-    with faults.mapped("reading the pictures"):
+    with errors.mapped("reading the pictures"):
         dtype = texts[0].embeddings.dtype
         noise, references = _latents(pipe, prepared.canvases, seed, dtype, device)
     return Encoded(

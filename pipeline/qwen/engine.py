@@ -14,14 +14,24 @@ from config.settings import ModelSettings
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 from pipeline.editor import EditRequest, Event, Failed, ModelFacts, OnEvent
-from pipeline.qwen import budget, encode, faults, load, memory, parts, place, precision, room
-from pipeline.qwen.audience import Audience
+from pipeline.qwen import (
+    components,
+    device,
+    encode,
+    errors,
+    host_memory,
+    load,
+    precision,
+    stage_memory,
+    vram_budget,
+)
 from pipeline.qwen.batch import Batch
-from pipeline.qwen.place import Place
+from pipeline.qwen.device import ModelDevice
 from pipeline.qwen.precision import Precision
-from pipeline.qwen.stages import Means
-from pipeline.qwen.stream import TransferError
-from pipeline.qwen.tiles import WindowedVae
+from pipeline.qwen.progress import Progress
+from pipeline.qwen.stages import StageResources
+from pipeline.qwen.vae_tiling import WindowedVae
+from pipeline.qwen.weight_streaming import TransferError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +40,7 @@ def open_editor(
     settings: ModelSettings,
     environment: Mapping[str, str] = os.environ,
     *,
-    at: Place | None = None,
+    at: ModelDevice | None = None,
 ) -> QwenEditor:
     """Load the model of the settings, to compute at a place: the GPU if there is one.
 
@@ -43,7 +53,7 @@ def open_editor(
     source = checkpoint.read(settings.path)
     chosen = precision.from_environment(environment)
     item_bytes = load.TORCH_DTYPES[chosen].itemsize
-    memory.refuse_unless_it_fits(source, item_bytes, memory.available_bytes())
+    host_memory.refuse_unless_it_fits(source, item_bytes, host_memory.available_bytes())
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
     return QwenEditor(
@@ -51,7 +61,7 @@ def open_editor(
         pipe=pipe,
         chosen=chosen,
         settings=settings,
-        at=at if at is not None else place.find(settings.vram_gib),
+        at=at if at is not None else device.choose_device(settings.vram_gib),
     )
 
 
@@ -65,21 +75,21 @@ class QwenEditor:
         pipe: load.Pipeline,
         chosen: Precision,
         settings: ModelSettings,
-        at: Place,
+        at: ModelDevice,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
         self._pipe = pipe
         self._precision = chosen
         self._settings = settings
-        self._parts = parts.stow(pipe, at)
+        self._parts = components.place_components(pipe, at)
         self._is_tidy = True
-        space = room.Room(at, self._parts.size, budget.usual_work(source))
+        space = stage_memory.StageMemory(at, self._parts.size, vram_budget.usual_work(source))
         space.open()
         self._prove()
         if settings.compile:
             load.compile_blocks(pipe)
-        self._means = Means(
+        self._means = StageResources(
             pipe=pipe,
             parts=self._parts,
             vae=WindowedVae(pipe.vae),
@@ -113,7 +123,7 @@ class QwenEditor:
         An error that poisons the GPU is raised: this process can edit no more.
         """
         if not self._is_tidy:
-            faults.give_back_memory()
+            errors.give_back_memory()
         self._is_tidy = False
         failures: list[str] = []
 
@@ -123,14 +133,14 @@ class QwenEditor:
             return on_event(event)
 
         with torch.no_grad():
-            Batch(self._means, Audience(watch)).run(requests)
+            Batch(self._means, Progress(watch)).run(requests)
         self._is_tidy = not failures
 
     def close(self) -> None:
         """Give the model's memory back."""
         self._parts.close()
         del self._pipe, self._parts, self._means
-        faults.give_back_memory()
+        errors.give_back_memory()
 
     def _prove(self) -> None:
         try:

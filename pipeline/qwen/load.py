@@ -13,12 +13,11 @@ import transformers
 from huggingface_hub import is_offline_mode
 
 from config.problems import Problem, UserError
-from pipeline.checkpoint import EDIT, EDIT_PLUS, Checkpoint
-from pipeline.model_folder import FETCH
-from pipeline.qwen import inventory, skeleton
+from pipeline.checkpoint import COPY_AGAIN, EDIT, EDIT_PLUS, Checkpoint
+from pipeline.qwen import meta_init, weight_inventory
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.processor import PlainProcessor, mark_image_tokens
-from pipeline.qwen.spelling import OF_PARTS
+from pipeline.qwen.weight_names import OF_PARTS
 
 # diffusers' pipelines are untyped: this stands for one of the two edit pipelines.
 Pipeline: TypeAlias = Any
@@ -48,9 +47,9 @@ def load(checkpoint: Checkpoint, precision: Precision) -> Pipeline:
     dtype = TORCH_DTYPES[precision]
     with _explained(checkpoint.path):
         models = {
-            "text_encoder": skeleton.text_encoder(checkpoint.path / "text_encoder", dtype),
-            "transformer": skeleton.transformer(checkpoint.path / "transformer", dtype),
-            "vae": skeleton.vae(checkpoint.path / "vae", dtype),
+            "text_encoder": meta_init.text_encoder(checkpoint.path / "text_encoder", dtype),
+            "transformer": meta_init.transformer(checkpoint.path / "transformer", dtype),
+            "vae": meta_init.vae(checkpoint.path / "vae", dtype),
         }
     drop_the_logits(models["text_encoder"])
     restore_picture_positions(models["text_encoder"])
@@ -116,11 +115,11 @@ def compile_blocks(pipe: Pipeline, backend: Any = "inductor") -> None:
         block.compile(backend=backend, dynamic=True)
 
 
-def _promise(models: Mapping[str, skeleton.Model], folder: Path) -> None:
+def _promise(models: Mapping[str, meta_init.Model], folder: Path) -> None:
     problems: list[Problem] = []
     for name, model in models.items():
         try:
-            inventory.promise(model, folder / name, OF_PARTS[name])
+            weight_inventory.promise(model, folder / name, OF_PARTS[name])
         except UserError as error:
             problems += error.problems
     if problems:
@@ -134,7 +133,7 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         what = f"the model cannot be loaded ({type(error).__name__}: {error})"
-        raise UserError([Problem(str(folder), what, FETCH)]) from error
+        raise UserError([Problem(str(folder), what, COPY_AGAIN)]) from error
 
 
 def _keep_quiet() -> None:

@@ -11,9 +11,9 @@ import torch
 from diffusers.loaders import QwenImageLoraLoaderMixin
 
 from config.settings import Lora
-from pipeline import weights
+from pipeline import checkpoint
+from pipeline.checkpoint import BrokenWeightsError
 from pipeline.editor import EditError, Failure
-from pipeline.weights import BrokenWeightsError
 
 # The schedule that the Lightning models were distilled on: generate_with_diffusers.py of
 # ModelTC/Qwen-Image-Lightning.
@@ -117,7 +117,7 @@ def _read(lora: Lora) -> dict[str, torch.Tensor]:
     if not lora.path.is_absolute() or not lora.path.is_file():
         raise _foreign(lora, "there is no such file")
     try:
-        weights.read(lora.path)
+        checkpoint.read_weight_file(lora.path)
         # Knows the spellings of the usual trainers, and folds their alpha in.
         tensors: dict[str, torch.Tensor] = QwenImageLoraLoaderMixin.lora_state_dict(
             str(lora.path.parent),

@@ -11,26 +11,26 @@ import torch
 
 from config.settings import Lora
 from pipeline.editor import EditError, EditRequest, Failed, StageName
-from pipeline.qwen import encode, faults
-from pipeline.qwen.audience import Audience
+from pipeline.qwen import encode, errors
+from pipeline.qwen.components import Component, Components
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.load import Pipeline
-from pipeline.qwen.parts import Part, Parts
-from pipeline.qwen.plan import Plan, Work
-from pipeline.qwen.room import Room, largest
-from pipeline.qwen.tiles import WindowedVae
+from pipeline.qwen.offload_plan import Plan, Work
+from pipeline.qwen.progress import Progress
+from pipeline.qwen.stage_memory import StageMemory, largest
+from pipeline.qwen.vae_tiling import WindowedVae
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class StageResources:
     """What every batch of an editor works with."""
 
     pipe: Pipeline
-    parts: Parts
+    parts: Components
     vae: WindowedVae
-    room: Room
+    room: StageMemory
     device: torch.device
     condition_pixels: int
     loras: Mapping[str, Lora]
@@ -61,7 +61,7 @@ class Flight:
 class Stages:
     """The common ground of a batch's stages."""
 
-    def __init__(self, means: Means, audience: Audience) -> None:
+    def __init__(self, means: StageResources, audience: Progress) -> None:
         self.means = means
         self.audience = audience
 
@@ -74,7 +74,9 @@ class Stages:
         return self.means.room.plan(largest([job.work for job in jobs]))
 
     @contextmanager
-    def on_stage(self, part: Part, found: Plan, resident: Sequence[int] = ()) -> Iterator[None]:
+    def on_stage(
+        self, part: Component, found: Plan, resident: Sequence[int] = ()
+    ) -> Iterator[None]:
         """Within this context the part can compute, and has the GPU for itself if need be."""
         if not found.keeps_all:
             self.means.parts.make_way(part)
@@ -90,7 +92,7 @@ class Stages:
             for job in jobs:
                 if self.goes_on(job):
                     job.has_failed = True
-                    ending = Failed(job.request.request_id, faults.without_traceback(error))
+                    ending = Failed(job.request.request_id, errors.without_traceback(error))
                     self.audience.tell(ending)
 
     @contextmanager

@@ -10,26 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from config.document import Mapping, Node, plain
-from config.keys import Written
-from config.parsing import read
-from config.presets import read_preset
+from config.instruction_keys import Keys, read_preset
 from config.problems import Complaints
-from config.settings import (
-    SHIPPED_FILE,
-    FolderSettings,
-    Limits,
-    Lora,
-    ModelSettings,
-    Settings,
-)
-from config.settings_reader import read_settings
+from config.settings import FolderSettings, Limits, Lora, ModelSettings, Settings
+from config.settings_file import SHIPPED_FILE, read_settings
+from config.strict_yaml import Mapping, Node, parse, plain
 from config.text import decode
-from daemon.cli import ExitCode, parser
-from daemon.inbox.names import Kind, kind_of
+from daemon.cli import parser
+from daemon.commands.output import ExitCode
+from daemon.events import events, job_events
+from daemon.fs.names import Kind, kind_of
 from daemon.job import FolderState, State
-from daemon.log.kinds import KINDS
-from daemon.work import retry
+from daemon.jobs import failures
 from pipeline import instruction, recipe
 
 TOP = Path(__file__).parents[2]
@@ -90,7 +82,7 @@ def written_keys(container: type) -> list[str]:
 
 def shipped() -> Mapping:
     """The shipped settings as a tree."""
-    tree = read(decode(SHIPPED_FILE.read_bytes(), "shipped"), Complaints("shipped"))
+    tree = parse(decode(SHIPPED_FILE.read_bytes(), "shipped"), Complaints("shipped"))
     assert isinstance(tree, Mapping)
     return tree
 
@@ -116,7 +108,7 @@ PRESETS = [it for it in blocks() if kind_of(it[0]) is Kind.PRESET]
 
 
 def test_every_key_of_an_instruction_is_described() -> None:
-    assert list(described("Instructions")) == written_keys(Written)
+    assert list(described("Instructions")) == written_keys(Keys)
 
 
 def test_the_defaults_of_an_instruction_are_true() -> None:
@@ -206,7 +198,7 @@ def test_every_state_is_described() -> None:
 
 def test_the_waits_between_tries_are_true() -> None:
     assert "30 s, 2 min and 10 min" in section("When something fails")
-    assert retry.WAIT_SECONDS == (30, 2 * 60, 10 * 60)
+    assert failures.WAIT_SECONDS == (30, 2 * 60, 10 * 60)
 
 
 def test_every_dependency_has_its_reason() -> None:
@@ -222,7 +214,13 @@ def test_every_dependency_has_its_reason() -> None:
 def test_every_kind_of_record_in_the_journal_is_described() -> None:
     text = (TOP / "docs/operations.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| `([0-9a-f]{32})` \| `(\w+)` \|", text, re.MULTILINE)
-    assert {(one.message_id, action_of(name)) for name, one in KINDS.items()} == set(told)
+    kinds = {
+        (it.kind.message_id, action_of(name))
+        for module in (events, job_events)
+        for name, it in vars(module).items()
+        if isinstance(it, type) and issubclass(it, events.DaemonEvent) and it.kind.message_id
+    }
+    assert kinds == set(told)
 
 
 def action_of(class_name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
 
-from daemon.spool import make_hot_folder
+from daemon.fs.hot_folder import make_hot_folder
 
 Start = Callable[..., Daemon]
 
@@ -73,7 +73,7 @@ def test_a_killed_editor_costs_an_attempt_and_not_the_daemon(
     hot.drop("cat.png", steps=30)
     daemon = start("--once", "--model", tiny_model)
     wait_for(lambda: daemon.said("action=step_done"))
-    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    signal_child(daemon, "pipeline.editor_worker", signal.SIGKILL)
     assert daemon.process.wait(DEADLINE_SECONDS) == 0
     assert hot.receipt("cat.png")["attempts"] == 2
 
@@ -85,9 +85,9 @@ def test_an_editor_that_dies_twice_over_a_job_quarantines_it(
     hot.drop("cat.png", steps=50, variants=8)
     daemon = start("--once", "--model", tiny_model)
     wait_for(lambda: daemon.said("action=step_done"))
-    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    signal_child(daemon, "pipeline.editor_worker", signal.SIGKILL)
     wait_for(lambda: has_stepped_since_a_retry(daemon))
-    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    signal_child(daemon, "pipeline.editor_worker", signal.SIGKILL)
     assert daemon.process.wait(DEADLINE_SECONDS) == 1
     assert "State: quarantined" in hot.why("cat")
 
@@ -101,9 +101,9 @@ def test_after_a_death_in_company_each_job_runs_alone_and_none_is_blamed(
     daemon = start("--once", "--model", tiny_model)
     wait_for(lambda: sum("action=job_running" in line for line in heard(daemon)) >= 2)
     wait_for(lambda: daemon.said("action=step_done"))
-    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    signal_child(daemon, "pipeline.editor_worker", signal.SIGKILL)
     wait_for(lambda: has_stepped_since_a_retry(daemon))
-    signal_child(daemon, "pipeline.worker", signal.SIGKILL)
+    signal_child(daemon, "pipeline.editor_worker", signal.SIGKILL)
     assert daemon.process.wait(DEADLINE_SECONDS) == 0
     attempts = sorted(hot.receipt(f"{name}.png")["attempts"] for name in ("one", "two", "three"))
     assert attempts[-1] == 3  # once in company, once alone and killed, once alone
@@ -116,7 +116,7 @@ def test_a_hung_editor_is_replaced(hot: HotFolder, start: Start, tiny_model: Pat
     hot.drop("cat.png", steps=30)
     daemon = start("--once")
     wait_for(lambda: daemon.said("action=step_done"))
-    signal_child(daemon, "pipeline.worker", signal.SIGSTOP)
+    signal_child(daemon, "pipeline.editor_worker", signal.SIGSTOP)
     assert daemon.process.wait(DEADLINE_SECONDS) == 0
     assert hot.receipt("cat.png")["attempts"] == 2
 

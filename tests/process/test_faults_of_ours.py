@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
 
-from daemon.spool import make_hot_folder
+from daemon.fs.hot_folder import make_hot_folder
 
 TESTS = Path(__file__).parents[1]
 ALWAYS = 1_000_000
@@ -22,13 +22,13 @@ class Stumbling(Daemon):
 
 @pytest.fixture
 def stumble(hot: HotFolder) -> Iterator[Callable[..., Daemon]]:
-    """Starts a daemon whose keeper of `hot`, or another thread, stumbles so often."""
+    """Starts a daemon whose folder worker of `hot`, or another thread, stumbles so often."""
     hot.settle_fast()
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
     hot.environment |= {"PYTHONPATH": path}
     begun: list[Daemon] = []
 
-    def begin(times: int, *words: object, thread: str = f"keeper of {hot.root}") -> Daemon:
+    def begin(times: int, *words: object, thread: str = f"worker of {hot.root}") -> Daemon:
         where = {"STUMBLES": str(times), "STUMBLES_IN": thread}
         begun.append(Stumbling(hot, "--editor", "echo", *words, **where))
         return begun[-1]
@@ -51,7 +51,7 @@ def test_it_is_told_with_its_traceback_and_the_job_is_edited_in_the_end(
     told = daemon.said("action=thread_failed")
     assert told is not None
     assert "level=error" in told
-    assert f"keeper of {hot.root}" in told
+    assert f"worker of {hot.root}" in told
     assert "LookupError: it stumbled" in told
     assert "Traceback" in told
     assert "in _work" in told
@@ -97,7 +97,7 @@ def test_a_watcher_that_ends_is_told_and_costs_no_picture(
     daemon = stumble(1, thread="Thread-")  # as the library names its own
     wait_for(lambda: daemon.said("action=folder_online", "watch=events"))
     (hot.inbox / "sub").mkdir()
-    assert wait_for(lambda: daemon.said("action=thread_failed", "it stumbled", "watch.py"))
+    assert wait_for(lambda: daemon.said("action=thread_failed", "it stumbled", "watcher.py"))
     hot.drop("cat.png")
     wait_for((hot.outbox / "cat.png.json").exists)
     assert daemon.stop() == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands.gpu import Found, Gpu, NoGpu, UntoldGpu, find
+from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UntoldGpu, find_gpu
 
 MIB = 2**20
 GIB = 2**30
@@ -16,21 +16,21 @@ ABSENT = Path("/nowhere")
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., Found]:
+def ask(tmp_path: Path) -> Callable[..., FoundGpu]:
     """ask(*lines, status=0, **environment) -> what is found where nvidia-smi says so."""
 
-    def asking(*lines: str, status: int = 0, **environment: str) -> Found:
+    def asking(*lines: str, status: int = 0, **environment: str) -> FoundGpu:
         program = tmp_path / "nvidia-smi"
         said = "\n".join(lines)
         program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\nexit {status}\n")
         program.chmod(0o755)
         path = f"{tmp_path}:/usr/bin:/bin"
-        return find({"PATH": path, **environment}, driver=ABSENT)
+        return find_gpu({"PATH": path, **environment}, driver=ABSENT)
 
     return asking
 
 
-def test_the_first_gpu_is_taken_with_what_is_free_of_it(ask: Callable[..., Found]) -> None:
+def test_the_first_gpu_is_taken_with_what_is_free_of_it(ask: Callable[..., FoundGpu]) -> None:
     assert ask(LARGE, SECOND) == Gpu(
         uuid="GPU-aaaa-1",
         name="NVIDIA GeForce RTX 4080",
@@ -40,18 +40,18 @@ def test_the_first_gpu_is_taken_with_what_is_free_of_it(ask: Callable[..., Found
 
 
 @pytest.mark.parametrize(("shown", "uuid"), [("1", "GPU-bbbb-2"), ("GPU-bb,0", "GPU-bbbb-2")])
-def test_cuda_visible_devices_chooses(ask: Callable[..., Found], shown: str, uuid: str) -> None:
+def test_cuda_visible_devices_chooses(ask: Callable[..., FoundGpu], shown: str, uuid: str) -> None:
     found = ask(LARGE, SECOND, CUDA_VISIBLE_DEVICES=shown)
     assert isinstance(found, Gpu)
     assert found.uuid == uuid
 
 
 @pytest.mark.parametrize("shown", ["", "-1", "2", "GPU-dddd", "NoDevFiles"])
-def test_cuda_visible_devices_may_show_none(ask: Callable[..., Found], shown: str) -> None:
+def test_cuda_visible_devices_may_show_none(ask: Callable[..., FoundGpu], shown: str) -> None:
     assert ask(LARGE, SECOND, CUDA_VISIBLE_DEVICES=shown) == NoGpu()
 
 
-def test_of_different_gpus_one_has_to_be_chosen(ask: Callable[..., Found]) -> None:
+def test_of_different_gpus_one_has_to_be_chosen(ask: Callable[..., FoundGpu]) -> None:
     found = ask(SMALL, LARGE)
     assert isinstance(found, UntoldGpu)
     assert "NVIDIA T400, NVIDIA GeForce RTX 4080" in found.why
@@ -69,31 +69,31 @@ def test_of_different_gpus_one_has_to_be_chosen(ask: Callable[..., Found]) -> No
     ],
 )
 def test_an_answer_that_tells_nothing_is_passed_on_as_such(
-    ask: Callable[..., Found], lines: list[str], status: int, why: str
+    ask: Callable[..., FoundGpu], lines: list[str], status: int, why: str
 ) -> None:
     found = ask(*lines, status=status)
     assert isinstance(found, UntoldGpu)
     assert why in found.why
 
 
-def test_a_part_of_a_gpu_is_not_told(ask: Callable[..., Found]) -> None:
+def test_a_part_of_a_gpu_is_not_told(ask: Callable[..., FoundGpu]) -> None:
     assert isinstance(ask(LARGE, CUDA_VISIBLE_DEVICES="MIG-1"), UntoldGpu)
 
 
 def test_a_machine_without_devices_or_driver_has_no_gpu(
-    ask: Callable[..., Found], tmp_path: Path
+    ask: Callable[..., FoundGpu], tmp_path: Path
 ) -> None:
     assert ask("No devices were found", status=6) == NoGpu()
     nothing = {"PATH": str(tmp_path / "empty")}
-    assert find(nothing, driver=ABSENT) == NoGpu()
-    assert isinstance(find(nothing, driver=tmp_path), UntoldGpu)
+    assert find_gpu(nothing, driver=ABSENT) == NoGpu()
+    assert isinstance(find_gpu(nothing, driver=tmp_path), UntoldGpu)
 
 
 def test_a_driver_that_hangs_costs_the_deadline(tmp_path: Path) -> None:
     program = tmp_path / "hanging"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
-    found = find({"PATH": "/usr/bin:/bin"}, str(program), deadline_seconds=0.2)
+    found = find_gpu({"PATH": "/usr/bin:/bin"}, str(program), deadline_seconds=0.2)
     assert isinstance(found, UntoldGpu)
     assert "gave no answer in 0.2 s" in found.why
 
@@ -102,4 +102,4 @@ def test_a_program_that_is_none_is_told(tmp_path: Path) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("no program\n")
     program.chmod(0o755)
-    assert isinstance(find({"PATH": str(tmp_path)}), UntoldGpu)
+    assert isinstance(find_gpu({"PATH": str(tmp_path)}), UntoldGpu)

@@ -9,9 +9,9 @@ import pytest
 from harness import HotFolder
 
 from config.settings import FolderSettings, Lora
-from daemon.commands.finding import Verdict
-from daemon.commands.folder_check import look_at_folder
-from daemon.commands.model_check import look_at_loras
+from daemon.commands.check_folder import look_at_folder
+from daemon.commands.check_model import look_at_loras
+from daemon.commands.output import Verdict
 
 
 def check(hot: HotFolder, *words: object) -> str:

@@ -9,11 +9,10 @@ from harness import Daemon, HotFolder, wait_for
 from published import write
 
 from config.settings import ModelSettings
-from daemon.commands.attention_check import look_at_attention
-from daemon.commands.finding import Verdict
-from daemon.commands.gpu import Found, Gpu, NoGpu, UntoldGpu
-from daemon.commands.means import Means
-from daemon.commands.model_check import look_at_model
+from daemon.commands.check import look_at_attention
+from daemon.commands.check_model import MachineResources, look_at_model
+from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UntoldGpu
+from daemon.commands.output import Verdict
 
 GIB = 2**30
 CARD = Gpu(uuid="GPU-1", name="RTX 4080", total_bytes=16 * GIB, free_bytes=15 * GIB)
@@ -28,7 +27,7 @@ def published(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def looked_at(
     path: Path | None,
-    gpu: Found = CARD,
+    gpu: FoundGpu = CARD,
     *,
     memory_gib: float = 64,
     item_bytes: int = 2,
@@ -36,7 +35,7 @@ def looked_at(
 ) -> dict[str, Verdict]:
     """What is said of a model on such a machine, with its verdicts."""
     model = replace(ModelSettings(path=path), **settings)  # type: ignore[arg-type] # by name
-    means = Means(memory_bytes=int(memory_gib * GIB), gpu=gpu, item_bytes=item_bytes)
+    means = MachineResources(memory_bytes=int(memory_gib * GIB), gpu=gpu, item_bytes=item_bytes)
     return {finding.text: finding.verdict for finding in look_at_model(model, means)}
 
 

@@ -116,7 +116,7 @@ def test_more_jobs_are_edited_together_after_a_reload(
     wait_for(lambda: heard(daemon, "editor_ready") == 2)
     hot.drop("long.png", steps=30)
     wait_for(lambda: daemon.said("action=step_done", "long.png"))
-    editor = daemon.children()["pipeline.worker"]
+    editor = daemon.children()["pipeline.editor_worker"]
     os.kill(editor, signal.SIGSTOP)
     for name in "abc":
         hot.drop(f"{name}.png")

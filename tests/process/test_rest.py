@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from harness import Daemon, HotFolder, wait_for
 
-EDITOR = "pipeline.worker"
+EDITOR = "pipeline.editor_worker"
 
 
 def state(hot: HotFolder) -> tuple[str, str]:
@@ -96,11 +96,11 @@ from datetime import datetime
 from pathlib import Path
 from config.hours import parse
 from config.settings import FolderSettings
-from daemon.rests import Pauses, Rests
-rests = Rests(Pauses(Path({str(tmp_path)!r})), never=False)
+from daemon.service.pause import PauseControl, PauseFlags
+pauses = PauseControl(PauseFlags(Path({str(tmp_path)!r})), never=False)
 folder = FolderSettings(root=Path("/hot"), active=parse({hours!r}))
-rests.look({{"/hot": folder}}, datetime.fromisoformat({now!r}).timestamp())
-print(rests.reason("/hot"), rests.needs_editor, sep="|")
+pauses.look({{"/hot": folder}}, datetime.fromisoformat({now!r}).timestamp())
+print(pauses.reason("/hot"), pauses.needs_editor, sep="|")
 """
     environment = {**os.environ, "TZ": "Europe/Berlin"}
     said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)

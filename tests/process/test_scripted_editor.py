@@ -8,7 +8,7 @@ from campaign import Campaign, Case
 from nights import Hot, Night
 from scripted import MOMENTS
 
-from daemon.work.retry import WAIT_SECONDS
+from daemon.jobs.failures import WAIT_SECONDS
 
 # What it costs a job that an editor does something once in the middle of its edit.
 ATTEMPTS = {

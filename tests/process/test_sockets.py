@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from harness import HotFolder
 
-from daemon.confinement import look
-from daemon.log.confining import NotConfined, OfflineVerified
+from daemon.events.events import NotConfined, OfflineVerified
+from daemon.service.preflight import check_network
 
 CALL = re.compile(r"^\d+ +(socket|socketpair|connect|sendto|sendmsg|bind)\((.*)$", re.MULTILINE)
 ELSEWHERE = re.compile(r"\bAF_(?!UNIX\b|LOCAL\b)\w+")
@@ -56,10 +56,10 @@ def test_a_whole_run_makes_local_sockets_and_one_attempt_that_leads_nowhere(
 def test_where_there_is_no_network_the_attempt_says_so() -> None:
     if not alone():
         pytest.skip("no namespace of the network may be made here")
-    code = "from daemon.confinement import look; print(look())"
+    code = "from daemon.service.preflight import check_network; print(check_network())"
     said = subprocess.check_output([*alone(), sys.executable, "-c", code], text=True)
     assert said == "Offline verified: there is no way out (Network is unreachable).\n"
 
 
 def test_by_hand_it_says_how_it_stands() -> None:
-    assert isinstance(look(), OfflineVerified | NotConfined)
+    assert isinstance(check_network(), OfflineVerified | NotConfined)

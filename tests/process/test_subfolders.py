@@ -10,7 +10,7 @@ import pytest
 from harness import Daemon, HotFolder, wait_for
 from sample import TICKET, candidate, seen
 
-from daemon.spool import Spool
+from daemon.spool.spool import Spool
 
 Start = Callable[..., Daemon]
 

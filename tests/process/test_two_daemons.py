@@ -18,9 +18,9 @@ import pytest
 from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
 from rig.share import Share, unavailable
 
+from daemon.fs.hot_folder import make_hot_folder
 from daemon.lease import owner
-from daemon.lease.owner import Paper
-from daemon.spool import make_hot_folder
+from daemon.lease.owner import LeaseRecord
 
 TESTS = Path(__file__).parents[1]
 
@@ -131,7 +131,7 @@ def test_a_standby_loads_no_model(pair: Pair) -> None:
     pair.hot.drop("cat.png")
     wait_for(pair.is_quiet)
     assert not second.said("action=editor_loading")
-    assert "pipeline.worker" not in second.children()
+    assert "pipeline.editor_worker" not in second.children()
     assert second.stop() == 0
 
 
@@ -277,7 +277,9 @@ def lease(pair: Pair, counter: int) -> None:
     """Write the paper of a daemon on another machine."""
     folder = pair.hot.root / ".hotfolder/lease/00000007"
     folder.mkdir(exist_ok=True)
-    facts = json.loads(Paper(owner=owner.this_process("x"), counter=0, is_released=False).text())
+    facts = json.loads(
+        LeaseRecord(owner=owner.this_process("x"), counter=0, is_released=False).text()
+    )
     facts |= {"host": "nas", "machine_id": "another", "pid": 4711, "counter": counter}
     (folder / "new").write_text(json.dumps(facts))
     (folder / "new").replace(folder / "owner.json")
@@ -288,14 +290,14 @@ def test_thirty_jobs_are_done_once_however_often_a_daemon_is_killed_or_stopped(p
     names = [f"{number:02}.png" for number in range(30)]
     for name in names:
         pair.hot.drop(name)
-    mishaps: list[Callable[[str], None]] = [
+    failure_handler: list[Callable[[str], None]] = [
         lambda name: _replace(pair, daemons, name),
         lambda name: _stop_for_a_while(pair, daemons[name]),
     ]
     for number in range(4):
         wait_for(progress(pair))
         leader = _leader(daemons)
-        mishaps[number % 2](leader)
+        failure_handler[number % 2](leader)
     wait_for(pair.is_quiet)
     for daemon in daemons.values():
         assert daemon.stop() == 0

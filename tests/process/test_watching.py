@@ -25,8 +25,8 @@ def overflow(inbox: Path) -> None:
 
 def stands_still(daemon: Daemon) -> bool:
     """Whether each of its threads has been stopped."""
-    tasks = Path(f"/proc/{daemon.process.pid}/task").iterdir()
-    return all((it / "stat").read_text().rpartition(") ")[2].startswith("T") for it in tasks)
+    resolver = Path(f"/proc/{daemon.process.pid}/task").iterdir()
+    return all((it / "stat").read_text().rpartition(") ")[2].startswith("T") for it in resolver)
 
 
 def test_more_changes_than_are_reported_cost_no_file(hot: HotFolder) -> None:

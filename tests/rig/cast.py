@@ -10,8 +10,9 @@ from harness import Daemon
 
 from config.problems import Problem
 from daemon import cli
+from daemon.app import ChildModules
 from daemon.commands.run import run
-from pipeline import channel
+from pipeline import ipc
 
 LOCK = "locked"  # a file of this name in the home folder: the editor will not open
 PROBLEM = Problem("/models/gone", "there is no model folder", "mount the disk")
@@ -41,14 +42,14 @@ def main() -> int:
 def _run(arguments: Namespace) -> int:
     if python := os.environ.get("PYTHON_OF_CHILDREN"):
         sys.executable = python
-    return run(arguments, editor_module="rig.cast", pixel_module="rig.mortal")
+    return run(arguments, modules=ChildModules(editor="rig.cast", pixels="rig.mortal"))
 
 
 def _be_editor() -> None:
     if (Path(os.environ["HOME"]) / LOCK).exists():
-        line = channel.connect(int(sys.argv[1]))
+        line = ipc.connect(int(sys.argv[1]))
         line.recv()
-        line.send(channel.Unusable((PROBLEM,)))
+        line.send(ipc.Unusable((PROBLEM,)))
     else:
         scripted.main()
 

@@ -11,11 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline import channel, pixel_worker
-from pipeline.pictures import Prepare
+from pipeline import ipc, pixel_worker
+from pipeline.pixel_requests import Prepare
 
 
-def meet(request: channel.ToPixels) -> None:
+def meet(request: ipc.ToPixels) -> None:
     """Die over a request where that is written."""
     deed = "opening" if isinstance(request, Prepare) else "saving"
     with contextlib.suppress(FileNotFoundError):
@@ -32,8 +32,8 @@ if __name__ == "__main__":
         print("the disk with its libraries is gone")
         raise SystemExit(1)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        line = channel.connect(int(sys.argv[1]))
-        line.send(channel.PixelsReady())
+        line = ipc.connect(int(sys.argv[1]))
+        line.send(ipc.PixelsReady())
         while True:
             asked = line.recv()
             meet(asked)

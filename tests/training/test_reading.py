@@ -16,7 +16,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from pipeline.qwen.processor import PlainProcessor, mark_image_tokens
 from pipeline.qwen.prompt import wrap
-from pipeline.tiny import SYSTEM_PROMPT
+from pipeline.tiny_model import SYSTEM_PROMPT
 from training import parts, reading
 from training.lessons import FORMATS, Format, Reader, drawn, picture_numbers
 from training.student import PREFIX

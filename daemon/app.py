@@ -1,0 +1,146 @@
+"""Builds the daemon from values: nothing else knows all its parts."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.settings import FolderSettings, Settings
+from daemon import own_version
+from daemon.control.server import Server
+from daemon.events import events
+from daemon.events.sinks import Log
+from daemon.folder.resolve import Resolver
+from daemon.folder.worker import FolderWorker
+from daemon.fs.blocking import STALL_TIMEOUTS, StallTimeouts
+from daemon.fs.local_dirs import LocalDirs
+from daemon.history import History
+from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
+from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
+from daemon.service.loop import Mailbox, Reload, Service, Stop
+from daemon.service.pause import PauseControl, PauseFlags
+from daemon.service.preflight import check_network
+from daemon.service.systemd import SystemdNotifier
+from daemon.supervision import tell_of_all_threads
+from daemon.workers.editor import EDITOR_MODULE, EditorProcess
+from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
+
+_PIXEL_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one daemon is to do."""
+
+    settings: Settings  # its model has been looked at
+    folders: tuple[FolderSettings, ...]
+    editor: str  # "qwen", "echo"
+    default_steps: int
+    once: bool  # until nothing moves any more
+    reread: Callable[[Settings], Settings]  # the settings of now, from those in force
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """After what silence a share counts as away, and when another daemon takes over."""
+
+    stall_timeouts: StallTimeouts = STALL_TIMEOUTS
+    lease: LeaseTimings = LEASE_TIMINGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildModules:
+    """What the processes beside the daemon run."""
+
+    editor: str = EDITOR_MODULE
+    pixels: str = PIXEL_MODULE
+
+
+@contextlib.contextmanager
+def open_service(
+    wanted: Wanted,
+    log: Log,
+    notifier: SystemdNotifier,
+    local_dirs: LocalDirs,
+    *,
+    timing: Timing,
+    modules: ChildModules,
+) -> Iterator[Service]:
+    """The service of this process, signals and all; what it holds is let go at the end."""
+    mailbox: Mailbox = queue.SimpleQueue()
+    folder_workers = {
+        str(folder.root): _folder_worker(folder, wanted, local_dirs, mailbox, timing.lease)
+        for folder in wanted.folders
+    }
+    with contextlib.ExitStack() as stack:
+        for folder in wanted.folders:
+            server = Server(local_dirs, folder.root, mailbox.put, mailbox.put)
+            stack.callback(server.close)
+        history = History(local_dirs.state, lambda text: mailbox.put(events.Noted(text=text)))
+        stack.callback(history.close)
+        _answer_signals(mailbox)
+        tell_of_all_threads(mailbox.put)
+        model = wanted.settings.model
+        service = Service(
+            mailbox=mailbox,
+            settings=wanted.settings,
+            folder_workers=folder_workers,
+            editor=EditorProcess(wanted.editor, model, mailbox.put, modules.editor),
+            pixels=PixelPool(_PIXEL_WORKERS, mailbox.put, modules.pixels),
+            history=history,
+            clock=time,
+            log=log,
+            notifier=notifier,
+            reread=wanted.reread,
+            pause_control=PauseControl(PauseFlags(local_dirs.state), never=wanted.once),
+            once=wanted.once,
+            stall_timeouts=timing.stall_timeouts,
+        )
+        service.tell(_started(wanted))
+        service.tell(check_network())
+        yield service
+
+
+def _folder_worker(
+    folder: FolderSettings,
+    wanted: Wanted,
+    local_dirs: LocalDirs,
+    mailbox: Mailbox,
+    timings: LeaseTimings,
+) -> FolderWorker:
+    watch_mode = choose_watch_mode(folder, None)  # until the worker has asked the file system
+    inbox = Inbox(
+        folder.root / "inbox",
+        settle_rules(folder, watch_mode, final=wanted.once),
+        settings=wanted.settings,
+        default_steps=wanted.default_steps,
+        trust_inodes=not watch_mode.is_share,
+    )
+    return FolderWorker(
+        folder=folder,
+        watch_mode=watch_mode,
+        inbox=inbox,
+        scratch=local_dirs.scratch,
+        clock=time,
+        deliver=mailbox.put,
+        resolver=Resolver(wanted.settings, wanted.default_steps),
+        timings=timings,
+    )
+
+
+def _answer_signals(mailbox: Mailbox) -> None:
+    # SimpleQueue.put is made to be called from a signal handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        name = signal.Signals(number).name
+        signal.signal(number, lambda *_, name=name: mailbox.put(Stop(f"asked to by {name}")))
+    signal.signal(signal.SIGHUP, lambda *_: mailbox.put(Reload()))
+
+
+def _started(wanted: Wanted) -> events.Started:
+    folders: tuple[Path, ...] = tuple(folder.root for folder in wanted.folders)
+    return events.Started(version=own_version(), folders=folders, editor=wanted.editor)

@@ -1,0 +1,156 @@
+"""Whether this machine can run the daemon: local folders, memory, libraries, GPU, no network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.problems import UserError
+from daemon import codec
+from daemon.commands.check_folder import free_space
+from daemon.commands.output import Finding, ok, problem, problems, warning
+from daemon.fs.local_dirs import locate_local_dirs
+from daemon.fs.mounts import find_mount
+from pipeline.qwen import offline, precision
+
+_SUBJECT = "machine"
+_TORCH_SECONDS = 120.0  # a cold import from a slow disk
+_NVIDIA = Path("/proc/driver/nvidia/version")
+
+_TORCH = """
+import json, torch
+count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+gpus = [torch.cuda.get_device_properties(number) for number in range(count)]
+import accelerate, diffusers, safetensors, transformers
+print(json.dumps({
+    "torch": torch.__version__,
+    "diffusers": diffusers.__version__,
+    "transformers": transformers.__version__,
+    "cuda": torch.version.cuda,
+    "gpus": [[gpu.name, gpu.total_memory] for gpu in gpus],
+}))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libraries:
+    """What the model libraries say of themselves and of the GPUs."""
+
+    torch: str
+    diffusers: str
+    transformers: str
+    cuda: str | None  # None: this torch computes on the CPU alone
+    gpus: tuple[tuple[str, int], ...]  # name, bytes of memory
+
+
+def look_at_places(environment: Mapping[str, str], min_free_gib: float) -> Iterator[Finding]:
+    """Look whether state and scratch can be kept on this machine; makes nothing."""
+    try:
+        found = locate_local_dirs(environment)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    for name, path in (("state", found.state), ("scratch", found.scratch)):
+        yield from _look_at_place(name, path)
+    if (there := _nearest_existing(found.scratch)) is not None:
+        yield free_space(_SUBJECT, there, min_free_gib)
+
+
+def _look_at_place(name: str, path: Path) -> Iterator[Finding]:
+    there = _nearest_existing(path)
+    advice = "choose a local folder that the daemon's user can write to"
+    mount = find_mount(path)
+    if there is None or not os.access(there, os.W_OK | os.X_OK):
+        yield problem(_SUBJECT, f"{name} folder {path} is not writable", advice)
+    elif mount is not None and mount.is_share:
+        what = f"{name} folder {path} is on a share ({mount.type}), which loses locks"
+        yield problem(_SUBJECT, what, advice)
+    else:
+        will = "" if there == path else " (made at the first start)"
+        yield ok(_SUBJECT, f"{name} folder {path}{will}")
+
+
+def _nearest_existing(path: Path) -> Path | None:
+    found = next(one for one in (path, *path.parents) if one.exists())
+    return found if found.is_dir() else None
+
+
+def look_at_libraries() -> Iterator[Finding]:
+    """Import the model libraries in a process of their own and ask them for GPUs."""
+    advice = "install them: pip install 'hotfolder[qwen]'"
+    try:
+        found = _ask_libraries()
+    except subprocess.TimeoutExpired:
+        yield problem(_SUBJECT, f"torch was not imported in {_TORCH_SECONDS:g} s", advice)
+        return
+    if isinstance(found, str):
+        yield problem(_SUBJECT, f"the model libraries do not work ({found})", advice)
+        return
+    versions = f"torch {found.torch}, diffusers {found.diffusers}"
+    yield ok(_SUBJECT, f"{versions}, transformers {found.transformers}")
+    yield from _gpus(found)
+
+
+def _ask_libraries() -> Libraries | str:
+    """What the libraries say, or the last line of why they do not."""
+    # -P: nothing that lies in the working directory is taken for a library.
+    asked = subprocess.run(
+        [sys.executable, "-P", "-c", _TORCH],
+        env={**os.environ, **offline.SWITCHES},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_TORCH_SECONDS,
+        check=False,
+    )
+    if asked.returncode != 0:
+        words = asked.stderr.strip().splitlines()
+        return words[-1] if words else f"exit code {asked.returncode}"
+    return codec.load(Libraries, asked.stdout.splitlines()[-1])
+
+
+def _gpus(found: Libraries) -> Iterator[Finding]:
+    for name, size in found.gpus:
+        yield ok(_SUBJECT, f"GPU {name}, {size / 2**30:.0f} GiB")
+    if found.gpus:
+        return
+    if _NVIDIA.exists() and found.cuda is None:
+        what, advice = (
+            "there is an NVIDIA GPU, but this torch is for CPUs",
+            "install torch for CUDA",
+        )
+    elif _NVIDIA.exists():
+        what = f"torch (CUDA {found.cuda}) does not find the NVIDIA GPU"
+        advice = "run nvidia-smi; a newer driver or an older torch may be needed"
+    else:
+        what, advice = "no GPU was found", "the CPU edits, very slowly with a real model"
+    yield warning(_SUBJECT, what, advice)
+
+
+def look_at_switches(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at the environment variables that the model heeds."""
+    against = [
+        f"{name}={environment[name]}"
+        for name, value in offline.SWITCHES.items()
+        if environment.get(name, value) != value
+    ]
+    for written in against:
+        yield warning(_SUBJECT, f"{written} has no effect", "Hotfolder sets it itself; remove it")
+    names = ", ".join(list(offline.SWITCHES)[:2])
+    count = len(offline.SWITCHES) - 2
+    yield ok(_SUBJECT, f"offline: {names} and {count} more are set before the model is loaded")
+    yield from _precision(environment)
+
+
+def _precision(environment: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        chosen = precision.asked_for(environment)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    if chosen is precision.Precision.FP16:
+        yield warning(_SUBJECT, precision.FP16_CAUTION, "leave it out")

@@ -1,0 +1,196 @@
+"""Whether the model folder is whole, what it is, and how this machine can hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.problems import UserError
+from config.settings import Lora, ModelSettings
+from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UntoldGpu, find_gpu
+from daemon.commands.output import Finding, ok, problem, problems, warning
+from daemon.control.client import ask_status
+from daemon.fs.local_dirs import locate_local_dirs
+from pipeline import checkpoint
+from pipeline.checkpoint import Checkpoint
+from pipeline.qwen import host_memory, model_sizes, precision
+from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
+from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, told_gib, usual_work
+
+_HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
+_WITHOUT_MODEL = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineResources:
+    """What a model that is loaded now would find."""
+
+    memory_bytes: int  # main memory that is available
+    gpu: FoundGpu
+    item_bytes: int  # of a number as it would be computed with
+
+
+def machine_resources(environment: Mapping[str, str]) -> MachineResources:
+    """Look at memory and GPU."""
+    return MachineResources(
+        memory_bytes=host_memory.available_bytes(),
+        gpu=find_gpu(environment),
+        item_bytes=_precision(environment).item_bytes,
+    )
+
+
+def daemon_holds_model(roots: Iterable[Path], environment: Mapping[str, str]) -> bool:
+    """Whether the daemon of one of these hot folders has loaded a model, or is about to."""
+    try:
+        found = locate_local_dirs(environment)
+    except UserError:  # told where the places are looked at
+        return False
+    for root in roots:
+        said, _ = ask_status(found, root)
+        editor = said.get("editor")
+        if isinstance(editor, dict) and editor.get("weights") != _WITHOUT_MODEL:
+            return editor.get("state") in _HOLDING
+    return False
+
+
+def _precision(environment: Mapping[str, str]) -> precision.Precision:
+    try:
+        return precision.asked_for(environment)
+    except UserError:  # told where the switches are looked at
+        return precision.Precision.BF16
+
+
+_SUBJECT = "model"
+_GIB = 2**30
+
+
+def look_at_model(settings: ModelSettings, means: MachineResources | None) -> Iterator[Finding]:
+    """Look a model over, and whether it fits; None: a daemon that holds one has the memory now."""
+    if settings.path is None:
+        advice = "name its folder in hotfolder.yaml (model.path) or with --model"
+        yield problem(_SUBJECT, "no model is named", advice)
+        return
+    try:
+        found = checkpoint.read(settings.path)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    yield ok(_SUBJECT, _described(found))
+    yield _trained(found)
+    if means is None:
+        what = "whether it fits is not looked at while a running daemon holds a model"
+        yield ok(_SUBJECT, f"{what}; stop it to have that checked")
+    else:
+        yield from _fitting(found, settings, means)
+
+
+def look_at_loras(loras: dict[str, Lora]) -> Iterator[Finding]:
+    """Look for the LoRA files that instructions may name."""
+    advice = "copy it there again, or remove it from model.loras"
+    for name, lora in loras.items():
+        try:
+            size_bytes = checkpoint.read_weight_file(lora.path).size_bytes
+        except (OSError, checkpoint.BrokenWeightsError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            yield problem(_SUBJECT, f"LoRA {name}, {lora.path}: {reason}", advice)
+        else:
+            yield ok(_SUBJECT, f"LoRA {name}: {lora.path}, {_size(size_bytes)}")
+
+
+def _described(found: Checkpoint) -> str:
+    megapixels = found.working_pixels / 1e6
+    licence = f"licence {found.licence}" if found.licence else "no licence named"
+    files = (path for path in found.path.rglob("*") if path.is_file())
+    size = _size(sum(path.stat().st_size for path in files))
+    return (
+        f"{found.path}: {found.class_name}, works at {megapixels:.2g} megapixels,"
+        f" {licence}, {size} on disk"
+    )
+
+
+def _trained(found: Checkpoint) -> Finding:
+    if found.weights == "random":
+        advice = "good for trying; name a real model for real pictures"
+        return warning(_SUBJECT, "its weights are random: results are test patterns", advice)
+    return ok(_SUBJECT, "its weights are trained")
+
+
+def _fitting(
+    found: Checkpoint, settings: ModelSettings, means: MachineResources
+) -> Iterator[Finding]:
+    try:
+        size = model_sizes.read(found, means.item_bytes)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    yield from _memory(found, means)
+    yield from look_at_plan(size, found, settings, means.gpu)
+
+
+def _memory(found: Checkpoint, means: MachineResources) -> Iterator[Finding]:
+    try:
+        host_memory.refuse_unless_it_fits(found, means.item_bytes, means.memory_bytes)
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+        return
+    needed = _size(host_memory.needed_bytes(found, means.item_bytes))
+    locked = "" if isinstance(means.gpu, NoGpu) else ", locked for as long as it is loaded"
+    available = _size(means.memory_bytes)
+    yield ok(
+        _SUBJECT, f"it needs {needed} of main memory (RAM){locked}; {available} are available"
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.1f} MiB"
+
+
+_PLAN_SUBJECT = "model"
+_CONTEXT_BYTES = GIB // 2  # about what CUDA takes in a process before the model takes anything
+
+
+def look_at_plan(
+    size: ModelSize, source: Checkpoint, settings: ModelSettings, gpu: FoundGpu
+) -> Iterator[Finding]:
+    """Tell the plan for a usual job; a problem where the GPU's memory holds none."""
+    match gpu:
+        case NoGpu():
+            yield ok(_PLAN_SUBJECT, "without a GPU the processor computes, in main memory")
+        case UntoldGpu(why, advice):
+            what = f"how much GPU memory is free could not be found out: {why}"
+            yield warning(_PLAN_SUBJECT, what, advice)
+            if settings.vram_gib is not None:
+                yield from _plans(size, source, settings, int(settings.vram_gib * GIB))
+        case Gpu():
+            free_bytes = max(0, gpu.free_bytes - _CONTEXT_BYTES)
+            budget_bytes = allowed_bytes(free_bytes, settings.vram_gib)
+            yield ok(_PLAN_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
+            yield from _plans(size, source, settings, budget_bytes)
+
+
+def _allowance(gpu: Gpu, vram_gib: float | None, budget_bytes: int) -> str:
+    free, total = gpu.free_bytes / GIB, gpu.total_bytes / GIB
+    written = "auto" if vram_gib is None else f"{vram_gib:g}"
+    return (
+        f"it may use about {told_gib(budget_bytes)} GiB of GPU memory (model.vram_gib: {written}; "
+        f"{gpu.name} has {free:.1f} of {total:.1f} GiB free)"
+    )
+
+
+def _plans(
+    size: ModelSize, source: Checkpoint, settings: ModelSettings, budget_bytes: int
+) -> Iterator[Finding]:
+    try:
+        found = plan_for_usual(size, usual_work(source), budget_bytes)
+    except UserError as error:
+        yield from problems(_PLAN_SUBJECT, error.problems)
+        return
+    reading, denoising, pictures = stages(found, size)
+    yield ok(_PLAN_SUBJECT, f"plan: {reading}")
+    yield ok(_PLAN_SUBJECT, f"plan for a job with guidance: {denoising}")
+    if settings.batch > 1:
+        several = plan(size, usual_work(source, settings.batch), budget_bytes)
+        _, denoising, _ = stages(several, size)
+        yield ok(_PLAN_SUBJECT, f"plan for {settings.batch} such jobs at once: {denoising}")
+    yield ok(_PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / 1e6:.1f} megapixels)")

@@ -1,0 +1,288 @@
+"""`hotfolder cancel` and `retry`: the daemon is asked; where none runs, it is done here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from config.settings import FolderSettings, Settings, folder_settings
+from daemon.commands.output import ExitCode, Output
+from daemon.commands.preview import scan_offline
+from daemon.commands.select import (
+    Located,
+    NotFound,
+    absolute,
+    default_steps,
+    find_folders,
+    hot_folder_above,
+    locate_file,
+    name_in_inbox,
+    read_settings,
+    unmarked,
+)
+from daemon.commands.traces import failed_job
+from daemon.commands.why import Explainer
+from daemon.control.client import send_command
+from daemon.control.documents import CommandResult, Request, ResultCode
+from daemon.control.server import Server
+from daemon.events.events import Event
+from daemon.events.folder_log import FolderLog
+from daemon.events.job_events import JobCancelled, JobRevived
+from daemon.folder import messages
+from daemon.folder.executor import FileRequests
+from daemon.fs.errors import trouble_of
+from daemon.fs.hot_folder import folder_id
+from daemon.fs.local_dirs import LocalDirs, make_local_dirs
+from daemon.fs.names import printable
+from daemon.history import History
+from daemon.inbox.cancel_files import waiting_job_of
+from daemon.job import Job, State
+from daemon.jobs.completion import entry_of_ending
+from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
+from daemon.jobs.job_run import about
+from daemon.jobs.requests import told
+from daemon.lease.election import LEASE_TIMINGS
+from daemon.lease.leader import NotLeader, leader_lease
+from daemon.spool.spool import Spool
+
+_TOO_LATE = "its results are published: it is too late"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfflineFolder:
+    """One hot folder without a daemon, and us in its place."""
+
+    folder: FolderSettings
+    local_dirs: LocalDirs
+    spool: Spool
+    say: Callable[[str], None]  # troubles with the history, which end nothing
+
+    def cancel(
+        self, word: str, path: str, settings: Settings, default_steps: int
+    ) -> CommandResult:
+        """Cancel what is meant by `word`, or by `path` in the inbox."""
+        plan = scan_offline(self.folder, settings, default_steps).plan
+        jobs = [left.job for left in self.spool.recover() if left.is_known]
+        match find_job(word, path, plan, jobs):
+            case Waiting(there):
+                return self._cancel_waiting(
+                    messages.CancelWaiting(waiting_job_of(plan, there, gone=()))
+                )
+            case UnderWay(job):
+                return self._end(job)
+            case Unclear(text):
+                return CommandResult(ResultCode.REFUSED, text)
+            case Nothing():
+                return CommandResult(ResultCode.UNKNOWN, "")
+
+    def requeue(self, failed: str) -> CommandResult:
+        """Move the originals of a folder of failed/ back; it is relative to the root."""
+        reply = self._file_requests.grant(messages.Requeue(failed), _today())
+        assert isinstance(reply, messages.Requeued)
+        if reply.paths:
+            paths = tuple(map(printable, reply.paths))
+            root = self.folder.root
+            self._tell(JobRevived(root=root, folder=printable(failed), paths=paths))
+        return told(reply)
+
+    @property
+    def _file_requests(self) -> FileRequests:
+        return FileRequests(self.spool, time)
+
+    def _cancel_waiting(self, request: messages.CancelWaiting) -> CommandResult:
+        reply = self._file_requests.grant(request, _today())
+        match reply:
+            case messages.Filed(job=job, where=where):
+                return self._cancelled(job, where)
+            case messages.CancelRefused(path, reason):
+                return CommandResult(
+                    ResultCode.REFUSED, f"{printable(path)} cannot be cancelled: {reason}."
+                )
+            case _:
+                raise AssertionError(reply)
+
+    def _end(self, job: Job) -> CommandResult:
+        publication = self.spool.publication(job.job_id)
+        if publication.is_complete(job):
+            return CommandResult(ResultCode.REFUSED, f"{printable(job.path)}: {_TOO_LATE}.")
+        publication.clear_half_done(job)
+        return self._cancelled(job, self._file_requests.file(job, State.CANCELLED, _today()))
+
+    def _cancelled(self, job: Job, where: str) -> CommandResult:
+        history = History(self.local_dirs.state, self.say)
+        identity = folder_id(self.folder.root)
+        history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
+        history.close()
+        event = JobCancelled(originals=where, **about(str(self.folder.root), job))
+        self._tell(event)
+        return CommandResult(ResultCode.DONE, str(event))
+
+    def _tell(self, event: Event) -> None:
+        FolderLog(self.folder.root / "logs").write(event, time.time())
+
+
+@contextmanager
+def offline_folder(
+    folder: FolderSettings, local_dirs: LocalDirs, say: Callable[[str], None]
+) -> Iterator[OfflineFolder]:
+    """Be the only one who moves the files of a hot folder.
+
+    Raises UserError where a daemon is, on this machine or another, and where the share fails.
+    """
+    root = folder.root
+    server = Server(local_dirs, root, _refuse, lambda event: say(str(event)))
+    try:
+        identity = folder_id(root)
+        lead = leader_lease(
+            root, lambda: identity, LEASE_TIMINGS, lambda: None, lambda it: say(it.words)
+        )
+        with lead.held():
+            lead.fence()
+            yield OfflineFolder(
+                folder=folder, local_dirs=local_dirs, spool=Spool(root, lead.fence), say=say
+            )
+    except NotLeader as error:
+        advice = "ask on the machine of that daemon, or wait until it has ended"
+        raise UserError([Problem(str(root), error.reason, advice)]) from error
+    except OSError as error:
+        advice = "mend that and call again: what was begun is finished then"
+        raise UserError(
+            [Problem(str(root), trouble_of(error, Path(root)).reason, advice)]
+        ) from error
+    finally:
+        server.close()
+
+
+def _refuse(request: Request) -> None:
+    reason: Mapping[str, object] = {"error": "hotfolder cancel or retry is at work on it"}
+    request.reply(reason)
+
+
+def _today() -> str:
+    return datetime.now(UTC).astimezone().strftime("%Y-%m-%d")
+
+
+_IN_FAILED = 3  # failed, the day, the job
+
+
+def cancel(arguments: argparse.Namespace) -> ExitCode:
+    """End one job without a result; USAGE where there is none, and where it is too late."""
+    output, word = Output(sys.stdout, os.environ), arguments.job
+    settings, roots = _where(arguments, word)
+    means = _Means(settings, default_steps(os.environ), make_local_dirs(os.environ), output)
+    path = name_in_inbox(word, Path.cwd(), roots)
+    for root in roots:
+        came = means.cancel(root, str(word), path)
+        if came.how is not ResultCode.UNKNOWN:
+            output.line(came.text)
+            return _code([came])
+    output.line(f"{printable(str(word))} is no job that waits or is under way.")
+    for line in means.what_became(locate_file(word, Path.cwd(), roots), roots):
+        output.line(line)
+    return ExitCode.USAGE
+
+
+def retry(arguments: argparse.Namespace) -> ExitCode:
+    """Have failed jobs tried again; USAGE where one of them is none."""
+    output, outcomes = Output(sys.stdout, os.environ), []
+    for failed in arguments.failed:
+        settings, roots = _where(arguments, failed)
+        means = _Means(settings, default_steps(os.environ), make_local_dirs(os.environ), output)
+        outcomes.append(_retry(means, failed, roots))
+        output.line(outcomes[-1].text)
+    return _code(outcomes)
+
+
+def _retry(means: _Means, failed: Path, roots: tuple[Path, ...]) -> CommandResult:
+    found = _failed_jobs(failed, roots)
+    if len(found) == 1:
+        return means.requeue(*found[0])
+    shown = printable(str(failed))
+    if found:
+        names = " or ".join(printable(folder) for _, folder in found)
+        return CommandResult(ResultCode.REFUSED, f"{shown} may be {names}: name one of them.")
+    what = "is no failed job: name its folder below failed/, a file in it, or the job's id"
+    return CommandResult(ResultCode.UNKNOWN, f"{shown} {what}.")
+
+
+def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
+    """The roots and folders of what is named: by a path, else by the beginning of an id."""
+    match locate_file(failed, Path.cwd(), roots):
+        case Located(root=root) as there if there.area == "failed":
+            return [(root, "/".join(there.path.split("/")[:_IN_FAILED]))]
+        case _:
+            return [(at, one) for at in roots for one in failed_job(at, str(failed))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What it takes to ask, and to do it here."""
+
+    settings: Settings
+    default_steps: int
+    local_dirs: LocalDirs
+    output: Output
+
+    def cancel(self, root: Path, word: str, path: str) -> CommandResult:
+        request = {"verb": "cancel", "word": word, "path": path}
+        steps = self.default_steps
+        return self._ask(root, request, lambda it: it.cancel(word, path, self.settings, steps))
+
+    def requeue(self, root: Path, folder: str) -> CommandResult:
+        request = {"verb": "retry", "folder": folder}
+        return self._ask(root, request, lambda it: it.requeue(folder))
+
+    def what_became(self, there: Located | NotFound, roots: Iterable[Path]) -> Iterator[str]:
+        """What `why` says of it."""
+        reasons = Explainer(
+            settings=self.settings, default_steps=self.default_steps, local_dirs=self.local_dirs
+        )
+        if isinstance(there, Located):
+            yield from reasons.of_file(there)
+            return
+        for root in roots:
+            yield from reasons.of_name(there, root)
+
+    def _ask(
+        self,
+        root: Path,
+        request: dict[str, str],
+        do_alone: Callable[[OfflineFolder], CommandResult],
+    ) -> CommandResult:
+        return send_command(request, root, self.local_dirs) or self._do_here(root, do_alone)
+
+    def _do_here(
+        self, root: Path, do_alone: Callable[[OfflineFolder], CommandResult]
+    ) -> CommandResult:
+        if problems := tuple(unmarked(root)):
+            raise UserError(problems)
+        folder = folder_settings(self.settings, root)
+        with offline_folder(folder, self.local_dirs, self.output.line) as alone:
+            return do_alone(alone)
+
+
+def _where(arguments: argparse.Namespace, file: Path) -> tuple[Settings, tuple[Path, ...]]:
+    """The hot folder that a file is in, else all that the settings or --root name.
+
+    They need not be there: their daemon may know that a share is away.
+    """
+    cwd = Path.cwd()
+    settings, path = read_settings(arguments.config, cwd)
+    above = hot_folder_above(absolute(file, cwd))
+    if arguments.root is None and above is not None:
+        return settings, (above,)
+    folders = find_folders(settings, path, arguments.root, cwd)
+    return settings, tuple(Path(os.path.normpath(folder.root)) for folder in folders)
+
+
+def _code(outcomes: Iterable[CommandResult]) -> ExitCode:
+    is_fine = all(it.how in (ResultCode.DONE, ResultCode.BEGUN) for it in outcomes)
+    return ExitCode.FINE if is_fine else ExitCode.USAGE

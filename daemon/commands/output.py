@@ -1,0 +1,180 @@
+"""What commands write: findings, lines and tables, coloured on a terminal; their exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TextIO
+
+from config.problems import Problem
+from daemon.events.text import columns, duration, plain
+from daemon.job import EndedJob, State
+
+
+class ExitCode(IntEnum):
+    """What scripts and systemd read."""
+
+    FINE = 0
+    JOBS_FAILED = 1
+    USAGE = 2
+    CONFIGURATION = 78  # sysexits.h EX_CONFIG
+
+
+class Verdict(StrEnum):
+    """How a thing stands."""
+
+    OK = "ok"
+    WARNING = "warning"  # it works, perhaps not as meant
+    PROBLEM = "problem"  # somebody has to mend it first
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found, in one sentence that ends in what to do where that is needed."""
+
+    verdict: Verdict
+    subject: str  # "settings", "folder", "model", "machine"
+    text: str
+
+
+def ok(subject: str, text: str) -> Finding:
+    """A thing that is as it should be."""
+    return Finding(Verdict.OK, subject, text)
+
+
+def warning(subject: str, text: str, advice: str) -> Finding:
+    """A thing that somebody should know of."""
+    return Finding(Verdict.WARNING, subject, f"{text}; {advice}")
+
+
+def problem(subject: str, text: str, advice: str) -> Finding:
+    """A thing that somebody has to mend."""
+    return Finding(Verdict.PROBLEM, subject, f"{text}; {advice}")
+
+
+def problems(subject: str, found: Iterable[Problem]) -> Iterator[Finding]:
+    """The problems of a seam, each a finding."""
+    return (Finding(Verdict.PROBLEM, subject, str(one)) for one in found)
+
+
+JSON_SCHEMA = 1
+
+
+def write_json(document: object) -> None:
+    """Write what `--json` asks for."""
+    # ASCII, so that it is the same through every locale.
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+Rows = Sequence[Sequence[str]]
+
+_GAP = "  "
+_RESET = "\x1b[0m"
+_GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"
+_COLOURS: Mapping[str, str] = {  # by the words of states, hot folders and findings
+    **dict.fromkeys(("ok", "done", "online"), _GREEN),
+    **dict.fromkeys(("ready", "claimed", "running", "publishing"), _CYAN),
+    **dict.fromkeys(("warning", "held", "review", "paused", "low-space", "offline"), _YELLOW),
+    **dict.fromkeys(("problem", "failed", "quarantined"), _RED),
+    **dict.fromkeys(("reference", "seen", "ignored"), _FAINT),
+}
+
+
+class Output:
+    """Writes to one stream what people read."""
+
+    def __init__(self, stream: TextIO, environment: Mapping[str, str]) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold any character
+        self._stream = stream
+        self._is_terminal = stream.isatty() and environment.get("TERM") != "dumb"
+        self._is_coloured = self._is_terminal and not environment.get("NO_COLOR")
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self._stream.write(f"{plain(text)}\n")
+        self._stream.flush()
+
+    def finding(self, word: str, subject: str, text: str) -> None:
+        """Write one line that begins with a coloured word."""
+        first = self._coloured(word, f"{word:<8}")
+        self._stream.write(f"{first} {subject:<8} {plain(text)}\n")
+        self._stream.flush()
+
+    def table(self, rows: Rows) -> None:
+        """Write rows of equally many cells, of which the second is a word to be coloured."""
+        cells = [[plain(cell) for cell in row] for row in rows]
+        if cells:
+            self._stream.write(self._wrapped(cells) if self._is_terminal else _aligned(cells))
+
+    def _coloured(self, word: str, text: str) -> str:
+        colour = _COLOURS.get(word) if self._is_coloured else None
+        return f"{colour}{text}{_RESET}" if colour else text
+
+    def _wrapped(self, rows: Rows) -> str:
+        from rich.console import Console  # noqa: PLC0415 - rich costs 60 ms, only there
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        grid = Table.grid(padding=(0, len(_GAP)))
+        for first, word, *others in rows:
+            coloured = Text.from_ansi(self._coloured(word, word))
+            grid.add_row(Text(first), coloured, *map(Text, others))
+        width = shutil.get_terminal_size().columns
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, highlight=False)
+        with console.capture() as captured:
+            console.print(grid)
+        return captured.get()
+
+
+def _aligned(rows: Rows) -> str:
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    return "".join(f"{_line(row, widths)}\n" for row in rows)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = (cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True))
+    return _GAP.join(cells).rstrip()
+
+
+_HEADINGS = ("file", "state", "time", "result")
+_STATE_STYLES = {
+    State.DONE: "green",
+    State.REVIEW: "yellow",
+    State.FAILED: "red",
+    State.QUARANTINED: "red",
+}
+
+
+def summary_table(ended: Sequence[EndedJob], terminal_columns: int | None) -> str:
+    """The closing table, with its line ends; plain and aligned where there is no terminal."""
+    if terminal_columns is not None:
+        return _coloured_summary(ended, terminal_columns)
+    return _aligned([_HEADINGS, *map(_cells, ended)])
+
+
+def _cells(job: EndedJob) -> tuple[str, str, str, str]:
+    seconds = "" if job.seconds is None else duration(job.seconds)
+    return (plain(job.file), job.state.value, seconds, plain(job.result))
+
+
+def _coloured_summary(ended: Sequence[EndedJob], terminal_columns: int) -> str:
+    from rich.console import Console  # noqa: PLC0415 - rich costs 60 ms, only there
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    drawn = Table(box=None, pad_edge=False)
+    for heading in _HEADINGS:
+        drawn.add_column(heading, overflow="fold")
+    for job in ended:
+        file, state, seconds, result = map(Text, _cells(job))
+        state.stylize(_STATE_STYLES.get(job.state, ""))
+        drawn.add_row(file, state, seconds, result)
+    output = io.StringIO()
+    Console(file=output, force_terminal=True, width=terminal_columns).print(drawn)
+    return output.getvalue()

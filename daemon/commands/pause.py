@@ -1,0 +1,57 @@
+"""`hotfolder pause`, `resume` and `drain`: the daemon is asked; a pause needs none."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from daemon.commands.output import ExitCode, Output
+from daemon.commands.select import find_folders, read_settings
+from daemon.control.client import send_command
+from daemon.control.documents import CommandResult, ResultCode
+from daemon.fs.local_dirs import locate_local_dirs, make_local_dirs
+from daemon.service.pause import PauseFlags
+
+
+def pause(arguments: argparse.Namespace) -> ExitCode:
+    """Begin no more jobs in the hot folders that are meant."""
+    return _each(arguments, "pause")
+
+
+def resume(arguments: argparse.Namespace) -> ExitCode:
+    """Begin jobs again."""
+    return _each(arguments, "resume")
+
+
+def drain(arguments: argparse.Namespace) -> ExitCode:
+    """Have the daemon finish what it has begun, and end."""
+    return _each(arguments, "drain")
+
+
+def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
+    output = Output(sys.stdout, os.environ)
+    settings, path = read_settings(arguments.config, Path.cwd())
+    outcomes = []
+    for folder in find_folders(settings, path, arguments.root, Path.cwd()):
+        outcomes.append(_ask(verb, folder.root))
+        output.line(outcomes[-1].text)
+    is_fine = all(one.how in (ResultCode.DONE, ResultCode.BEGUN) for one in outcomes)
+    return ExitCode.FINE if is_fine else ExitCode.USAGE
+
+
+def _ask(verb: str, root: Path) -> CommandResult:
+    # Members of the service's group may ask; only its user keeps a pause without it.
+    came = send_command({"verb": verb}, root, locate_local_dirs(os.environ))
+    return came or _alone(verb, root, PauseFlags(make_local_dirs(os.environ).state))
+
+
+def _alone(verb: str, root: Path, pause_flags: PauseFlags) -> CommandResult:
+    match verb:
+        case "pause":
+            return pause_flags.pause(root)
+        case "resume":
+            return pause_flags.resume(root)
+        case _:
+            return CommandResult(ResultCode.UNKNOWN, f"{root}: no daemon is running here.")

@@ -1,0 +1,260 @@
+"""`hotfolder why`: why a file is where it is, in plain sentences."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from config.settings import Settings
+from daemon.commands.output import ExitCode, Output
+from daemon.commands.plan import job_words
+from daemon.commands.preview import FilePreview, InboxPreview, preview_inbox
+from daemon.commands.select import (
+    NO_ANSWER,
+    Located,
+    NotFound,
+    absolute,
+    answering,
+    default_steps,
+    entry_of,
+    hot_folder_above,
+    locate_file,
+    read_settings,
+    select,
+)
+from daemon.commands.status import WHAT_THEY_WAIT_FOR, left_jobs
+from daemon.commands.traces import JobTrace, find_traces, of_failure, of_result
+from daemon.control.client import ask_status, folders_in
+from daemon.control.documents import read_folder_status
+from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
+from daemon.fs.hot_folder import folder_id
+from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
+from daemon.fs.names import is_hidden, printable
+from daemon.history import History
+from daemon.job import State
+from daemon.spool.receipts import PREVIEW_SUFFIX
+
+
+def why(arguments: argparse.Namespace) -> ExitCode:
+    """Say where a file stands, and why; USAGE where no such file is or was here."""
+    output = Output(sys.stdout, os.environ)
+    try:
+        settings, roots = call_with_deadline(lambda: _why_where(arguments), ANSWER_SECONDS * 2)
+    except Stalled:
+        output.line(f"{arguments.file}: {NO_ANSWER}; nobody knows now what lies there.")
+        return ExitCode.FINE
+    here = answering(roots)
+    code = _why(arguments.file, settings, here, output) if here else ExitCode.FINE
+    for root in roots:
+        if root not in here:
+            output.line(f"{root}: {NO_ANSWER}; nobody knows now what lies there.")
+    return code if here == roots else ExitCode.FINE
+
+
+def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output) -> ExitCode:
+    reasons = Explainer(
+        settings=settings,
+        default_steps=default_steps(os.environ),
+        local_dirs=locate_local_dirs(os.environ),
+    )
+    found = locate_file(file, Path.cwd(), roots)
+    if isinstance(found, Located):
+        lines = [*reasons.of_file(found)]
+    else:
+        lines = [line for root in roots for line in reasons.of_name(found, root)]
+    for line in lines:
+        output.line(line)
+    if lines or isinstance(found, Located):
+        return ExitCode.FINE
+    output.line(f"{printable(found.name)} is not here, and no record of it is.")
+    near = [name for root in roots for name in reasons.nearest(found, root)]
+    if near:
+        output.line(f"Did you mean {' or '.join(near)}?")
+    return ExitCode.USAGE
+
+
+def _why_where(arguments: argparse.Namespace) -> tuple[Settings, tuple[Path, ...]]:
+    cwd = Path.cwd()
+    above = hot_folder_above(absolute(arguments.file, cwd))
+    if arguments.root is None and above is not None:
+        return read_settings(arguments.config, cwd)[0], (above,)
+    selection = select(arguments)
+    return selection.settings, tuple(Path(os.path.normpath(it.root)) for it in selection.folders)
+
+
+_NEAREST_SHOWN = 3
+_ALIKE = 0.75  # lampe.jpg and lamp.jpg, but not alone.jpg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explainer:
+    """Answers by the settings in force."""
+
+    settings: Settings
+    default_steps: int
+    local_dirs: LocalDirs
+
+    def of_file(self, there: Located) -> Iterator[str]:
+        """Why a file is where it is."""
+        match there.area:
+            case "inbox":
+                yield from self._in_inbox(there)
+            case "outbox" | "review":
+                yield from _in_outbox(there)
+            case "failed":
+                yield from _in_failed(there)
+            case "done":
+                yield from self._in_done(there)
+            case ".hotfolder":
+                yield from self._in_work(there)
+            case _:
+                yield f"{_shown(there)} is nothing that Hotfolder edits: pictures go into inbox/."
+
+    def of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
+        """What became of a file that was in the inbox once; nothing where nobody knows it."""
+        lines = [*self._under_way(missing.name, root)]
+        traces = find_traces(root, missing.name)
+        if not lines and traces:
+            newest, *older = traces
+            lines += self._without_result(missing.name, root, newest)
+            lines += [*newest.lines, f"That was at {_moment(newest.ended_at)}."]
+            lines += [f"Before that there were {len(older)} more."] if older else []
+        yield from lines or self._remembered(missing.name, root)
+
+    def nearest(self, missing: NotFound, root: Path) -> tuple[str, ...]:
+        """The files of the inbox that may be meant."""
+        seen = self._look(root)
+        names = [
+            *(it.news.file for it in seen.files),
+            *(printable(it.path) for it in seen.ignored),
+        ]
+        by_lower_case = {name.lower(): name for name in names}
+        wanted = printable(missing.name).lower()
+        close = get_close_matches(wanted, by_lower_case, _NEAREST_SHOWN, _ALIKE)
+        return tuple(by_lower_case[name] for name in close)
+
+    def _in_inbox(self, there: Located) -> Iterator[str]:
+        name = printable(there.below or there.path)
+        if any(map(is_hidden, there.below.split("/"))):
+            yield f"{name} is never looked at: programs and systems give such names to files of"
+            yield "their own, or to files that are still being copied. What to do: rename it."
+            return
+        seen = self._look(there.root)
+        for file in seen.files:
+            if file.news.file == name:
+                yield from _waiting(file, seen)
+                return
+        for ignored in seen.ignored:
+            if printable(ignored.path) == name:
+                yield f"{name} is left alone: {ignored.reason}."
+                return
+        yield f"{name} is a folder of the inbox; ask about a file in it."
+
+    def _in_work(self, there: Located) -> Iterator[str]:
+        yield f"{_shown(there)} belongs to Hotfolder itself: leave it alone."
+        for left in left_jobs(there.root):
+            if left.job_id in there.path.split("/"):
+                yield from self._under_way(left.path, there.root)
+
+    def _look(self, root: Path) -> InboxPreview:
+        return preview_inbox(
+            entry_of(self.settings, root), self.settings, self.default_steps, self.local_dirs
+        )
+
+    def _under_way(self, name: str, root: Path) -> Iterator[str]:
+        said, _ = ask_status(self.local_dirs, root)
+        for document in folders_in(said):
+            news = read_folder_status(document)
+            for file in news.files:
+                if (file.file, file.state) == (printable(name), State.HELD):
+                    yield f"{file.file} is held: {file.reason}."
+                    return
+            for job in news.jobs:
+                if job.file == printable(name):
+                    yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
+                    yield f"Its story so far is logs/{job.job_id}.log."
+                    return
+        for left in () if said else left_jobs(root):
+            if left.path == name:
+                yield f"{printable(name)} is claimed: {WHAT_THEY_WAIT_FOR}."
+
+    def _in_done(self, there: Located) -> Iterator[str]:
+        day, _, name = there.below.partition("/")
+        yield f"{_shown(there)} is an original; its job ended on {day}."
+        for trace in find_traces(there.root, name)[:1]:
+            yield from self._without_result(name, there.root, trace)
+            yield from trace.lines
+
+    def _without_result(self, name: str, root: Path, newest: JobTrace) -> Iterator[str]:
+        """What the last job of this name ended as, where that has left no record of its own."""
+        history = History(self.local_dirs.state, lambda _: None, look=True)
+        entry = history.last(folder_id(root), name)
+        history.close()
+        if entry is None or entry.finished_at < newest.ended_at:
+            return
+        when, job = _moment(entry.finished_at), f"job {entry.job_id}"
+        match entry.state:
+            case State.CANCELLED:
+                yield f"{printable(name)} was cancelled at {when} ({job})."
+            case State.DUPLICATE:
+                yield f"{printable(name)} came again and was not edited a second time ({job}):"
+                yield f"at {when} its name and content were those of before."
+            case _:
+                pass
+
+    def _remembered(self, name: str, root: Path) -> Iterator[str]:
+        troubles: list[str] = []
+        history = History(self.local_dirs.state, troubles.append, look=True)
+        entry = history.last(folder_id(root), name)
+        history.close()
+        if entry is not None:
+            when, results = _moment(entry.finished_at), ", ".join(map(printable, entry.results))
+            yield f"{printable(name)} ended as {entry.state} at {when} (job {entry.job_id})."
+            yield f"Its results were {results}." if results else "It has no result."
+            yield f"Its story is logs/{entry.job_id}.log; its other papers were taken away."
+        yield from troubles
+
+
+def _waiting(file: FilePreview, seen: InboxPreview) -> Iterator[str]:
+    news = file.news
+    says_its_state = news.reason.startswith(news.state)
+    yield f"{news.file} is {news.reason if says_its_state else f'{news.state}: {news.reason}'}."
+    if news.problems:
+        yield "What to do:"
+        yield from (f"  - {problem}" for problem in news.problems)
+    if file.job_preview is not None:
+        yield f"Its job would be {job_words(file.job_preview)}."
+        yield from file.job_preview.notes
+    if not seen.running:
+        yield f"No daemon is running; hotfolder run --root {seen.root} starts one."
+
+
+def _in_outbox(there: Located) -> Iterator[str]:
+    result = there.path.removesuffix(".json").removesuffix(PREVIEW_SUFFIX)
+    trace = of_result(there.root, result)
+    if trace is None:
+        yield f"{_shown(there)} has no receipt: it is not complete yet, or is not a result."
+        return
+    yield from trace.lines
+    yield f"It has been complete since {_moment(trace.ended_at)}."
+
+
+def _in_failed(there: Located) -> Iterator[str]:
+    parts = there.path.split("/")
+    folder = there.root.joinpath(*parts[:3])
+    lines = of_failure(folder, there.root) if len(parts) >= 3 else ()
+    yield from lines or (f"{_shown(there)} lies among the failed jobs, without a WHY.txt.",)
+
+
+def _shown(there: Located) -> str:
+    return printable(there.path)
+
+
+def _moment(unix_time: float) -> str:
+    return f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%Y-%m-%d %H:%M}"

@@ -1,0 +1,1 @@
+"""How other processes ask the daemon."""

@@ -1,0 +1,1 @@
+"""One thread for each hot folder: commands in, replies out."""

@@ -1,0 +1,448 @@
+"""Does the commands on the job files of one hot folder, and tells what came of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+from config.instruction_keys import Keys
+from config.problems import Problem, UserError
+from daemon.clock import Clock, day_of
+from daemon.folder import messages, resolve
+from daemon.folder.holds import Holds, traits_of
+from daemon.folder.retries import CommandRetries, job_of_command, left_behind_reason
+from daemon.fs.errors import Scope, words_of
+from daemon.fs.names import Kind, kind_of, printable
+from daemon.inbox.cancel_files import WaitingJob
+from daemon.job import Candidate, Job, Plan, Seen, State
+from daemon.spool.disk_space import DiskSpace
+from daemon.spool.receipts import hindered_job, in_the_way
+from daemon.spool.records import UNKNOWN, RecoveredJob
+from daemon.spool.requeue import requeue
+from daemon.spool.scratch import ScratchDirs, finished_sizes, has_finished, load_finished
+from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, draw_ticket, may_not
+
+
+class FolderExecutor:
+    """Works for a folder worker, in its thread; raises OSError where the share does not work."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        spool: Spool,
+        scratch: Path,
+        clock: Clock,
+        resolver: resolve.Resolver,
+        presets_for: Callable[[str], tuple[Keys, ...]],
+        reply: Callable[[messages.FolderReply], None],
+    ) -> None:
+        self._root, self._spool, self._clock = root, spool, clock
+        self.resolver = resolver
+        self.room = DiskSpace(root, scratch, clock)
+        self.holds = Holds(partial(traits_of, spool.tree))
+        self.file_requests = FileRequests(spool, clock)
+        self.retries = CommandRetries()
+        self._scratch = ScratchDirs(scratch, "")
+        self._presets_for, self._reply = presets_for, reply
+        self._known: set[str] = set()  # jobs that the service knows
+        self._announced: set[str] = set()  # of them, those whose results are out
+        self._is_to_recover = False  # whether work/ may hold files of no job that is known
+
+    def serve(self, identity: str) -> None:
+        """Work from now on for the hot folder of this id."""
+        self._scratch = ScratchDirs(self._scratch.base, identity)
+
+    def leave(self) -> tuple[messages.JobCommand, ...]:
+        """Know of no job any more; what is on scratch may be wanted later.
+
+        Gives the commands that were put off.
+        """
+        left = self.retries.put_off_orders()
+        self._known, self._announced = set(), set()
+        self.retries.clear()
+        return left
+
+    def do(self, command: messages.JobCommand, *, again: bool = False) -> None:
+        """Carry out a command, and reply to it; where one job alone is in trouble, now or later.
+
+        `again`: it was begun before.
+        """
+        job = job_of_command(command)
+        try:
+            if again and isinstance(command, messages.Publish):
+                self._clear_half_done(command)  # half of it may be out
+            self._do(command)
+        except OSError as error:
+            if (
+                isinstance(command, messages.Claim)
+                or self._scope_of(error, command) is not Scope.JOB
+            ):
+                raise
+            if job is not None:
+                self._set_back(job, command, error)
+            elif isinstance(command, messages.FileRequest):
+                self._is_to_recover = True  # some of its files may have been moved already
+                self._reply(self.file_requests.refusal(command, error))
+        else:
+            if job is not None:
+                self.retries.over(job.job_id)
+
+    def try_again(self) -> None:
+        """Carry out what was put off until now; raises what is the hot folder's trouble."""
+        for command in self.retries.due(self._clock.monotonic()):
+            self.do(command, again=True)
+
+    def _scope_of(self, error: OSError, command: messages.JobCommand) -> Scope:
+        sizes: tuple[int, ...] = ()
+        if isinstance(command, messages.Publish):
+            with contextlib.suppress(FileNotFoundError):  # the cache was emptied: it is seen soon
+                sizes = finished_sizes(command.finished)
+        return self._spool.scope_of(error, sum(sizes))
+
+    def _set_back(self, job: Job, command: messages.JobCommand, error: OSError) -> None:
+        """Put a command off; where that was of no use, the job fails, or is held at least."""
+        now = self._clock.monotonic()
+        if self.retries.put_off(job, command, now):
+            return
+        what, advice = words_of(error, self._root)
+        match command:
+            case messages.Publish(finished) if job.job_id not in self._announced:
+                with contextlib.suppress(OSError):
+                    self._clear_half_done(command)
+                why = hindered_job(f"the result cannot be written to {what}", advice)
+                self.do(messages.FileFailed(job, why, finished.resolved_job.instruction))
+            case messages.Reclaim():
+                why = hindered_job(f"its files cannot be used: {what}", advice)
+                self.do(messages.FileFailed(job, why, "{}"))
+            case _:
+                self._hold(job, error)
+
+    def _hold(self, job: Job, error: OSError) -> None:
+        what, advice = words_of(error, self._root)
+        reason = left_behind_reason(job.job_id, what, advice)
+        self.retries.hold(job.job_id, job.path, reason, self._clock.monotonic())
+        self._known.discard(job.job_id)
+        self._announced.discard(job.job_id)
+        self._reply(messages.Held(job))
+
+    def _do(self, command: messages.JobCommand) -> None:  # noqa: C901 - one arm a command
+        match command:
+            case messages.Claim():
+                self._claim(command)
+            case messages.Reclaim():
+                self._resume(command)
+            case messages.Publish():
+                self._publish(command)
+            case messages.FileFailed():
+                self._file_failed(command)
+            case messages.FileDone():
+                self._file_done(command)
+            case messages.DropScratch(job):
+                self._forget(job)
+            case messages.CancelWaiting() | messages.FileAway() | messages.Requeue():
+                self._reply(self.file_requests.grant(command, self._today()))
+            case messages.Release(job):
+                self._spool.release(job)
+                self._forget(job)
+                self._reply(messages.Released(job))
+            case _:
+                assert_never(command)
+
+    def _clear_half_done(self, command: messages.Publish) -> None:
+        job = command.finished.resolved_job.job
+        self._spool.publication(job.job_id).clear_half_done(job)
+
+    def _claim(self, command: messages.Claim) -> None:
+        now, unix_now = self._clock.monotonic(), self._clock.time()
+        drawn = draw_ticket(unix_now, waited_seconds=now - command.candidate.since)
+        try:
+            job = self._spool.claim(command.candidate, command.kept, drawn)
+            self._take_up(job, command.candidate.problems)
+            self.room.sufficed()
+        except ChangedMeanwhile:
+            self._reply(messages.ClaimLost(command.candidate))
+        except NotPermitted as error:
+            now = self._clock.monotonic()
+            self.holds.add(command.candidate, str(error), now, is_lasting=error.is_lasting)
+            self._reply(messages.ClaimLost(command.candidate))
+
+    def _resume(self, command: messages.Reclaim) -> None:
+        try:
+            job = self._spool.count_end(
+                command.job, strike=command.strike, alone=command.alone, counts=command.counts
+            )
+        except FileNotFoundError:
+            self._give_up(command.job)
+            return
+        with contextlib.suppress(
+            NotPermitted
+        ):  # it is in the inbox again; its next claim says why
+            self._take_up(job, ())
+            return
+        self._reply(messages.FilesGone(job))
+
+    def _take_up(self, job: Job, problems: resolve.Problems) -> None:
+        scratch = self._scratch.of(job.job_id)
+        try:
+            job = self._spool.begin_attempt(self._spool.copy_to_scratch(job, scratch))
+        except (FileNotFoundError, ChangedMeanwhile):
+            self._give_up(job)
+            return
+        except OSError as error:
+            own = self._spool.untouchable(error, job)
+            self._spool.release(job)
+            self._forget(job)
+            raise own from error
+        try:
+            presets = self._presets_for(job.folder)
+        except UserError as error:
+            presets, problems = (), problems or error.problems
+        self._known.add(job.job_id)
+        self._reply(self.resolver.read(job, scratch, presets, problems))
+
+    def _give_up(self, job: Job) -> None:
+        self._spool.release(job)
+        self._forget(job)
+        self._reply(messages.FilesGone(job))
+
+    def _publish(self, command: messages.Publish) -> None:
+        job = command.finished.resolved_job.job
+        publication = self._spool.publication(job.job_id)
+        if job.job_id not in self._announced:
+            if not has_finished(command.finished):
+                publication.clear_half_done(job)
+                self._reply(messages.Recovered((job,)))
+                return
+            try:
+                results = publication.publish(command.finished, self._times(), command.replaces)
+            except (NotADirectoryError, FileExistsError) as error:
+                if Path(str(error.filename)).parent == self._root:
+                    raise  # the outbox itself: no job is to blame
+                why = in_the_way(error)
+                self._file_failed(
+                    messages.FileFailed(job, why, command.finished.resolved_job.instruction)
+                )
+                return
+            self._reply(messages.Published(command.finished, results))
+            self._announced.add(job.job_id)
+        where = self._spool.file_done(job, self._today())
+        self._forget(job)
+        self._reply(messages.Filed(job, State.DONE, where, "", ""))
+
+    def _file_done(self, command: messages.FileDone) -> None:
+        job, state = command.job, command.state
+        where = self.file_requests.file(job, state, self._today())
+        if state is not State.CANCELLED:  # somebody may still be at its scratch
+            self._forget(job)
+        self._reply(messages.Filed(job, state, where, "", "", command.earlier))
+
+    def _file_failed(self, command: messages.FileFailed) -> None:
+        job, why = command.job, command.why
+        where = self._spool.file_failed(job, self._today(), why, command.instruction)
+        self._forget(job)
+        self._reply(messages.Filed(job, why.state, where, why.cause, why.advice))
+
+    def has_to_recover(self, now: float) -> bool:
+        """Whether there may be something in work/ that it is time to look after."""
+        return self._is_to_recover or self.retries.has_due_strays(now)
+
+    def recover(self) -> None:
+        """Tell of the jobs that lie in work/ and are not known; finish what needs no editor."""
+        self._is_to_recover = False
+        found_there = self._spool.recover(self._unreadable)
+        lefts = [left for left in found_there if left.job.job_id not in self._known]
+        unfinished = [left.job for left in lefts if not self._is_over(left)]
+        self._known.update(job.job_id for job in unfinished)
+        found = (load_finished(job, self._scratch.of(job.job_id)) for job in unfinished)
+        finished = {it.resolved_job.job.job_id: it for it in found if it is not None}
+        begun = tuple(job for job in unfinished if job.job_id not in finished)
+        self._reply(messages.Recovered(begun))
+        for it in finished.values():
+            self._reply(messages.RecoveredFinished(it))
+        self._scratch.keep_only(self._known | self.retries.strays())
+
+    def _unreadable(self, folder: Path, error: OSError) -> None:
+        """Leave alone what lies in work/ and cannot be looked at; raises what is not its own."""
+        if self._spool.scope_of(error) is not Scope.JOB:
+            raise error
+        reason = left_behind_reason(folder.name, *words_of(error, self._root))
+        path = str(folder.relative_to(self._root))
+        self.retries.hold(folder.name, path, reason, self._clock.monotonic())
+
+    def _is_over(self, left: RecoveredJob) -> bool:
+        """Whether nothing is left to be done now for what lay in work/."""
+        job_id = left.job.job_id
+        try:
+            is_cleared = self._is_cleared(left)
+        except OSError as error:
+            if self._spool.scope_of(error) is not Scope.JOB:
+                raise
+            self._hold(left.job, error)
+            return True
+        if is_cleared:
+            self.retries.over(job_id)
+        else:
+            self.retries.taken_up(job_id)
+        return is_cleared
+
+    def _is_cleared(self, left: RecoveredJob) -> bool:
+        job, publication = left.job, self._spool.publication(left.job.job_id)
+        if not left.is_known:
+            self._file_failed(messages.FileFailed(job, UNKNOWN, "{}"))
+        elif (failing := left.failing) is not None:
+            self._file_failed(messages.FileFailed(job, failing.why, failing.instruction))
+        elif job.ending is not None:
+            where = self.file_requests.file(job, job.ending, self._today())
+            self._reply(messages.Filed(job, job.ending, where, "", ""))
+        elif publication.is_complete(job):
+            if load_finished(job, self._scratch.of(job.job_id)) is not None:
+                return False  # it ends as any other: published, told of, filed
+            self._reply(messages.FoundPublished(job, publication.results(job)))
+            self._spool.file_done(job, self._today())
+        elif not left.is_begun:
+            self._spool.release(job)
+        else:
+            publication.clear_half_done(job)
+            return False
+        self._forget(job)
+        return True
+
+    def _forget(self, job: Job) -> None:
+        self._known.discard(job.job_id)
+        self._announced.discard(job.job_id)
+        self._scratch.drop(job.job_id)
+
+    def _times(self) -> Iterator[float]:
+        while True:
+            yield self._clock.time()
+
+    def _today(self) -> str:
+        return day_of(self._clock.time())
+
+
+_TRIES = 3  # of a claim, where a copier is writing at this moment
+_BEING_WRITTEN = "it is being written to; cancel it again in a moment"
+
+
+class FileRequests:
+    """Grants the requests that touch one hot folder; each may be granted again after an error."""
+
+    def __init__(self, spool: Spool, clock: Clock) -> None:
+        self._spool, self._clock = spool, clock
+
+    def grant(self, request: messages.FileRequest, day: str) -> messages.FolderReply:
+        """Do it and tell what came of it; raises OSError where the share does not work."""
+        match request:
+            case messages.CancelWaiting():
+                return self._cancel_waiting(request, day)
+            case messages.FileAway(file):
+                return self._file_away(file, day)
+            case messages.Requeue(folder):
+                return self._requeue(folder)
+            case _:
+                assert_never(request)
+
+    def refusal(self, request: messages.FileRequest, error: OSError) -> messages.FolderReply:
+        """The answer to a request that an error hinders which is of its own files."""
+        what, advice = words_of(error, self._spool.root)
+        match request:
+            case messages.CancelWaiting(waiting_job):
+                return messages.CancelRefused(waiting_job.image, f"{what}; {advice}")
+            case messages.FileAway(file):
+                return messages.FiledAway(file, "", f"{what}; {advice}")
+            case messages.Requeue(folder):
+                return messages.Requeued(folder, (), (Problem(printable(folder), what, advice),))
+            case _:
+                assert_never(request)
+
+    def file(self, job: Job, state: State, day: str) -> str:
+        """File a job without a result; once begun it is finished, whatever ends the daemon."""
+        return self._spool.file_done(self._spool.begin_ending(job, state), day)
+
+    def tidied(self, plan: Plan, day: str) -> Plan:
+        """Move the records of earlier failures to done/; returns the plan without them."""
+        answers = [self._file_away(record, day) for record in plan.own_reports]
+        gone = {reply.file.path for reply in answers if reply.where}
+        if not gone:
+            return plan
+        return replace(
+            plan,
+            own_reports=tuple(it for it in plan.own_reports if it.path not in gone),
+            ignored=tuple(it for it in plan.ignored if it.path not in gone),
+        )
+
+    def _cancel_waiting(
+        self, request: messages.CancelWaiting, day: str
+    ) -> messages.Filed | messages.CancelRefused:
+        path, drawn = (
+            request.waiting_job.image,
+            draw_ticket(self._clock.time(), waited_seconds=0.0),
+        )
+        for _ in range(_TRIES):
+            candidate = self._candidate(request.waiting_job)
+            if candidate is None:
+                return messages.CancelRefused(path, "it is not there any more")
+            try:
+                job = self._spool.claim(candidate, request.waiting_job.kept, drawn)
+            except ChangedMeanwhile:
+                continue
+            except NotPermitted as error:
+                return messages.CancelRefused(path, str(error))
+            where = self.file(job, State.CANCELLED, day)
+            return messages.Filed(job, State.CANCELLED, where, "", "")
+        return messages.CancelRefused(path, _BEING_WRITTEN)
+
+    def _candidate(self, waiting_job: WaitingJob) -> Candidate | None:
+        """The files as they are now: a cancelled one need not have settled."""
+        image = self._seen(waiting_job.image)
+        if image is None:
+            return None
+        others = [it for it in map(self._seen, waiting_job.others) if it is not None]
+        sidecars = [it for it in others if kind_of(it.name) is Kind.SIDECAR]
+        sidecar = sidecars[0] if sidecars else None
+        return Candidate(
+            image=image,
+            sidecar=sidecar,
+            companions=tuple(it for it in others if it != sidecar),
+            priority=0,
+            since=self._clock.monotonic(),
+            problems=(),
+        )
+
+    def _seen(self, path: str) -> Seen | None:
+        try:
+            status = self._spool.tree.status(self._spool.inbox / path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        return Seen(path, status.st_size, *times, status.st_ino)
+
+    def _file_away(self, file: Seen, day: str) -> messages.FiledAway:
+        try:
+            where = self._spool.file_away(file, day)
+        except (ChangedMeanwhile, FileNotFoundError):
+            return messages.FiledAway(file, "", "")
+        except PermissionError as error:
+            return messages.FiledAway(file, "", may_not(error))
+        except OSError as error:
+            if self._spool.scope_of(error) is not Scope.JOB:
+                raise
+            what, advice = words_of(error, self._spool.root)
+            return messages.FiledAway(file, "", f"{what}; {advice}")
+        return messages.FiledAway(file, where, "")
+
+    def _requeue(self, folder: str) -> messages.Requeued:
+        drawn = draw_ticket(self._clock.time(), waited_seconds=0.0)
+        try:
+            paths = requeue(self._spool, self._spool.root / folder, drawn)
+            return messages.Requeued(folder, paths, ())
+        except UserError as error:
+            return messages.Requeued(folder, (), error.problems)
+        except NotPermitted as error:
+            problem = Problem(printable(folder), str(error), "or move the files back yourself")
+            return messages.Requeued(folder, (), (problem,))

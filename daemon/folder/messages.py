@@ -1,0 +1,332 @@
+"""What the deciding thread asks of a folder worker, and what the worker replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from config.problems import Problem
+from config.settings import Lora, Settings
+from daemon.events.events import Event
+from daemon.inbox.cancel_files import WaitingJob
+from daemon.job import Candidate, FolderState, Job, Plan, ResolvedJob, Seen, State
+from daemon.spool.receipts import FailureReason, FinishedJob
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Look at the inbox now; sent by the watcher too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take a candidate's files; those in `kept` as copies."""
+
+    candidate: Candidate
+    kept: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim:
+    """Begin another attempt of a job that lies in work/."""
+
+    job: Job
+    strike: bool  # whether its last end counts against it
+    alone: bool  # whether it is to run alone now
+    counts: bool = True  # whether its last run was an attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Put the results into the outbox and file the originals."""
+
+    finished: FinishedJob
+    replaces: tuple[str, ...]  # results of an earlier job of the same name and content
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed:
+    """File the originals beside a WHY.txt."""
+
+    job: Job
+    why: FailureReason
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone:
+    """File the originals of a job that needs no result."""
+
+    job: Job
+    state: State
+    earlier: tuple[str, ...]  # the results that it already has
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Put the originals back into the inbox."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class AppendLog:
+    """Write a line for people into logs/."""
+
+    event: Event
+    at: float  # Unix time
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Go on with other settings."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End when all commands before this one are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropScratch:
+    """Clear the scratch of a cancelled job: nobody is at it any more."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class CancelWaiting:
+    """File files of the inbox as cancelled."""
+
+    waiting_job: WaitingJob
+
+
+@dataclass(frozen=True, slots=True)
+class FileAway:
+    """Move a file that has served its purpose from the inbox to done/."""
+
+    file: Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Move the originals of a failed job to where they came from."""
+
+    folder: str  # of failed/, relative to the root
+
+
+FileRequest = CancelWaiting | FileAway | Requeue
+
+JobCommand = (
+    Claim | Reclaim | Publish | FileFailed | FileDone | Release | DropScratch | FileRequest
+)
+
+FolderCommand = Scan | JobCommand | AppendLog | Reconfigure | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """How the hot folder stands now."""
+
+    state: FolderState
+    reason: str
+    is_passing: bool = False  # whether it will stand otherwise before long, by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a look found."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Jobs of an earlier daemon that lie in work/."""
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredFinished:
+    """A job of an earlier daemon whose results lie on scratch, whole."""
+
+    finished: FinishedJob
+
+
+@dataclass(frozen=True, slots=True)
+class EventRaised:
+    """Something to be told of the hot folder."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job is ours, its copies lie on scratch, its attempt is counted."""
+
+    resolved_job: ResolvedJob
+    loras: Mapping[str, Lora]  # that its recipe was resolved by
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A job is ours, but what was written or dropped cannot be used."""
+
+    job: Job
+    problems: tuple[Problem, ...]
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLost:
+    """The files changed before they could be claimed; they stay where they are."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class FilesGone:
+    """A claimed job's files were taken away by somebody."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """Another daemon leads now: a job is its, and nothing was done about it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """All results and receipts of a job are in the outbox."""
+
+    finished: FinishedJob
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPublished:
+    """An earlier daemon published all results of a job; more than their names nobody knows."""
+
+    job: Job
+    results: tuple[str, ...]  # relative to the root
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A job's originals have left work/."""
+
+    job: Job
+    state: State
+    where: str  # relative to the root
+    cause: str
+    advice: str
+    earlier: tuple[str, ...] = ()  # of a duplicate: the results that it already has
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A job's originals are in the inbox again."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job's originals can neither be used nor filed; they stay in work/; the plan says why."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRefused:
+    """Files of the inbox could not be cancelled, and why."""
+
+    path: str  # of the image
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FiledAway:
+    """A file that has served its purpose is in done/, or not: then there may be a reason."""
+
+    file: Seen
+    where: str  # relative to the root; "" where it is in the inbox still, or gone
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """The originals of a failed job are in the inbox again, or what hinders it."""
+
+    folder: str  # of failed/, relative to the root
+    paths: tuple[str, ...]  # in the inbox
+    problems: tuple[Problem, ...]
+
+
+FolderReply = (
+    StatusChanged
+    | Scanned
+    | Recovered
+    | RecoveredFinished
+    | EventRaised
+    | Claimed
+    | Rejected
+    | ClaimLost
+    | FilesGone
+    | LeaseLost
+    | Published
+    | FoundPublished
+    | Filed
+    | Released
+    | Held
+    | CancelRefused
+    | FiledAway
+    | Requeued
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FromFolder:
+    """An answer, and of which hot folder."""
+
+    root: str
+    reply: FolderReply
+
+
+_ADVICE = "ask the daemon that leads"
+
+
+def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | None:
+    """The answer; None where none is waited for. `leader` says who leads, in words."""
+    match command:
+        case Claim(candidate):
+            return ClaimLost(candidate)
+        case Reclaim(job=job) | FileFailed(job=job) | FileDone(job=job) | Release(job):
+            return LeaseLost(job)
+        case Publish(finished):
+            return LeaseLost(finished.resolved_job.job)
+        case CancelWaiting() | FileAway() | Requeue():
+            return _reply_to_request(command, leader)
+        case Scan() | DropScratch() | AppendLog() | Reconfigure() | Stop():
+            return None
+        case _:
+            assert_never(command)
+
+
+def _reply_to_request(request: FileRequest, leader: str) -> FolderReply:
+    match request:
+        case CancelWaiting(waiting_job):
+            return CancelRefused(waiting_job.image, f"{leader}: {_ADVICE}")
+        case FileAway(file):
+            return FiledAway(file, "", f"{leader}: {_ADVICE}")
+        case Requeue(folder):
+            return Requeued(folder, (), (Problem(folder, leader, _ADVICE),))
+        case _:
+            assert_never(request)

@@ -1,0 +1,111 @@
+"""A claimed job becomes a task: its instruction read from the private copy and resolved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from config.instruction_keys import Keys
+from config.problems import Problem, UserError
+from config.settings import Settings
+from daemon.folder.messages import Claimed, Rejected
+from daemon.fs.names import pair_key, printable
+from daemon.job import Job, ResolvedJob, Role
+from daemon.spool.spool import scratch_name
+from pipeline import instruction, recipe
+from pipeline.instruction import Instruction
+from pipeline.recipe import Recipe
+
+Problems = tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Reads claimed jobs by the settings in force."""
+
+    settings: Settings
+    default_steps: int
+
+    def with_settings(self, settings: Settings) -> Resolver:
+        """The same with other settings."""
+        return replace(self, settings=settings)
+
+    def read(
+        self, job: Job, scratch: Path, presets: tuple[Keys, ...], problems: Problems
+    ) -> Claimed | Rejected:
+        """The task of a job whose files lie on scratch, or all that is wrong with it.
+
+        `problems` are those known before the claim.
+        """
+        try:
+            written = _instruction(job, scratch)
+        except UserError as error:
+            return Rejected(job, problems or error.problems, "{}")
+        text = json.dumps(dict(written.as_written), ensure_ascii=False)
+        if problems:
+            return Rejected(job, problems, text)
+        try:
+            resolved = self._resolve(written, presets, job.drawn_seed)
+            companions = _companions(job, scratch, resolved.recipe, written)
+        except UserError as error:
+            return Rejected(job, error.problems, text)
+        return Claimed(
+            ResolvedJob(
+                job=job,
+                recipe=resolved.recipe,
+                instruction=text,
+                content_key=content_key(job),
+                scratch=scratch,
+                companions=companions,
+                notes=resolved.notes,
+            ),
+            self.settings.model.loras,
+        )
+
+    def _resolve(
+        self, written: Instruction, presets: tuple[Keys, ...], drawn_seed: int
+    ) -> recipe.Resolved:
+        return recipe.resolve(
+            written,
+            folder_presets=presets,
+            presets=self.settings.presets,
+            loras=self.settings.model.loras,
+            limits=self.settings.limits,
+            default_steps=self.default_steps,
+            drawn_seed=drawn_seed,
+        )
+
+
+def _instruction(job: Job, scratch: Path) -> Instruction:
+    for index, file in enumerate(job.files):
+        if file.role is Role.SIDECAR:
+            return instruction.parse((scratch / scratch_name(index)).read_bytes(), file.name)
+    return instruction.NONE
+
+
+def _companions(
+    job: Job, scratch: Path, recipe: Recipe, written: Instruction
+) -> Mapping[str, Path]:
+    copies = {
+        pair_key(file.name): scratch / scratch_name(index)
+        for index, file in enumerate(job.files)
+        if file.role is Role.COMPANION
+    }
+    named = [*recipe.images, *filter(None, [recipe.mask])]
+    missing = [name for name in named if pair_key(name) not in copies]
+    if missing:
+        advice = "put it into the folder of the picture"
+        raise UserError(
+            Problem(printable(written.where_named(name)), f"{printable(name)} is missing", advice)
+            for name in missing
+        )
+    return {name: copies[pair_key(name)] for name in named}
+
+
+def content_key(job: Job) -> str:
+    """What tells a job with the same files from one with others."""
+    hashes = sorted(f"{file.role}:{file.sha256}" for file in job.files)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

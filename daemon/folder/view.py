@@ -1,0 +1,258 @@
+"""What the service knows of one hot folder: how it stands, its last plan, what is under way."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+
+from config.settings import Settings
+from daemon.events import events
+from daemon.events.events import Event
+from daemon.folder import messages
+from daemon.folder.worker import FolderWorker
+from daemon.fs.blocking import StallDetector, switches_of, waits_for_itself
+from daemon.fs.errors import NOT_LOOKED_AT
+from daemon.fs.names import Kind, kind_of, printable
+from daemon.inbox.inbox import WatchMode
+from daemon.job import FileState, FolderState, Plan, Seen, State
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The images of one hot folder that are no candidates any more, whatever its plan says."""
+
+    under_way: frozenset[Seen] = frozenset()  # not answered yet
+    taken: frozenset[Seen] = frozenset()
+    lost: frozenset[Seen] = frozenset()  # still in the inbox: another look will tell
+
+    @property
+    def answered(self) -> frozenset[Seen]:
+        """Those whose claim is over, whatever came of it."""
+        return self.taken | self.lost
+
+
+_NUMBER = re.compile(r"\d+")
+_BUSY_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
+_FILES_TOLD = 20  # of each look; an inbox may hold thousands
+_NOT_LOOKED_AT = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
+_ENDED = messages.StatusChanged(
+    FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder"
+)
+_News = tuple[str, str, str]  # kind, file, reason without its numbers
+
+
+@dataclass(slots=True)
+class FolderView:
+    """One hot folder in the eyes of the service."""
+
+    folder_worker: FolderWorker
+    stands: messages.StatusChanged = _NOT_LOOKED_AT
+    plan: Plan | None = None
+    is_outdated: bool = False  # the plan: it was made by other settings
+    claims: Claims = field(default_factory=Claims)  # since before the plan
+    waiting: int = 0  # files that wait for their sidecar or image
+    _told: frozenset[_News] = frozenset()
+    _stall_detector: StallDetector = field(default_factory=StallDetector)
+    _still_seconds: float = 0.0
+    _told_watch_mode: WatchMode | None = None  # of watching it
+    _before: messages.StatusChanged | None = None  # how it stood before its share grew silent
+
+    @property
+    def root(self) -> Path:
+        """The hot folder."""
+        return self.folder_worker.folder.root
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether its share is away."""
+        return self.stands.state is FolderState.OFFLINE
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether another daemon leads it."""
+        return self.stands.state is FolderState.STANDBY
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing can be had of it now: its share is away, or lets us wait."""
+        return self.is_offline or self.is_standby or self.is_still
+
+    @property
+    def gives_jobs(self) -> bool:
+        """Whether jobs may be claimed by its plan."""
+        is_online = self.stands.state is FolderState.ONLINE
+        return is_online and not self.is_away and not self.is_outdated
+
+    @property
+    def is_still(self) -> bool:
+        """Whether its folder worker has stood in a system call for a while."""
+        return self._still_seconds > _BUSY_SECONDS
+
+    @property
+    def stuck_seconds(self) -> float:
+        """For how long its folder worker has stood still through no fault of the share."""
+        thread_id = self.folder_worker.native_id
+        if thread_id is None:
+            return 0.0  # not begun
+        if not self.folder_worker.is_alive():
+            return math.inf  # it ended over an error of ours
+        is_stuck = self.is_still and waits_for_itself(thread_id)
+        return self._still_seconds if is_stuck else 0.0
+
+    def failing_seconds(self, now: float) -> float:
+        """For how long its folder worker has begun again and again, over a fault of ours."""
+        since = self.folder_worker.failing_since
+        return 0.0 if since is None else now - since
+
+    @property
+    def is_settled_elsewhere(self) -> bool:
+        """Whether a daemon that is known to live leads it: its work is not for us."""
+        return self.is_standby and not self.stands.is_passing
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its folder worker has said how it stands."""
+        return self.stands is not _NOT_LOOKED_AT
+
+    @property
+    def under_way(self) -> frozenset[Seen]:
+        """Images whose claim is not answered yet."""
+        return self.claims.under_way
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything in its inbox is about to happen by itself."""
+        if self.plan is None or self.is_outdated:
+            return True
+        if self.claims != Claims() or self.stands.is_passing:
+            return True
+        if self.plan.ready and self.stands.state is FolderState.ONLINE:
+            return True
+        return any(_settles(file) for file in self.plan.states)
+
+    def stand(self, stands: messages.StatusChanged) -> Event:
+        """Take note of how it stands now; returns what to tell of it."""
+        self._before = None
+        return self._take(stands)
+
+    def observe(self, now: float, unix_now: float, silent_seconds: float) -> Event | None:
+        """See whether its worker moves; returns what to tell where it fell silent or came back."""
+        thread_id = self.folder_worker.native_id
+        if self.folder_worker.ident is not None and not self.folder_worker.is_alive():
+            return None if self.stands == _ENDED else self.stand(_ENDED)
+        count = None if thread_id is None else switches_of(thread_id)
+        is_at_work = self.folder_worker.is_at_work
+        self._still_seconds = self._stall_detector.observe(count, now, is_at_work=is_at_work)
+        is_silent = self._still_seconds >= silent_seconds
+        if is_silent and self._before is None:
+            before, since = self.stands, _clock_time(unix_now - self._still_seconds)
+            reason = f"the share has not answered since {since}"
+            event = self._take(messages.StatusChanged(FolderState.OFFLINE, reason))
+            self._before = before
+            return event
+        if self._before is not None and not is_silent:
+            return self._resume(self._before)
+        return None
+
+    def _resume(self, before: messages.StatusChanged) -> Event | None:
+        event = self.stand(before)
+        # Of a folder that was away before, too, its folder worker says more in a moment.
+        return None if self.is_offline else event
+
+    def _take(self, stands: messages.StatusChanged) -> Event:
+        self.stands = stands
+        match stands.state:
+            case FolderState.ONLINE:
+                self._told_watch_mode = watch_mode = self.folder_worker.watch_mode
+                return events.FolderOnline(
+                    root=self.root, watch=watch_mode.watch, why=watch_mode.why
+                )
+            case FolderState.STANDBY:
+                self.plan = None
+                return events.FolderStandby(root=self.root, reason=stands.reason)
+            case FolderState.LOW_SPACE:
+                return events.FolderLowSpace(root=self.root, reason=stands.reason)
+            case _:
+                return events.FolderOffline(root=self.root, reason=stands.reason)
+
+    def look(self, plan: Plan) -> Iterator[Event]:
+        """Take note of what a look found; gives what is new and worth telling."""
+        self.claims = Claims(under_way=self.claims.under_way)
+        self.is_outdated = False
+        if (
+            self.stands.state is FolderState.ONLINE
+            and self.folder_worker.watch_mode != self._told_watch_mode
+        ):
+            yield self._take(self.stands)
+        if plan is self.plan:  # nothing has changed; ten thousand files need no second reading
+            return
+        self.plan = plan
+        self.waiting = sum(file.state is State.WAITING_SIDECAR for file in plan.states)
+        news = _news(plan)
+        new = sorted(frozenset(news) - self._told)
+        self._told = frozenset(news)
+        for key in new[:_FILES_TOLD]:
+            event = events.FileIgnored if key[0] == "ignored" else events.FileWaiting
+            yield event(root=self.root, path=key[1], reason=news[key])
+        if len(new) > _FILES_TOLD:
+            more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
+            text = f"{more} in {self.root}: hotfolder plan lists them all."
+            yield events.FolderNoted(root=self.root, text=text)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on by other settings: what was wrong by the old ones may be right by these."""
+        self.folder_worker.submit(messages.Reconfigure(settings))
+        self.is_outdated = True
+
+    def claim(self, image: Seen) -> None:
+        """Take note that an image is being claimed."""
+        self.claims = replace(self.claims, under_way=self.claims.under_way | {image})
+
+    def settle_claim(self, path: str, *, is_taken: bool) -> None:
+        """Take note that the claim of an image has been answered."""
+        before = self.claims
+        mine = frozenset(seen for seen in before.under_way if seen.path == path)
+        none: frozenset[Seen] = frozenset()
+        self.claims = Claims(
+            under_way=before.under_way - mine,
+            taken=before.taken | (mine if is_taken else none),
+            lost=before.lost | (none if is_taken else mine),
+        )
+
+
+def why_done(folders: Mapping[str, FolderView]) -> str:
+    """Why nothing moves in any of them any more, in words."""
+    others = [root for root, folder in folders.items() if folder.is_standby]
+    left = f"{', '.join(others)} is left to the daemon that leads there"
+    return left if others else "all work is done"
+
+
+def _clock_time(unix_time: float) -> str:
+    return f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%H:%M}"
+
+
+def _settles(file: FileState) -> bool:
+    # A folder preset is seen and stays so; of a cancel file others know when it has gone.
+    stays = kind_of(PurePath(file.path).name) in (Kind.PRESET, Kind.CANCEL)
+    return file.state in (State.SEEN, State.SETTLING) and not stays
+
+
+def _news(plan: Plan) -> Mapping[_News, str]:
+    """What is worth a line in the log, with its reason.
+
+    Numbers do not make a reason another one: some count seconds.
+    """
+    ignored = [("ignored", file.path, file.reason) for file in plan.ignored]
+    waiting = [
+        ("waiting", file.path, file.reason)
+        for file in plan.states
+        if file.state in (State.HELD, State.WAITING_SIDECAR)
+    ]
+    return {
+        (kind, printable(path), _NUMBER.sub("", reason)): reason
+        for kind, path, reason in (*ignored, *waiting)
+    }

@@ -1,0 +1,203 @@
+"""Whether a file of the inbox has stopped changing and is whole, by our own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from math import inf
+from typing import Protocol
+
+from config.instruction_keys import Keys
+from config.problems import Problem
+from daemon.fs.names import printable
+from daemon.job import Seen, State
+from pipeline.instruction import Instruction
+from pipeline.sniff.whole_file import Incomplete, Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Not read: it has not settled, is in use, or was changed or taken away while we looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable(Unread):
+    """It may not or cannot be read; nobody knows what it says until that is mended."""
+
+    reason: str
+    is_lasting: bool  # False: it may be read again in a moment
+    again_at: float = inf  # monotonic seconds when it is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Read, and of no use until somebody mends it."""
+
+    problems: tuple[Problem, ...]
+
+
+Picture = Whole | Incomplete | Broken | Unread
+Text = Instruction | Keys | Broken | Unread  # an instruction in a sidecar, written in a preset
+
+DEFAULT_PRIORITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a job needs beside its image and its sidecar, and what is wrong with what it says."""
+
+    companions: tuple[str, ...] = ()  # references and mask, base names as written
+    priority: int = DEFAULT_PRIORITY
+    problems: tuple[Problem, ...] = ()
+
+
+class Contents(Protocol):
+    """Answers from memory; asking twice about the same files gives the same answer."""
+
+    def picture(self, image: Seen) -> Picture:
+        """What an image holds, and whether all of it is there."""
+        ...
+
+    def text(self, file: Seen) -> Text:
+        """What a sidecar or a folder preset says."""
+        ...
+
+    def own_reports(self) -> Collection[Seen]:
+        """The files that are records of ours about an earlier failure."""
+        ...
+
+    def wanted(self, sidecar: Seen | None, presets: tuple[Seen, ...]) -> Wanted:
+        """What a readable or broken sidecar asks for, on readable presets, outermost first."""
+        ...
+
+    def give_prompt(self, presets: tuple[Seen, ...]) -> bool:
+        """Whether these presets let an image run without a sidecar."""
+        ...
+
+
+Watched = Mapping[Seen, float]  # each file, and the monotonic second when it was first seen so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRules:
+    """How long is waited for what. With settle_seconds 0 one look is enough."""
+
+    settle_seconds: float
+    settle_max_seconds: float  # for the rest of an incomplete or empty file
+    sidecar_wait_seconds: float
+    sidecar_grace_seconds: float  # for a late sidecar, where a preset lets the image run alone
+    final: bool  # what has settled will not change any more
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why something is not ready."""
+
+    state: State
+    reason: str
+    until: float | None  # monotonic seconds when it may end by itself
+
+
+def note_changes(files: Iterable[Seen], before: Watched, now: float) -> Watched:
+    """Carry the watch over to a new listing; changed and new files start again at `now`."""
+    return {file: before.get(file, now) for file in files}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxSnapshot:
+    """The watch at one moment, and what has been read by then."""
+
+    watched: Watched
+    contents: Contents
+    rules: SettleRules
+    now: float  # monotonic seconds
+    unix_at_zero: float  # Unix time at monotonic second 0, for people
+
+    def settles_at(self, file: Seen) -> float:
+        """The monotonic second at which a file has settled if it does not change before."""
+        return settles_at(file, self.watched, self.rules)
+
+    def is_settled(self, file: Seen) -> bool:
+        """Whether a file has been unchanged for long enough; a time > 0 takes two looks."""
+        return self.now >= self.settles_at(file)
+
+    def text_waits(self, file: Seen) -> Iterator[Wait]:
+        """Why a sidecar or a preset cannot be used yet, the first reason first."""
+        yield from self._settling(file)
+        match self.contents.text(file):
+            case Unreadable() as unreadable:
+                yield _unreadable(unreadable)
+            case Unread():
+                yield self._busy(file)
+            case _:
+                pass
+
+    def picture_waits(self, image: Seen) -> Iterator[Wait]:
+        """Why an image cannot be used yet, the first reason first."""
+        yield from self._settling(image)
+        match self.contents.picture(image):
+            case Unreadable() as unreadable:
+                yield _unreadable(unreadable)
+            case Unread():
+                yield self._busy(image)
+            case Incomplete(why):
+                until = self.watched[image] + self.rules.settle_max_seconds
+                if self.now < until and not self.rules.final:
+                    reason = f"incomplete: {why}; given up {self.clock(until)} unless it changes"
+                    yield Wait(State.HELD, reason, until)
+            case Whole() | Broken():
+                pass
+
+    def picture_problems(self, image: Seen) -> tuple[Problem, ...]:
+        """Why an image that is waited for no longer, or never was worth it, cannot be used."""
+        match self.contents.picture(image):
+            case Broken(problems):
+                return problems
+            case Incomplete(why):
+                advice = "copy it into the inbox again, whole"
+                return (Problem(printable(image.name), f"is incomplete: {why}", advice),)
+            case Whole() | Unread():
+                return ()
+
+    def clock(self, monotonic: float) -> str:
+        """A moment as people say it, with its day where that is not today."""
+        minute = int(self.unix_at_zero + monotonic) // 60
+        day, time = _words(minute)
+        today = _words(int(self.unix_at_zero + self.now) // 60)[0]
+        return time if day == today else f"{day} {time}"
+
+    def _busy(self, file: Seen) -> Wait:
+        until = self.watched[file] + self.rules.settle_max_seconds
+        if self.now < until:
+            return Wait(State.SETTLING, "another program is at work on it", until)
+        since = self.clock(self.watched[file])
+        reason = f"another program has had it open since {since}, without a change: close it there"
+        return Wait(State.HELD, reason, None)
+
+    def _settling(self, file: Seen) -> Iterator[Wait]:
+        at = self.settles_at(file)
+        if self.now < at:
+            since = self.watched[file]
+            word = "settling" if file.size else "empty so far"
+            reason = f"{word}: unchanged for {self.now - since:.1f} s of {at - since:g} s"
+            yield Wait(State.SETTLING, reason, at)
+
+
+def _unreadable(file: Unreadable) -> Wait:
+    return Wait(State.HELD if file.is_lasting else State.SETTLING, file.reason, file.again_at)
+
+
+def settles_at(file: Seen, watched: Watched, rules: SettleRules) -> float:
+    """The monotonic second at which a file has settled if it does not change before."""
+    # Copiers make the name first: an empty file is a promise, for as long as promises are kept.
+    if file.size or rules.final:
+        return watched[file] + rules.settle_seconds
+    return watched[file] + max(rules.settle_seconds, rules.settle_max_seconds)
+
+
+@lru_cache(maxsize=4096)
+def _words(unix_minute: int) -> tuple[str, str]:
+    snapshot = datetime.fromtimestamp(unix_minute * 60, UTC).astimezone()
+    return f"{snapshot:%Y-%m-%d}", f"{snapshot:%H:%M}"

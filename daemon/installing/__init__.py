@@ -1,1 +1,0 @@
-"""How the service comes onto a machine, and leaves it again: one list of acts, each done once."""

@@ -1,0 +1,310 @@
+"""Whether jobs are begun at all: not while the machine, and no job, makes every edit fail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import assert_never
+
+from daemon.clock import Clock
+from daemon.events.events import Event, WorkGoesOn, WorkHalted, WorkTried
+from daemon.jobs.job_run import Backoff, JobRun, JobTable
+from daemon.workers.child import Part
+
+DIFFERENT_JOBS = 3  # over which a process ends in a row: then it is the machine
+WAIT_SECONDS = (60.0, 120.0, 300.0, 600.0, 1800.0)  # before one job tries it out
+
+_DEATHS = (
+    "{part} ended over three different jobs in a row ({how}), so it is the"
+    " machine and no job: look at {suspicion} (hotfolder check, dmesg)"
+)
+
+
+_UNOPENED = {
+    Part.EDITOR: "the editor cannot be opened any more: {what}",
+    Part.WORKERS: f"{Part.WORKERS} cannot be started: {{what}}",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """Jobs are begun as usual."""
+
+    suspects: frozenset[str] = frozenset()  # over which alone it ended since it did well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """No job is begun; at `until` one job tries it out."""
+
+    cause: str
+    until: float  # monotonic seconds
+    tries: int  # that failed
+    suspects: frozenset[str]
+    is_over_when_open: bool  # whether a process that opens is all that was missing
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """One job at a time, alone, until one is done."""
+
+    halted: Open
+
+
+BreakerState = Closed | Open | HalfOpen
+
+
+def after_death(
+    standing: BreakerState, job_id: str, how: str, now: float, part: Part = Part.EDITOR
+) -> BreakerState:
+    """The process ended over a job that it had alone."""
+    suspicion = "GPU, driver and memory" if part is Part.EDITOR else "memory and installation"
+    cause = _DEATHS.format(part=part, how=how, suspicion=suspicion)
+    match standing:
+        case Closed(suspects=suspects):
+            suspects |= {job_id}
+            if len(suspects) < DIFFERENT_JOBS:
+                return Closed(suspects=suspects)
+            return _halted(cause, suspects, now)
+        case Open():
+            return replace(standing, suspects=standing.suspects | {job_id})
+        case HalfOpen(halted):
+            return _longer(replace(halted, suspects=halted.suspects | {job_id}), now)
+        case _:
+            assert_never(standing)
+
+
+def after_hindrance(standing: BreakerState, cause: str, now: float) -> BreakerState:
+    """A disk, a GPU or another part of the machine hindered a job."""
+    return _hindered(standing, cause, now, is_over_when_open=False)
+
+
+def after_closed_door(
+    standing: BreakerState, what: str, now: float, part: Part = Part.EDITOR
+) -> BreakerState:
+    """The process cannot be opened."""
+    return _hindered(standing, _UNOPENED[part].format(what=what), now, is_over_when_open=True)
+
+
+def after_opening(standing: BreakerState) -> BreakerState:
+    """The process is open."""
+    match standing:
+        case HalfOpen(Open(is_over_when_open=True) as halted):
+            return Closed(suspects=halted.suspects)
+        case _:
+            return standing
+
+
+def after_success(standing: BreakerState) -> BreakerState:
+    """It has done what a job asked for."""
+    # Jobs of the same pass may be done after one was hindered: that mends nothing.
+    return standing if isinstance(standing, Open) else Closed()
+
+
+def by(standing: BreakerState, now: float) -> BreakerState:
+    """How it stands at a moment by itself."""
+    match standing:
+        case Open(until=until) if now >= until:
+            return HalfOpen(halted=standing)
+        case _:
+            return standing
+
+
+def at_once(standing: BreakerState) -> BreakerState:
+    """Somebody asks to try it now, and may have mended it."""
+    match standing:
+        case Open():
+            return HalfOpen(halted=replace(standing, tries=0))
+        case _:
+            return standing
+
+
+def suspects_of(standing: BreakerState) -> frozenset[str]:
+    """The jobs over which it ended since it did well: others go first."""
+    match standing:
+        case Closed(suspects=suspects) | Open(suspects=suspects):
+            return suspects
+        case HalfOpen(halted):
+            return halted.suspects
+        case _:
+            assert_never(standing)
+
+
+def is_cleared(before: BreakerState, done: Iterable[str]) -> bool:
+    """Whether these jobs, which are done, show that it was no fault of the machine."""
+    return not frozenset(done) & suspects_of(before)
+
+
+def _hindered(
+    standing: BreakerState, cause: str, now: float, *, is_over_when_open: bool
+) -> BreakerState:
+    fresh = _halted(cause, suspects_of(standing), now)
+    match standing:
+        case Closed():
+            return replace(fresh, is_over_when_open=is_over_when_open)
+        case Open():
+            return standing
+        case HalfOpen(halted):
+            longer = replace(fresh, tries=halted.tries, is_over_when_open=is_over_when_open)
+            return _longer(longer, now)
+        case _:
+            assert_never(standing)
+
+
+def _halted(cause: str, suspects: frozenset[str], now: float) -> Open:
+    return Open(
+        cause=cause,
+        until=now + WAIT_SECONDS[0],
+        tries=0,
+        suspects=suspects,
+        is_over_when_open=False,
+    )
+
+
+def _longer(halted: Open, now: float) -> Open:
+    tries = halted.tries + 1
+    wait_seconds = WAIT_SECONDS[min(tries, len(WAIT_SECONDS) - 1)]
+    return replace(halted, tries=tries, until=now + wait_seconds)
+
+
+_TRIES_AT_ONCE = 2
+
+
+class CircuitBreaker:
+    """Decides by the rules above for each part of the machine that jobs need.
+
+    Says once that nothing is begun, and keeps jobs from being blamed for it.
+    """
+
+    def __init__(
+        self, *, jobs: JobTable, clock: Clock, tell: Callable[[Event], None], at_once: bool
+    ) -> None:
+        """`at_once`: nobody waits for better times; after a few tries it is given up."""
+        self._jobs, self._clock, self._tell, self._at_once = jobs, clock, tell, at_once
+        self._standings: dict[Part, BreakerState] = dict.fromkeys(Part, Closed())
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether nothing at all may be begun."""
+        return any(map(self.is_halted_at, Part))
+
+    def is_halted_at(self, part: Part) -> bool:
+        """Whether nothing may be begun that needs this part."""
+        return isinstance(self._standings[part], Open)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it is not tried again, because nobody waits."""
+        return any(map(self._is_given_up_at, Part))
+
+    def _is_given_up_at(self, part: Part) -> bool:
+        match self._standings[part]:
+            case Open(tries=tries):
+                return self._at_once and tries >= _TRIES_AT_ONCE
+            case _:
+                return False
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether one job may be under way at a time."""
+        return any(map(self.is_trying_at, Part))
+
+    def is_trying_at(self, part: Part) -> bool:
+        """Whether one job tries out this part."""
+        return isinstance(self._standings[part], HalfOpen)
+
+    @property
+    def suspects(self) -> frozenset[str]:
+        """The jobs that go after all others."""
+        return frozenset().union(*map(suspects_of, self._standings.values()))
+
+    def reason(self) -> str:
+        """Why jobs wait, and when it is tried again; "" where they do not."""
+        parts = sorted(Part, key=lambda part: not self.is_halted_at(part))
+        return next(filter(None, map(self._reason_at, parts)), "")
+
+    def _reason_at(self, part: Part) -> str:
+        match self._standings[part]:
+            case Closed():
+                return ""
+            case Open(cause=cause) if self._is_given_up_at(part):
+                return cause
+            case Open(cause=cause, until=until):
+                return f"{cause}; {self._when(until)}"
+            case HalfOpen(halted):
+                return f"{halted.cause}; the next job tries it out"
+
+    def advance(self) -> None:
+        """Let one job go where the time for it has come."""
+        now = math.inf if self._at_once else self._clock.monotonic()
+        if not self.is_given_up:
+            for part in Part:
+                self._stand(part, by(self._standings[part], now))
+
+    def try_now(self) -> None:
+        """Let one job go at once: somebody may have mended the machine."""
+        for part in Part:
+            self._stand(part, at_once(self._standings[part]))
+
+    def died(self, job_id: str, how: str, part: Part = Part.EDITOR) -> bool:
+        """Take note of a process's end over a job alone; whether the job may be blamed for it."""
+        now = self._clock.monotonic()
+        self._stand(part, after_death(self._standings[part], job_id, how, now, part))
+        return not self.is_halted
+
+    def hindered(self, cause: str, part: Part = Part.EDITOR) -> None:
+        """Take note that the machine hindered a job."""
+        now, cause = self._clock.monotonic(), cause.rstrip(".")
+        self._stand(part, after_hindrance(self._standings[part], cause, now))
+
+    def locked_out(self, what: str, part: Part = Part.EDITOR) -> None:
+        """Take note that a process cannot be opened."""
+        now = self._clock.monotonic()
+        self._stand(part, after_closed_door(self._standings[part], what, now, part))
+
+    def opened(self, part: Part = Part.EDITOR) -> None:
+        """Take note that a process is ready."""
+        self._stand(part, after_opening(self._standings[part]))
+
+    def succeeded(self, job_ids: Iterable[str], part: Part = Part.EDITOR) -> None:
+        """Take note of jobs for which this part has done what they asked for."""
+        before = self._standings[part]
+        self._stand(part, after_success(before))
+        if isinstance(before, HalfOpen) and is_cleared(before, job_ids):
+            self._blame(suspects_of(before), strike=True)
+
+    def _stand(self, part: Part, standing: BreakerState) -> None:
+        before = self._standings[part]
+        if before == standing:
+            return
+        was_halted, was_going = self.is_halted, not (self.is_halted or self.is_trying)
+        self._standings[part] = standing
+        if isinstance(standing, Open):
+            self._blame(standing.suspects, strike=False)
+        if self.is_halted:
+            if not was_halted:
+                self._tell(WorkHalted(reason=self.reason()))
+        elif self.is_trying:
+            if was_halted:
+                self._tell(WorkTried(what=part))
+        elif not was_going:
+            self._tell(WorkGoesOn(what=part))
+
+    def _blame(self, suspects: frozenset[str], *, strike: bool) -> None:
+        """Whether the last end of the suspects that rest counts against them."""
+        for job in self._jobs:
+            if job.job.job_id in suspects and isinstance(job.phase, Backoff):
+                phase = replace(job.phase, strike=strike)
+                rested = job.at(phase) if isinstance(job, JobRun) else replace(job, phase=phase)
+                self._jobs.put(rested)
+
+    def _when(self, until: float) -> str:
+        if self._at_once:
+            return "one job tries it again at once"
+        unix_time = self._clock.time() + until - self._clock.monotonic()
+        moment = f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%H:%M}"
+        return (
+            f"one job tries it again at {moment}, or at once after a reload (SIGHUP) or a restart"
+        )

@@ -1,0 +1,183 @@
+"""How jobs end: in the history and in words."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from daemon.clock import Clock
+from daemon.control.documents import Review
+from daemon.events import job_events
+from daemon.events.events import Event
+from daemon.folder import messages
+from daemon.folder.resolve import content_key
+from daemon.folder.worker import FolderWorker
+from daemon.fs.names import printable
+from daemon.history import Entry, History
+from daemon.job import EndedJob, Job, State
+from daemon.jobs.job_run import About, JobTable, about
+from daemon.spool.receipts import FinishedJob, work_seconds
+
+_REVIEWS_KEPT = 100
+
+
+class Completion:
+    """Takes the folder worker' word that a job has left work/."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobTable,
+        folder_workers: Mapping[str, FolderWorker],
+        history: History,
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.ended = 0  # jobs
+        self.show: Callable[[EndedJob], None] = lambda _: None  # for a table of the jobs that end
+        self._reviews: deque[tuple[str, Review]] = deque(maxlen=_REVIEWS_KEPT)  # with their roots
+        self._jobs, self._folder_workers, self._history = jobs, folder_workers, history
+        self._clock, self._tell = clock, tell
+
+    def published(self, reply: messages.Published) -> None:
+        """Note what is in the outbox now."""
+        job = self._jobs.active(reply.finished.resolved_job.job.job_id)
+        if job is None:
+            return
+        finished, now = reply.finished, self._clock.time()
+        results = tuple(map(printable, reply.results))
+        self._tell(_done(finished, results, about(job.root, job.job)))
+        identity = self._folder_workers[job.root].identity
+        self._history.record(entry_of_result(identity, finished, reply.results, now))
+        for variant, result in zip(finished.variants, reply.results, strict=True):
+            if variant.missed:
+                reason = "; ".join(variant.missed)
+                review = Review(file=job.job.path, result=result, reason=reason, ended_at=now)
+                self._reviews.append((job.root, review))
+        seconds = work_seconds(finished)
+        self._count(job.job, finished.status, seconds, " ".join(reply.results))
+
+    def found_published(self, root: str, reply: messages.FoundPublished) -> None:
+        """Note what an earlier daemon had put into the outbox before it died."""
+        job, identity = reply.job, self._folder_workers[root].identity
+        entry = entry_found(identity, job, reply.results, self._clock.time())
+        last = self._history.last(identity, job.path)
+        if last is None or last.job_id != job.job_id:  # else it was noted, and better
+            self._history.record(entry)
+        results = tuple(map(printable, reply.results))
+        self._tell(job_events.JobFoundDone(results=results, **about(root, job)))
+        self._count(job, entry.state, None, " ".join(reply.results))
+
+    def reviews_since(self, root: str, unix_time: float) -> Iterator[Review]:
+        """The last results of a hot folder that need a look, as far as this daemon made them."""
+        return (it for at, it in self._reviews if at == root and it.ended_at >= unix_time)
+
+    def filed(self, root: str, reply: messages.Filed) -> None:
+        """Forget a job whose originals are filed."""
+        self._jobs.drop(reply.job)
+        if reply.state is State.DONE:
+            return
+        now = self._clock.time()
+        seconds = now - reply.job.claimed_at
+        self._count(reply.job, reply.state, seconds, reply.where)
+        identity = self._folder_workers[root].identity
+        self._history.record(entry_of_ending(identity, reply.job, reply.state, now))
+        self._tell(_ending(reply, about(root, reply.job)))
+
+    def _count(self, job: Job, state: State, seconds: float | None, result: str) -> None:
+        file = printable(job.path)
+        row = EndedJob(file=file, state=state, seconds=seconds, result=printable(result))
+        self.ended += 1
+        self.show(row)
+
+    def files_gone(self, root: str, job: Job) -> None:
+        """Forget a job whose files somebody took away."""
+        self._jobs.drop(job)
+        reason = "some of its files were taken away while it waited"
+        self._tell(job_events.JobGivenBack(reason=reason, **about(root, job)))
+
+    def held(self, job: Job) -> None:
+        """Forget a job that stays in work/ until something is mended; the plan tells of it."""
+        self._jobs.drop(job)
+
+    def lease_lost(self, root: str, job: Job) -> None:
+        """Forget a job that another daemon has now."""
+        self._jobs.drop(job)
+        self._tell(job_events.JobPassed(**about(root, job)))
+
+    def released(self, root: str, job: Job) -> None:
+        """Forget a job that is in the inbox again."""
+        self._jobs.drop(job)
+        self._tell(job_events.JobGivenBack(reason="Hotfolder is stopping", **about(root, job)))
+
+
+def _done(finished: FinishedJob, results: tuple[str, ...], about_it: About) -> Event:
+    seconds, weights = work_seconds(finished), finished.model.weights
+    if finished.status is State.DONE:
+        return job_events.JobDone(results=results, seconds=seconds, weights=weights, **about_it)
+    missed = tuple(dict.fromkeys(it for one in finished.variants for it in one.missed))
+    return job_events.JobReviewed(
+        results=results, seconds=seconds, weights=weights, missed=missed, **about_it
+    )
+
+
+def _ending(reply: messages.Filed, about_it: About) -> Event:
+    if reply.state is State.DUPLICATE:
+        earlier = tuple(map(printable, reply.earlier))
+        return job_events.JobDuplicate(earlier=earlier, originals=reply.where, **about_it)
+    if reply.state is State.CANCELLED:
+        return job_events.JobCancelled(originals=reply.where, **about_it)
+    quarantined = reply.state is State.QUARANTINED
+    kind = job_events.JobQuarantined if quarantined else job_events.JobFailed
+    return kind(cause=reply.cause, advice=reply.advice, originals=reply.where, **about_it)
+
+
+def entry_of_result(
+    folder_id: str, finished: FinishedJob, results: tuple[str, ...], now: float
+) -> Entry:
+    """The entry of a job whose results were published at Unix time `now`."""
+    resolved_job, prepared = finished.resolved_job, finished.prepared
+    return Entry(
+        job_id=resolved_job.job.job_id,
+        folder_id=folder_id,
+        path=resolved_job.job.path,
+        image_sha256=resolved_job.job.image.sha256,
+        content_key=resolved_job.content_key,
+        state=finished.status,
+        results=results,
+        total_seconds=work_seconds(finished),
+        denoise_seconds=sum(variant.edit.denoise_seconds for variant in finished.variants),
+        steps=resolved_job.recipe.steps * resolved_job.recipe.variants,
+        width=prepared.width,
+        height=prepared.height,
+        finished_at=now,
+    )
+
+
+def entry_of_ending(folder_id: str, job: Job, state: State, now: float) -> Entry:
+    """The entry of a job that ended without a result at Unix time `now`."""
+    return Entry(
+        job_id=job.job_id,
+        folder_id=folder_id,
+        path=job.path,
+        image_sha256=job.image.sha256,
+        content_key="",
+        state=state,
+        results=(),
+        total_seconds=now - job.claimed_at,
+        denoise_seconds=0.0,
+        steps=0,
+        width=0,
+        height=0,
+        finished_at=now,
+    )
+
+
+def entry_found(folder_id: str, job: Job, results: tuple[str, ...], now: float) -> Entry:
+    """The entry of a job of which only its published results are known, at Unix time `now`."""
+    needs_a_look = any(result.startswith("review/") for result in results)
+    state = State.REVIEW if needs_a_look else State.DONE
+    entry = entry_of_ending(folder_id, job, state, now)
+    # Nobody knows how long it took: the days until the restart were no work.
+    return replace(entry, content_key=content_key(job), results=results, total_seconds=0.0)

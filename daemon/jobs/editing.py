@@ -1,0 +1,329 @@
+"""The editor's side of the jobs under way: what it is given, what it says, when it dies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from config.problems import Problem
+from config.settings import ModelSettings
+from daemon import own_version
+from daemon.clock import Clock
+from daemon.events import events, job_events
+from daemon.events.events import EditorDismissed, Event
+from daemon.folder.worker import FolderWorker
+from daemon.fs.names import printable
+from daemon.job import ResolvedJob
+from daemon.jobs import job_run, scheduler
+from daemon.jobs.circuit_breaker import CircuitBreaker
+from daemon.jobs.failures import FailureHandler
+from daemon.jobs.job_run import (
+    Backoff,
+    Composing,
+    Editing,
+    JobRun,
+    JobTable,
+    ParkedJob,
+    Preparing,
+    Waiting,
+    about,
+)
+from daemon.workers.child import Ended, Part, Said
+from daemon.workers.editor import Busy, EditorProcess, Idle, Loading
+from daemon.workers.pixel_pool import PixelPool, Work
+from pipeline.editor import (
+    Done,
+    EditError,
+    EditRequest,
+    EditResult,
+    Failed,
+    ModelFacts,
+    Stage,
+    Step,
+)
+from pipeline.ipc import BatchDone, FromEditor, Ready, Remark, Unusable
+from pipeline.provenance import Provenance
+
+_LOADS = 3  # an editor that dies so often before it was ever ready will not get better
+
+
+class EditStage:
+    """Gives prepared jobs to the editor and takes what it says back to them."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobTable,
+        editor: EditorProcess,
+        pixels: PixelPool,
+        failure_handler: FailureHandler,
+        folder_workers: Mapping[str, FolderWorker],
+        breaker: CircuitBreaker,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        finish: Callable[[JobRun], None],
+    ) -> None:
+        self.facts: ModelFacts | None = None  # None until the model of now is loaded
+        self.loaded_at = 0.0  # Unix time
+        self.unusable: tuple[Problem, ...] = ()
+        self._jobs, self._editor, self._pixels, self._failure_handler = (
+            jobs,
+            editor,
+            pixels,
+            failure_handler,
+        )
+        self._clock, self._tell, self._finish = clock, tell, finish
+        self._breaker, self._folder_workers = breaker, folder_workers
+        self.is_resting = False  # no editor is needed for now
+        self._failed_loads = 0  # in a row
+        self._has_loaded = False  # an editor, ever
+        self._wanted = editor.model  # what it is to be opened with
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether jobs may be got ready for the editor: its model has been loaded, and stays."""
+        return self.facts is not None and not self.is_outdated
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it is to be opened anew, as soon as it is idle."""
+        opened_with = self._editor.model
+        # For how long it may be silent is our affair alone.
+        return replace(self._wanted, hang_seconds=opened_with.hang_seconds) != opened_with
+
+    def reconfigure(self, model: ModelSettings) -> None:
+        """Go on with other settings of the model."""
+        self._wanted = model
+        self._editor.hang_seconds = model.hang_seconds
+
+    def begin(self, now: float) -> None:
+        """Start the editor where there is none, end it where it hangs, give it what waits."""
+        self._editor.kill_hung(now)
+        if self.is_outdated:
+            if not self._is_idle():
+                return
+            self._reopen(now)
+        if self.is_resting:
+            if self._editor.dismiss():
+                self._tell(EditorDismissed())
+            return
+        if not self._breaker.is_halted_at(Part.EDITOR):
+            # Who tries it out does not wait for the end of another rest.
+            at_once = self._breaker.is_trying_at(Part.EDITOR)
+            if self._editor.start_if_due(now, at_once=at_once):
+                self._tell(events.EditorLoading(model=self._editor.name))
+        if not self._breaker.is_halted:
+            self._edit_next(now)
+
+    def _is_idle(self) -> bool:
+        # What is at the pixel workers was asked of them for the model of now.
+        at_pixels = any(isinstance(it.phase, Preparing | Composing) for it in self._jobs.actives())
+        return not at_pixels and not isinstance(self._editor.condition, Busy)
+
+    def _reopen(self, now: float) -> None:
+        """Open the editor anew; the jobs that wait for it are got ready by the new settings."""
+        self._editor.reopen(self._wanted, now)
+        self.facts = None
+        for job in self._jobs.actives():
+            if isinstance(job.phase, Waiting):
+                self.resolve_again(job)
+
+    def resolve_again(self, job: JobRun) -> None:
+        """Have the instruction of a job that has not been edited read by the settings of now."""
+        resting = Backoff(
+            self._clock.monotonic(),
+            strike=False,
+            alone=job.job.alone,
+            cause="the settings of the model have changed",
+            counts=False,
+        )
+        self._jobs.put(ParkedJob(root=job.root, job=job.job, phase=resting))
+
+    def _edit_next(self, now: float) -> None:
+        if not isinstance(self._editor.condition, Idle):
+            return
+        most = 1 if self._breaker.is_trying else self._editor.model.batch
+        batch = scheduler.next_batch(self._jobs.actives(), most, last=self._breaker.suspects)
+        requests: list[EditRequest] = []
+        for job in batch:
+            steps, first = job.resolved_job.recipe.steps, job.unedited[0]
+            editing = Editing(index=first, step=0, steps=steps, since=now, first=first)
+            self._jobs.put(job.at(editing))
+            self._tell(_running(job, first))
+            requests += job_run.edit_requests(job)
+        if requests:
+            job_ids = frozenset(job.job.job_id for job in batch)
+            self._editor.edit(job_ids, tuple(requests), now)
+
+    def said(self, said: Said) -> None:
+        """Take a message of the editor process to its job."""
+        now = self._clock.monotonic()
+        condition = self._editor.condition
+        message = self._editor.heard(said, now)
+        match message:
+            case None:
+                pass
+            case Ready(facts, seconds):
+                self.facts, self.loaded_at = facts, self._clock.time()
+                self._has_loaded, self._failed_loads = True, 0
+                self._breaker.opened()
+                self._tell(
+                    events.EditorReady(
+                        class_name=facts.class_name,
+                        dtype=facts.dtype,
+                        weights=facts.weights,
+                        seconds=seconds,
+                    )
+                )
+            case Unusable(problems) if not self._has_loaded:
+                self.unusable = problems
+            case Unusable(problems):
+                self._breaker.locked_out("; ".join(map(str, problems)))
+            case Remark(level, text):
+                self._tell(_remarked(level, text))
+            case BatchDone() if isinstance(condition, Busy):
+                self._batch_done(condition.job_ids)
+            case _:
+                self._edit_event(message, now)
+
+    def _edit_event(self, message: FromEditor, now: float) -> None:
+        match message:
+            case Stage(request_id):
+                pass
+            case Step(request_id, step, steps):
+                self._stepped(request_id, step, steps, now)
+            case Done(request_id, result):
+                self._edited(request_id, result)
+            case Failed(request_id, error):
+                self._failed(request_id, error)
+            case Ready() | Unusable() | BatchDone() | Remark():
+                pass
+            case _:
+                assert_never(message)
+
+    def _stepped(self, request_id: str, step: int, steps: int, now: float) -> None:
+        job_id, index = job_run.request_of(request_id)
+        job = self._jobs.active(job_id)
+        if job is None or not isinstance(job.phase, Editing):
+            return
+        if step == 1 and index > job.phase.first:
+            self._tell(_running(job, index))
+        self._jobs.put(job.at(replace(job.phase, index=index, step=step, steps=steps)))
+        self._tell(job_events.StepDone(step=step, steps=steps, **about(job.root, job.job)))
+
+    def _edited(self, request_id: str, result: EditResult) -> None:
+        job_id, index = job_run.request_of(request_id)
+        job = self._jobs.active(job_id)
+        if job is None or not isinstance(job.phase, Editing):
+            return
+        job = replace(job, edits=(*job.edits, (index, result)))
+        self._jobs.put(job)
+        assert self.facts is not None
+        folder = self._folder_workers[job.root].folder
+        told = provenance(
+            job.resolved_job,
+            job.seed_of(index),
+            self.facts,
+            now=self._clock.time(),
+            embeds_prompt=folder.embed_prompt,
+        )
+        request = job_run.compose(job, index, result, told, folder)
+        self._pixels.submit(Work(job_id, index, request))
+
+    def _failed(self, request_id: str, error: EditError) -> None:
+        job = self._jobs.active(job_run.request_of(request_id)[0])
+        if job is not None and isinstance(job.phase, Editing):
+            # Its other variants would be edited for nothing.
+            self._editor.drop(job_run.request_ids(job.resolved_job))
+            self._failure_handler.failed(job, error.failure, error.cause, error.advice)
+
+    def _batch_done(self, job_ids: frozenset[str]) -> None:
+        jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
+        done = [job for job in jobs if isinstance(job.phase, Editing)]
+        if done:
+            self._breaker.succeeded(job.job.job_id for job in done)
+        for job in done:
+            self._finish(job.at(Composing()))
+
+    def ended(self, ended: Ended) -> None:
+        """Count the death of the editor against the job that it was at."""
+        if not self._editor.is_mine(ended.child):
+            self._editor.left(ended.child, self._clock.monotonic())
+            return
+        was_loading = isinstance(self._editor.condition, Loading)
+        how = self._editor.how(ended)
+        job_ids = self._editor.ended(ended, self._clock.monotonic())
+        self._tell(events.EditorLost(reason=how, last_words=ended.last_words))
+        if was_loading:
+            self._not_loaded(ended, how)
+        jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
+        under_way = [job for job in jobs if isinstance(job.phase, Editing)]
+        to_blame = self._is_to_blame(job_ids, how)
+        cause = f"the editor process ended over it ({how})"
+        for job in under_way:
+            self._failure_handler.died(
+                job, cause, ended.last_words, together=len(job_ids) > 1, to_blame=to_blame
+            )
+
+    def _is_to_blame(self, job_ids: frozenset[str], how: str) -> bool:
+        # In company none can be blamed, and no rule is broken: each runs alone next.
+        return len(job_ids) != 1 or self._breaker.died(min(job_ids), how)
+
+    def _not_loaded(self, ended: Ended, how: str) -> None:
+        self._failed_loads += 1
+        if self._failed_loads < _LOADS:
+            return
+        problem = _load_problem(self._editor.name, ended, how)
+        if self._has_loaded or not ended.is_started:
+            self._failed_loads = 0
+            self._breaker.locked_out(str(problem))
+        else:
+            self.unusable = (problem,)
+
+
+def _load_problem(name: str, ended: Ended, how: str) -> Problem:
+    if not ended.is_started:
+        what = f"its process failed to start {_LOADS} times ({how})"
+        return Problem(
+            name, what, "look at memory, and at how many processes and files it may have"
+        )
+    what = f"its process ended {_LOADS} times while it loaded the model ({how})"
+    return Problem(name, what, f"look at its last words: {ended.last_words or 'it said nothing'}")
+
+
+def _running(job: JobRun, index: int) -> Event:
+    recipe = job.resolved_job.recipe
+    return job_events.JobRunning(
+        seed=job.seed_of(index),
+        steps=recipe.steps,
+        variant=index + 1,
+        variants=recipe.variants,
+        **about(job.root, job.job),
+    )
+
+
+def _remarked(level: int, text: str) -> Event:
+    sentence = f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    if level >= logging.WARNING:
+        return events.Noted(text=sentence)
+    return (
+        events.Explained(text=sentence) if level >= logging.INFO else events.Detail(text=sentence)
+    )
+
+
+def provenance(
+    resolved_job: ResolvedJob, seed: int, facts: ModelFacts, *, now: float, embeds_prompt: bool
+) -> Provenance:
+    """The facts of the result that was edited with this seed, at Unix time `now`."""
+    return Provenance(
+        job_id=resolved_job.job.job_id,
+        recipe=replace(resolved_job.recipe, seed=seed, variants=1),
+        model=facts,
+        software=f"Hotfolder {own_version()}",
+        made_at=now,
+        source_name=printable(resolved_job.job.image.name),
+        source_sha256=resolved_job.job.image.sha256,
+        embeds_prompt=embeds_prompt,
+    )

@@ -1,0 +1,311 @@
+"""A job between its claim and its filing: where it stands, and what it asks for next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypedDict
+
+from config.instruction_keys import LARGEST_SEED
+from config.settings import FolderSettings
+from daemon.fs.names import printable
+from daemon.job import Job, ResolvedJob, State
+from daemon.spool.receipts import Variant
+from daemon.spool.spool import scratch_name
+from pipeline.editor import EditRequest, EditResult
+from pipeline.pixel_requests import Compose, Composed, Prepare, Prepared
+from pipeline.provenance import Provenance
+from pipeline.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """A pixel worker makes the model's canvases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The canvases are ready; it waits for the editor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """The editor is at it."""
+
+    index: int  # which variant
+    step: int
+    steps: int
+    since: float  # monotonic seconds
+    first: int = 0  # the first of the variants that are edited now
+
+
+@dataclass(frozen=True, slots=True)
+class Composing:
+    """The editor is done; pixel workers finish the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Results or records are being written to the share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """It went wrong and is tried again at `until`."""
+
+    until: float  # monotonic seconds
+    strike: bool  # whether its last end counts against it
+    alone: bool  # whether it is to run alone then
+    cause: str
+    counts: bool = True  # whether its last run was an attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaiming:
+    """Its files are being copied to scratch for another attempt."""
+
+
+Phase = Preparing | Waiting | Editing | Composing | Publishing | Backoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedJob:
+    """A job that lies in work/ without a task: it rests, or cannot be worked."""
+
+    root: str
+    job: Job
+    phase: Backoff | Reclaiming | Publishing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reseeded:
+    """A variant that fell short and is edited once more."""
+
+    index: int
+    seed: int  # of the further edit
+    missed: tuple[str, ...]  # what the first fell short in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """A claimed job on its way."""
+
+    root: str
+    resolved_job: ResolvedJob
+    phase: Phase
+    prepared: tuple[Prepared, float] | None = None  # with the seconds that it took
+    edits: tuple[tuple[int, EditResult], ...] = ()
+    variants: tuple[Variant, ...] = ()
+    reseeded: tuple[Reseeded, ...] = ()
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.resolved_job.job
+
+    @property
+    def state(self) -> State:
+        """The word that people see."""
+        match self.phase:
+            case Editing() | Composing():
+                return State.RUNNING
+            case Publishing():
+                return State.PUBLISHING
+            case Preparing() | Waiting() | Backoff():
+                return State.CLAIMED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all variants are finished."""
+        return len(self.variants) == self.resolved_job.recipe.variants
+
+    def at(self, phase: Phase) -> JobRun:
+        """The same job in another phase."""
+        return replace(self, phase=phase)
+
+    @property
+    def unedited(self) -> tuple[int, ...]:
+        """The variants that the editor has not done yet."""
+        done = dict(self.edits)
+        return tuple(it for it in range(self.resolved_job.recipe.variants) if it not in done)
+
+    @property
+    def to_edit_again(self) -> tuple[Variant, ...]:
+        """The results that fell short and have not had their second chance."""
+        had = {it.index for it in self.reseeded}
+        return tuple(it for it in self.variants if it.missed and it.index not in had)
+
+    def seed_of(self, index: int) -> int:
+        """The seed with which a variant is edited."""
+        other = {it.index: it.seed for it in self.reseeded}
+        return other.get(index, self.resolved_job.recipe.seed + index)
+
+    def with_variant(
+        self, index: int, composed: Composed, seconds: float, missed: tuple[str, ...]
+    ) -> JobRun:
+        """The same job with one result more."""
+        variant = Variant(
+            index=index,
+            seed=self.seed_of(index),
+            edit=dict(self.edits)[index],
+            composed=composed,
+            compose_seconds=seconds,
+            missed=missed,
+            first_seed=self._first_seed(index),
+        )
+        ordered = sorted((*self.variants, variant), key=lambda one: one.index)
+        return replace(self, variants=tuple(ordered))
+
+    def _first_seed(self, index: int) -> int | None:
+        is_second = any(it.index == index for it in self.reseeded)
+        return self.resolved_job.recipe.seed + index if is_second else None
+
+    def edited_again(self) -> JobRun:
+        """The same job before its second chance: what fell short waits for another edit."""
+        again = tuple(
+            Reseeded(
+                index=it.index,
+                seed=another_seed(self.resolved_job.recipe, it.index),
+                missed=it.missed,
+            )
+            for it in self.to_edit_again
+        )
+        gone = {it.index for it in again}
+        return replace(
+            self,
+            phase=Waiting(),
+            edits=tuple(it for it in self.edits if it[0] not in gone),
+            variants=tuple(it for it in self.variants if it.index not in gone),
+            reseeded=(*self.reseeded, *again),
+        )
+
+
+def prepare(
+    resolved_job: ResolvedJob, *, working_pixels: int | None, multiple: int, max_megapixels: float
+) -> Prepare:
+    """What to ask of a pixel worker first."""
+    return Prepare(
+        image=resolved_job.scratch / scratch_name(0),
+        name=resolved_job.job.image.name,
+        references=tuple(
+            (name, resolved_job.companions[name]) for name in resolved_job.recipe.images
+        ),
+        mask=_mask(resolved_job),
+        recipe=resolved_job.recipe,
+        working_pixels=working_pixels,
+        multiple=multiple,
+        max_megapixels=max_megapixels,
+        into=resolved_job.scratch,
+    )
+
+
+def another_seed(recipe: Recipe, index: int) -> int:
+    """The seed of a variant's second chance, which no variant has; the same at any time."""
+    return (recipe.seed + recipe.variants + index) % (LARGEST_SEED + 1)
+
+
+def edit_requests(job: JobRun) -> tuple[EditRequest, ...]:
+    """What to ask of the editor for a prepared job: one request a variant that is not edited."""
+    assert job.prepared is not None
+    resolved_job, prepared = job.resolved_job, job.prepared[0]
+    return tuple(
+        EditRequest(
+            request_id=f"{resolved_job.job.job_id}.{index}",
+            images=prepared.canvases,
+            prompt=resolved_job.recipe.prompt,
+            negative_prompt=resolved_job.recipe.negative_prompt,
+            steps=resolved_job.recipe.steps,
+            cfg=resolved_job.recipe.cfg,
+            seed=job.seed_of(index),
+            lora=resolved_job.recipe.lora,
+            result=resolved_job.scratch / f"edited-{index}.png",
+        )
+        for index in job.unedited
+    )
+
+
+def request_ids(resolved_job: ResolvedJob) -> frozenset[str]:
+    """The ids of all requests of `edit_requests`."""
+    return frozenset(
+        f"{resolved_job.job.job_id}.{index}" for index in range(resolved_job.recipe.variants)
+    )
+
+
+def request_of(request_id: str) -> tuple[str, int]:
+    """The job and the variant that a request of `edit_requests` is for."""
+    job_id, _, index = request_id.rpartition(".")
+    return job_id, int(index)
+
+
+def compose(
+    job: JobRun, index: int, edit: EditResult, told: Provenance, folder: FolderSettings
+) -> Compose:
+    """What to ask of a pixel worker last, of a job that is prepared."""
+    assert job.prepared is not None
+    resolved_job = job.resolved_job
+    return Compose(
+        image=resolved_job.scratch / scratch_name(0),
+        name=resolved_job.job.image.name,
+        mask=_mask(resolved_job),
+        recipe=resolved_job.recipe,
+        prepared=job.prepared[0],
+        edited=edit.path,
+        allow_flat=not told.has_model,
+        told=told,
+        gps=folder.gps,
+        wants_preview=folder.preview,
+        result=resolved_job.scratch / f"result-{index}",
+    )
+
+
+def _mask(resolved_job: ResolvedJob) -> tuple[str, Path] | None:
+    name = resolved_job.recipe.mask
+    return None if name is None else (name, resolved_job.companions[name])
+
+
+class JobTable:
+    """Every job between its claim and its filing."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, JobRun | ParkedJob] = {}
+
+    def __iter__(self) -> Iterator[JobRun | ParkedJob]:
+        return iter(tuple(self._jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def put(self, job: JobRun | ParkedJob) -> None:
+        """Keep a job, in place of its earlier value."""
+        self._jobs[job.job.job_id] = job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job."""
+        self._jobs.pop(job.job_id, None)
+
+    def get(self, job_id: str) -> JobRun | ParkedJob | None:
+        """The job of that id."""
+        return self._jobs.get(job_id)
+
+    def active(self, job_id: str) -> JobRun | None:
+        """The job of that id that has a task."""
+        job = self._jobs.get(job_id)
+        return job if isinstance(job, JobRun) else None
+
+    def actives(self) -> Iterator[JobRun]:
+        """All jobs that have a task."""
+        return (job for job in self if isinstance(job, JobRun))
+
+
+class About(TypedDict):
+    """What every event about a job says first."""
+
+    job_id: str
+    path: str
+    root: Path
+
+
+def about(root: str, job: Job) -> About:
+    """The job's part of an event."""
+    return {"job_id": job.job_id, "path": printable(job.path), "root": Path(root)}

@@ -1,0 +1,152 @@
+"""What people ask of the daemon beside editing: that a job be cancelled or tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from daemon.clock import Clock
+from daemon.control.documents import CommandResult, Reply, Request, ResultCode
+from daemon.events import job_events
+from daemon.events.events import Event
+from daemon.folder import messages
+from daemon.folder.view import FolderView
+from daemon.folder.worker import FolderWorker
+from daemon.fs.names import printable
+from daemon.jobs.cancel import Cancellation, JobTermination
+from daemon.jobs.job_run import JobTable
+from daemon.workers.editor import EditorProcess
+from daemon.workers.pixel_pool import PixelPool
+
+
+class Requests:
+    """Takes each to who sees to it, and the folder worker' answers back there."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobTable,
+        editor: EditorProcess,
+        pixels: PixelPool,
+        folder_workers: Mapping[str, FolderWorker],
+        folders: Mapping[str, FolderView],
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        termination = JobTermination(
+            jobs=jobs, editor=editor, pixels=pixels, folder_workers=folder_workers
+        )
+        self._cancellation = Cancellation(
+            jobs=jobs, termination=termination, folders=folders, clock=clock, tell=tell
+        )
+        self._requeues = RequeueRequests(folders=folders, clock=clock, tell=tell)
+
+    def take(self, request: Request) -> bool:
+        """Take a request; False where it is none of these."""
+        match request.verb:
+            case "cancel":
+                self._cancellation.requested(request)
+            case "retry":
+                self._requeues.requested(request)
+            case _:
+                return False
+        return True
+
+    def advance(self) -> None:
+        """Do whatever can be done now."""
+        self._cancellation.advance()
+        self._requeues.advance()
+
+    def is_busy_in(self, root: str) -> bool:
+        """Whether something is still to be done in a hot folder."""
+        return self._cancellation.is_busy_in(root)
+
+    def filed(self, root: str, reply: messages.Filed) -> None:
+        """Take note that a job was filed."""
+        self._cancellation.filed(root, reply)
+
+    def answered(
+        self, root: str, reply: messages.CancelRefused | messages.FiledAway | messages.Requeued
+    ) -> None:
+        """Take a folder worker's answer."""
+        match reply:
+            case messages.CancelRefused():
+                self._cancellation.cancel_refused(root, reply)
+            case messages.FiledAway():
+                self._cancellation.filed_away(root, reply)
+            case messages.Requeued():
+                self._requeues.requeued(root, reply)
+            case _:
+                assert_never(reply)
+
+
+_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    root: str
+    folder: str  # of failed/, relative to the root
+    answer_by: float  # monotonic seconds
+    reply: Reply
+
+
+def told(reply: messages.Requeued) -> CommandResult:
+    """What came of it, for who asked."""
+    folder, paths = printable(reply.folder), ", ".join(map(printable, reply.paths))
+    if reply.problems:
+        return CommandResult(ResultCode.REFUSED, "; ".join(map(str, reply.problems)))
+    if paths:
+        return CommandResult(ResultCode.DONE, f"{folder}: {paths} went back to the inbox.")
+    return CommandResult(
+        ResultCode.DONE, f"{folder}: no originals were left there; its papers were removed."
+    )
+
+
+class RequeueRequests:
+    """Hands the requests of `hotfolder retry` to the folder workers, and their answers back."""
+
+    def __init__(
+        self,
+        *,
+        folders: Mapping[str, FolderView],
+        clock: Clock,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._folders, self._clock, self._tell = folders, clock, tell
+        self._asked: tuple[_Asked, ...] = ()
+
+    def requested(self, request: Request) -> None:
+        """Take a request; it is answered soon, done or not."""
+        root, folder = str(request.root), request.arguments.get("folder", "")
+        answer_by = self._clock.monotonic() + _PATIENCE_SECONDS
+        asked = _Asked(root=root, folder=folder, answer_by=answer_by, reply=request.reply)
+        self._asked += (asked,)
+        self._folders[root].folder_worker.submit(messages.Requeue(folder))
+
+    def advance(self) -> None:
+        """Answer those who have waited for long enough."""
+        now = self._clock.monotonic()
+        for asked in self._asked:
+            folder, name = self._folders[asked.root], printable(asked.folder)
+            if folder.is_offline:
+                text = f"{name} goes back when the share is back ({folder.stands.reason})."
+                asked.reply(CommandResult(ResultCode.BEGUN, text).as_json())
+            elif now >= asked.answer_by:
+                asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is going back.").as_json())
+
+    def requeued(self, root: str, reply: messages.Requeued) -> None:
+        """Answer whoever asked, and tell it."""
+        mine = [it for it in self._asked if (it.root, it.folder) == (root, reply.folder)]
+        self._asked = tuple(it for it in self._asked if it not in mine)
+        for asked in mine:
+            asked.reply(told(reply).as_json())
+        if reply.paths:
+            self._tell(
+                job_events.JobRevived(
+                    root=self._folders[root].root,
+                    folder=printable(reply.folder),
+                    paths=tuple(map(printable, reply.paths)),
+                )
+            )

@@ -1,0 +1,374 @@
+"""The jobs under way: each reply of a folder worker, pixel worker or editor moves one on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from config.settings import OnDuplicate, Settings
+from daemon.clock import Clock
+from daemon.events import job_events
+from daemon.events.events import Event, PixelWorkerLost
+from daemon.folder import messages
+from daemon.folder.worker import FolderWorker
+from daemon.history import History
+from daemon.job import Job, State
+from daemon.jobs import job_run, scheduler
+from daemon.jobs.circuit_breaker import CircuitBreaker
+from daemon.jobs.completion import Completion
+from daemon.jobs.editing import EditStage
+from daemon.jobs.failures import FailureHandler
+from daemon.jobs.job_run import (
+    Backoff,
+    Composing,
+    Editing,
+    JobRun,
+    JobTable,
+    ParkedJob,
+    Preparing,
+    Publishing,
+    Reclaiming,
+    about,
+)
+from daemon.jobs.quality_gate import misses
+from daemon.spool.receipts import FinishedJob, reason_of
+from daemon.spool.scratch import save_finished
+from daemon.workers.child import Ended, Part, Said
+from daemon.workers.editor import Busy, EditorProcess
+from daemon.workers.pixel_pool import STARTS, Answered, PixelPool, Work
+from pipeline.editor import Failure
+from pipeline.ipc import MachineFault, PixelsReady, Refused
+from pipeline.pixel_requests import Composed, Prepared
+
+_A_WHILE_SECONDS = 0.5
+_LEAST_AHEAD = 2  # jobs got ready at any time, so that the next edit can begin at once
+
+
+class JobRunner:
+    """Moves claimed jobs from their claim to their filing."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        editor: EditorProcess,
+        pixels: PixelPool,
+        folder_workers: Mapping[str, FolderWorker],
+        history: History,
+        clock: Clock,
+        tell: Callable[[Event], None],
+        at_once: bool,
+    ) -> None:
+        self.settings = settings
+        self.jobs = JobTable()
+        self._editor, self._pixels, self._folder_workers = editor, pixels, folder_workers
+        self._history, self._clock, self._tell = history, clock, tell
+        self.breaker = CircuitBreaker(jobs=self.jobs, clock=clock, tell=tell, at_once=at_once)
+        self._failure_handler = FailureHandler(
+            jobs=self.jobs,
+            pixels=pixels,
+            folder_workers=folder_workers,
+            breaker=self.breaker,
+            clock=clock,
+            tell=tell,
+            at_once=at_once,
+        )
+        self.editing = EditStage(
+            jobs=self.jobs,
+            editor=editor,
+            pixels=pixels,
+            failure_handler=self._failure_handler,
+            folder_workers=folder_workers,
+            breaker=self.breaker,
+            clock=clock,
+            tell=tell,
+            finish=self._finish,
+        )
+        self.completion = Completion(
+            jobs=self.jobs, folder_workers=folder_workers, history=history, clock=clock, tell=tell
+        )
+        self.away: frozenset[str] = frozenset()  # hot folders of which nothing can be had now
+        self._is_closing = False
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on by other settings; those of the model hold from the next opening of the editor."""
+        self.settings = settings
+        self.editing.reconfigure(settings.model)
+
+    # What the folder workers answer
+
+    def adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
+        """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
+        now = self._clock.monotonic()
+        for job in jobs:
+            cause = "the daemon restarted"
+            resting = Backoff(now, strike=False, alone=job.alone, cause=cause)
+            self.jobs.put(ParkedJob(root=root, job=job, phase=resting))
+
+    def publish_recovered(self, root: str, finished: FinishedJob) -> None:
+        """Publish what an earlier daemon finished; it is not edited again."""
+        job = JobRun(
+            root=root,
+            resolved_job=finished.resolved_job,
+            phase=Publishing(),
+            prepared=(finished.prepared, finished.prepare_seconds),
+            variants=finished.variants,
+        )
+        text = "Its result was finished before the restart, and only has to be published."
+        self._tell(job_events.JobNote(text=text, **about(root, job.job)))
+        self._publish(job, finished)
+
+    def claimed(self, root: str, reply: messages.Claimed) -> None:
+        """Begin with a claimed job: filed as a duplicate, or prepared."""
+        job = JobRun(root=root, resolved_job=reply.resolved_job, phase=Preparing())
+        if self._is_closing:
+            self._release(job)
+            return
+        if not self.editing.is_ready or reply.loras != self._editor.model.loras:
+            self.editing.resolve_again(job)  # the editor was opened anew since it was asked for
+            return
+        self.jobs.put(job)
+        self._tell(job_events.JobClaimed(**about(job.root, job.job)))
+        for note in reply.resolved_job.notes:
+            self._tell(job_events.JobNote(text=note, **about(job.root, job.job)))
+        earlier = self._earlier(job, OnDuplicate.SKIP)
+        if earlier:
+            self.jobs.put(job.at(Publishing()))
+            self._folder_workers[root].submit(messages.FileDone(job.job, State.DUPLICATE, earlier))
+        else:
+            self._prepare(job)
+
+    def _earlier(self, job: JobRun, watch_mode: OnDuplicate) -> tuple[str, ...]:
+        """The results of the same name and content, where the settings treat them in that way."""
+        folder_worker = self._folder_workers[job.root]
+        if folder_worker.folder.on_duplicate is not watch_mode:
+            return ()
+        earlier = self._history.earlier(
+            folder_worker.identity, job.job.path, job.resolved_job.content_key
+        )
+        return earlier.results if earlier else ()
+
+    def _prepare(self, job: JobRun) -> None:
+        assert self.editing.facts is not None, "nothing is claimed before the editor is ready"
+        request = job_run.prepare(
+            job.resolved_job,
+            working_pixels=self.editing.facts.working_pixels,
+            multiple=self.editing.facts.multiple,
+            max_megapixels=self.settings.limits.max_megapixels,
+        )
+        self._pixels.submit(Work(job.job.job_id, 0, request))
+
+    def invalid(self, root: str, reply: messages.Rejected) -> None:
+        """File a job that cannot be worked as it is."""
+        self.jobs.put(ParkedJob(root=root, job=reply.job, phase=Publishing()))
+        order = messages.FileFailed(reply.job, reason_of(reply.problems), reply.instruction)
+        self._folder_workers[root].submit(order)
+
+    # What the pixel workers answer
+
+    def pixels_said(self, said: Said) -> None:
+        """Take a message of a pixel worker to its job, and give it what waits."""
+        now = self._clock.monotonic()
+        match self._pixels.heard(said, now):
+            case None:
+                pass
+            case PixelsReady():
+                self.breaker.opened(Part.WORKERS)
+            case Answered() as answered:
+                self._pixels_answered(answered)
+        self._pixels.go_on(now, self.breaker)
+
+    def _pixels_answered(self, answered: Answered) -> None:
+        part = answered.work.part
+        job = self.jobs.active(answered.work.job_id)
+        if job is None or isinstance(job.phase, Publishing | Backoff):
+            return
+        match answered.reply:
+            case Prepared() as prepared:
+                self.breaker.succeeded([job.job.job_id], part)
+                self._note(job, prepared.notes)
+                self.jobs.put(
+                    replace(job, prepared=(prepared, answered.seconds)).at(job_run.Waiting())
+                )
+            case Composed() as composed:
+                self.breaker.succeeded([job.job.job_id], part)
+                self._note(job, composed.notes)
+                self._composed(job, answered.work.index, composed, answered.seconds)
+            case Refused(cause, advice):
+                self._stop_edit(job)
+                self._failure_handler.failed(job, Failure.PERMANENT, cause, advice, part)
+            case MachineFault(cause, advice):
+                self._stop_edit(job)
+                self._failure_handler.failed(job, Failure.ENVIRONMENT, cause, advice, part)
+            case _:
+                assert_never(answered.reply)
+
+    def pixels_ended(self, ended: Ended) -> None:
+        """Count the end of a pixel worker against the picture that it had open, or the machine."""
+        now = self._clock.monotonic()
+        lost = self._pixels.ended(ended, now)
+        self._tell(PixelWorkerLost(reason=ended.how, last_words=ended.last_words))
+        if lost.work is not None:
+            self._pixels_died(lost.work, ended)
+        elif lost.cannot_start:
+            self.breaker.locked_out(_not_started(ended), Part.WORKERS)
+        self._pixels.go_on(now, self.breaker)
+
+    def _pixels_died(self, work: Work, ended: Ended) -> None:
+        job = self.jobs.active(work.job_id)
+        if job is not None:
+            to_blame = self.breaker.died(work.job_id, ended.how, work.part)
+            cause = f"opening or saving the picture ended the program that did it ({ended.how})"
+            self._stop_edit(job)
+            self._failure_handler.died(
+                job, cause, ended.last_words, together=False, to_blame=to_blame
+            )
+
+    def _stop_edit(self, job: JobRun) -> None:
+        # Its other variants would be edited for nothing.
+        if isinstance(job.phase, Editing):
+            self._editor.drop(job_run.request_ids(job.resolved_job))
+
+    def _composed(self, job: JobRun, index: int, composed: Composed, seconds: float) -> None:
+        missed = misses(composed.fidelity, self._folder_workers[job.root].folder)
+        self._finish(job.with_variant(index, composed, seconds, missed))
+
+    def _finish(self, job: JobRun) -> None:
+        if not job.is_complete or not isinstance(job.phase, Composing):
+            self.jobs.put(job)
+            return
+        if job.to_edit_again:
+            self._edit_again(job)
+            return
+        assert job.prepared is not None
+        assert self.editing.facts is not None
+        prepared, seconds = job.prepared
+        finished = FinishedJob(
+            resolved_job=job.resolved_job,
+            prepared=prepared,
+            prepare_seconds=seconds,
+            variants=job.variants,
+            model=self.editing.facts,
+            model_loaded_at=self.editing.loaded_at,
+        )
+        self._save_finished(job, finished)
+        self._publish(job.at(Publishing()), finished)
+
+    def _edit_again(self, job: JobRun) -> None:
+        again, about_it = job.edited_again(), about(job.root, job.job)
+        self.jobs.put(again)
+        if self._is_closing:
+            self._release(again)
+            return
+        for one in again.reseeded:
+            self._tell(job_events.ResultMissed(missed=one.missed, seed=one.seed, **about_it))
+
+    def _save_finished(self, job: JobRun, finished: FinishedJob) -> None:
+        try:
+            save_finished(finished)
+        except OSError as error:
+            why = error.strerror
+            text = f"After a restart it would be edited again: scratch takes no note of it ({why})"
+            self._tell(job_events.JobNote(text=f"{text}.", **about(job.root, job.job)))
+
+    def _publish(self, job: JobRun, finished: FinishedJob) -> None:
+        self.jobs.put(job)
+        replaced = self._earlier(job, OnDuplicate.REDO)
+        self._folder_workers[job.root].submit(messages.Publish(finished, replaced))
+
+    # What comes next
+
+    def advance(self, now: float, *, others_wait: bool) -> None:
+        """Begin whatever can begin now; `others_wait`: there are jobs to claim, too."""
+        self._pixels.kill_hung(now)
+        self.breaker.advance()
+        self._pixels.go_on(now, self.breaker)
+        self.editing.begin(now)
+        suspects = self.breaker.suspects
+        while self.editing.is_ready and self.has_room(0):
+            job = scheduler.due(self._reachable(), now, last=suspects)
+            is_suspect = job is not None and job.job.job_id in suspects
+            if job is None or (is_suspect and others_wait):
+                break
+            self._resume(job)
+
+    def has_room(self, claims_under_way: int) -> bool:
+        """Whether another job may be claimed.
+
+        While the editor is at work for a while, the next batch is got ready; otherwise a job that
+        is claimed early would only wait.
+        """
+        if self.breaker.is_halted:
+            return False
+        editor = self._editor.condition
+        if self.breaker.is_trying:
+            is_free = not isinstance(editor, Busy) and not any(
+                isinstance(job.phase, Composing) for job in self.jobs
+            )
+            return is_free and scheduler.has_room(self._reachable(), claims_under_way, 1)
+        is_at_work = (
+            isinstance(editor, Busy) and self._clock.monotonic() > editor.since + _A_WHILE_SECONDS
+        )
+        most = max(_LEAST_AHEAD, self.settings.model.batch if is_at_work else 0)
+        return scheduler.has_room(self._reachable(), claims_under_way, most)
+
+    def _reachable(self) -> Iterator[JobRun | ParkedJob]:
+        """The jobs without those that would have to be fetched from a share that is away."""
+        return (
+            job
+            for job in self.jobs
+            if job.root not in self.away or not isinstance(job.phase, Backoff | Reclaiming)
+        )
+
+    def _resume(self, job: JobRun | ParkedJob) -> None:
+        assert isinstance(job.phase, Backoff)
+        self.jobs.put(ParkedJob(root=job.root, job=job.job, phase=Reclaiming()))
+        phase = job.phase
+        order = messages.Reclaim(job.job, phase.strike, phase.alone, phase.counts)
+        self._folder_workers[job.root].submit(order)
+
+    def release(self) -> None:
+        """Give every job back that is not past its edit; stop the editor."""
+        self._is_closing = True
+        self._editor.close()
+        for job in self.jobs.actives():
+            if not isinstance(job.phase, Composing | Publishing | Backoff):
+                self._release(job)
+
+    def leave(self, root: str) -> None:
+        """Let go of the jobs of a hot folder that another daemon leads now.
+
+        What only needs to be composed is finished for scratch: we may lead again.
+        """
+        for job in self.jobs:
+            if job.root != root:
+                continue
+            if isinstance(job, JobRun) and not isinstance(job.phase, Composing | Publishing):
+                self._editor.drop(job_run.request_ids(job.resolved_job))
+                self._release(job)
+            elif isinstance(job.phase, Backoff):
+                self._folder_workers[root].submit(messages.Release(job.job))
+
+    def _release(self, job: JobRun) -> None:
+        self._pixels.forget(job.job.job_id)
+        self.jobs.put(job.at(Publishing()))
+        self._folder_workers[job.root].submit(messages.Release(job.job))
+
+    def is_finishing(self) -> bool:
+        """Whether a job is still on its way out, to a hot folder that is there."""
+        return any(
+            isinstance(job.phase, Composing)
+            or (isinstance(job.phase, Publishing) and job.root not in self.away)
+            for job in self.jobs
+        )
+
+    def _note(self, job: JobRun, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self._tell(job_events.JobNote(text=note, **about(job.root, job.job)))
+
+
+def _not_started(ended: Ended) -> str:
+    words = ended.last_words.splitlines() or ["it said nothing"]
+    times = f"it ended {STARTS} times in a row before it was ready ({ended.how})"
+    return f"{times}; its last words: {words[-1]}"

@@ -1,0 +1,119 @@
+"""Which hot folders rest: outside their hours, or because somebody has paused them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.settings import FolderSettings
+from daemon.control.documents import CommandResult, Request, ResultCode
+from daemon.control.protocol import name_of
+from daemon.events.events import Event, FolderGoesOn, FolderRests
+
+# The model is loaded so long before a window opens.
+_LEAD_SECONDS = 600.0
+_DRAINING = "the daemon ends when what it has begun is finished"
+_PAUSED = "paused by hand: hotfolder resume"
+
+
+class PauseFlags:
+    """Which hot folders are paused by hand, in files of the state folder: it outlives restarts."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def has(self, root: Path) -> bool:
+        """Whether a hot folder is paused."""
+        return self._file(root).exists()
+
+    def pause(self, root: Path) -> CommandResult:
+        """Pause a hot folder; raises OSError."""
+        self._file(root).touch(mode=0o640)
+        return CommandResult(
+            ResultCode.DONE, f"{root} is paused: what was begun is finished, nothing else is."
+        )
+
+    def resume(self, root: Path) -> CommandResult:
+        """Let a hot folder go on; raises OSError."""
+        self._file(root).unlink(missing_ok=True)
+        return CommandResult(ResultCode.DONE, f"{root} is paused no more.")
+
+    def _file(self, root: Path) -> Path:
+        return self._state / f"{name_of(root)}.paused"
+
+
+class PauseControl:
+    """Knows which of a daemon's hot folders rest now."""
+
+    def __init__(self, pause_flags: PauseFlags, *, never: bool) -> None:
+        """`never`: of a run that somebody waits for, which works at any hour."""
+        self._pause_flags, self._never = pause_flags, never
+        self.is_draining = False
+        self._reasons: Mapping[str, str] = {}
+        self._needs_editor = True
+
+    def look(self, folders: Mapping[str, FolderSettings], unix_time: float) -> list[Event]:
+        """Look at clock and files; returns what to tell."""
+        before = self._reasons
+        now, soon = _local_time(unix_time), _local_time(unix_time + _LEAD_SECONDS)
+        all_reasons = {root: self._reason(one, now) for root, one in folders.items()}
+        self._reasons = {root: reason for root, reason in all_reasons.items() if reason}
+        self._needs_editor = any(
+            not self._reason(one, soon) or root not in self._reasons
+            for root, one in folders.items()
+        )
+        rested = [
+            FolderRests(root=Path(root), reason=reason)
+            for root, reason in self._reasons.items()
+            if root not in before
+        ]
+        return [
+            *rested,
+            *(FolderGoesOn(root=Path(it)) for it in before if it not in self._reasons),
+        ]
+
+    def reason(self, root: str) -> str:
+        """Why a hot folder rests; "" where it does not."""
+        return self._reasons.get(root, "")
+
+    @property
+    def needs_editor(self) -> bool:
+        """Whether any of them is worked now, or in a moment."""
+        return self._needs_editor
+
+    def take(self, request: Request) -> bool:
+        """Take the request of somebody; False where it is none of these."""
+        try:
+            match request.verb:
+                case "pause":
+                    came = self._pause_flags.pause(request.root)
+                case "resume":
+                    came = self._pause_flags.resume(request.root)
+                case "drain":
+                    self.is_draining = True
+                    came = CommandResult(ResultCode.BEGUN, f"{request.root}: {_DRAINING}.")
+                case _:
+                    return False
+        except OSError as error:
+            request.reply({"error": f"it cannot be kept: {error.strerror}"})
+        else:
+            request.reply(came.as_json())
+        return True
+
+    def _reason(self, folder: FolderSettings, now: datetime) -> str:
+        if self.is_draining:
+            return _DRAINING
+        if self._never:
+            return ""
+        with contextlib.suppress(OSError):
+            if self._pause_flags.has(folder.root):
+                return _PAUSED
+        if folder.active is None or folder.active.is_open(now):
+            return ""
+        return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
+
+
+def _local_time(unix_time: float) -> datetime:
+    return datetime.fromtimestamp(unix_time, UTC).astimezone()

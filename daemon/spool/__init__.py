@@ -1,0 +1,1 @@
+"""The only mover and writer of job files."""

@@ -1,0 +1,260 @@
+"""How results reach the outbox: whole, under a free name, the receipt last, and never twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from daemon import codec
+from daemon.fs.names import is_path_below, result_names
+from daemon.fs.safe_tree import SafeTree, nobody_else
+from daemon.job import Job
+from daemon.spool.receipts import FinishedJob, Variant, preview_name, receipt
+
+PUBLISH_RECORD = "published.json"
+_FOLDERS = ("outbox", "review")
+# What we wrote we may read.
+_NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PublishNote:
+    """A result that was about to appear; written before it does, so that recovery knows it."""
+
+    name: str  # relative to the root
+    sha256: str
+    preview: str = ""  # the SHA-256 of its preview
+    replaced: str = ""  # the receipt of the result that it takes the place of
+    is_out: bool = False  # its receipt was written; somebody may have taken both away since
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it may be ours: whoever may write to the share may have written it."""
+        return is_path_below(self.name) and self.name.partition("/")[0] in _FOLDERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notes:
+    """What the file says."""
+
+    variants: int
+    results: Mapping[str, _PublishNote]  # by the index of the variant
+
+
+class Publisher:
+    """The results of one job, and its notes about them in its work folder."""
+
+    def __init__(self, root: Path, work: Path, fence: Callable[[], None] = nobody_else) -> None:
+        """`fence` is called before each change, and raises where it must not be made."""
+        self._tree, self._root, self._work = SafeTree(root, fence), root, work
+
+    def publish(
+        self, finished: FinishedJob, now: Iterator[float], earlier: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Put all results and their receipts into the outbox, or for a review apart.
+
+        Returns the paths of the results relative to the root. What an earlier, interrupted call
+        has published completely is not published again. `earlier` are results of the same names
+        to replace; those that somebody has changed since stay, and the new ones get free names.
+        """
+        self._tree.make_folder(self._work)
+        for variant in finished.variants:
+            if variant.index not in self._complete(finished.resolved_job.job):
+                self._publish(finished, variant, now, earlier)
+        complete = self._complete(finished.resolved_job.job)
+        return tuple(complete[variant.index] for variant in finished.variants)
+
+    def is_complete(self, job: Job) -> bool:
+        """Whether every variant has its receipt."""
+        variants = self._written().variants
+        return variants > 0 and len(self._complete(job)) == variants
+
+    def results(self, job: Job) -> tuple[str, ...]:
+        """The paths of the results that have their receipts, relative to the root."""
+        return tuple(name for _, name in sorted(self._complete(job).items()))
+
+    def clear_half_done(self, job: Job) -> None:
+        """Remove what an interrupted call left without its receipt.
+
+        An earlier result that it was about to replace gets its own receipt back.
+        """
+        complete = self._complete(job).values()
+        for folder in _FOLDERS:
+            self._tree.clear_temporaries(self._root / folder / job.folder)
+        for note in self._notes().values():
+            if note.name not in complete:
+                self._clear(note)
+
+    def _clear(self, note: _PublishNote) -> None:
+        path = self._root / note.name
+        if self._tree.exists(_receipt_of(path)):
+            return
+        sha256 = self._sha256_of(path)
+        if sha256 is None:
+            return
+        if sha256 == _Origin.of(note.replaced).sha256:
+            again = note.replaced.encode("utf-8", "backslashreplace")
+            self._tree.write_whole(_receipt_of(path), again)
+        elif sha256 == note.sha256:
+            self._clear_preview(path, note)
+            self._tree.remove(path)
+
+    def _clear_preview(self, result: Path, note: _PublishNote) -> None:
+        """Remove the preview of a result where it is its own, or that of the replaced one."""
+        ours = {note.preview, _Origin.of(note.replaced).preview_sha256}
+        if (path := _preview_of(result)) and self._is_one_of(ours, path):
+            self._tree.remove(path)
+
+    def _is_one_of(self, hashes: Collection[str | None], path: Path) -> bool:
+        sha256 = self._sha256_of(path)
+        return sha256 is not None and sha256 in hashes
+
+    def _publish(
+        self,
+        finished: FinishedJob,
+        variant: Variant,
+        now: Iterator[float],
+        earlier: tuple[str, ...],
+    ) -> None:
+        folder = "review" if variant.missed else "outbox"
+        target = self._root / folder / finished.resolved_job.job.folder
+        self._tree.make_folder(target)
+        began = next(now)
+        # One that needs a look takes the place of none that needed none.
+        name = self._place(finished, variant, target, () if variant.missed else earlier)
+        self._place_preview(variant, target / name)
+        ended = next(now)
+        text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
+        self._tree.write_whole(_receipt_of(target / name), text.encode())
+        self._note(variant, replace(self._notes()[variant.index], is_out=True), finished)
+
+    def _place(
+        self, finished: FinishedJob, variant: Variant, target: Path, earlier: tuple[str, ...]
+    ) -> str:
+        source = variant.composed.path
+        for name in earlier:
+            old = self._root / name
+            if old.suffix == source.suffix and self._is_replaceable(old, finished, variant):
+                written = self._tree.read(_receipt_of(old)).decode()
+                self._note(variant, self._note_of(variant, old, written), finished)
+                self._tree.remove(_receipt_of(old))  # it is only beside a complete result
+                self._tree.bring_over(source, old)
+                return old.name
+        names = _names(finished, variant)
+        free = (name for name in names if self._is_free(finished, variant, target / name))
+        return self._tree.bring(source, target, free)
+
+    def _place_preview(self, variant: Variant, result: Path) -> None:
+        preview, path = variant.composed.preview, _preview_of(result)
+        if preview is None:
+            self._clear_preview(result, self._notes()[variant.index])
+        elif path is not None:
+            self._tree.bring_over(preview.path, path)
+
+    def _is_replaceable(self, old: Path, finished: FinishedJob, variant: Variant) -> bool:
+        origin = self._origin_beside(old)
+        if origin.job_id in (None, finished.resolved_job.job.job_id):
+            return False
+        recipe = finished.resolved_job.recipe
+        is_same = recipe.variants == 1 or origin.seed == variant.seed
+        preview = _preview_of(old) if variant.composed.preview else None
+        has_room = (
+            preview is None
+            or not self._tree.exists(preview)
+            or self._is_one_of({origin.preview_sha256}, preview)
+        )
+        return is_same and has_room and origin.sha256 == self._sha256_of(old)
+
+    def _is_free(self, finished: FinishedJob, variant: Variant, path: Path) -> bool:
+        preview = _preview_of(path) if variant.composed.preview else None
+        if any(self._tree.exists(it) for it in (path, _receipt_of(path), preview) if it):
+            return False
+        self._note(variant, self._note_of(variant, path), finished)
+        return True
+
+    def _note_of(self, variant: Variant, path: Path, replaced: str = "") -> _PublishNote:
+        name = os.path.relpath(path, self._root)
+        composed = variant.composed
+        preview = composed.preview.sha256 if composed.preview else ""
+        return _PublishNote(name=name, sha256=composed.sha256, preview=preview, replaced=replaced)
+
+    def _note(self, variant: Variant, note: _PublishNote, finished: FinishedJob) -> None:
+        notes = {**self._notes(), variant.index: note}
+        results = {str(index): note for index, note in notes.items()}
+        document = asdict(_Notes(variants=len(finished.variants), results=results))
+        self._tree.write_whole(self._work / PUBLISH_RECORD, json.dumps(document).encode())
+
+    def _notes(self) -> Mapping[int, _PublishNote]:
+        results = self._written().results.items()
+        return {int(index): note for index, note in results if note.is_sound}
+
+    def _written(self) -> _Notes:
+        """What the notes say; nothing where there are none, or where they are not ours."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            notes = codec.load(_Notes, self._tree.read(self._work / PUBLISH_RECORD))
+            if all(index.isascii() and index.isdecimal() for index in notes.results):
+                return notes
+        return _Notes(variants=0, results={})
+
+    def _origin_beside(self, result: Path) -> _Origin:
+        try:
+            return _Origin.of(self._tree.read(_receipt_of(result)))
+        except _NOT_OURS:
+            return _Origin()
+
+    def _sha256_of(self, result: Path) -> str | None:
+        try:
+            return self._tree.sha256_of(result)
+        except _NOT_OURS:
+            return None
+
+    def _complete(self, job: Job) -> Mapping[int, str]:
+        return {
+            index: note.name
+            for index, note in self._notes().items()
+            if note.is_out or self._origin_beside(self._root / note.name).job_id == job.job_id
+        }
+
+
+def _names(finished: FinishedJob, variant: Variant) -> Iterator[str]:
+    stem, _, written = finished.resolved_job.job.image.name.rpartition(".")
+    made = variant.composed.path.suffix.removeprefix(".")
+    recipe = finished.resolved_job.recipe
+    seed = variant.seed if recipe.variants > 1 else None
+    return result_names(stem, made if variant.composed.format_changed else written, seed)
+
+
+def _receipt_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _preview_of(path: Path) -> Path | None:
+    name = preview_name(path.name)
+    return None if name is None else path.with_name(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a receipt says of its result; None what it does not say."""
+
+    job_id: str | None = None
+    seed: int | None = None
+    sha256: str | None = None
+    preview_sha256: str | None = None
+
+    @classmethod
+    def of(cls, text: bytes | str) -> _Origin:
+        try:
+            written = codec.parse(text)
+            return cls(
+                job_id=codec.at(str, written, "job_id"),
+                seed=codec.at(int, written, "recipe", "seed"),
+                sha256=codec.at(str, written, "output", "sha256"),
+                preview_sha256=codec.at(str | None, written, "preview", "sha256"),
+            )
+        except ValueError:
+            return cls()

@@ -1,0 +1,275 @@
+"""The records of a job: the receipt beside a result, WHY.txt and report.json beside a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from config.problems import Problem
+from daemon import codec, own_version
+from daemon.fs.names import printable
+from daemon.job import Job, ResolvedJob, State
+from pipeline.editor import EditResult, ModelFacts
+from pipeline.pixel_requests import Composed, Prepared, Preview
+
+SCHEMA = 1
+LONGEST_NAME_BYTES = 255
+PREVIEW_SUFFIX = ".preview.jpg"
+_VERBS = ("is ", "has ", "holds ", "cannot ")
+MOVE_BACK = "Then move the files back into the inbox."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One finished result of a job, on local scratch."""
+
+    index: int
+    seed: int
+    edit: EditResult
+    composed: Composed
+    compose_seconds: float
+    missed: tuple[str, ...] = ()  # what it falls short in; not empty: it goes into review/
+    first_seed: int | None = None  # of an edit before it, which fell short, too
+
+    @property
+    def status(self) -> State:
+        """How this result ends."""
+        return State.REVIEW if self.missed else State.DONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedJob:
+    """A job whose results are ready to be published."""
+
+    resolved_job: ResolvedJob
+    prepared: Prepared
+    prepare_seconds: float
+    variants: tuple[Variant, ...]
+    model: ModelFacts
+    model_loaded_at: float  # Unix time
+
+    @property
+    def status(self) -> State:
+        """How the job ends: a result to be reviewed is what somebody has to know of."""
+        return State.REVIEW if any(it.missed for it in self.variants) else State.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReason:
+    """Why a job ended without a result, in words for its owner."""
+
+    state: State
+    cause: str
+    advice: str
+    details: tuple[str, ...] = ()
+
+
+def reason_of(problems: tuple[Problem, ...]) -> FailureReason:
+    """The words for an instruction or a picture that somebody must mend."""
+    causes = [_cause(problem) for problem in problems]
+    advice = [_whole(problem.advice) for problem in problems]
+    advice[0] = advice[0][:1].upper() + advice[0][1:]
+    if len(problems) == 1:
+        return FailureReason(State.FAILED, causes[0], f"{advice[0]} {MOVE_BACK}")
+    details = ("", "One by one:", *(f"  {_whole(str(problem))}" for problem in problems))
+    return FailureReason(
+        State.FAILED, _numbered(causes), f"{_numbered(advice)} {MOVE_BACK}", details
+    )
+
+
+def _cause(problem: Problem) -> str:
+    # "photo.jpg is empty", but "photo.yaml, line 3: steps is 4000".
+    is_of_the_file = ", line" not in problem.where and problem.what.startswith(_VERBS)
+    return f"{problem.where}{' ' if is_of_the_file else ': '}{_whole(problem.what)}"
+
+
+def _numbered(sentences: list[str]) -> str:
+    return " ".join(f"({number}) {text}" for number, text in enumerate(sentences, start=1))
+
+
+def _whole(text: str) -> str:
+    """A text with its full stop."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _one_line(text: str) -> str:
+    return _whole(" ".join(text.split("\n")))
+
+
+def in_the_way(error: OSError) -> FailureReason:
+    """The words for a result that finds a file where its folder should be."""
+    where = printable(str(error.filename or "outbox"))
+    return FailureReason(
+        State.FAILED,
+        f"there is a file or a link where the result needs a folder: {where}",
+        f"Rename that. {MOVE_BACK}",
+    )
+
+
+def hindered_job(cause: str, advice: str) -> FailureReason:
+    """The words for a job that failed at files that belong to it alone."""
+    return FailureReason(
+        State.FAILED, _whole(cause), f"{advice[:1].upper()}{_whole(advice[1:])} {MOVE_BACK}"
+    )
+
+
+def why_text(job: Job, why: FailureReason) -> str:
+    """WHY.txt: what was not edited, the cause, what to do, then the details."""
+    lines = [
+        f"{printable(job.image.name)} was not edited.",
+        f"Cause: {_one_line(why.cause)}",
+        f"What to do: {_one_line(why.advice)}",
+        "",
+        f"File: {printable(job.path)}",
+        f"Job: {job.job_id}",
+        f"State: {why.state}",
+        f"Attempts: {job.attempts}",
+        f"Machine: {socket.gethostname()}",
+        f"The whole story: logs/{job.job_id}.log",
+        *why.details,
+    ]
+    return _encodable("\n".join(lines) + "\n")
+
+
+def report(job: Job, why: FailureReason, instruction: str) -> str:
+    """report.json: the same for programs; `instruction` is JSON."""
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "job_id": job.job_id,
+            "status": why.state,
+            "input": {"name": printable(job.image.name), "sha256": job.image.sha256},
+            "files": [printable(file.name) for file in job.files],
+            "folder": printable(job.folder),
+            "came_from": {  # as the file system has it, for the way back
+                "folder": job.folder,
+                "files": [{"role": file.role, "name": file.name} for file in job.files],
+            },
+            "cause": why.cause,
+            "advice": why.advice,
+            "details": list(why.details),
+            "instruction": codec.parse(instruction),
+            "attempts": job.attempts,
+            "host": socket.gethostname(),
+            "versions": _versions(()),
+        }
+    )
+
+
+def receipt(
+    finished: FinishedJob, variant: Variant, name: str, *, publish_seconds: float, now: float
+) -> str:
+    """The receipt of one result published as `name` at Unix time `now`."""
+    job, composed = finished.resolved_job.job, variant.composed
+    recipe = replace(finished.resolved_job.recipe, seed=variant.seed)
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "job_id": job.job_id,
+            "status": variant.status,
+            "input": {
+                "name": printable(job.image.name),
+                "sha256": job.image.sha256,
+                "width": finished.prepared.width,
+                "height": finished.prepared.height,
+            },
+            "output": {
+                "name": name,
+                "sha256": composed.sha256,
+                "width": composed.width,
+                "height": composed.height,
+            },
+            **_preview(name, composed.preview),
+            "instruction": codec.parse(finished.resolved_job.instruction),
+            "recipe": {**recipe.as_json(), "variants": 1},
+            "model": _model(finished),
+            "seconds": _seconds(finished, variant, publish_seconds, now),
+            "peak_vram_gib": round(variant.edit.peak_vram_gib, 3),
+            "attempts": job.attempts,
+            "fidelity": _fidelity(variant),
+            "host": socket.gethostname(),
+            "versions": _versions(finished.model.versions),
+        }
+    )
+
+
+def preview_name(result: str) -> str | None:
+    """What the preview beside a result is called; None where that would be too long a name."""
+    name = f"{result}{PREVIEW_SUFFIX}"
+    return name if len(os.fsencode(name)) <= LONGEST_NAME_BYTES else None
+
+
+def _fidelity(variant: Variant) -> Mapping[str, object]:
+    judged: dict[str, object] = {"missed": list(variant.missed)}
+    if variant.first_seed is not None:
+        judged["first_seed"] = variant.first_seed
+    return {**variant.composed.fidelity.as_json(), **judged}
+
+
+def _preview(result: str, preview: Preview | None) -> Mapping[str, object]:
+    name = preview_name(result)
+    if preview is None or name is None:
+        return {}
+    return {"preview": {"name": name, "sha256": preview.sha256}}
+
+
+def work_seconds(finished: FinishedJob) -> float:
+    """What the job took without its waiting and its publication."""
+    seconds = finished.prepare_seconds
+    for variant in finished.variants:
+        edit = variant.edit
+        seconds += edit.encode_seconds + edit.denoise_seconds + edit.decode_seconds
+        seconds += variant.compose_seconds
+    return seconds
+
+
+def _model(finished: FinishedJob) -> Mapping[str, str | bool]:
+    model = finished.model
+    loaded_at = datetime.fromtimestamp(finished.model_loaded_at, UTC)
+    return {
+        "path": model.path,
+        "class": model.class_name,
+        "fingerprint": model.fingerprint,
+        "dtype": model.dtype,
+        "attention": model.attention,
+        # Compiled blocks would not see a LoRA.
+        "compiled": model.is_compiled and finished.resolved_job.recipe.lora is None,
+        "weights": model.weights,
+        "loaded_at": loaded_at.astimezone().isoformat(timespec="milliseconds"),
+    }
+
+
+def _seconds(
+    finished: FinishedJob, variant: Variant, publish_seconds: float, now: float
+) -> Mapping[str, float]:
+    work = {
+        "prepare": finished.prepare_seconds,
+        "encode": variant.edit.encode_seconds,
+        "denoise": variant.edit.denoise_seconds,
+        "decode": variant.edit.decode_seconds,
+        "compose": variant.compose_seconds,
+        "publish": publish_seconds,
+    }
+    # Whatever was not work was waiting: settling, for its turn, for another variant.
+    total = max(now - finished.resolved_job.job.arrived_at, sum(work.values()))
+    queued = total - sum(work.values())
+    seconds = {"queued": queued, **work, "total": total}
+    return {key: round(value, 3) for key, value in seconds.items()}
+
+
+def _versions(libraries: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return {"hotfolder": own_version(), "python": platform.python_version(), **dict(libraries)}
+
+
+def _dump(document: Mapping[str, object]) -> str:
+    return _encodable(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def _encodable(text: str) -> str:
+    r"""A text with bytes that are no UTF-8 as \udcff, which JSON reads as what they were."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,267 @@
+"""What we have filed, and how long it is kept: nothing else is ever deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+from config.settings import FolderSettings
+from daemon import codec
+from daemon.clock import Clock
+from daemon.events.events import FolderNotSwept, FolderSwept
+from daemon.fs.errors import Scope, is_of_a_log, scope_of
+from daemon.fs.names import is_path_below, printable
+from daemon.fs.safe_tree import SafeTree
+
+# No room, or something else in its place: what is not noted is kept.
+_FORGIVEN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR))
+_NAME = re.compile(r"(done|failed)-([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
+
+
+class Area(StrEnum):
+    """Where originals are filed."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ManifestDay:
+    """The list of one day."""
+
+    area: Area
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class FiledEntry:
+    """One file as it was when we filed it; one that was changed since is somebody's."""
+
+    path: str  # relative to the root: "done/2026-11-22/portraits/hero.png"
+    size: int
+    mtime_ns: int
+
+
+class FiledManifest:
+    """The lists of one hot folder, on its share, for whichever daemon leads it."""
+
+    def __init__(self, tree: SafeTree) -> None:
+        self._tree, self._folder = tree, tree.root / ".hotfolder" / "filed"
+
+    def note(self, paths: Iterable[Path]) -> None:
+        """Note files that were filed just now below done/DAY/ or failed/DAY/."""
+        manifest_days: dict[str, list[str]] = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                status = self._tree.status(path)
+                name = str(path.relative_to(self._tree.root))
+                line = json.dumps(astuple(FiledEntry(name, status.st_size, status.st_mtime_ns)))
+                area, day, *_ = name.split("/")
+                manifest_days.setdefault(f"{area}-{day}.jsonl", []).append(f"{line}\n")
+        try:
+            self._tree.make_folder(self._folder)
+            for manifest_day, lines in manifest_days.items():
+                if (
+                    _day_of_name(manifest_day) is not None
+                ):  # else beside its day: something was in the way
+                    self._tree.append(self._folder / manifest_day, "".join(lines).encode())
+        except OSError as error:
+            if error.errno not in _FORGIVEN and not is_of_a_log(error, self._tree.root):
+                raise
+
+    def manifest_days(self) -> list[ManifestDay]:
+        """The days that have a list, the oldest first."""
+        try:
+            names = [name for name, _ in self._tree.entries(self._folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(
+            manifest_day for manifest_day in map(_day_of_name, names) if manifest_day is not None
+        )
+
+    def read(self, manifest_day: ManifestDay) -> Iterator[FiledEntry]:
+        """What was filed on a day and is still there as it was."""
+        try:
+            lines = self._tree.read(self._file(manifest_day)).splitlines()
+        except FileNotFoundError:
+            return
+        for line in dict.fromkeys(lines):
+            filed = _parse(line)
+            if filed is not None and _is_of(filed, manifest_day) and self._is_there(filed):
+                yield filed
+
+    def drop(self, manifest_day: ManifestDay) -> None:
+        """Forget a day."""
+        self._tree.remove(self._file(manifest_day))
+
+    def _file(self, manifest_day: ManifestDay) -> Path:
+        return self._folder / f"{manifest_day.area}-{manifest_day.day}.jsonl"
+
+    def _is_there(self, filed: FiledEntry) -> bool:
+        try:
+            status = self._tree.status(self._tree.root / filed.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        is_same = (status.st_size, status.st_mtime_ns) == (filed.size, filed.mtime_ns)
+        return is_same and stat.S_ISREG(status.st_mode)
+
+
+def _day_of_name(name: str) -> ManifestDay | None:
+    if found := _NAME.fullmatch(name):
+        with contextlib.suppress(ValueError):
+            return ManifestDay(Area(found[1]), date.fromisoformat(found[2]))
+    return None
+
+
+def _parse(line: bytes) -> FiledEntry | None:
+    """A line of ours; None for one that was cut off, or that somebody else wrote."""
+    try:
+        return FiledEntry(*codec.load(tuple[str, int, int], line))
+    except ValueError:
+        return None
+
+
+def _is_of(filed: FiledEntry, manifest_day: ManifestDay) -> bool:
+    return is_path_below(filed.path) and filed.path.startswith(
+        f"{manifest_day.area}/{manifest_day.day}/"
+    )
+
+
+_FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
+MOST_FILES = 500  # at a time: the folder worker has other things to do
+# LOG-2026-11-22.txt and 20261122-140153-5eb655cb.log, and the further ones of such a name.
+_DAY_LOG = re.compile(r"LOG-([0-9]{4})-([0-9]{2})-([0-9]{2})(?:_[0-9]+)?\.txt")
+_JOB_LOG = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-[0-9]{6}-[0-9a-f]{8}\.log(?:_[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Files of one kind that were deleted, or would be."""
+
+    what: str  # "done/2026-10-01", "logs"
+    files: int
+    keep_days: float
+
+
+def due_days(
+    manifest_days: Iterable[ManifestDay], folder: FolderSettings, today: date
+) -> Iterator[ManifestDay]:
+    """The days that the settings let go."""
+    keep = {Area.DONE: folder.keep_done_days, Area.FAILED: folder.keep_failed_days}
+    for manifest_day in manifest_days:
+        days = keep[manifest_day.area]
+        if days is not None and (today - manifest_day.day).days > days:
+            yield manifest_day
+
+
+def due_logs(names: Iterable[str], folder: FolderSettings, today: date) -> Iterator[str]:
+    """The logs that the settings let go, by the days in their names."""
+    if folder.keep_logs_days is None:
+        return
+    for name in names:
+        day = _day_of(name)
+        if day is not None and (today - day).days > folder.keep_logs_days:
+            yield name
+
+
+class RetentionSchedule:
+    """Sweeps one hot folder."""
+
+    def __init__(self, tree: SafeTree) -> None:
+        self._tree, self._manifest = tree, FiledManifest(tree)
+
+    def look(self, folder: FolderSettings, today: date) -> Iterator[Swept]:
+        """Say what a sweep would delete, and touch nothing."""
+        for manifest_day in due_days(self._manifest.manifest_days(), folder, today):
+            yield _swept(manifest_day, len(list(self._manifest.read(manifest_day))), folder)
+        if names := self._logs(folder, today):
+            yield Swept("logs", len(names), folder.keep_logs_days or 0)
+
+    def sweep(self, folder: FolderSettings, today: date) -> Iterator[Swept]:
+        """Delete a portion of what may go, and say what; raises OSError."""
+        left = MOST_FILES
+        for manifest_day in due_days(self._manifest.manifest_days(), folder, today):
+            files = list(self._manifest.read(manifest_day))
+            self._delete(manifest_day, files[:left])
+            if files:
+                yield _swept(manifest_day, len(files[:left]), folder)
+            if len(files) > left:
+                return
+            left -= len(files)
+            self._manifest.drop(manifest_day)
+        if names := self._logs(folder, today)[:left]:
+            for name in names:
+                self._tree.remove(self._tree.root / "logs" / name)
+            yield Swept("logs", len(names), folder.keep_logs_days or 0)
+
+    def _delete(self, manifest_day: ManifestDay, files: list[FiledEntry]) -> None:
+        top = self._tree.root / manifest_day.area / str(manifest_day.day)
+        folders = set()
+        for file in files:
+            path = self._tree.root / file.path
+            self._tree.remove(path)
+            folders |= {it for it in path.parents if it.is_relative_to(top)}
+        # The deepest first; those that hold anything else stay.
+        for path in sorted(folders, key=lambda it: len(it.parts), reverse=True):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self._tree.remove_empty(path)
+
+    def _logs(self, folder: FolderSettings, today: date) -> list[str]:
+        if folder.keep_logs_days is None:
+            return []
+        entries = self._tree.entries(self._tree.root / "logs")
+        names = (name for name, status in entries if stat.S_ISREG(status.st_mode))
+        return list(due_logs(names, folder, today))
+
+
+def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swept:
+    keep = folder.keep_done_days if manifest_day.area is Area.DONE else folder.keep_failed_days
+    return Swept(printable(f"{manifest_day.area}/{manifest_day.day}"), files, keep or 0)
+
+
+def _day_of(name: str) -> date | None:
+    found = _DAY_LOG.fullmatch(name) or _JOB_LOG.fullmatch(name)
+    if found:
+        with contextlib.suppress(ValueError):
+            return date(*map(int, found.groups()))
+    return None
+
+
+class RetentionSweeper:
+    """Sweeps when the time has come, and nothing else waits; for weeks on end if need be."""
+
+    def __init__(self, tree: SafeTree, clock: Clock) -> None:
+        self._retention, self._clock = RetentionSchedule(tree), clock
+        self._due_at = clock.monotonic() + _FIRST_SECONDS
+
+    def sweep(
+        self, folder: FolderSettings, day: str, *, is_quiet: bool
+    ) -> Iterator[FolderSwept | FolderNotSwept]:
+        """Delete a portion of what may go where that is due; tells what; raises OSError.
+
+        Where it is never quiet, it is done all the same after a day.
+        """
+        now, files = self._clock.monotonic(), 0
+        if now < self._due_at or not (is_quiet or now > self._due_at + _PATIENCE_SECONDS):
+            return
+        try:
+            for swept in self._retention.sweep(folder, date.fromisoformat(day)):
+                files += swept.files
+                yield FolderSwept(
+                    root=folder.root, what=swept.what, files=swept.files, days=swept.keep_days
+                )
+        except OSError as error:
+            if scope_of(error, folder.root) is Scope.FOLDER:
+                raise
+            yield FolderNotSwept(root=folder.root, reason=f"{error.filename}: {error.strerror}")
+            files = 0
+        if files < MOST_FILES:
+            self._due_at = now + _EVERY_SECONDS

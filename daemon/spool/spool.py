@@ -1,0 +1,475 @@
+"""The only mover and writer of job files: claim, publish, file, release, recover."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from daemon import codec
+from daemon.fs.dirfd import has_other_names
+from daemon.fs.errors import Scope, areas_of, is_lasting, scope_of, words_of
+from daemon.fs.names import numbered, printable
+from daemon.fs.safe_tree import SafeTree, nobody_else
+from daemon.job import JOB_ID, Candidate, Job, JobFile, Role, Seen, State
+from daemon.spool.publisher import Publisher
+from daemon.spool.receipts import FailureReason, report, why_text
+from daemon.spool.records import (
+    JOB_RECORD,
+    OURS,
+    FailureRecord,
+    RecoveredJob,
+    left_in,
+    read_failure,
+)
+from daemon.spool.retention import FiledManifest
+
+WHY, REPORT = "WHY.txt", "report.json"
+T = TypeVar("T")
+
+
+class NotPermitted(Exception):  # noqa: N818 - no error: somebody else's file
+    """A file that we may not move or read; it is back in its place. Says why, in words."""
+
+    def __init__(self, reason: str, *, is_lasting: bool = True) -> None:
+        """`is_lasting`: it stays so until somebody mends it."""
+        super().__init__(reason)
+        self.is_lasting = is_lasting
+
+
+class ChangedMeanwhile(Exception):  # noqa: N818 - no error: the user's good right
+    """A file was touched, renamed or deleted between the look at it and the claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimTicket:
+    """What a claim needs beside the files."""
+
+    job_id: str
+    drawn_seed: int
+    arrived_at: float
+    claimed_at: float
+
+
+def _fail_with(_: Path, error: OSError) -> None:
+    raise error
+
+
+class Spool:
+    """One hot folder's job files."""
+
+    def __init__(self, root: Path, fence: Callable[[], None] = nobody_else) -> None:
+        """`fence` is called before each change, and raises where it must not be made."""
+        self.root, self._fence = root, fence
+        self.inbox = root / "inbox"
+        self.tree = SafeTree(root, fence)
+        self._manifest = FiledManifest(self.tree)
+
+    def work(self, job_id: str) -> Path:
+        """The folder of a claimed job."""
+        return self.root / ".hotfolder" / "work" / job_id
+
+    def claim(self, candidate: Candidate, kept: frozenset[str], ticket: ClaimTicket) -> Job:
+        """Take the files of a candidate out of the inbox, those in `kept` as copies.
+
+        Raises ChangedMeanwhile where a file is not what was seen, and NotPermitted where we may
+        not take it; everything is back in its place then.
+        """
+        files_of_it = [candidate.image, candidate.sidecar, *candidate.companions]
+        # Once each: an instruction may name its own picture, by mistake.
+        seen = list(dict.fromkeys(filter(None, files_of_it)))
+        job = Job(
+            job_id=ticket.job_id,
+            folder=candidate.image.folder,
+            files=tuple(_job_file(file, candidate, kept) for file in seen),
+            drawn_seed=ticket.drawn_seed,
+            arrived_at=ticket.arrived_at,
+            claimed_at=ticket.claimed_at,
+            attempts=0,
+            strikes=0,
+            alone=False,
+        )
+        self.tree.make_folder(self.work(job.job_id))
+        self._write_record(job)
+        try:
+            for file, one in zip(seen, job.files, strict=True):
+                self._take(job, file, one)
+        except (FileNotFoundError, NotADirectoryError, ChangedMeanwhile) as error:
+            self.release(job)
+            raise ChangedMeanwhile(candidate.image.path) from error
+        except OSError as error:
+            own = self.untouchable(error, job)
+            self.release(job)
+            raise own from error
+        self.tree.sync(self.work(job.job_id))
+        return job
+
+    def untouchable(self, error: OSError, job: Job) -> NotPermitted:
+        """Why files of a job can be of no use now; raises the error where it is not theirs."""
+        if self.scope_of(error, sum(file.size for file in job.files)) is not Scope.JOB:
+            raise error
+        touched = Path(str(error.filename))
+        if touched.parent == self.work(job.job_id):  # it lies where it came from in a moment
+            error.filename = str(self.inbox / job.folder / touched.name)
+        if isinstance(error, PermissionError):
+            return NotPermitted(may_not(error))
+        what, advice = words_of(error, self.root)
+        reason = f"{what}; {advice}, or copy it here anew"
+        return NotPermitted(reason, is_lasting=is_lasting(error))
+
+    def _take(self, job: Job, file: Seen, one: JobFile) -> None:
+        source, target = self.inbox / file.path, self.work(job.job_id) / one.name
+        before = self.tree.status(source)
+        if not _is_content_of(file, before) or before.st_ctime_ns != file.ctime_ns:
+            raise ChangedMeanwhile(file.path)
+        if one.moved:
+            self.tree.rename(source, target)  # changes the ctime
+        else:
+            self.tree.copy(source, target)
+        if not _is_content_of(file, self.tree.status(target if one.moved else source)):
+            raise ChangedMeanwhile(file.path)
+
+    def copy_to_scratch(self, job: Job, scratch: Path) -> Job:
+        """Copy a job's files to local scratch; returns the job with their hashes.
+
+        Raises ChangedMeanwhile where somebody is writing to one of them: no copy is of two
+        contents.
+        """
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        hashed = []
+        for index, file in enumerate(job.files):
+            source = self.work(job.job_id) / file.name
+            before = self.tree.status(source)
+            copied = self.tree.copy_out(source, scratch / scratch_name(index))
+            # Writers go with a file that is renamed, and a share may show old attributes.
+            if copied.size != file.size or not _is_unchanged(before, self.tree.status(source)):
+                raise ChangedMeanwhile(file.name)
+            hashed.append(replace(file, sha256=copied.sha256))
+        return replace(job, files=tuple(hashed))
+
+    def begin_attempt(self, job: Job) -> Job:
+        """Count an attempt, on disk before it begins."""
+        job = replace(job, attempts=job.attempts + 1)
+        self._write_record(job)
+        return job
+
+    def count_end(self, job: Job, *, strike: bool, alone: bool, counts: bool = True) -> Job:
+        """Count how the last attempt ended, if it was one, and whether the next is to be alone."""
+        attempts = job.attempts - (not counts)
+        job = replace(job, attempts=attempts, strikes=job.strikes + strike, alone=alone)
+        self._write_record(job)
+        return job
+
+    def publication(self, job_id: str) -> Publisher:
+        """The results of a job, on their way to the outbox."""
+        return Publisher(self.root, self.work(job_id), self._fence)
+
+    def scope_of(self, error: OSError, size_bytes: int = 0) -> Scope:
+        """Say whose an error is; a job's only where the hot folder takes such a file elsewhere.
+
+        Raises OSError where it does not: that is the folder's own trouble, and says more of it.
+        """
+        scope = scope_of(error, self.root)
+        if scope is Scope.JOB:
+            self.tree.status(self.root / ".hotfolder" / "id")  # else nothing is touched there
+            for area in areas_of(error, self.root):
+                self.tree.try_out(area, size_bytes)
+        return scope
+
+    def file_done(self, job: Job, day: str) -> str:
+        """Move the originals to done/; returns that folder relative to the root."""
+        done = self.root / "done"
+        # A copy's original is still in the inbox and comes with the last job that needs it.
+        self._drop_copies(job)
+        target, moved = self._nearest(
+            done / day / job.folder, done, lambda folder: self._move_files(job, folder)
+        )
+        self._manifest.note(moved)
+        self._remove_work(job)
+        return str(target.relative_to(self.root))
+
+    def _nearest(self, folder: Path, top: Path, act: Callable[[Path], T]) -> tuple[Path, T]:
+        """Do something in a folder, or in the nearest above it up to `top` that lets us.
+
+        Gives that folder, and what came of it.
+        """
+        while True:
+            try:
+                self.tree.make_folder(folder)
+                return folder, act(folder)
+            except OSError as error:
+                is_of_it = is_lasting(error) and scope_of(error, self.root) is Scope.JOB
+                if folder == top or not is_of_it:
+                    raise
+                folder = folder.parent
+
+    def file_failed(self, job: Job, day: str, why: FailureReason, instruction: str) -> str:
+        """Move the originals to failed/ beside WHY.txt and report.json; returns that folder.
+
+        A call that failed half-way may be repeated, and goes on where it stopped.
+        """
+        work, failed = self.work(job.job_id), self.root / "failed"
+        self.tree.make_folder(work)  # somebody may have cleaned it away
+        begun = read_failure(self.tree, work)
+        if begun is None:
+            begun = FailureRecord(day=day, why=why, instruction=instruction)
+            begun.write(self.tree, work)
+        # First: originals without their WHY.txt would say nothing, and one may have its name.
+        _, target = self._nearest(
+            failed / begun.day, failed, lambda folder: self._write_why(job, begun, folder)
+        )
+        self._move_files(job, target)
+        self._manifest.note(target / name for name, _ in self.tree.entries(target))
+        self._remove_work(job)
+        return str(target.relative_to(self.root))
+
+    def _write_why(self, job: Job, begun: FailureRecord, parent: Path) -> Path:
+        target = self._make_own_folder(parent, job)
+        text = report(job, begun.why, begun.instruction)
+        self.tree.write_whole(target / REPORT, text.encode())
+        self.tree.write_whole(target / WHY, why_text(job, begun.why).encode())
+        return target
+
+    def begin_ending(self, job: Job, state: State) -> Job:
+        """Decide that a job ends without a result; from now on a recovery finishes its filing."""
+        self.tree.make_folder(self.work(job.job_id))  # somebody may have cleaned it away
+        job = replace(job, ending=state)
+        self._write_record(job)
+        return job
+
+    def file_away(self, file: Seen, day: str) -> str:
+        """Move a file that is no input to done/; returns its path relative to the root.
+
+        Raises ChangedMeanwhile where it is not what was seen.
+        """
+        source, done = self.inbox / file.path, self.root / "done"
+        if not _is_content_of(file, self.tree.status(source)):
+            raise ChangedMeanwhile(file.path)
+        target, name = self._nearest(
+            done / day / file.folder,
+            done,
+            lambda folder: self.tree.move(source, folder, numbered(file.name)),
+        )
+        self.tree.sync(target)
+        self._manifest.note([target / name])
+        return str((target / name).relative_to(self.root))
+
+    def adopt(self, job: Job, folder: Path, names: Iterable[tuple[str, str]]) -> None:
+        """Take files out of a folder into work/, each with the name that it gets there.
+
+        Where this is interrupted, a recovery gives back what is there. Raises NotPermitted where
+        one may not be taken; all are back in their place then.
+        """
+        work = self.work(job.job_id)
+        self.tree.make_folder(work)
+        self._write_record(job)
+        taken: list[tuple[str, str]] = []
+        try:
+            for there, name in names:
+                self.tree.rename(folder / there, work / name)
+                taken.append((there, name))
+        except PermissionError as error:
+            for there, name in taken:
+                self.tree.rename(work / name, folder / there)
+            self._remove_work(job)
+            raise NotPermitted(may_not(error)) from error
+        self.tree.sync(work)
+
+    def remove_records(self, folder: Path) -> None:
+        """Remove our records of a failed job, and its folder where nothing else is in it."""
+        for name in (WHY, REPORT):
+            self.tree.remove(folder / name)
+        self.tree.remove_empty(folder)
+        self.tree.sync(folder.parent)
+
+    def _drop_copies(self, job: Job) -> None:
+        for file in job.files:
+            if not file.moved:
+                self.tree.remove(self.work(job.job_id) / file.name)
+
+    def _move_files(self, job: Job, target: Path) -> list[Path]:
+        """Move the originals; returns where those are that were still to be moved."""
+        work, moved = self.work(job.job_id), []
+        for file in job.files:
+            with contextlib.suppress(FileNotFoundError):  # moved by an earlier, interrupted call
+                name = self.tree.move(work / file.name, target, numbered(file.name))
+                moved.append(target / name)
+        self.tree.sync(target)
+        return moved
+
+    def release(self, job: Job) -> tuple[str, ...]:
+        """Put the originals back into the inbox; returns their paths there.
+
+        Where a name is taken, image and sidecar get the same number.
+        """
+        home, names = self._nearest(
+            self.inbox / job.folder, self.inbox, lambda folder: self._return_to(folder, job)
+        )
+        self._drop_copies(job)
+        self._remove_work(job)
+        return tuple(str((home / name).relative_to(self.inbox)) for name in names)
+
+    def _return_to(self, home: Path, job: Job) -> list[str]:
+        work = self.work(job.job_id)
+        requeues = [file for file in job.files if self._returns(file, job, home)]
+        pair = [file for file in requeues if file.role is not Role.COMPANION]
+        names: list[str] = []
+        for file, name in zip(pair, self._free_names(home, work, pair), strict=True):
+            names.append(self.tree.move(work / file.name, home, iter((name,))))
+        names += [
+            self.tree.move(work / file.name, home, numbered(file.name))
+            for file in requeues
+            if file.role is Role.COMPANION and not self._is_back(work / file.name, home)
+        ]
+        self.tree.sync(home)
+        return names
+
+    def _returns(self, file: JobFile, job: Job, home: Path) -> bool:
+        """Whether a file is to go back; of a copy, whether its original has left meanwhile."""
+        if not self.tree.exists(self.work(job.job_id) / file.name):
+            return False
+        # Until the first attempt a copy may be half.
+        return file.moved or (job.attempts > 0 and not self.tree.exists(home / file.name))
+
+    def _is_back(self, source: Path, home: Path) -> bool:
+        """Whether another job has given the same file back; ours is removed then."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.tree.sha256_of(home / source.name) == self.tree.sha256_of(source):
+                self.tree.remove(source)
+                return True
+        return False
+
+    def recover(
+        self, unreadable: Callable[[Path, OSError], None] = _fail_with
+    ) -> Iterator[RecoveredJob]:
+        """What lies in work/, oldest first; what is empty there is removed.
+
+        `unreadable` is told of a folder there that cannot be looked into.
+        """
+        work = self.root / ".hotfolder" / "work"
+        self.tree.make_folder(work)
+        entries = self.tree.entries(work)
+        for folder in [work / name for name, status in entries if _is_of_a_job(name, status)]:
+            try:
+                left = self._left(folder)
+            except OSError as error:
+                unreadable(folder, error)
+                continue
+            if left is not None:
+                yield left
+
+    def _left(self, folder: Path) -> RecoveredJob | None:
+        self.tree.clear_temporaries(folder)
+        left = left_in(self.tree, folder)
+        if left is None:
+            self._remove_records(folder)
+            self.tree.remove_empty(folder)
+        return left
+
+    def _write_record(self, job: Job) -> None:
+        content = json.dumps(asdict(job), indent=1).encode()
+        self.tree.write_whole(self.work(job.job_id) / JOB_RECORD, content)
+
+    def _remove_work(self, job: Job) -> None:
+        work = self.work(job.job_id)
+        self._remove_records(work)
+        self.tree.remove_empty(work)
+        self.tree.sync(work.parent)
+
+    def _remove_records(self, work: Path) -> None:
+        for name in OURS:  # job.json first: without it there is no job that could run again
+            self.tree.remove(work / name)
+
+    def _free_names(self, home: Path, work: Path, pair: list[JobFile]) -> tuple[str, ...]:
+        """A name for each file, with one number for all: an image keeps its sidecar."""
+        sources = [work / file.name for file in pair]
+        for names in zip(*(numbered(file.name) for file in pair), strict=False):
+            targets = [home / name for name in names]
+            if not any(map(self._is_taken, targets, sources)):
+                return names
+        return ()  # of no file
+
+    def _is_taken(self, target: Path, source: Path) -> bool:
+        # By the file itself: an earlier move was cut off half-way.
+        return self.tree.exists(target) and not self.tree.are_one(target, source)
+
+    def _make_own_folder(self, parent: Path, job: Job) -> Path:
+        for name in numbered(job.image.name.rpartition(".")[0] or job.image.name):
+            folder = parent / name
+            with contextlib.suppress(FileExistsError):
+                self.tree.make_own_folder(folder)
+                return folder
+            if self._is_begun(folder, job):
+                return folder
+        raise AssertionError("names never end")  # noqa: EM101, TRY003
+
+    def _is_begun(self, folder: Path, job: Job) -> bool:
+        """Whether an earlier, interrupted call made this folder for the job, or for none yet."""
+        try:
+            self.tree.clear_temporaries(folder)
+            report_there = codec.parse(self.tree.read(folder / REPORT))
+            return bool(codec.at(str, report_there, "job_id") == job.job_id)
+        except FileNotFoundError:
+            return not self.tree.entries(folder)
+        except (OSError, ValueError):
+            return False
+
+
+def scratch_name(index: int) -> str:
+    """The name of a job's n-th file on scratch; its own name may be anything."""
+    return f"original-{index}"
+
+
+def may_not(error: PermissionError) -> str:
+    """The words for a file that we may not touch."""
+    name = printable(str(error.filename)) if error.filename else "a file of the job"
+    return (
+        f"{name} may not be taken by this user ({error.strerror}); let its group write to the"
+        " file and its folder (chmod g+rw), or copy it here anew"
+    )
+
+
+def _job_file(file: Seen, candidate: Candidate, kept: frozenset[str]) -> JobFile:
+    role = Role.COMPANION
+    if file == candidate.image:
+        role = Role.IMAGE
+    elif file == candidate.sidecar:
+        role = Role.SIDECAR
+    moved = file.path not in kept
+    return JobFile(role=role, name=file.name, moved=moved, sha256="", size=file.size)
+
+
+def _is_unchanged(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _is_of_a_job(name: str, status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode) and JOB_ID.fullmatch(name) is not None
+
+
+def _is_content_of(file: Seen, status: os.stat_result) -> bool:
+    is_same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+    return is_same and stat.S_ISREG(status.st_mode) and not has_other_names(status)
+
+
+_SEED_BITS = 31  # short enough to be copied by hand from a receipt into a sidecar
+
+
+def draw_ticket(unix_now: float, *, waited_seconds: float) -> ClaimTicket:
+    """A ticket for a job whose image was first seen `waited_seconds` ago; ids sort by time."""
+    moment = datetime.fromtimestamp(unix_now, UTC).astimezone()
+    return ClaimTicket(
+        job_id=f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
+        drawn_seed=secrets.randbits(_SEED_BITS),
+        arrived_at=unix_now - max(0.0, waited_seconds),
+        claimed_at=unix_now,
+    )

@@ -1,0 +1,189 @@
+"""An edit laid over its original, strip by strip, within its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.composite.align import Matrix
+from pipeline.composite.arrays import Plane
+
+Levels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # height x width (x 3)
+Floats = npt.NDArray[np.float32]
+
+STRIP_PIXELS = 1 << 20  # of the original: 12 MB in each array of floats
+OUTWARD = 4  # pixels of the canvas that a strip needs around itself
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Fine detail of the original for an edit that kept its shapes."""
+
+    brightness: Plane  # of the canvas, at the canvas' size
+    gain: Plane  # by what the original's contrast is multiplied there; 0 = no detail
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Rows and columns of the part of an original that is laid over."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How much of an edit shows where it is laid."""
+
+    weight: Plane  # at any size, 0 to 1
+    bound: Bound | None  # at the size of the original's part: how much may show at most
+
+    def in_strip(self, strip: Strip, scale: tuple[float, float]) -> Plane:
+        """Return how much shows in a strip of an original that is `scale` times the weight."""
+        result = sampled(self.weight, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
+        if self.bound is not None:
+            most = self.bound[strip.top : strip.bottom, strip.left : strip.right]
+            result = np.minimum(result, most * np.float32(1 / 255))
+        return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What is laid over a part of an original, at the size of the canvas."""
+
+    colours: Floats  # height x width (x 3), levels 0 to 255 in the original's colours
+    matrix: Matrix  # where a point of the canvas lies in `colours`
+    shown: Shown
+    detail: Detail | None
+
+
+def lay(base: Levels, edit: Edit, *, strip_pixels: int = STRIP_PIXELS) -> None:
+    """Lay an edit over `base`, which has 8 or 16 bits a channel, in place.
+
+    Where the weight is 0 no number is touched. `base` may be a view of a part of an original; any
+    size, so the edit is scaled to it. Cubic interpolation (Keys 1981), bilinear for the weight.
+    """
+    edit = _shrunk(edit, scale_of(base, edit.shown))
+    scale = scale_of(base, edit.shown)
+    for strip in _strips(edit.shown.weight, base.shape[1], base.shape[0], strip_pixels):
+        part = base[strip.top : strip.bottom, strip.left : strip.right]
+        _lay_strip(part, edit, strip, scale)
+
+
+def _strips(weight: Plane, width: int, height: int, pixels: int) -> Iterator[Strip]:
+    """The parts of an original of this size where an edit with this weight shows."""
+    rows = max(16, pixels // width)
+    down, across = weight.shape[0] / height, weight.shape[1] / width
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        first, last = int(top * down) - 2, int(np.ceil(bottom * down)) + 2
+        shown = np.flatnonzero(weight[max(0, first) : last].any(axis=0))
+        if len(shown):
+            left = max(0, int((shown[0] - 2) / across))
+            right = min(width, int(np.ceil((shown[-1] + 3) / across)))
+            yield Strip(top, bottom, left, right)
+
+
+def scale_of(base: Levels, shown: Shown) -> tuple[float, float]:
+    """Return how much larger an original is than the weight, across and down."""
+    height, width = shown.weight.shape
+    return base.shape[1] / width, base.shape[0] / height
+
+
+def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float]) -> None:
+    white = 257.0 if part.dtype == np.uint16 else 1.0
+    colours = sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
+    weight = edit.shown.in_strip(strip, scale)
+    source = part.astype(np.float32)
+    if white != 1:
+        source *= np.float32(1 / white)
+    if edit.detail is not None:
+        colours += _detail(source, edit.detail, strip, scale)
+    if part.ndim == 3:
+        weight = weight[..., None]
+    colours -= source
+    colours *= weight
+    colours += source
+    np.clip(colours, 0, 255, out=colours)
+    if white != 1:
+        colours *= np.float32(white)
+    np.copyto(part, np.rint(colours).astype(part.dtype), where=weight > 0)
+
+
+def _detail(source: Floats, detail: Detail, strip: Strip, scale: tuple[float, float]) -> Floats:
+    """What the original has and its canvas had lost, as contrast of brightness."""
+    grey = source if source.ndim == 2 else cv2.cvtColor(source, cv2.COLOR_RGB2GRAY)
+    lost = grey - sampled(detail.brightness, np.eye(2, 3), strip, scale, cv2.INTER_CUBIC)
+    lost *= sampled(detail.gain, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
+    return np.asarray(lost if source.ndim == 2 else lost[..., None], np.float32)
+
+
+def sampled(
+    planes: Floats, matrix: Matrix, strip: Strip, scale: tuple[float, float], way: int
+) -> Floats:
+    """Return what `planes`, at the size of a canvas, show in a strip of the original.
+
+    Pixel centres at halves: a pixel x of the original is x' = (x + 0.5) / scale - 0.5 of the
+    canvas, which lies at `matrix` x' of the planes.
+    """
+    shrink = np.diag([1 / scale[0], 1 / scale[1]])
+    corner = np.array([strip.left, strip.top], float)
+    start = shrink @ (corner + 0.5) - 0.5
+    whole = np.hstack([matrix[:, :2] @ shrink, (matrix[:, :2] @ start + matrix[:, 2])[:, None]])
+    return np.asarray(
+        cv2.warpAffine(
+            planes,
+            whole,
+            strip.size,
+            flags=way | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+
+
+def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
+    """Bring an edit down to an original smaller than its canvas; detail there is none."""
+    if min(scale) >= 1:
+        return edit
+    height, width = edit.shown.weight.shape
+    size = max(1, round(width * scale[0])), max(1, round(height * scale[1]))
+    laid = sampled(edit.colours, edit.matrix, Strip(0, height, 0, width), (1, 1), cv2.INTER_CUBIC)
+    colours = np.clip(_area(laid, size), 0, 255)
+    return Edit(
+        colours=colours,
+        matrix=np.eye(2, 3),
+        shown=Shown(_area(edit.shown.weight, size), edit.shown.bound),
+        detail=None,
+    )
+
+
+def _area(planes: Floats, size: tuple[int, int]) -> Floats:
+    if (planes.shape[1], planes.shape[0]) == size:
+        return planes
+    return np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+Bound = npt.NDArray[np.uint8]  # height x width, 255 = may change
+
+
+def softened(bound: Bound, reach: int) -> Bound:
+    """Return the bound with borders that rise from 0 to full within 2 * `reach` pixels inside.
+
+    Where it is 0 it stays 0; along the picture's own borders nothing is softened.
+    """
+    side = 2 * reach + 1
+    core = cv2.erode(bound, np.ones((side, side), np.uint8))
+    soft = cv2.blur(core, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(np.minimum(soft, bound), np.uint8)

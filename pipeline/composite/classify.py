@@ -1,0 +1,145 @@
+"""Whether an edit changed nothing, a part or the whole, judged by the structure that was kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.composite.arrays import Colours, Flags, Plane, blurred, luma, near
+from pipeline.composite.change_mask import Extent
+
+WINDOW = 2.5  # pixels: deviation of the neighbourhood
+LEAST_CONTRAST = 2.5  # levels; flatter places show nothing that could be compared
+SAME = 0.75  # a correlation
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Where there is something to see in the canvas, and where the edit shows it too."""
+
+    visible: Flags
+    same: Flags  # of the visible
+    gain: Plane  # by what the canvas' contrast is multiplied in the edit, where it is the same
+
+
+def structure(before: Colours, after: Colours) -> Structure:
+    """Correlate the brightness of two aligned canvases in small neighbourhoods.
+
+    Inverted brightness is the same structure, with a gain below 0.
+    """
+    first, second = blurred(luma(before), 0.7), blurred(luma(after), 0.7)
+    mean_first, mean_second = blurred(first, WINDOW), blurred(second, WINDOW)
+    variance_first = np.maximum(blurred(first * first, WINDOW) - mean_first**2, 0)
+    variance_second = np.maximum(blurred(second * second, WINDOW) - mean_second**2, 0)
+    shared = blurred(first * second, WINDOW) - mean_first * mean_second
+    visible = variance_first > LEAST_CONTRAST**2
+    floor = np.float32(0.5)
+    correlation = np.abs(shared) / np.sqrt((variance_first + floor) * (variance_second + floor))
+    return Structure(visible, visible & (correlation > SAME), shared / (variance_first + floor))
+
+
+NOTHING = 0.00002  # of the picture
+NEARLY_ALL, HALF = 0.97, 0.5  # of the picture
+EVIDENCE = 0.003  # of the picture: structure that is enough to judge by
+KEPT_SAME = 0.7  # of the structure in what seems unchanged
+CHANGED_SAME = 0.45  # of the structure in what changed
+REACH, BORDER = 3, 3  # deviations of a window; pixels
+KEPT_CORE = 0.004  # of the picture
+USUAL = 1.3  # the median improbability of what nobody touched is about 1
+NEW_CONTRAST = 0.14  # logarithm of a gain; drift and blur stay below
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The edit is the original within a model's losses."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Parts were edited; the rest is the original."""
+
+    reason: str
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of the picture was edited; nothing of the original may return."""
+
+    reason: str
+
+
+Verdict = Unchanged | Local | Whole
+
+
+def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
+    """Say what an edit with this extent is.
+
+    An edit of the whole picture shows where the picture seems unchanged: shapes are not where they
+    were (another style), or they have another contrast (another light). It also shows where the
+    picture changed, if shapes are the same nearly everywhere. With a new background, shapes are
+    others where it changed and exactly the same where it did not. `fine` says how improbable each
+    pixel is as a loss of the model.
+    """
+    share = extent.share
+    for why in (_beyond(extent, structure), _nearly_all(extent, structure, fine)):
+        if why is not None:
+            return Whole(why)
+    if share < NOTHING:
+        return Unchanged("nothing changed by more than a model loses")
+    if share > HALF:
+        return Local(f"{share:.0%} of the picture changed, as with another background", extent)
+    return Local(f"{share:.1%} of the picture changed", extent)
+
+
+def _beyond(extent: Extent, structure: Structure) -> str | None:
+    """What says that the picture changed where it seems not to have."""
+    kept = ~near(extent.changed, round(REACH * WINDOW))  # or what changed would show in windows
+    if _has_new_shapes(structure, kept):
+        return "shapes changed all over the picture, as with another style"
+    if _has_new_contrast(structure, kept):
+        return "contrast changed all over the picture, as with another light"
+    return None
+
+
+def _nearly_all(extent: Extent, structure: Structure, fine: Plane) -> str | None:
+    """What says that the little which did not change is chance."""
+    kept = ~near(extent.changed, round(REACH * WINDOW))
+    if extent.share <= HALF or _is_kept(~near(extent.changed, BORDER), fine):
+        return None
+    shapes = (structure.visible & kept).mean() >= EVIDENCE and _same(structure, kept) > KEPT_SAME
+    if shapes and _same(structure, extent.changed) <= CHANGED_SAME:
+        return None
+    said = f"{extent.share:.0%} of the picture changed"
+    if extent.share > NEARLY_ALL:
+        return said
+    if _same(structure, extent.changed) > CHANGED_SAME:
+        return f"{said}, but not its shapes, as with another light"
+    return f"{said}, and nothing shows that the rest did not"
+
+
+def _is_kept(core: Flags, fine: Plane) -> bool:
+    """Whether a part is the original as only a part that nobody touched can be."""
+    return bool(core.mean() >= KEPT_CORE and np.median(fine[core]) < USUAL)
+
+
+def _has_new_shapes(structure: Structure, kept: Flags) -> bool:
+    enough = (structure.visible & kept).mean() >= EVIDENCE
+    return bool(enough and _same(structure, kept) < KEPT_SAME)
+
+
+def _has_new_contrast(structure: Structure, kept: Flags) -> bool:
+    places = structure.same & kept
+    if places.mean() < EVIDENCE:
+        return False
+    gains = np.maximum(np.abs(structure.gain[places]), 0.05)
+    return float(np.median(np.abs(np.log(gains)))) > NEW_CONTRAST
+
+
+def _same(structure: Structure, where: Flags) -> float:
+    """Of what is visible there, the share that the edit shows too."""
+    visible = structure.visible & where
+    return float((structure.same & visible).sum()) / max(1, int(visible.sum()))

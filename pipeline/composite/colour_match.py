@@ -1,0 +1,118 @@
+"""The tone that an edit has drifted by, a gain and an offset per channel, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.composite.align import Aligned, Alignment, Unaligned, around
+from pipeline.composite.arrays import Canvas, Colours, Flags, blurred
+
+MOST_GAIN = 0.08  # more or less than 1
+MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
+START_LEVELS = 28.0  # what differs by more before the fit has been edited
+LEAST_LEVELS = 4.0
+PIXELS = 60_000  # enough to fit six numbers
+ROUNDS = 10
+Weights = npt.NDArray[np.floating]
+
+STEADY_GAIN, STEADY_OFFSET = (
+    0.05,
+    6.0,
+)  # how far drift strays; decides where a picture says nothing
+NEAR_POINT = 8  # pixels around a point that both pictures share
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """What brings the edit's levels to the original's: level * gain + offset, red, green, blue."""
+
+    gains: tuple[float, float, float]
+    offsets: tuple[float, float, float]
+
+    def applied(self, colours: npt.NDArray[np.uint8] | Colours) -> Colours:
+        """Return the colours in the original's tone, not clipped."""
+        result = np.multiply(colours, np.array(self.gains, np.float32), dtype=np.float32)
+        result += np.array(self.offsets, np.float32)
+        return result
+
+
+SAME = Tone((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+
+
+def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> Tone:
+    """Fit the tone of an aligned edit where it was not edited.
+
+    Weighted least squares again and again, each time with less weight for what does not follow
+    (Tukey's biweight), under a prior for what drift can be; most of the picture may be edited.
+    Where both show the same points, they count most.
+    """
+    step = max(1, int(np.sqrt(valid.size / PIXELS)))
+    grid = (slice(step // 2, None, step), slice(step // 2, None, step))
+    kept = valid[grid].ravel()
+    source = blurred(after, 1.5)[grid].reshape(-1, 3)[kept]
+    target = blurred(before.astype(np.float32), 1.5)[grid].reshape(-1, 3)[kept]
+    near = near_points(alignment, valid.shape)[grid].ravel()[kept]
+    trusted = 1 + 20 * near.astype(np.float64)
+    unclipped = ((target > 4) & (target < 251) & (source > 4) & (source < 251)).all(axis=1)
+    fitted = _fitted(source, target, trusted * np.where(unclipped, 1.0, 0.05))
+    return fitted if _is_drift(fitted, source) else SAME
+
+
+def near_points(alignment: Alignment, shape: tuple[int, ...]) -> Flags:
+    """Mark what surrounds the points that both pictures show."""
+    match alignment:
+        case Aligned():
+            return around(alignment.points, shape, NEAR_POINT)
+        case Unaligned():
+            return np.zeros(shape, bool)
+        case _:
+            assert_never(alignment)
+
+
+def _fitted(source: Colours, target: Colours, trust: Weights) -> Tone:
+    gains, offsets = np.ones(3), np.zeros(3)
+    cut = START_LEVELS
+    for _ in range(ROUNDS):
+        off = np.abs(source * gains + offsets - target).max(axis=1)
+        weight = trust * np.maximum(1 - (off / cut) ** 2, 0) ** 2
+        for channel in range(3):
+            gains[channel], offsets[channel] = _line(
+                source[:, channel], target[:, channel], weight
+            )
+        cut = max(LEAST_LEVELS, cut * 0.75)
+    return Tone(_three(gains), _three(offsets))
+
+
+def _line(
+    source: npt.NDArray[np.float32],
+    target: npt.NDArray[np.float32],
+    weight: Weights,
+) -> tuple[float, float]:
+    """Fit gain and offset at the middle level, so that the prior of one says nothing of both."""
+    total = max(float(weight.sum()), 1e-6)
+    weight = weight * (min(total, 500.0) / total)  # pixels beside each other say the same
+    x, y = source.astype(np.float64) - 128, target.astype(np.float64) - 128
+    noise = 4.0**2
+    normal = np.array(
+        [[(weight * x * x).sum(), (weight * x).sum()], [(weight * x).sum(), weight.sum()]]
+    )
+    normal += noise * np.diag([1 / STEADY_GAIN**2, 1 / STEADY_OFFSET**2])
+    change = np.array([(weight * x * (y - x)).sum(), (weight * (y - x)).sum()])
+    extra, lift = np.linalg.solve(normal, change)
+    if abs(extra) > MOST_GAIN:  # what two colours say of a slope, say: the offset alone is sure
+        extra = np.clip(extra, -MOST_GAIN, MOST_GAIN)
+        lift = float((weight * (y - x - extra * x)).sum()) / max(float(weight.sum()), 1e-6)
+    return 1 + float(extra), float(lift - 128 * extra)
+
+
+def _is_drift(tone: Tone, source: Colours) -> bool:
+    levels = np.quantile(source, (0.01, 0.99), axis=0).astype(np.float32)
+    return bool(np.abs(tone.applied(levels) - levels).max() <= MOST_LEVELS)
+
+
+def _three(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])

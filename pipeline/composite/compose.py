@@ -1,0 +1,214 @@
+"""The result: an edit laid over the original, and the numbers that say how true it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from config.values import Region
+from pipeline.composite.align import Aligned, Alignment, Matrix, Unaligned
+from pipeline.composite.blend import Bound, Edit, Levels, Shown, lay
+from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
+from pipeline.composite.compare import Comparison, detail, sharpness, weight
+from pipeline.composite.metrics import changed_share, measure_likeness, of, scaled
+from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy
+
+NOT_COMPARED = "not looked for"
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The editor gave back what it got."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An edit to be taken as it is."""
+
+    colours: Levels  # at the canvas' size, in the original's colours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """An edit of which is known how it lies and what it changed."""
+
+    colours: Levels  # in the original's colours and tone
+    raw: Levels  # as the editor gave it, in the original's colours
+    comparison: Comparison
+    takes_all: bool  # all that may change is the edit's, changed or not
+
+
+Layer = Same | Plain | Compared
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a result has to be like where the edit does not show."""
+
+    original: Levels  # the part that was laid over
+    part: Region
+    shown: Shown
+
+    def likeness(self, result: Levels) -> Likeness | None:
+        """Compare another version of the whole result, for example what its file shows."""
+        return measure_likeness(self.original, of(_view(result, self.part)), self.shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """The pixels of a result."""
+
+    pixels: Levels
+    fidelity: Fidelity
+    outside: Outside | None  # None = nothing was looked for
+
+
+def compose(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> Laid:
+    """Lay an edit over a part of `base`, 8 or 16 bits a channel, RGB or grey.
+
+    `bound` has the part's size; None lets the edit show everywhere in it. `base` is not touched.
+    """
+    match layer:
+        case Same():
+            return Laid(base, _untouched("the editor gave back what it got"), None)
+        case Plain(colours):
+            every = Shown(np.ones(colours.shape[:2], np.float32), bound)
+            result, _ = _laid(base, part, _edit(colours, np.eye(2, 3), every))
+            return Laid(result, _unlooked(base, part, every), None)
+        case Compared():
+            return _composed(base, part, layer, bound)
+        case _:
+            assert_never(layer)
+
+
+def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) -> Laid:
+    found = layer.comparison
+    shape = found.before.shape[:2]
+    every = np.ones(shape, np.float32)
+    shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
+    edit = _edit(layer.colours, found.alignment.matrix, shown, of_whole=found)
+    result, laid = _laid(base, part, edit)
+    original = _view(base, part)
+    strategy, reason = _strategy(layer, bound)
+    turn = _movement(found.alignment, part.width / shape[1])
+    fidelity = Fidelity(
+        strategy=strategy,
+        reason=reason,
+        alignment=_words(found.alignment),
+        changed_share=changed_share(original, shown) * _share(base, part),
+        before=measure_likeness(original, scaled(layer.raw.astype(np.float32), original), shown),
+        after=measure_likeness(original, of(laid), shown),
+        shift_px=turn[0],
+        zoom=turn[1],
+        rotation_degrees=turn[2],
+        tone_gain=found.tone.gains,
+        sharpness=sharpness(found),
+    )
+    return Laid(result, fidelity, Outside(original, part, shown))
+
+
+def _edit(
+    colours: Levels,
+    matrix: Matrix,
+    shown: Shown,
+    of_whole: Comparison | None = None,
+) -> Edit:
+    return Edit(
+        colours=colours.astype(np.float32),
+        matrix=matrix,
+        shown=shown,
+        detail=None if of_whole is None else detail(of_whole),
+    )
+
+
+def _laid(base: Levels, part: Region, edit: Edit) -> tuple[Levels, Levels]:
+    """A copy of the base with the edit on it, and a view of the part."""
+    result = base.copy()
+    view = _view(result, part)
+    lay(view, edit)
+    return result, view
+
+
+def _view(base: Levels, part: Region) -> Levels:
+    return base[part.y : part.y + part.height, part.x : part.x + part.width]
+
+
+def _share(base: Levels, part: Region) -> float:
+    return float(part.width * part.height / (base.shape[0] * base.shape[1]))
+
+
+def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
+    if layer.takes_all:
+        return Strategy.MASK, "the instruction says keep: mask"
+    verdict: Verdict = layer.comparison.verdict
+    inside = "" if bound is None else "; the mask or region bounds it"
+    match verdict:
+        case Unchanged(reason):
+            return Strategy.UNCHANGED, reason
+        case Local(reason, _):
+            return Strategy.LOCAL, f"{reason}{inside}"
+        case Whole(reason):
+            return Strategy.WHOLE, f"{reason}{inside}"
+        case _:
+            assert_never(verdict)
+
+
+Movement = tuple[tuple[float, float] | None, float | None, float | None]
+
+
+def _movement(alignment: Alignment, scale: float) -> Movement:
+    """Shift in the original's pixels, zoom and rotation."""
+    match alignment:
+        case Unaligned():
+            return None, None, None
+        case Aligned():
+            right, down = alignment.shift
+            return (right * scale, down * scale), alignment.zoom, alignment.degrees
+        case _:
+            assert_never(alignment)
+
+
+def _words(alignment: Alignment) -> str:
+    match alignment:
+        case Unaligned(why):
+            return f"taken as it lies: {why}"
+        case Aligned():
+            off = math.ceil(alignment.uncertainty * 100) / 100
+            return f"{len(alignment.points)} points agree, to {off} pixels of the model's"
+        case _:
+            assert_never(alignment)
+
+
+def _untouched(reason: str) -> Fidelity:
+    return Fidelity(
+        strategy=Strategy.UNCHANGED,
+        reason=reason,
+        alignment=NOT_COMPARED,
+        changed_share=0.0,
+        before=IDENTICAL,
+        after=IDENTICAL,
+        shift_px=None,
+        zoom=None,
+        rotation_degrees=None,
+        tone_gain=(1.0, 1.0, 1.0),
+        sharpness=None,
+    )
+
+
+def _unlooked(base: Levels, part: Region, shown: Shown) -> Fidelity:
+    return Fidelity(
+        strategy=Strategy.NONE,
+        reason="the instruction says keep: none",
+        alignment=NOT_COMPARED,
+        changed_share=changed_share(_view(base, part), shown) * _share(base, part),
+        before=None,
+        after=None,
+        shift_px=None,
+        zoom=None,
+        rotation_degrees=None,
+        tone_gain=(1.0, 1.0, 1.0),
+        sharpness=None,
+    )

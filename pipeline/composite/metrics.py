@@ -1,0 +1,121 @@
+"""Pictures measured against their original outside an edit, strip by strip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from pipeline.composite.arrays import Flags, Plane, blurred
+from pipeline.composite.blend import (
+    STRIP_PIXELS,
+    Bound,
+    Floats,
+    Levels,
+    Shown,
+    Strip,
+    sampled,
+    scale_of,
+)
+from pipeline.picture.fidelity import IDENTICAL_DB, Likeness
+
+SSIM_PIXELS = 2_000_000  # larger pictures are compared at a part of their size
+SSIM_DEVIATION = 1.5  # pixels; this and the constants: Wang et al. 2004
+SSIM_CONSTANTS = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+HALF = 0.5  # more of the edit than this is the edit
+
+Part = Callable[[Strip], Levels]  # the same part of another picture
+
+
+def measure_likeness(base: Levels, other: Part, shown: Shown) -> Likeness | None:
+    """Compare another picture with `base` where less than half of the edit shows.
+
+    None where the edit is everywhere.
+    """
+    factor = max(1, math.ceil(math.sqrt(base.shape[0] * base.shape[1] / SSIM_PIXELS)))
+    squares, count, first, second, places = 0.0, 0, [], [], []
+    for strip in _rows(base, factor):
+        mine, theirs = base[strip.top : strip.bottom], other(strip)
+        outside = _outside(shown, strip, base)
+        squares += cv2.norm(mine, theirs, cv2.NORM_L2SQR, outside)
+        count += cv2.countNonZero(outside)
+        small = strip.size[0] // factor, strip.size[1] // factor
+        if min(small):
+            first.append(_grey(mine, small))
+            second.append(_grey(theirs, small))
+            places.append(cv2.resize(outside, small, interpolation=cv2.INTER_AREA) > 254)
+    if not count:
+        return None
+    channels = 1 if base.ndim == 2 else base.shape[2]
+    white = 255.0 if base.dtype == np.uint8 else 65535.0
+    error = squares / (count * channels)
+    psnr = IDENTICAL_DB if not error else min(IDENTICAL_DB, 10 * math.log10(white**2 / error))
+    return Likeness(psnr_db=psnr, ssim=_ssim(first, second, places))
+
+
+def scaled(planes: Floats, base: Levels) -> Part:
+    """An edit as it is, brought to the size of `base` and no more."""
+    scale = base.shape[1] / planes.shape[1], base.shape[0] / planes.shape[0]
+    white = np.float32(1 if base.dtype == np.uint8 else 257)
+
+    def part(strip: Strip) -> Levels:
+        plain = sampled(planes, np.eye(2, 3), strip, scale, cv2.INTER_CUBIC)
+        result: Levels = np.rint(np.clip(plain, 0, 255) * white).astype(base.dtype)
+        return result
+
+    return part
+
+
+def of(picture: Levels) -> Part:
+    """The parts of a picture that is there."""
+    return lambda strip: picture[strip.top : strip.bottom]
+
+
+def _rows(base: Levels, factor: int) -> list[Strip]:
+    height, width = base.shape[:2]
+    rows = max(factor, STRIP_PIXELS // width // factor * factor)
+    return [Strip(top, min(height, top + rows), 0, width) for top in range(0, height, rows)]
+
+
+def changed_share(base: Levels, shown: Shown) -> float:
+    """Return the share of the pixels of `base` that are more the edit's than the original's."""
+    inside = sum(
+        strip.size[0] * (strip.bottom - strip.top) - cv2.countNonZero(_outside(shown, strip, base))
+        for strip in _rows(base, 1)
+    )
+    return float(inside / (base.shape[0] * base.shape[1]))
+
+
+def _outside(shown: Shown, strip: Strip, base: Levels) -> Bound:
+    outside = shown.in_strip(strip, scale_of(base, shown)) < HALF
+    return np.where(outside, np.uint8(255), np.uint8(0))
+
+
+def _grey(levels: Levels, size: tuple[int, int]) -> Plane:
+    small = cv2.resize(levels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    if levels.dtype == np.uint16:
+        small /= 257
+    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return np.asarray(grey, np.float32)
+
+
+def _ssim(first: list[Plane], second: list[Plane], places: list[Flags]) -> float:
+    """The mean over the places; 1 where they are none."""
+    outside = np.concatenate(places) if places else np.zeros(0, bool)
+    if not outside.any():
+        return 1.0
+    return float(similarity(np.concatenate(first), np.concatenate(second))[outside].mean())
+
+
+def similarity(first: Plane, second: Plane) -> Plane:
+    """Return the structural similarity of two planes at each pixel (Wang et al. 2004)."""
+    mean_a, mean_b = blurred(first, SSIM_DEVIATION), blurred(second, SSIM_DEVIATION)
+    variance_a = blurred(first * first, SSIM_DEVIATION) - mean_a**2
+    variance_b = blurred(second * second, SSIM_DEVIATION) - mean_b**2
+    shared = blurred(first * second, SSIM_DEVIATION) - mean_a * mean_b
+    low, high = SSIM_CONSTANTS
+    same = (2 * mean_a * mean_b + low) * (2 * shared + high)
+    same /= (mean_a**2 + mean_b**2 + low) * (variance_a + variance_b + high)
+    return np.asarray(same, np.float32)

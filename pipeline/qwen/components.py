@@ -1,0 +1,179 @@
+"""The parts of a model with the loaders of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.qwen.block_pass import BlockStack
+from pipeline.qwen.copy_stream import InlineCopyStream
+from pipeline.qwen.device import InHostMemory, ModelDevice, Streamed
+from pipeline.qwen.load import Pipeline
+from pipeline.qwen.offload_plan import ModelSize, StackSize
+from pipeline.qwen.pinned_memory import PinnedMemory
+from pipeline.qwen.weight_files import UnreadWeight
+from pipeline.qwen.weight_streaming import Loader, ResidentLoader, StreamLoader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A model that is on the device while its stage lasts: its stacks, and all beside them."""
+
+    rest: Loader
+    stacks: tuple[BlockStack, ...] = ()
+
+    def expect(self, *, resident: Sequence[int]) -> None:
+        """Start bringing it, before its stage; what goes wrong leaves nothing behind."""
+        try:
+            for loader, units in zip(self._loaders(), (1, *resident), strict=True):
+                loader.begin(units)
+        except torch.OutOfMemoryError:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the device's memory back, as far as it has stayed beyond its stage."""
+        for loader in self._loaders():
+            loader.end()
+
+    @contextmanager
+    def on_stage(self, *, resident: Sequence[int], stays: bool) -> Iterator[None]:
+        """Within this context it can compute; `resident` blocks of each stack stay till its end.
+
+        With `stays` they stay for longer, unless the stage goes wrong.
+        """
+        begun: list[Loader] = []
+        is_good = False
+        try:
+            for loader, units in zip(self._loaders(), (1, *resident), strict=True):
+                begun.append(loader)
+                loader.begin(units)
+            self.rest.acquire(0)
+            yield
+            is_good = True
+        finally:
+            if not (stays and is_good):
+                for loader in begun:
+                    loader.end()
+
+    def _loaders(self) -> tuple[Loader, ...]:
+        return (self.rest, *(stack.loader for stack in self.stacks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """What a pipeline consists of."""
+
+    encoder: Component  # its stacks: the vision tower, the text layers
+    transformer: Component
+    vae: Component
+    size: ModelSize
+    loaders: tuple[StreamLoader, ...]  # none where the weights are at home
+
+    def prove(self) -> None:
+        """Bring all weights to the device once; raises TransferError unless all arrive whole."""
+        for loader in self.loaders:
+            loader.prove()
+
+    def make_way(self, part: Component) -> None:
+        """Let all other parts give the device's memory back."""
+        for other in (self.encoder, self.transformer, self.vae):
+            if other is not part:
+                other.leave()
+
+    def close(self) -> None:
+        """Give all memory back."""
+        for loader in self.loaders:
+            loader.close()
+
+
+class _Stowing:
+    """Makes the loaders for a place, one after the other."""
+
+    def __init__(self, place: ModelDevice) -> None:
+        self._place = place
+        self.loaders: list[StreamLoader] = []
+
+    def loader(self, units: Sequence[Sequence[torch.nn.Parameter]]) -> Loader:
+        match self._place:
+            case InHostMemory(device=device):
+                _bring_home(units, device)
+                return ResidentLoader()
+            case Streamed(device=device, lane=lane):
+                self.loaders.append(StreamLoader(units, lane, device))
+                return self.loaders[-1]
+
+    def rest(self, model: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> Loader:
+        taken = {id(weight) for block in blocks for weight in block.parameters()}
+        rest = [weight for weight in model.parameters() if id(weight) not in taken]
+        for buffer in model.buffers():
+            buffer.data = buffer.data.to(self._place.device)
+        return self.loader([rest])
+
+    def stack(
+        self, owner: torch.nn.Module, name: str, carried: tuple[str, ...] = ()
+    ) -> BlockStack:
+        units = [list(block.parameters()) for block in getattr(owner, name)]
+        return BlockStack(owner, name, self.loader(units), carried=carried)
+
+
+def _bring_home(units: Sequence[Sequence[torch.nn.Parameter]], device: torch.device) -> None:
+    """Read the weights that are in files yet; the others are where they are used."""
+    unread = [[weight for weight in unit if isinstance(weight, UnreadWeight)] for unit in units]
+    PinnedMemory(unread, InlineCopyStream())  # its memory stays for as long as the weights do
+    for unit in unread:
+        for weight in unit:
+            weight.data = weight.data.to(device)
+
+
+def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
+    """Bring the pipeline's weights, from files or memory, to where they wait for their stages.
+
+    Raises UserError if a file cannot be read.
+    """
+    stowing = _Stowing(place)
+    encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
+    size = measure(pipe)
+    vision = stowing.stack(encoder.model.visual, "blocks")
+    text = stowing.stack(encoder.model.language_model, "layers")
+    carried = ("encoder_hidden_states", "hidden_states")
+    blocks = stowing.stack(transformer, "transformer_blocks", carried)
+    of_encoder = [*vision.blocks, *text.blocks]
+    return Components(
+        encoder=Component(rest=stowing.rest(encoder, of_encoder), stacks=(vision, text)),
+        transformer=Component(rest=stowing.rest(transformer, blocks.blocks), stacks=(blocks,)),
+        vae=Component(rest=stowing.rest(vae, ())),
+        size=size,
+        loaders=tuple(stowing.loaders),
+    )
+
+
+def measure(pipe: Pipeline) -> ModelSize:
+    """The sizes that a plan is made from."""
+    encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
+    vision = _stack_size(encoder.model.visual.blocks)
+    text = _stack_size(encoder.model.language_model.layers)
+    blocks = _stack_size(transformer.transformer_blocks)
+    return ModelSize(
+        vision=vision,
+        text=text,
+        encoder_rest_bytes=_bytes(encoder) - vision.all_bytes - text.all_bytes,
+        transformer=blocks,
+        transformer_rest_bytes=_bytes(transformer) - blocks.all_bytes,
+        vae_bytes=_bytes(vae),
+        text_width=encoder.config.text_config.hidden_size,
+        transformer_width=transformer.inner_dim,
+        vae_width=vae.config.base_dim,
+        item_bytes=transformer.dtype.itemsize,
+    )
+
+
+def _stack_size(blocks: Sequence[torch.nn.Module]) -> StackSize:
+    return StackSize(blocks=len(blocks), block_bytes=_bytes(blocks[0]))
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in module.parameters())

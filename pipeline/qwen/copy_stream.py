@@ -1,0 +1,108 @@
+"""The way of weights to the device, beside its computing."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeAlias
+
+import torch
+
+# A copy cannot be interrupted: what the model's forward itself sends waits for one of these.
+_PIECE_BYTES = 32 * 2**20
+
+# A point in the device's work: of a type that only the lane which made it looks into.
+Mark: TypeAlias = Any
+
+
+class CopyStream(Protocol):
+    """Copies in the order that it is asked to; never makes the caller wait."""
+
+    def pin(self, host: torch.Tensor) -> None:
+        """Make the copies from this memory fast; to be undone before the memory is given back."""
+        ...
+
+    def unpin(self, host: torch.Tensor) -> None:
+        """Undo `pin`."""
+        ...
+
+    def mark(self) -> Mark:
+        """The end of all computing that has been asked for so far."""
+        ...
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy `source` to `target` once `after` is reached; the mark returned is the arrival."""
+        ...
+
+    def wait(self, arrival: Mark) -> None:
+        """Let whatever is computed from now on come after the arrival."""
+        ...
+
+    def drain(self) -> None:
+        """Return when no copy is under way."""
+        ...
+
+
+class InlineCopyStream:
+    """Copies at once, for a device that is the host itself."""
+
+    def pin(self, host: torch.Tensor) -> None:
+        """Nothing to do."""
+
+    def unpin(self, host: torch.Tensor) -> None:
+        """Nothing to undo."""
+
+    def mark(self) -> Mark:
+        """All computing has ended before anything else begins."""
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy now."""
+        del after
+        target.copy_(source)
+
+    def wait(self, arrival: Mark) -> None:
+        """It has arrived."""
+
+    def drain(self) -> None:
+        """Nothing is under way."""
+
+
+class CudaCopyStream:
+    """A stream of its own; streams wait for each other by events, the host for none."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+
+    def pin(self, host: torch.Tensor) -> None:
+        """Lock the memory's pages; torch's own pinned memory comes in powers of two only."""
+        torch.cuda.check_error(
+            torch.cuda.cudart().cudaHostRegister(host.data_ptr(), host.numel(), 0)
+        )
+
+    def unpin(self, host: torch.Tensor) -> None:
+        """Unlock the memory's pages."""
+        torch.cuda.check_error(torch.cuda.cudart().cudaHostUnregister(host.data_ptr()))
+
+    def mark(self) -> Mark:
+        """An event on the stream that computes."""
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy on the stream of the lane."""
+        self._stream.wait_event(after)
+        with torch.cuda.stream(self._stream):
+            for start in range(0, source.numel(), _PIECE_BYTES):
+                piece = slice(start, start + _PIECE_BYTES)
+                target[piece].copy_(source[piece], non_blocking=True)
+        arrival = torch.cuda.Event()
+        arrival.record(self._stream)
+        return arrival
+
+    def wait(self, arrival: Mark) -> None:
+        """Let the computing stream wait for the event."""
+        torch.cuda.current_stream(self._device).wait_event(arrival)
+
+    def drain(self) -> None:
+        """Wait for the stream of the lane."""
+        self._stream.synchronize()

@@ -1,0 +1,118 @@
+"""The steps of several jobs, each taken by all of them in one passage of the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+
+import torch
+
+from pipeline.editor import EditError, Stage, StageName, Step
+from pipeline.qwen import lora
+from pipeline.qwen.block_pass import BlockCall, run_blocks
+from pipeline.qwen.denoise import Stepped
+from pipeline.qwen.stages import Flight, Stages, whole
+
+
+class DenoiseLoop:
+    """Denoises; what happens to one job leaves the others unharmed."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._means = stages.means
+        self._audience = stages.audience
+
+    def denoise(self, flights: Sequence[Flight]) -> None:
+        """Take all through all their steps."""
+        for group in self._groups(flights):
+            self._denoise(group)
+
+    def _groups(self, flights: Sequence[Flight]) -> Iterator[list[Flight]]:
+        """Those that can share the blocks' passage: as many as allowed, with the same LoRA."""
+        by_lora: dict[str | None, list[Flight]] = {}
+        for flight in flights:
+            by_lora.setdefault(flight.job.request.lora, []).append(flight)
+        for alike in by_lora.values():
+            for start in range(0, len(alike), self._means.jobs_together):
+                yield alike[start : start + self._means.jobs_together]
+
+    def _denoise(self, group: Sequence[Flight]) -> None:
+        for flight in group:
+            if self._stages.goes_on(flight.job):
+                self._audience.tell(Stage(flight.job.request.request_id, StageName.DENOISE))
+        with self._stages.failing([flight.job for flight in group]):
+            self._means.room.retrying("denoising", partial(self._fly, group))
+
+    def _fly(self, group: Sequence[Flight]) -> None:
+        """Do the steps that are left of each; asked again, it goes on where it was."""
+        means = self._means
+        if not (active := self._active(group)):
+            return
+        found = self._stages.plan([flight.job for flight in active])
+        dtype = active[0].denoising.latents.dtype
+        with (
+            self._stages.on_stage(means.parts.transformer, found, [found.transformer_resident]),
+            lora.wearing(
+                means.pipe.transformer, active[0].job.lora, device=means.device, dtype=dtype
+            ),
+        ):
+            self._steps(group, found.together)
+
+    def _steps(self, group: Sequence[Flight], together: int) -> None:
+        """One step of all after the other; each is asked for while the one before computes."""
+        since = self._means.clock()
+        before: list[tuple[Flight, Stepped]] = []
+        under_way: list[tuple[Flight, Stepped]] = []
+        try:
+            while active := self._active(group):
+                before, under_way = under_way, []
+                for asked in self._step(active, together):
+                    under_way.append(asked)  # what was asked for counts, whatever comes after
+                since = self._land(before, since)
+        except torch.OutOfMemoryError:
+            self._land([*before, *under_way], since)
+            raise
+        self._land(under_way, since)
+
+    def _step(self, active: Sequence[Flight], together: int) -> Iterator[tuple[Flight, Stepped]]:
+        calls = [
+            BlockCall(
+                doing=flight.denoising.doing,
+                forward=forward,
+                eager=flight.job.lora is not None,  # a compiled block would not see the LoRA
+            )
+            for flight in active
+            for forward in flight.denoising.forwards()
+        ]
+        stacks = self._means.parts.transformer.stacks
+        outcomes: list[torch.Tensor | EditError] = []
+        for start in range(0, len(calls), together):
+            outcomes += run_blocks(stacks, calls[start : start + together])
+        predictions = iter(outcomes)
+        for flight in active:
+            own = list(islice(predictions, len(flight.denoising.forwards())))
+            with self._stages.failing([flight.job]):
+                yield flight, flight.denoising.advance(whole(own))
+
+    def _land(self, under_way: Sequence[tuple[Flight, Stepped]], since: float) -> float:
+        """Wait for the steps' end and tell them; the time up to which all is accounted for."""
+        if not under_way:
+            return since
+        for flight, stepped in under_way:
+            with self._stages.failing([flight.job]):
+                stepped.land()
+                name = flight.job.request.request_id
+                if self._stages.goes_on(flight.job):
+                    self._audience.tell(Step(name, stepped.number, flight.denoising.steps))
+        ended = self._means.clock()
+        for flight, _ in under_way:
+            flight.job.seconds[StageName.DENOISE] += (ended - since) / len(under_way)
+        return ended
+
+    def _active(self, group: Sequence[Flight]) -> list[Flight]:
+        return [
+            flight
+            for flight in group
+            if self._stages.goes_on(flight.job) and flight.denoising.done < flight.denoising.steps
+        ]

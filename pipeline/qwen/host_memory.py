@@ -1,0 +1,76 @@
+"""The computer's own memory: how much is there, and whether a model fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from pipeline.checkpoint import Checkpoint
+from pipeline.qwen import model_sizes
+
+GIB = 2**30
+_SPARE_BYTES = 2 * GIB  # pictures, libraries, and the pages of the file that is being read
+_SMALLEST_ITEM_BYTES = 2  # of a number in bf16
+_RECLAIMABLE = ("inactive_file", "active_file")  # the group's share of the file cache
+
+
+def available_bytes(
+    meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """What programs can still take without swapping: of the machine, and of the container.
+
+    `group` is the folder of the control group (version 2) that limits the container, if any.
+    """
+    return min([_available_of_machine(meminfo), *_available_of_group(group)])
+
+
+def needed_bytes(source: Checkpoint, item_bytes: int) -> int:
+    """What the model takes in main memory: its weights, once, and a little to work with.
+
+    `item_bytes` is the size of a number as it is computed with, whatever the files hold. Raises
+    UserError if the files do not hold the weights of such a model.
+    """
+    return model_sizes.read(source, item_bytes).all_bytes + _SPARE_BYTES
+
+
+def refuse_unless_it_fits(source: Checkpoint, item_bytes: int, available: int) -> None:
+    """Raise UserError if the weights do not fit in the memory that is available."""
+    needed = needed_bytes(source, item_bytes)
+    if needed <= available:
+        return
+    what = (
+        f"the model needs {needed / GIB:.1f} GiB of main memory (RAM), "
+        f"and {available / GIB:.1f} GiB are available"
+    )
+    advice = _advice(source, item_bytes, available)
+    raise UserError([Problem(str(source.path), what, advice)])
+
+
+def _advice(source: Checkpoint, item_bytes: int, available: int) -> str:
+    if item_bytes > _SMALLEST_ITEM_BYTES:
+        smaller = needed_bytes(source, _SMALLEST_ITEM_BYTES)
+        if smaller <= available:
+            return f"leave DTYPE out: in bf16 it needs {smaller / GIB:.1f} GiB"
+    return "close other programs or add memory"
+
+
+def _available_of_machine(meminfo: Path) -> int:
+    for line in meminfo.read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    message = f"{meminfo} has no line MemAvailable"
+    raise RuntimeError(message)
+
+
+def _available_of_group(group: Path) -> Iterator[int]:
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used_bytes = int((group / "memory.current").read_text(encoding="ascii"))
+        stat = (group / "memory.stat").read_text(encoding="ascii")
+    except OSError:  # the root group has no limit and no such files
+        return
+    if limit != "max":
+        counts = dict(line.split() for line in stat.splitlines())
+        reclaimable_bytes = sum(int(counts[name]) for name in _RECLAIMABLE)
+        yield max(0, int(limit) - used_bytes + reclaimable_bytes)

@@ -1,0 +1,78 @@
+"""How large the parts of a model are, read from the headers of its files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from pipeline import checkpoint
+from pipeline.checkpoint import Checkpoint
+from pipeline.qwen.offload_plan import ModelSize, StackSize
+from pipeline.qwen.weight_names import OF_PARTS, WeightNames
+
+_Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read(source: Checkpoint, item_bytes: int) -> ModelSize:
+    """The sizes that a plan is made from, as they will be once the model is loaded.
+
+    `item_bytes` is the size of a number as it is computed with, whatever the files hold. Raises
+    UserError if a file cannot be read or does not hold the weights of such a model.
+    """
+    try:
+        encoder, transformer, vae = (
+            _shapes(source.path / part, spelling) for part, spelling in OF_PARTS.items()
+        )
+        return _size(encoder, transformer, vae, item_bytes)
+    except (OSError, checkpoint.BrokenWeightsError) as error:
+        what, advice = f"cannot be read: {error}", "copy the model folder again, whole"
+        raise UserError([Problem(str(source.path), what, advice)]) from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        what = f"its weights are not those of a {source.class_name} ({error} is missing or odd)"
+        advice = "use the model folder as it was published"
+        raise UserError([Problem(str(source.path), what, advice)]) from error
+
+
+def _size(encoder: _Shapes, transformer: _Shapes, vae: _Shapes, item_bytes: int) -> ModelSize:
+    vision = _stack(encoder, "model.visual.blocks.", item_bytes)
+    text = _stack(encoder, "model.language_model.layers.", item_bytes)
+    blocks = _stack(transformer, "transformer_blocks.", item_bytes)
+    return ModelSize(
+        vision=vision,
+        text=text,
+        encoder_rest_bytes=_numbers(encoder) * item_bytes - vision.all_bytes - text.all_bytes,
+        transformer=blocks,
+        transformer_rest_bytes=_numbers(transformer) * item_bytes - blocks.all_bytes,
+        vae_bytes=_numbers(vae) * item_bytes,
+        text_width=encoder["model.language_model.embed_tokens.weight"][1],
+        transformer_width=transformer["img_in.weight"][0],
+        vae_width=vae["encoder.conv_in.weight"][0],
+        item_bytes=item_bytes,
+    )
+
+
+def _stack(shapes: _Shapes, prefix: str, item_bytes: int) -> StackSize:
+    inside = [name.removeprefix(prefix) for name in shapes if name.startswith(prefix)]
+    blocks = {name.partition(".")[0] for name in inside}
+    first = {name: shape for name, shape in shapes.items() if name.startswith(f"{prefix}0.")}
+    if not first:
+        missing = f"{prefix}0"
+        raise KeyError(missing)
+    return StackSize(blocks=len(blocks), block_bytes=_numbers(first) * item_bytes)
+
+
+def _numbers(shapes: _Shapes) -> int:
+    return sum(map(prod, shapes.values()))
+
+
+def _shapes(folder: Path, spelling: WeightNames) -> _Shapes:
+    """The shape of every weight that is loaded, by its name in the model."""
+    shapes = {}
+    for file in spelling.files(folder):
+        for name, tensor in json.loads(checkpoint.read_weight_file(file).header).items():
+            if name != "__metadata__" and name not in spelling.unused:
+                shapes[spelling.renamed(name)] = tuple(map(int, tensor["shape"]))
+    return shapes

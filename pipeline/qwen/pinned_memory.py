@@ -1,0 +1,102 @@
+"""Weights side by side in one piece of host memory."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.qwen.copy_stream import CopyStream
+from pipeline.qwen.weight_loading import fill
+
+_ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    start: int
+    stop: int
+    dtype: torch.dtype
+    shape: torch.Size
+
+
+class Layout:
+    """Where each weight of a unit lies within the unit's bytes."""
+
+    def __init__(self, unit: Sequence[torch.nn.Parameter]) -> None:
+        self.pieces: list[_Piece] = []
+        end = 0
+        for weight in unit:
+            stop = end + weight.numel() * weight.element_size()
+            piece = _Piece(start=end, stop=stop, dtype=weight.dtype, shape=weight.shape)
+            self.pieces.append(piece)
+            end = _rounded_up(stop, _ALIGNMENT)
+        self.bytes = _rounded_up(end, mmap.PAGESIZE)  # only whole pages can be pinned
+
+    def views(self, flat: torch.Tensor) -> list[torch.Tensor]:
+        """The weights in `flat`, uint8 of at least `bytes`, as tensors that share its memory."""
+        return [
+            flat[piece.start : piece.stop].view(piece.dtype).view(piece.shape)
+            for piece in self.pieces
+        ]
+
+
+class PinnedMemory:
+    """Holds units of weights; each parameter becomes a view of its place in the slab.
+
+    One mapping of exactly the size that is needed. Each unit is pinned as soon as its weights
+    have come from where they were, while the next are on their way.
+    """
+
+    def __init__(self, units: Sequence[Sequence[torch.nn.Parameter]], lane: CopyStream) -> None:
+        """Raises UserError if a weight cannot be read from its file."""
+        self._lane = lane
+        self._units = units
+        self._pinned: list[torch.Tensor] = []
+        self.layouts = [Layout(unit) for unit in units]
+        self.bytes = sum(layout.bytes for layout in self.layouts)
+        memory = _memory(self.bytes)
+        self._flats = memory.split([layout.bytes for layout in self.layouts])
+        places = [
+            layout.views(flat) for layout, flat in zip(self.layouts, self._flats, strict=True)
+        ]
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            fill(units, places, on_full=self._pin)
+            undo.pop_all()
+
+    def flat(self, index: int) -> torch.Tensor:
+        """The bytes of a unit, uint8."""
+        return self._flats[index]
+
+    def bind(self, index: int) -> None:
+        """Let the unit's parameters be the weights in the slab."""
+        views = self.layouts[index].views(self._flats[index])
+        for weight, view in zip(self._units[index], views, strict=True):
+            weight.data = view
+
+    def close(self) -> None:
+        """Unpin; the memory goes when the last parameter goes."""
+        while self._pinned:
+            self._lane.unpin(self._pinned.pop())
+
+    def _pin(self, index: int) -> None:
+        flat = self._flats[index]
+        if flat.numel():
+            self._lane.pin(flat)
+            self._pinned.append(flat)
+
+
+def _rounded_up(size: int, step: int) -> int:
+    return -(-size // step) * step
+
+
+def _memory(size: int) -> torch.Tensor:
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    mapped = mmap.mmap(-1, max(size, mmap.PAGESIZE), flags=private)
+    with suppress(OSError):  # a kernel without huge pages has small ones that do as well
+        mapped.madvise(mmap.MADV_HUGEPAGE)  # quicker to fill and to pin
+    return torch.frombuffer(mapped, dtype=torch.uint8)[:size]

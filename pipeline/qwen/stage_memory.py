@@ -1,0 +1,122 @@
+"""The memory that the stages of a batch may take, and the plans made for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from pipeline.editor import EditError, Failure
+from pipeline.qwen import errors
+from pipeline.qwen.device import ModelDevice, Streamed
+from pipeline.qwen.offload_plan import (
+    GIB,
+    ModelSize,
+    Plan,
+    TooSmallError,
+    Work,
+    after_out_of_memory,
+    describe,
+    everything,
+    plan,
+    smallest_bytes,
+)
+from pipeline.qwen.vram_budget import plan_for_usual
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_CALM_BATCHES = 20  # without running out of memory, after which another try is worth its cost
+_ADVICE = "Use smaller pictures or fewer reference images, or raise model.vram_gib."
+
+
+class StageMemory:
+    """Plans within a budget, which shrinks when the GPU proves smaller than thought."""
+
+    def __init__(self, place: ModelDevice, size: ModelSize, usual: Work) -> None:
+        self._size = size
+        self._usual = usual
+        self._allowed_bytes = place.budget_bytes if isinstance(place, Streamed) else None
+        self._budget_bytes = self._allowed_bytes  # less, after the GPU ran out of memory
+        self._calm_batches = 0
+
+    def open(self) -> None:
+        """Say what a usual job will find; raises UserError if there is no room for one."""
+        if self._budget_bytes is None:
+            log.info("no GPU: the model computes on the processor, in main memory")
+            return
+        found = plan_for_usual(self._size, self._usual, self._budget_bytes)
+        log.info("%s", describe(found, self._size, self._budget_bytes))
+
+    def allow(self, budget_bytes: int) -> None:
+        """Plan within another budget from now on."""
+        self._allowed_bytes = self._budget_bytes = budget_bytes
+
+    def begin_batch(self) -> None:
+        """Plan with all that is allowed again where the GPU's narrowness was a spell."""
+        self._calm_batches += 1
+        if not self._holds_usual() or self._calm_batches >= _CALM_BATCHES:
+            self._budget_bytes = self._allowed_bytes
+
+    def _holds_usual(self) -> bool:
+        budget_bytes = self._budget_bytes
+        return budget_bytes is None or smallest_bytes(self._size, self._usual) <= budget_bytes
+
+    def plan(self, work: Work) -> Plan:
+        """The plan for this work; raises EditError if it is too large for the GPU."""
+        if self._budget_bytes is None:
+            return everything(self._size, work)
+        try:
+            return plan(self._size, work, self._budget_bytes)
+        except TooSmallError as error:
+            cause = f"This job is too large for the GPU: {error}."
+            is_spell = self._budget_bytes != self._allowed_bytes
+            failure = Failure.TRANSIENT if is_spell else Failure.PERMANENT
+            raise EditError(cause, _ADVICE, failure) from error
+
+    def for_reading(self, works: Sequence[Work]) -> Plan:
+        """The plan for reading prompts: the usual one unless one is longer than usual.
+
+        So the text encoder can be on its way before it is known what it is to read. Raises
+        EditError if these are too large for the GPU.
+        """
+        needed = largest([self._usual, *works])
+        return self.plan(needed if self._holds_usual() or not works else largest(works))
+
+    def retrying(self, doing: str, stage: Callable[[], T]) -> T:
+        """What `stage` returns, asked again with a smaller budget when the GPU runs out of memory.
+
+        Raises EditError when no smaller plan is left.
+        """
+        while True:
+            try:
+                return stage()
+            except torch.OutOfMemoryError as error:
+                self._shrink(error, doing)
+            errors.give_back_memory()
+
+    def _shrink(self, error: torch.OutOfMemoryError, doing: str) -> None:
+        explained = errors.explain(error, doing)
+        if self._budget_bytes is None:
+            raise explained from error
+        smaller = after_out_of_memory(self._budget_bytes)
+        log.warning(
+            "the GPU ran out of memory while %s; planning with %.1f GiB from now on",
+            doing,
+            smaller / GIB,
+        )
+        self._budget_bytes = smaller
+        self._calm_batches = 0
+
+
+def largest(works: Sequence[Work]) -> Work:
+    """The work of several jobs together."""
+    return Work(
+        sequences=sum(work.sequences for work in works),
+        tokens=max(work.tokens for work in works),
+        text_tokens=max(work.text_tokens for work in works),
+        pixels=max(work.pixels for work in works),
+        lora_bytes=max(work.lora_bytes for work in works),
+    )

@@ -1,0 +1,117 @@
+"""What the weight files of a model hold, held against what the model needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from config.problems import Problem, UserError
+from pipeline import checkpoint
+from pipeline.checkpoint import COPY_AGAIN, BrokenWeightsError, WeightFile
+from pipeline.qwen.weight_files import Extent, UnreadWeight
+from pipeline.qwen.weight_names import WeightNames
+
+# As the safetensors format names them.
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+_LENGTH_BYTES = 8  # of the number in front of a file's header
+_MOST_NAMES = 12  # in one message
+
+
+def promise(model: torch.nn.Module, folder: Path, spelling: WeightNames) -> None:
+    """Let every weight of the model be one that is yet to be read from the folder's files.
+
+    Only headers are read now. Raises UserError with every file that cannot be read, or with all
+    weights that are missing, that the model does not have, or that have another shape there.
+    """
+    found = _take_stock(folder, spelling)
+    needed = dict(model.named_parameters())
+    if problems := _mismatches(needed, found, folder):
+        raise UserError(problems)
+    for name, weight in needed.items():
+        owner, _, own_name = name.rpartition(".")
+        unread = UnreadWeight(found[name], weight.dtype)
+        model.get_submodule(owner).register_parameter(own_name, unread)
+
+
+def _take_stock(folder: Path, spelling: WeightNames) -> dict[str, Extent]:
+    """Where each weight lies, by its name in the model."""
+    problems = []
+    found: dict[str, Extent] = {}
+    for path in spelling.files(folder):
+        try:
+            found |= _extents(checkpoint.read_weight_file(path))
+        except (OSError, BrokenWeightsError) as error:
+            problems.append(Problem(str(path), f"it cannot be used ({error})", COPY_AGAIN))
+    if problems:
+        raise UserError(problems)
+    return {
+        spelling.renamed(name): extent
+        for name, extent in found.items()
+        if name not in spelling.unused
+    }
+
+
+def _extents(file: WeightFile) -> dict[str, Extent]:
+    tensors = json.loads(file.header)
+    return {
+        name: _extent(file, name, tensor)
+        for name, tensor in tensors.items()
+        if name != "__metadata__"
+    }
+
+
+def _extent(file: WeightFile, name: str, tensor: dict[str, Any]) -> Extent:
+    try:
+        shape = torch.Size(tensor["shape"])
+        dtype = _DTYPES[tensor["dtype"]]
+        start, stop = map(int, tensor["data_offsets"])
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{name} is written in a way that is not known here: {tensor}"
+        raise BrokenWeightsError(what) from error
+    if start < 0 or stop - start != prod(shape) * dtype.itemsize:
+        what = f"{name} takes {stop - start} bytes, which is not what its shape takes"
+        raise BrokenWeightsError(what)
+    first = _LENGTH_BYTES + len(file.header)
+    return Extent(file=file, start_byte=first + start, dtype=dtype, shape=shape)
+
+
+def _mismatches(
+    needed: Mapping[str, torch.nn.Parameter], found: Mapping[str, Extent], folder: Path
+) -> list[Problem]:
+    misshapen = [
+        f"{name} ({_size(found[name].shape)} instead of {_size(weight.shape)})"
+        for name, weight in needed.items()
+        if name in found and found[name].shape != weight.shape
+    ]
+    kinds = {
+        "missing": sorted(needed.keys() - found.keys()),
+        "unknown to this model": sorted(found.keys() - needed.keys()),
+        "of another shape than config.json says": misshapen,
+    }
+    advice = f"the weights and config.json do not belong together: {COPY_AGAIN}"
+    return [
+        Problem(str(folder), f"{len(names)} weights are {kind}: {_list(names)}", advice)
+        for kind, names in kinds.items()
+        if names
+    ]
+
+
+def _size(shape: torch.Size) -> str:
+    return "x".join(map(str, shape)) or "one number"
+
+
+def _list(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join([*names[:_MOST_NAMES], *([f"and {more} more"] if more > 0 else [])])

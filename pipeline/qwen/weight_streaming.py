@@ -1,0 +1,195 @@
+"""Weights that pass through the device's memory just in time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from pipeline.qwen.copy_stream import CopyStream, Mark
+from pipeline.qwen.offload_plan import SLOTS
+from pipeline.qwen.pinned_memory import PinnedMemory
+
+_COMPARED_BYTES = 64 * 2**20  # at a time
+
+
+class TransferError(Exception):
+    """Weights arrived on the device other than they were sent."""
+
+
+class Loader(Protocol):
+    """Brings units of weights, asked for in order and round and round."""
+
+    def begin(self, resident: int) -> None:
+        """Take the device's memory; `resident` units stay there from their first use on."""
+        ...
+
+    def end(self) -> None:
+        """Give the device's memory back."""
+        ...
+
+    def acquire(self, index: int) -> None:
+        """Let the unit's parameters be on the device for what is computed from now on."""
+        ...
+
+    def release(self, index: int) -> None:
+        """What has been asked to be computed so far is all that needed the unit."""
+        ...
+
+
+class ResidentLoader:
+    """A loader of weights that are where they are used."""
+
+    def begin(self, resident: int) -> None:
+        """Nothing to take."""
+
+    def end(self) -> None:
+        """Nothing to give back."""
+
+    def acquire(self, index: int) -> None:
+        """It is there."""
+
+    def release(self, index: int) -> None:
+        """It stays there."""
+
+
+def evenly(resident: int, units: int) -> frozenset[int]:
+    """Which units stay, spread so that the bus gets its rests regularly."""
+    return frozenset(number * units // resident for number in range(resident))
+
+
+class StreamLoader:
+    """Units wait in a slab of host memory; the next is on its way while one is at work.
+
+    The host never waits: it asks for copies and computing in order, and the lane's marks keep
+    the device from computing with what has not arrived and from copying over what is in use.
+    """
+
+    def __init__(
+        self, units: Sequence[Sequence[torch.nn.Parameter]], lane: CopyStream, device: torch.device
+    ) -> None:
+        self._units = units
+        self._lane = lane
+        self._device = device
+        self._slab = PinnedMemory(units, lane)
+        self._unit_bytes = max(layout.bytes for layout in self._slab.layouts)
+        self._begun_with: int | None = None
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Host memory that is pinned for the units."""
+        return self._slab.bytes
+
+    def begin(self, resident: int) -> None:
+        """Take memory for the resident units and the slots, and start the first copies."""
+        if self._begun_with == resident:
+            return
+        self.end()
+        self._begun_with = resident
+        self._stay = evenly(resident, len(self._units))
+        self._places: dict[int, torch.Tensor] = {}  # of units that are there or on their way
+        self._arrivals: dict[int, Mark] = {}
+        slots = min(SLOTS, len(self._units) - resident)
+        self._free = deque(self._allocate() for _ in range(slots))
+        # The memory may have been another tensor's, and computing with that may not have ended.
+        usable = self._lane.mark()
+        self._usable = dict.fromkeys((slot.data_ptr() for slot in self._free), usable)
+        self._next = 0
+        self._fetch_ahead()
+
+    def end(self) -> None:
+        """Give the memory back, at whatever point of a round."""
+        if self._begun_with is None:
+            return
+        self._begun_with = None
+        self._lane.drain()
+        for index in list(self._places):
+            self._slab.bind(index)
+        self._places.clear()
+        self._arrivals.clear()
+        self._free.clear()
+
+    def acquire(self, index: int) -> None:
+        """See Loader."""
+        if index in self._arrivals:
+            self._lane.wait(self._arrivals.pop(index))
+            layout = self._slab.layouts[index]
+            views = layout.views(self._places[index])
+            for weight, view in zip(self._units[index], views, strict=True):
+                weight.data = view
+        assert index in self._places, "units are asked for in order"
+
+    def release(self, index: int) -> None:
+        """See Loader."""
+        if index in self._stay:
+            return
+        # Whoever used the unit now would be told, and not compute with another's weights.
+        self._slab.bind(index)
+        slot = self._places.pop(index)
+        self._usable[slot.data_ptr()] = self._lane.mark()
+        self._free.append(slot)
+        self._fetch_ahead()
+
+    def prove(self) -> None:
+        """Bring every unit once; raises TransferError unless each arrives as it was sent."""
+        self.begin(0)
+        try:
+            intact = []
+            for index in range(len(self._units)):
+                self.acquire(index)
+                intact.append(self._is_as_sent(index))
+                self.release(index)
+            arrived = torch.stack(intact).tolist()
+        finally:
+            self.end()
+        if not all(arrived):
+            broken = [index for index, good in enumerate(arrived) if not good]
+            message = f"{len(broken)} of {len(arrived)} blocks, the first is block {broken[0]}"
+            raise TransferError(message)
+
+    def close(self) -> None:
+        """Give all memory back; the parameters remain readable as long as they live."""
+        self.end()
+        self._slab.close()
+
+    def _allocate(self) -> torch.Tensor:
+        return torch.empty(self._unit_bytes, dtype=torch.uint8, device=self._device)
+
+    def _fetch_ahead(self) -> None:
+        while (index := self._next) not in self._places:
+            if index in self._stay:
+                place, usable = self._allocate(), self._lane.mark()
+            elif self._free:
+                place = self._free.popleft()
+                usable = self._usable[place.data_ptr()]
+            else:
+                return
+            source = self._slab.flat(index)
+            self._places[index] = place
+            self._arrivals[index] = self._lane.fetch(place[: source.numel()], source, after=usable)
+            self._next = self._following(index)
+
+    def _following(self, index: int) -> int:
+        """The unit that is needed next and is not there for good."""
+        for ahead in range(1, len(self._units) + 1):
+            following = (index + ahead) % len(self._units)
+            if following not in self._stay or following not in self._places:
+                return following
+        return index
+
+    def _is_as_sent(self, index: int) -> torch.Tensor:
+        """One truth value on the device."""
+        source = self._slab.flat(index)
+        place = self._places[index]
+        intact = [
+            (place[start : start + part.numel()] == part.to(self._device, non_blocking=True)).all()
+            for start, part in _parts(source)
+        ]
+        return torch.stack(intact).all()
+
+
+def _parts(flat: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
+    starts = range(0, flat.numel(), _COMPARED_BYTES)
+    return [(start, flat[start : start + _COMPARED_BYTES]) for start in starts]

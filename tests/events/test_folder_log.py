@@ -1,0 +1,112 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.events import events, job_events
+from daemon.events.folder_log import FolderLog
+
+ROOT = Path("/srv/hot")
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).astimezone().timestamp()
+STAMP = datetime.fromtimestamp(NOON, UTC).astimezone()
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """The logs of a hot folder."""
+    (tmp_path / ".hotfolder").mkdir()
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs"
+
+
+def claimed(path: str = "cat.png", job_id: str = "job-1") -> job_events.JobClaimed:
+    return job_events.JobClaimed(root=ROOT, job_id=job_id, path=path)
+
+
+def test_an_event_is_a_line_with_its_time_in_the_log_of_the_day(logs: Path) -> None:
+    FolderLog(logs).write(events.Noted(text="All is well."), NOON)
+    log = logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
+    assert log.read_text() == f"{STAMP:%Y-%m-%d %H:%M:%S %z} All is well.\n"
+
+
+def test_a_job_has_its_whole_story_in_one_file(logs: Path) -> None:
+    book = FolderLog(logs)
+    book.write(claimed(), NOON)
+    book.write(claimed("dog.png", "job-2"), NOON)
+    book.write(
+        job_events.StepDone(root=ROOT, job_id="job-1", path="cat.png", step=1, steps=2), NOON
+    )
+    lines = (logs / "job-1.log").read_text().splitlines()
+    assert len(lines) == 2
+    assert "cat.png" in lines[0]
+
+
+def test_steps_are_for_the_story_and_not_for_the_day(logs: Path) -> None:
+    step = job_events.StepDone(root=ROOT, job_id="job-1", path="cat.png", step=1, steps=2)
+    FolderLog(logs).write(step, NOON)
+    assert [path.name for path in logs.iterdir()] == ["job-1.log"]
+
+
+def test_each_day_has_its_own_file_by_the_time_of_the_event(logs: Path) -> None:
+    for day in range(3):
+        FolderLog(logs).write(events.Noted(text="Another day."), NOON + day * 86400)
+    assert len(list(logs.glob("LOG-*.txt"))) == 3
+
+
+def test_an_odd_name_stays_one_line_of_utf_8(logs: Path) -> None:
+    FolderLog(logs).write(claimed("a\nb\udcff\x1b[31m.png"), NOON)
+    (line,) = (logs / "job-1.log").read_bytes().decode("utf-8").splitlines()
+    assert "\x1b" not in line
+
+
+def test_a_folder_that_was_tidied_away_is_made_again(logs: Path) -> None:
+    logs.rmdir()
+    FolderLog(logs).write(claimed(), NOON)
+    assert (logs / "job-1.log").exists()
+
+
+def test_a_log_that_cannot_be_written_is_told_once_and_stops_no_other(logs: Path) -> None:
+    book = FolderLog(logs)
+    (logs / "job-1.log").mkdir()
+    assert book.write(claimed(), NOON).startswith("logs/job-1.log: Is a directory; ")
+    assert [book.write(claimed(), NOON) for _ in range(3)] == [""] * 3
+    assert len((logs / f"LOG-{STAMP:%Y-%m-%d}.txt").read_text().splitlines()) == 4
+    (logs / "job-1.log").rmdir()
+    assert book.write(claimed("dog.png"), NOON) == ""
+    assert "dog.png" in (logs / "job-1.log").read_text()
+
+
+def test_a_log_that_fails_again_after_it_was_written_is_told_again(logs: Path) -> None:
+    book, day = FolderLog(logs), logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
+    for _ in range(2):
+        day.mkdir()
+        assert book.write(events.Noted(text="One."), NOON)
+        assert book.reason
+        day.rmdir()
+        assert book.write(events.Noted(text="Two."), NOON) == book.reason == ""
+        day.unlink()
+
+
+def test_where_the_log_of_the_day_fails_those_of_jobs_are_no_news(logs: Path) -> None:
+    book = FolderLog(logs)
+    logs.rmdir()
+    logs.write_text("in the way")
+    assert (
+        book.write(claimed(), NOON)
+        == "logs: Not a directory; see to it that files can be read and written there"
+    )
+    assert [book.write(claimed(job_id=f"job-{n}"), NOON + n) for n in range(3)] == [""] * 3
+
+
+def test_each_day_is_told_of_anew(logs: Path) -> None:
+    book = FolderLog(logs)
+    logs.rmdir()
+    logs.write_text("in the way")
+    for day in range(2):
+        assert book.write(events.Noted(text="One."), NOON + day * 86400)
+
+
+def test_a_share_that_is_no_hot_folder_any_more_is_raised(logs: Path) -> None:
+    (logs.parent / ".hotfolder").rmdir()
+    with pytest.raises(OSError, match="no hot folder is there"):
+        FolderLog(logs).write(claimed(), NOON)

@@ -1,0 +1,178 @@
+"""The jobs under way, with a real hot folder, real pixel workers and a real editor process."""
+
+import os
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from PIL import Image
+from sample import FACTS, folder_worker, settings
+
+from config.settings import ModelSettings
+from daemon.events.events import Event
+from daemon.folder import messages
+from daemon.history import History
+from daemon.job import ResolvedJob
+from daemon.jobs.cancel import JobTermination, Progress
+from daemon.jobs.runner import JobRunner
+from daemon.workers.child import ChildProcess, Ended, Said
+from daemon.workers.editor import Busy, EditorProcess, Idle
+from daemon.workers.pixel_pool import PixelPool
+from pipeline.editor import Done, EditResult
+from pipeline.ipc import PixelsReady, Refused
+from pipeline.pixel_requests import Prepared
+
+T = TypeVar("T")
+
+
+class Bench:
+    """A workshop with one hot folder and one pixel worker."""
+
+    def __init__(self, base: Path) -> None:
+        self.mail: queue.SimpleQueue[messages.FromFolder | Said | Ended] = queue.SimpleQueue()
+        self.told: list[Event] = []
+        self.root = base / "hot"
+        self.folder_worker = folder_worker(self.root, base / "scratch", self.mail.put)
+        self.pixels = PixelPool(1, self.mail.put)
+        self.editor = EditorProcess("echo", ModelSettings(), self.mail.put)
+        self.history = History(base, lambda _: None)
+        self.folder_workers = {str(self.root): self.folder_worker}
+        self.runner = JobRunner(
+            settings=settings(self.folder_worker.folder),
+            editor=self.editor,
+            pixels=self.pixels,
+            folder_workers=self.folder_workers,
+            history=self.history,
+            clock=time,
+            tell=self.told.append,
+            at_once=False,
+        )
+        self.runner.editing.facts = FACTS
+        self.folder_worker.start()
+
+    def heard(self, wanted: Callable[[object], T | None]) -> T:
+        """The first of what is said by folder worker and processes that is wanted."""
+        while True:
+            mail = self.mail.get(timeout=60)
+            if found := wanted(mail.reply if isinstance(mail, messages.FromFolder) else mail):
+                return found
+
+    def claim(self, strikes: int = 0) -> ResolvedJob:
+        """Have a dropped picture claimed, whose job has that many strikes."""
+        Image.effect_noise((96, 64), 60).convert("RGB").save(self.root / "inbox" / "cat.png")
+        (self.root / "inbox" / "cat.yaml").write_text("prompt: make it blue\nvariants: 2\n")
+        self.folder_worker.submit(messages.Scan())
+        ready = self.heard(lambda it: it.plan.ready if isinstance(it, messages.Scanned) else None)
+        self.folder_worker.submit(messages.Claim(ready[0], frozenset()))
+        claimed = self.heard(lambda it: it if isinstance(it, messages.Claimed) else None)
+        job = replace(claimed.resolved_job.job, strikes=strikes)
+        resolved_job = replace(claimed.resolved_job, job=job)
+        self.runner.claimed(str(self.root), messages.Claimed(resolved_job, claimed.loras))
+        return resolved_job
+
+    def hold_worker(self) -> Said:
+        """Start the pixel worker, which stands still from then on with what it is given."""
+        self.runner.advance(time.monotonic(), others_wait=False)
+        ready = self.heard(
+            lambda it: it if isinstance(it, Said) and it.child in self.pixels else None
+        )
+        assert isinstance(ready.message, PixelsReady)
+        os.kill(ready.child.pid, signal.SIGSTOP)
+        self.runner.pixels_said(ready)
+        return ready
+
+    def edit_first(self, resolved_job: ResolvedJob) -> ChildProcess:
+        """Have the first variant edited and its result at the worker, which is returned."""
+        prepared = self.heard(lambda it: it if isinstance(it, Said) else None)
+        self.runner.pixels_said(prepared)
+        editor = ChildProcess("tests.wretched", self.mail.put)
+        self.editor.condition = Idle(editor, FACTS)
+        self.runner.advance(time.monotonic(), others_wait=False)
+        result = EditResult(
+            path=resolved_job.scratch / "edited-0.png",
+            encode_seconds=0.0,
+            denoise_seconds=0.0,
+            decode_seconds=0.0,
+            peak_vram_gib=0.0,
+        )
+        done = Done(f"{resolved_job.job.job_id}.0", result)
+        self.runner.editing.said(Said(editor, done))
+        os.kill(prepared.child.pid, signal.SIGSTOP)
+        self.runner.advance(time.monotonic(), others_wait=False)
+        assert self.pixels.is_at(resolved_job.job.job_id)
+        return prepared.child
+
+    def filed(self) -> list[str]:
+        """What the hot folder has of originals, when all orders are done."""
+        self.folder_worker.submit(messages.Stop())
+        self.folder_worker.join(timeout=60)
+        folders = [self.root / name for name in ("done", "failed")]
+        found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return sorted(f"{it.relative_to(self.root).parts[0]}/{it.name}" for it in found)
+
+    def close(self) -> None:
+        """End all that was started."""
+        self.folder_worker.submit(messages.Stop())
+        self.editor.close()
+        self.pixels.close()
+        self.history.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    one = Bench(tmp_path)
+    yield one
+    one.close()
+
+
+def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench) -> None:
+    resolved_job = bench.claim(strikes=1)
+    worker = bench.hold_worker().child
+    assert bench.pixels.is_at(resolved_job.job.job_id)
+    job = bench.runner.jobs.get(resolved_job.job.job_id)
+    assert job is not None
+    termination = JobTermination(
+        jobs=bench.runner.jobs,
+        editor=bench.editor,
+        pixels=bench.pixels,
+        folder_workers=bench.folder_workers,
+    )
+    assert termination.end(job) is Progress.ENDING
+    assert bench.pixels.is_at(resolved_job.job.job_id)  # its scratch is still in use
+    worker.kill()
+    bench.runner.pixels_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
+    assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
+
+
+def test_what_a_pixel_worker_answers_to_an_earlier_run_is_for_nobody(bench: Bench) -> None:
+    resolved_job = bench.claim()
+    worker = bench.hold_worker().child
+    bench.pixels.forget(resolved_job.job.job_id)
+    os.kill(worker.pid, signal.SIGCONT)
+    said = bench.heard(lambda it: it if isinstance(it, Said) else None)
+    assert isinstance(said.message, Prepared)
+    assert bench.pixels.heard(said, time.monotonic()) is None
+    assert not bench.pixels.is_at(resolved_job.job.job_id)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_where_a_result_cannot_be_saved_no_further_one_is_edited(
+    bench: Bench, *, dies: bool
+) -> None:
+    resolved_job = bench.claim()
+    worker = bench.hold_worker().child
+    os.kill(worker.pid, signal.SIGCONT)
+    assert bench.edit_first(resolved_job) is worker
+    if dies:
+        bench.runner.pixels_ended(Ended(worker, "killed by SIGSEGV", ""))
+    else:
+        bench.runner.pixels_said(Said(worker, Refused("It is black.", "Try again.")))
+    assert isinstance(bench.editor.condition, Busy)
+    assert bench.editor.condition.open <= bench.editor.condition.dropped
+    os.kill(worker.pid, signal.SIGCONT)
+    worker.kill()

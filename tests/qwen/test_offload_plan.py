@@ -1,0 +1,143 @@
+"""What stays on the GPU follows from sizes and a budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.qwen.offload_plan import (
+    GIB,
+    ModelSize,
+    StackSize,
+    TooSmallError,
+    Work,
+    after_out_of_memory,
+    describe,
+    least_bytes,
+    plan,
+    smallest_bytes,
+)
+
+MIB = 2**20
+# Qwen-Image-Edit in bf16.
+REAL = ModelSize(
+    vision=StackSize(blocks=32, block_bytes=40 * MIB),
+    text=StackSize(blocks=28, block_bytes=466 * MIB),
+    encoder_rest_bytes=1150 * MIB,
+    transformer=StackSize(blocks=60, block_bytes=648 * MIB),
+    transformer_rest_bytes=80 * MIB,
+    vae_bytes=250 * MIB,
+    text_width=3584,
+    transformer_width=3072,
+    vae_width=96,
+    item_bytes=2,
+)
+GUIDED = Work(sequences=2, tokens=8700, text_tokens=700, pixels=2**20)
+
+
+def test_a_large_card_keeps_everything() -> None:
+    found = plan(REAL, GUIDED, 80 * GIB)
+    assert found.keeps_all
+    assert found.transformer_resident == 60
+    assert "stays on the GPU" in describe(found, REAL, 80 * GIB)
+
+
+@pytest.mark.parametrize("budget_gib", [6, 8, 12, 16, 24])
+def test_a_small_card_takes_a_guided_job_with_both_sequences_together(budget_gib: int) -> None:
+    found = plan(REAL, GUIDED, budget_gib * GIB)
+    assert not found.keeps_all
+    assert 0 <= found.transformer_resident < 60
+    assert (found.together, found.tile_side) == (2, None)
+
+
+def test_a_card_that_holds_the_transformer_alone_keeps_all_its_blocks_while_denoising() -> None:
+    found = plan(REAL, GUIDED, 48 * GIB)
+    assert (found.keeps_all, found.transformer_resident) == (False, 60)
+    assert "all 60 transformer blocks stay on the GPU" in describe(found, REAL, 48 * GIB)
+
+
+@given(st.floats(5, 100), st.integers(1, 16), st.integers(1, 30_000), st.integers(1, 64))
+def test_more_memory_never_makes_a_plan_smaller(
+    budget_gib: float, sequences: int, tokens: int, megapixels: int
+) -> None:
+    work = Work(sequences=sequences, tokens=tokens, text_tokens=700, pixels=megapixels * 2**20)
+    try:
+        smaller = plan(REAL, work, int(budget_gib * GIB))
+    except TooSmallError:
+        return
+    larger = plan(REAL, work, int(budget_gib * 1.5 * GIB))
+    assert larger.keeps_all >= smaller.keeps_all
+    assert larger.together >= smaller.together
+    if larger.together == smaller.together:
+        assert larger.transformer_resident >= smaller.transformer_resident
+
+
+def test_many_sequences_give_blocks_their_room_first_and_then_fly_in_turns() -> None:
+    many = replace(GUIDED, sequences=16, tokens=30_000)
+    assert plan(REAL, many, 24 * GIB).together == 16
+    assert 1 <= plan(REAL, many, 11 * GIB).together < 16
+    assert plan(REAL, many, 11 * GIB).transformer_resident == 0
+
+
+def test_a_large_picture_is_tiled_and_its_tiles_are_large() -> None:
+    large = replace(GUIDED, pixels=64 * 2**20)
+    side = plan(REAL, large, 16 * GIB).tile_side
+    assert side is not None
+    assert 640 <= side < 8192
+
+
+def test_a_budget_that_is_too_small_is_told_with_what_is_needed() -> None:
+    with pytest.raises(TooSmallError) as raised:
+        plan(REAL, GUIDED, 2 * GIB)
+    assert raised.value.needed_bytes > 2 * GIB
+    assert f"{raised.value.needed_bytes / GIB:.1f} GiB" in str(raised.value)
+
+
+def test_the_least_budget_is_just_enough() -> None:
+    least = least_bytes(REAL, GUIDED)
+    assert plan(REAL, GUIDED, least).tile_side is None
+    with pytest.raises(TooSmallError):
+        plan(REAL, GUIDED, least // 2)
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(1, 30_000),
+    st.integers(1, 5_000),
+    st.integers(2**10, 64 * 2**20),
+    st.booleans(),
+)
+def test_the_smallest_budget_holds_a_plan_and_one_byte_less_holds_none(
+    sequences: int, tokens: int, text_tokens: int, pixels: int, is_shallow: bool
+) -> None:
+    size = replace(REAL, transformer=replace(REAL.transformer, blocks=1)) if is_shallow else REAL
+    work = Work(sequences=sequences, tokens=tokens, text_tokens=text_tokens, pixels=pixels)
+    smallest = smallest_bytes(size, work)
+    assert plan(size, work, smallest).together >= 1
+    with pytest.raises(TooSmallError):
+        plan(size, work, smallest - 1)
+
+
+def test_after_an_out_of_memory_the_plan_is_smaller() -> None:
+    before = plan(REAL, GUIDED, 16 * GIB)
+    after = plan(REAL, GUIDED, after_out_of_memory(16 * GIB))
+    assert after.transformer_resident < before.transformer_resident
+
+
+def test_the_description_names_what_stays_and_what_passes() -> None:
+    said = describe(plan(REAL, GUIDED, 16 * GIB), REAL, 16 * GIB)
+    assert said.startswith("16.0 GiB of GPU memory allowed: while it reads prompts, ")
+    assert "of 28 text encoder layers stay on the GPU" in said
+    assert "while it denoises 2 sequences together, " in said
+    assert "of 60 transformer blocks stay on the GPU, the others (" in said
+    assert said.endswith("; pictures are taken whole")
+
+
+def test_the_description_names_turns_and_tiles() -> None:
+    many = replace(GUIDED, tokens=75_000, pixels=16 * 2**20)
+    said = describe(plan(REAL, many, 12 * GIB), REAL, 12 * GIB)
+    assert "while it denoises one sequence at a time, 0 of 60" in said
+    assert "pictures are taken in tiles of " in said

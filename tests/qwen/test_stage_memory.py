@@ -1,0 +1,117 @@
+"""A GPU that runs out of memory, wherever that is, costs time and changes no picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rig.stage_memory import decide, passing_through, place
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from config.settings import ModelSettings
+from pipeline.checkpoint import EDIT_PLUS
+from pipeline.editor import Done, EditRequest, Event, Step
+from pipeline.qwen.engine import QwenEditor
+from pipeline.qwen.engine import open_editor as opening
+
+Kind = tuple[str, torch.dtype, torch.Size]
+
+
+class Cramped(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
+    """Counts operations that take memory, and runs out of it at one of them, once."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        super().__init__()
+        self.kinds: list[Kind] = []
+        self._fails_at = fails_at
+
+    def __torch_dispatch__(
+        self,
+        operation: Any,
+        _types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        made = operation(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor)]
+        if tensors and _memory(made).isdisjoint(_memory((args, kwargs))):
+            if len(self.kinds) == self._fails_at:
+                self._fails_at = None
+                message = "CUDA out of memory."
+                raise torch.OutOfMemoryError(message)
+            self.kinds.append((str(operation), tensors[0].dtype, tensors[0].shape))
+        return made
+
+
+def _memory(tree: Any) -> set[int]:
+    tensors = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
+
+
+@pytest.fixture(scope="module")
+def editor(tiny_models: dict[str, Path]) -> Iterator[QwenEditor]:
+    # In bf16, where a step ends with the rounding of what it computed in fp32.
+    opened = opening(ModelSettings(path=tiny_models[EDIT_PLUS]), {"DTYPE": "bf16"}, at=place())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def job(
+    canvas: Callable[..., Path], request_of: Callable[..., EditRequest]
+) -> Callable[[], EditRequest]:
+    """job() -> always the same job, one with guidance."""
+    image = canvas((64, 32))
+    return lambda: request_of(images=(image,), cfg=4.0, steps=2)
+
+
+def _edited(editor: QwenEditor, request: EditRequest, pressure: Cramped) -> Any:
+    decide(editor, passing_through(1), passing_through(0))
+    told: list[Event] = []
+
+    def listen(event: Event) -> frozenset[str]:
+        told.append(event)
+        return frozenset()
+
+    with pressure:
+        editor.edit([request], listen)
+    assert isinstance(told[-1], Done), told[-1]
+    assert [event.step for event in told if isinstance(event, Step)] == [1, 2]
+    with Image.open(request.result) as picture:
+        return np.asarray(picture)
+
+
+def _usual(editor: QwenEditor, job: Callable[[], EditRequest]) -> tuple[Any, list[Kind]]:
+    """The picture, and all operations that took memory on the way to it."""
+    _edited(editor, job(), Cramped())  # fills the libraries' caches
+    watching = Cramped()
+    return _edited(editor, job(), watching), watching.kinds
+
+
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.torture)])
+def test_an_out_of_memory_at_an_operation_of_any_kind_changes_no_picture(
+    every: int, editor: QwenEditor, job: Callable[[], EditRequest]
+) -> None:
+    expected, kinds = _usual(editor, job)
+    last_of_each_kind = {kind: number for number, kind in enumerate(kinds)}
+    for kind, moment in [*last_of_each_kind.items()][::every]:
+        found = _edited(editor, job(), Cramped(moment))
+        assert np.array_equal(found, expected), f"operation {moment}, {kind}"
+
+
+def test_an_out_of_memory_while_a_step_is_rounded_does_not_count_it_twice(
+    editor: QwenEditor, job: Callable[[], EditRequest]
+) -> None:
+    expected, kinds = _usual(editor, job)
+    rounding: Kind = ("aten._to_copy.default", torch.bfloat16, torch.Size([1, 8, 64]))
+    moments = [number for number, kind in enumerate(kinds) if kind == rounding]
+    assert len(moments) >= 2
+    for moment in moments:
+        found = _edited(editor, job(), Cramped(moment))
+        assert np.array_equal(found, expected), f"operation {moment}"

@@ -1,0 +1,122 @@
+import json
+from dataclasses import replace
+
+import pytest
+from sample import FACTS, active, resumable
+
+from daemon.folder.messages import StatusChanged
+from daemon.history import Counts
+from daemon.job import FileState, FolderState, Ignored, Plan, State
+from daemon.jobs.job_run import (
+    Backoff,
+    Composing,
+    Editing,
+    Phase,
+    Preparing,
+    Publishing,
+    Reclaiming,
+    Waiting,
+)
+from daemon.service.status import (
+    editor_document,
+    folder_document,
+    job_document,
+    shares,
+    status_document,
+    status_line,
+)
+from daemon.workers.editor import Dead
+
+WORDS = {
+    *("seen", "settling", "waiting-sidecar", "reference", "held", "ready", "claimed", "running"),
+    *("publishing", "done", "review", "failed", "quarantined", "duplicate", "cancelled"),
+}
+FOLDER_WORDS = {"online", "offline", "paused", "low-space", "standby"}
+RESTING = Backoff(30.0, strike=True, alone=False, cause="out of memory")
+PHASES: list[Phase] = [
+    Preparing(),
+    Waiting(),
+    Editing(index=1, step=3, steps=4, since=10.0),
+    Composing(),
+    Publishing(),
+    RESTING,
+]
+PLAN = Plan(
+    states=tuple(FileState(f"{state}.png\udcff", state, "why") for state in State),
+    ignored=(Ignored("a\nb.heic", "a HEIC picture"),),
+    ready=(),
+    needed_by={},
+    look_again_at=None,
+)
+
+
+def test_the_states_are_the_words_of_the_contract() -> None:
+    assert {str(state) for state in State} == WORDS
+    assert {str(state) for state in FolderState} == FOLDER_WORDS
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: type(phase).__name__)
+def test_every_job_stands_in_a_state_of_the_contract(phase: Phase) -> None:
+    document = job_document(active(1, phase), now=12.0, typical_seconds=None)
+    assert document["state"] in {"claimed", "running", "publishing"}
+
+
+@pytest.mark.parametrize("phase", [RESTING, Reclaiming(), Publishing()], ids=repr)
+def test_a_job_without_a_task_is_claimed(phase: Backoff | Reclaiming | Publishing) -> None:
+    job = replace(resumable(1, until=30.0), phase=phase)
+    assert job_document(job, now=12.0, typical_seconds=None)["state"] == "claimed"
+
+
+def test_a_running_job_tells_its_step_and_what_is_left() -> None:
+    document = job_document(active(1, PHASES[2]), now=12.0, typical_seconds=5.0)
+    assert (document["variant"], document["step"], document["steps"]) == (2, 3, 4)
+    assert (document["seconds"], document["eta_seconds"]) == (2.0, 3.0)
+
+
+def test_what_takes_longer_than_usual_has_no_negative_rest() -> None:
+    document = job_document(active(1, PHASES[2]), now=99.0, typical_seconds=5.0)
+    assert document["eta_seconds"] == 0.0
+
+
+def test_a_resting_job_tells_why_and_how_long() -> None:
+    document = job_document(active(1, RESTING), now=12.0, typical_seconds=None)
+    assert (document["reason"], document["retry_in_seconds"]) == ("out of memory", 18.0)
+
+
+def test_a_folder_counts_files_and_jobs_by_their_states_and_is_json() -> None:
+    job = job_document(active(1, PHASES[2]), now=12.0, typical_seconds=None)
+    stands = StatusChanged(FolderState.LOW_SPACE, "full")
+    folder = folder_document("/hot\udcff", stands, PLAN, [job], Counts(done=2))
+    editor = editor_document(Dead(0.0), FACTS)
+    document = json.loads(
+        json.dumps(status_document([folder], editor), ensure_ascii=False).encode()
+    )
+    (only,) = document["folders"]
+    assert only["state"] == "low-space"
+    assert set(only["counts"]) == WORDS
+    assert (only["counts"]["running"], only["counts"]["ready"]) == (2, 1)
+    assert only["ignored"] == [{"file": "a\\nb.heic", "reason": "a HEIC picture"}]
+
+
+def test_the_line_for_systemd_names_what_is_edited_and_what_waits() -> None:
+    jobs = [active(1, PHASES[2]), active(2, Waiting())]
+    line = status_line(jobs, ready=3, waiting=1)
+    assert line == "editing 1.png step 3/4 · queue 3 · waiting for sidecar 1"
+
+
+def test_the_line_for_systemd_says_first_why_no_job_is_begun() -> None:
+    line = status_line([], ready=3, waiting=0, halt="the disk is full")
+    assert line == "paused: the disk is full · queue 3"
+
+
+def test_the_line_for_systemd_tells_of_time_failures_and_shares() -> None:
+    line = status_line(
+        [], ready=12, waiting=2, usual_seconds=190.0, failed_today=1, shares="share ok"
+    )
+    assert line == "queue 12 (~38 min) · waiting for sidecar 2 · failed today 1 · share ok"
+
+
+def test_a_share_that_is_ill_is_named() -> None:
+    stands = {"/a": FolderState.ONLINE, "/b": FolderState.OFFLINE, "/c": FolderState.STANDBY}
+    assert shares(stands) == "/b offline"
+    assert shares({"/a": FolderState.ONLINE}) == "share ok"

@@ -1,0 +1,232 @@
+"""Only what we filed, and nobody has touched since, is ever deleted, and only in time."""
+
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from sample import TICKET, candidate, seen
+
+from config.settings import FolderSettings
+from daemon.events.events import FolderNotSwept, FolderSwept
+from daemon.fs.hot_folder import make_hot_folder
+from daemon.job import Job
+from daemon.spool.receipts import FailureReason
+from daemon.spool.records import UNKNOWN
+from daemon.spool.retention import (
+    MOST_FILES,
+    FiledManifest,
+    RetentionSchedule,
+    RetentionSweeper,
+    Swept,
+)
+from daemon.spool.spool import Spool
+
+DAY = date(2026, 10, 1)
+WHY = FailureReason(UNKNOWN.state, "cause", "advice")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    make_hot_folder(tmp_path / "hot", "the-id")
+    return Spool(tmp_path / "hot")
+
+
+def settings(spool: Spool, **keep: float) -> FolderSettings:
+    return FolderSettings(root=spool.root, **keep)  # type: ignore[arg-type] # all are numbers
+
+
+def claimed(spool: Spool, name: str = "cat") -> Job:
+    folder = spool.inbox / "s"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.png").write_text("a cat")
+    (folder / f"{name}.yaml").write_text("prompt: a dog")
+    image, sidecar = (seen(f"s/{name}{it}", spool.inbox) for it in (".png", ".yaml"))
+    return spool.claim(candidate(image, sidecar=sidecar), frozenset(), TICKET)
+
+
+def sweep(spool: Spool, folder: FolderSettings, days: int) -> list[Swept]:
+    return list(RetentionSchedule(spool.tree).sweep(folder, DAY + timedelta(days=days)))
+
+
+def shown(spool: Spool) -> set[str]:
+    """All files that people see."""
+    paths = [path for path in spool.root.rglob("*") if path.is_file() or path.is_symlink()]
+    names = {str(path.relative_to(spool.root)) for path in paths}
+    return {name for name in names if not name.startswith(".hotfolder")}
+
+
+def test_originals_go_when_their_days_are_over_and_not_before(spool: Spool) -> None:
+    spool.file_done(claimed(spool), str(DAY))
+    folder = settings(spool, keep_done_days=30)
+    assert sweep(spool, folder, 30) == []
+    assert len(shown(spool)) == 2
+    assert sweep(spool, folder, 31) == [Swept(f"done/{DAY}", 2, 30)]
+    assert shown(spool) == set()
+    assert not (spool.root / "done" / str(DAY)).exists()
+    assert (spool.root / "done").exists()
+    assert FiledManifest(spool.tree).manifest_days() == []
+
+
+def test_a_list_that_cannot_be_written_costs_no_filing_and_one_that_cannot_be_read_no_look(
+    spool: Spool,
+) -> None:
+    page = spool.root / ".hotfolder" / "filed" / f"done-{DAY}.jsonl"
+    page.mkdir(parents=True)
+    spool.file_done(claimed(spool), str(DAY))
+    assert len(shown(spool)) == 2
+    clock, folder = Watch(), settings(spool, keep_done_days=1)
+    sweeper = RetentionSweeper(spool.tree, clock)
+    clock.now += 601
+    (told,) = sweeper.sweep(folder, str(DAY + timedelta(days=9)), is_quiet=True)
+    assert isinstance(told, FolderNotSwept)
+    assert str(page) in told.reason
+
+
+def test_without_a_setting_nothing_goes(spool: Spool) -> None:
+    spool.file_done(claimed(spool), str(DAY))
+    assert sweep(spool, settings(spool, keep_failed_days=1, keep_logs_days=1), 9999) == []
+    assert len(shown(spool)) == 2
+
+
+def test_a_failure_goes_with_its_papers(spool: Spool) -> None:
+    spool.file_failed(claimed(spool), str(DAY), WHY, "{}")
+    assert sweep(spool, settings(spool, keep_failed_days=7), 8) == [Swept(f"failed/{DAY}", 4, 7)]
+    assert shown(spool) == set()
+    assert not (spool.root / "failed" / str(DAY)).exists()
+
+
+def test_what_is_not_ours_or_was_changed_stays_with_its_folders(
+    spool: Spool, tmp_path: Path
+) -> None:
+    spool.file_done(claimed(spool), str(DAY))
+    spool.file_done(claimed(spool, "dog"), str(DAY))
+    day = spool.root / "done" / str(DAY)
+    (day / "s" / "theirs.png").write_text("put here by somebody")
+    (day / "s" / "cat.png").write_text("edited by somebody")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "dog.yaml").write_text("prompt: a dog")
+    (day / "s" / "dog.yaml").unlink()
+    (day / "s" / "dog.yaml").symlink_to(outside / "dog.yaml")
+    (spool.root / "done" / "mine").mkdir()
+    (spool.root / "done" / "mine" / "keep.png").write_text("never filed by us")
+    assert sweep(spool, settings(spool, keep_done_days=1), 9) == [Swept(f"done/{DAY}", 2, 1)]
+    kept = {"theirs.png", "cat.png", "dog.yaml"}
+    assert shown(spool) == {f"done/{DAY}/s/{name}" for name in kept} | {"done/mine/keep.png"}
+    assert (outside / "dog.yaml").exists()
+    assert sweep(spool, settings(spool, keep_done_days=1), 99) == []
+
+
+def test_a_day_that_became_a_link_is_not_followed(spool: Spool, tmp_path: Path) -> None:
+    spool.file_done(claimed(spool), str(DAY))
+    (spool.root / "done" / str(DAY)).rename(tmp_path / "outside")
+    (spool.root / "done" / str(DAY)).symlink_to(tmp_path / "outside")
+    assert sweep(spool, settings(spool, keep_done_days=1), 9) == []
+    assert len(list((tmp_path / "outside" / "s").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '["../outside/secret", 6, 0]',
+        '["done/2026-10-01/../../inbox/photo.jpg", 6, 0]',
+        '["inbox/photo.jpg", 6, 0]',
+        '["/etc/passwd", 6, 0]',
+        '["outbox/photo.jpg", 6, 0]',
+        '["done/2026-10-01/x", "6", 0]',
+        "[",
+        "3",
+        "null",
+    ],
+)
+def test_a_forged_line_deletes_nothing(spool: Spool, tmp_path: Path, line: str) -> None:
+    for path in (tmp_path / "outside", spool.inbox, spool.root / "outbox"):
+        path.mkdir(exist_ok=True)
+    for path in (tmp_path / "outside/secret", spool.inbox / "photo.jpg"):
+        path.write_text("secret")
+        os.utime(path, ns=(0, 0))
+    pages = spool.root / ".hotfolder" / "filed"
+    pages.mkdir()
+    (pages / f"done-{DAY}.jsonl").write_text(f"{line}\n")
+    assert sweep(spool, settings(spool, keep_done_days=1), 9) == []
+    assert (tmp_path / "outside" / "secret").exists()
+    assert (spool.inbox / "photo.jpg").exists()
+
+
+def test_logs_go_by_the_days_in_their_names(spool: Spool) -> None:
+    ours = {"LOG-2026-10-01.txt", "LOG-2026-10-01_2.txt", "20261001-120000-aaaaaaaa.log"}
+    others = {"LOG-2026-10-01.txt.bak", "notes.txt", "LOG-2026-13-01.txt", "LOG-2026-10-08.txt"}
+    for name in ours | others:
+        (spool.root / "logs" / name).write_text("")
+    (spool.root / "logs" / "LOG-2026-10-02.txt").symlink_to("notes.txt")
+    assert sweep(spool, settings(spool, keep_logs_days=7), 8) == [Swept("logs", 3, 7)]
+    assert {path.name for path in (spool.root / "logs").iterdir()} == {
+        *others,
+        "LOG-2026-10-02.txt",
+    }
+
+
+@pytest.mark.parametrize("trap", ["filed", f"filed/done-{DAY}.jsonl"])
+def test_a_list_that_became_a_link_stops_no_filing(
+    spool: Spool, tmp_path: Path, trap: str
+) -> None:
+    path = spool.root / ".hotfolder" / trap
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(tmp_path / "outside")
+    spool.file_done(claimed(spool), str(DAY))
+    assert sweep(spool, settings(spool, keep_done_days=1), 9) == []
+    assert len(shown(spool)) == 2
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_look_says_the_same_and_deletes_nothing(spool: Spool) -> None:
+    spool.file_done(claimed(spool), str(DAY))
+    folder = settings(spool, keep_done_days=1)
+    found = list(RetentionSchedule(spool.tree).look(folder, DAY + timedelta(days=9)))
+    assert found == [Swept(f"done/{DAY}", 2, 1)]
+    assert len(shown(spool)) == 2
+
+
+def test_a_great_many_go_in_portions(spool: Spool) -> None:
+    day = spool.root / "done" / str(DAY)
+    day.mkdir()
+    paths = [day / f"{number}.png" for number in range(MOST_FILES + 10)]
+    for path in paths:
+        path.write_text("")
+    FiledManifest(spool.tree).note(paths)
+    folder = settings(spool, keep_done_days=1)
+    assert [it.files for it in sweep(spool, folder, 9)] == [MOST_FILES]
+    assert [it.files for it in sweep(spool, folder, 9)] == [10]
+    assert not day.exists()
+
+
+class Watch:
+    """A clock that goes where it is put."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+def test_it_is_done_when_it_is_quiet_and_after_a_day_all_the_same(spool: Spool) -> None:
+    clock, later = Watch(), str(DAY + timedelta(days=99))
+    sweeper, folder = RetentionSweeper(spool.tree, clock), settings(spool, keep_done_days=1)
+
+    def told(now: float, *, is_quiet: bool) -> list[FolderSwept]:
+        spool.file_done(claimed(spool), str(DAY))
+        clock.now = now
+        found = sweeper.sweep(folder, later, is_quiet=is_quiet)
+        return [it for it in found if isinstance(it, FolderSwept)]
+
+    assert told(0, is_quiet=True) == []
+    assert told(700, is_quiet=False) == []
+    assert [it.files for it in told(701, is_quiet=True)] == [6]
+    assert told(800, is_quiet=True) == []
+    assert told(7 * 3600, is_quiet=False) == []
+    assert [it.files for it in told(32 * 3600, is_quiet=False)] == [6]

@@ -1,0 +1,147 @@
+import dataclasses
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample import FACTS, RECIPE, finished, job, resolved_job
+
+from config.values import ExactSize, Region
+from daemon import codec
+from daemon.spool.receipts import FinishedJob
+from daemon.spool.scratch import ScratchDirs, load_finished, save_finished
+from pipeline.recipe import Recipe
+
+JOB = job("Grün \udce9.png", folder="a/b")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def of(scratch: Path) -> FinishedJob:
+    """A finished job with two results, on the shelf."""
+    recipe = replace(
+        RECIPE, variants=2, lora="night", size=ExactSize(640, 480), region=Region(1, 2, 3, 4)
+    )
+    one = replace(
+        resolved_job(JOB, recipe, scratch), companions={"logo.png": scratch / "original-2"}
+    )
+    both = finished(one, b"first", b"second")
+    save_finished(both)
+    return both
+
+
+def test_what_was_put_is_found_as_it_was(of: FinishedJob, scratch: Path) -> None:
+    assert load_finished(JOB, scratch) == of
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"attempts": 2}, {"job_id": "20261122-120000-bbbbbbbb"}, {"strikes": 1}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_record_of_another_attempt_counts_for_nothing(
+    of: FinishedJob, scratch: Path, change: dict[str, object]
+) -> None:
+    assert load_finished(replace(of.resolved_job.job, **change), scratch) is None  # type: ignore[arg-type]
+
+
+def test_a_record_of_other_originals_counts_for_nothing(of: FinishedJob, scratch: Path) -> None:
+    first, *others = of.resolved_job.job.files
+    changed = replace(of.resolved_job.job, files=(replace(first, sha256="bb"), *others))
+    assert load_finished(changed, scratch) is None
+
+
+def test_a_result_that_is_not_whole_counts_for_nothing(of: FinishedJob, scratch: Path) -> None:
+    of.variants[1].composed.path.write_bytes(b"seco")
+    assert load_finished(JOB, scratch) is None
+
+
+def test_a_result_that_is_gone_counts_for_nothing(of: FinishedJob, scratch: Path) -> None:
+    of.variants[0].composed.path.unlink()
+    assert load_finished(JOB, scratch) is None
+
+
+def test_a_link_in_the_place_of_a_result_is_not_followed(of: FinishedJob, scratch: Path) -> None:
+    path = of.variants[0].composed.path
+    path.rename(scratch / "elsewhere")
+    path.symlink_to(scratch / "elsewhere")
+    assert load_finished(JOB, scratch) is None
+
+
+def test_a_record_that_names_files_elsewhere_counts_for_nothing(
+    of: FinishedJob, scratch: Path
+) -> None:
+    moved = scratch / "moved"
+    moved.mkdir()
+    for path in list(scratch.iterdir()):
+        if path.is_file():
+            path.rename(moved / path.name)
+    assert load_finished(JOB, moved) is None
+
+
+@pytest.mark.usefixtures("of")
+@pytest.mark.parametrize("keep", range(0, 3000, 97))
+def test_a_record_cut_off_anywhere_counts_for_nothing(scratch: Path, keep: int) -> None:
+    record = scratch / "finished.json"
+    record.write_bytes(record.read_bytes()[:keep])
+    assert load_finished(JOB, scratch) is None
+
+
+@pytest.mark.usefixtures("of")
+def test_a_record_of_another_version_counts_for_nothing(scratch: Path) -> None:
+    record = scratch / "finished.json"
+    record.write_text(record.read_text().replace('"steps"', '"paces"'))
+    assert load_finished(JOB, scratch) is None
+
+
+def test_nothing_is_found_in_an_emptied_cache(scratch: Path) -> None:
+    assert load_finished(JOB, scratch / "missing") is None
+
+
+def test_a_full_scratch_is_raised(of: FinishedJob, scratch: Path) -> None:
+    gone = replace(of, resolved_job=replace(of.resolved_job, scratch=scratch / "missing"))
+    with pytest.raises(FileNotFoundError):
+        save_finished(gone)
+
+
+class TestTypedJson:
+    """Values come back as they were, and nothing else comes back."""
+
+    def test_facts_without_a_number_keep_their_none(self) -> None:
+        assert codec.load(type(FACTS), codec.dump(FACTS)) == FACTS
+
+    @pytest.mark.parametrize(
+        ("name", "wrong"),
+        [("steps", '"4"'), ("steps", "true"), ("steps", "null"), ("keep", '"perhaps"')],
+    )
+    def test_a_value_of_another_type_is_refused(self, name: str, wrong: str) -> None:
+        fields = {one.name: getattr(RECIPE, one.name) for one in dataclasses.fields(RECIPE)}
+        text = codec.dump(RECIPE)
+        written = codec.dump(fields[name])
+        broken = text.replace(f'"{name}": {written}', f'"{name}": {wrong}')
+        assert broken != text
+        with pytest.raises(ValueError, match=r"is no|is none|perhaps"):
+            codec.load(Recipe, broken)
+
+    def test_another_class_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="no Region"):
+            codec.load(Region, codec.dump(ExactSize(1, 2)))
+
+
+class TestScratch:
+    """Only what was made for jobs of this hot folder is removed."""
+
+    def test_jobs_that_are_no_more_are_removed_and_nothing_else(self, tmp_path: Path) -> None:
+        mine, other = ScratchDirs(tmp_path, "mine"), ScratchDirs(tmp_path, "another")
+        old, live = "20261122-120000-aaaaaaaa", "20261122-120000-bbbbbbbb"
+        for folder in (mine.of(old), mine.of(live), other.of(old), tmp_path / "theirs"):
+            folder.mkdir()
+            (folder / "file").touch()
+        named_alike = mine.of("holiday pictures")
+        named_alike.mkdir()
+        mine.keep_only({live})
+        left = set(tmp_path.iterdir())
+        assert left == {mine.of(live), other.of(old), tmp_path / "theirs", named_alike}
