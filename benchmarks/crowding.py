@@ -55,7 +55,7 @@ def _looks(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
         unit="s",
         samples=tuple(_look_seconds(_survey(hot), files) for _ in range(_COLD_LOOKS)),
         floor=None,
-        how="scan, open and examine every image, plan, by a new Survey, in process;"
+        how="scan, open and examine every image, plan, by a new Inbox, in process;"
         " the files are in the system's cache",
     )
     survey = _survey(hot)

@@ -60,13 +60,13 @@ def _streams(trial: Any, dtype: str, several: bool, counts: Iterable[int]) -> It
     theirs = [oracle.picture(request) for request in mixed()]
     yield {"compared": "batch with diffusers", "ok": _same(resident, theirs)}
     yield {"compared": "batch with alone", "ok": _same(resident, alone)}
-    lane = trial.lane()
-    editor = trial.streaming(dtype, lane, 0)
+    copy_stream = trial.copy_stream()
+    editor = trial.streaming(dtype, copy_stream, 0)
     for staying in counts:
         trial.plan_anew(editor, staying)
-        before = lane.copies
+        before = copy_stream.copies
         found = edited(editor, mixed())
-        copies = lane.copies - before
+        copies = copy_stream.copies - before
         yield {
             "compared": f"{staying} blocks resident with all resident",
             "copies": copies,
@@ -133,9 +133,9 @@ def races(scratch: Path, device: Any, *, is_whole: bool) -> Iterator[Row]:
     close(editor)
     jobs = JOBS_OF_THE_HUNT if is_whole else 8
     for resident in (0, 1):
-        lane = trial.lane()
-        editor = trial.streaming("bf16", lane, resident)
-        began, before = time.perf_counter(), lane.copies
+        copy_stream = trial.copy_stream()
+        editor = trial.streaming("bf16", copy_stream, resident)
+        began, before = time.perf_counter(), copy_stream.copies
         different = sum(
             not _same([found], [expected])
             for _ in range(jobs // 8)
@@ -146,19 +146,19 @@ def races(scratch: Path, device: Any, *, is_whole: bool) -> Iterator[Row]:
             "what": "races",
             "resident": resident,
             "jobs": jobs // 2,
-            "copies": lane.copies - before,
+            "copies": copy_stream.copies - before,
             "different": different,
             "seconds": round(time.perf_counter() - began, 1),
             "ok": different == 0,
         }
     if trial.on_gpu:
-        editor = trial.streaming("bf16", trial.lane(), 0)
+        editor = trial.streaming("bf16", trial.copy_stream(), 0)
         careless = CarelessLane(device, cycles=50_000_000)
         for loader in editor._parts.loaders:
-            loader._lane = careless
+            loader._copy_stream = careless
         found = edited(editor, [trial.request(cfg=4.0)], lambda _event: frozenset())[0]
         close(editor)
-        row = {"what": "races", "compared": "a lane that does not wait is found"}
+        row = {"what": "races", "compared": "a copy_stream that does not wait is found"}
         yield {**row, "ok": not _same([found], [expected])}
 
 

@@ -19,8 +19,8 @@ def leaks(scratch: Path, device: Any, *, is_whole: bool) -> Iterator[Row]:
     from pipeline.checkpoint import EDIT_PLUS
 
     trial = Trial(scratch / "leaks", device, EDIT_PLUS)
-    lane = trial.lane()
-    editor = trial.streaming("bf16", lane, 1)
+    copy_stream = trial.copy_stream()
+    editor = trial.streaming("bf16", copy_stream, 1)
     rounds = JOBS // 5 if is_whole else 4
     early: Row = {}
     failed = 0

@@ -102,7 +102,7 @@ def read(files: Sequence[Path], threads: int) -> float:
         return time.perf_counter() - began
 
 
-def load(folder: Path, lane: Any) -> tuple[float, int]:
+def load(folder: Path, copy_stream: Any) -> tuple[float, int]:
     """Seconds for loading the transformer, and the bytes of its slabs."""
     import torch
 
@@ -116,7 +116,7 @@ def load(folder: Path, lane: Any) -> tuple[float, int]:
     blocks = [list(block.parameters()) for block in model.transformer_blocks]
     taken = {id(weight) for block in blocks for weight in block}
     rest = [weight for weight in model.parameters() if id(weight) not in taken]
-    slabs = [PinnedMemory(blocks, lane), PinnedMemory([rest], lane)]
+    slabs = [PinnedMemory(blocks, copy_stream), PinnedMemory([rest], copy_stream)]
     seconds = time.perf_counter() - began
     for slab in slabs:
         slab.close()
@@ -124,25 +124,25 @@ def load(folder: Path, lane: Any) -> tuple[float, int]:
 
 
 class PinningLane:
-    """A lane to the GPU that notes how long it pins."""
+    """A copy stream to the GPU that notes how long it pins."""
 
     def __init__(self) -> None:
         import torch
 
         from pipeline.qwen.copy_stream import CudaCopyStream
 
-        self._lane = CudaCopyStream(torch.device("cuda", 0))
+        self._copy_stream = CudaCopyStream(torch.device("cuda", 0))
         self.seconds = 0.0
 
     def pin(self, host: Any) -> None:
         """Pin."""
         began = time.perf_counter()
-        self._lane.pin(host)
+        self._copy_stream.pin(host)
         self.seconds += time.perf_counter() - began
 
     def unpin(self, host: Any) -> None:
         """Unpin."""
-        self._lane.unpin(host)
+        self._copy_stream.unpin(host)
 
 
 def measure(folder: Path, *, pins: bool, say: Callable[[Row], None]) -> None:
@@ -159,13 +159,13 @@ def measure(folder: Path, *, pins: bool, say: Callable[[Row], None]) -> None:
             reading[threads] = seconds = read(files, threads)
             speed = round(weight_bytes / seconds / 1e9, 2)
             say({"what": "reading", "threads": threads, "cache": cache} | _s(seconds, gb_s=speed))
-        for lane in (InlineCopyStream(), *([PinningLane()] if pins else [])):
+        for copy_stream in (InlineCopyStream(), *([PinningLane()] if pins else [])):
             _prepare(files, is_cold=is_cold)
             before_bytes = _rss_bytes("VmRSS")
-            seconds, slab_bytes = load(folder, lane)
+            seconds, slab_bytes = load(folder, copy_stream)
             row: Row = {"what": "loading", "cache": cache, "gib": round(slab_bytes / GIB, 3)}
-            if isinstance(lane, PinningLane):
-                row["pinning_s"] = round(lane.seconds, 2)
+            if isinstance(copy_stream, PinningLane):
+                row["pinning_s"] = round(copy_stream.seconds, 2)
             peak_bytes = _rss_bytes("VmHWM") - before_bytes
             over = {f"over_reading_{n}": round(seconds / reading[n], 3) for n in reading}
             more = {"peak_rss_over_weights": round(peak_bytes / weight_bytes, 4)}

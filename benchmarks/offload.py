@@ -49,7 +49,7 @@ def ours(bench: Bench) -> None:
     from pipeline.qwen.device import Streamed
 
     device = torch.device("cuda", 0)
-    place = Streamed(device=device, lane=CudaCopyStream(device), budget_bytes=CAP_GIB * GIB)
+    place = Streamed(device=device, copy_stream=CudaCopyStream(device), budget_bytes=CAP_GIB * GIB)
     began = time.perf_counter()
     editor = bench.editor(place)
     release()

@@ -15,7 +15,7 @@ from benchmarks.pictures import small, write_pair
 from benchmarks.running import Running
 from config import settings_file
 from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
-from daemon.spool.spool import Spool, draw_ticket
+from daemon.spool.spool import Spool, new_ticket
 
 _JOBS = 1000
 _RUNS = 3
@@ -74,7 +74,7 @@ def _left(hot: HotFolder, jobs: int) -> HotFolder:
     )
     spool = Spool(hot.root)
     for candidate in survey.scan(time.monotonic()).ready:
-        drawn = draw_ticket(time.time(), waited_seconds=0.0)
+        drawn = new_ticket(time.time(), waited_seconds=0.0)
         spool.begin_attempt(spool.claim(candidate, frozenset(), drawn))
     return hot
 
@@ -82,9 +82,9 @@ def _left(hot: HotFolder, jobs: int) -> HotFolder:
 def _reading_seconds(hot: HotFolder, jobs: int) -> float:
     gc.collect()
     began = time.perf_counter()
-    lefts = list(Spool(hot.root).recover())
+    recovered = list(Spool(hot.root).recover())
     ended = time.perf_counter()
-    assert len(lefts) == jobs
+    assert len(recovered) == jobs
     return ended - began
 
 

@@ -37,14 +37,14 @@ class JitteryLane(CudaCopyStream):
         self._chance = random.Random(0)
 
     def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
-        """Delay the lane, then copy."""
+        """Delay the copy stream, then copy."""
         self.copies += 1
         with torch.cuda.stream(self._stream):
             self._delay()
         return super().fetch(target, source, after=after)
 
     def wait(self, arrival: Mark) -> None:
-        """Wait, then delay the computing, so that the lane gets ahead of it."""
+        """Wait, then delay the computing, so that the copy stream gets ahead of it."""
         super().wait(arrival)
         self._delay()
 
@@ -122,8 +122,8 @@ class Trial:
         """Whether there are streams, and memory of its own."""
         return str(self.device.type) == "cuda"
 
-    def lane(self) -> Any:
-        """A lane that counts its copies, and on a GPU delays them."""
+    def copy_stream(self) -> Any:
+        """A copy stream that counts its copies, and on a GPU delays them."""
         return JitteryLane(self.device) if self.on_gpu else CountingLane()
 
     def resident(self, dtype: str) -> QwenEditor:
@@ -131,9 +131,9 @@ class Trial:
         place = InHostMemory(device=self.device)
         return open_editor(self._settings(), {"DTYPE": dtype}, at=place)
 
-    def streaming(self, dtype: str, lane: CopyStream, resident: int) -> QwenEditor:
+    def streaming(self, dtype: str, copy_stream: CopyStream, resident: int) -> QwenEditor:
         """An editor of whose transformer's blocks so many stay for their stage."""
-        place = self._place(lane)
+        place = self._place(copy_stream)
         editor = open_editor(self._settings(), {"DTYPE": dtype}, at=place)
         self.plan_anew(editor, resident)
         return editor
@@ -146,8 +146,8 @@ class Trial:
     def _settings(self) -> ModelSettings:
         return ModelSettings(path=self.folder, batch=8)
 
-    def _place(self, lane: CopyStream) -> Streamed:
-        return Streamed(device=self.device, lane=lane, budget_bytes=4 * GIB)
+    def _place(self, copy_stream: CopyStream) -> Streamed:
+        return Streamed(device=self.device, copy_stream=copy_stream, budget_bytes=4 * GIB)
 
     def request(self, size: tuple[int, int] = (64, 64), **differences: Any) -> EditRequest:
         """A job of two steps."""

@@ -125,7 +125,7 @@ def _looks(inbox: TimedInbox, hot: HotFolder, effort: Effort) -> Iterator[Measur
         unit="s",
         samples=tuple(_seconds(_survey(hot).scan) for _ in range(effort.cold_looks)),
         floor=_COLD_SECONDS,
-        how=f"scan, read, plan by a new Survey, in process. {inbox.why}",
+        how=f"scan, read, plan by a new Inbox, in process. {inbox.why}",
     )
     survey.scan(time.monotonic())
     yield Measure(

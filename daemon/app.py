@@ -34,7 +34,7 @@ _PIXEL_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DaemonSpec:
     """What one daemon is to do."""
 
     settings: Settings  # its model has been looked at
@@ -63,7 +63,7 @@ class ChildModules:
 
 @contextlib.contextmanager
 def open_service(
-    wanted: Wanted,
+    wanted: DaemonSpec,
     log: Log,
     notifier: SystemdNotifier,
     local_dirs: LocalDirs,
@@ -108,7 +108,7 @@ def open_service(
 
 def _folder_worker(
     folder: FolderSettings,
-    wanted: Wanted,
+    wanted: DaemonSpec,
     local_dirs: LocalDirs,
     mailbox: Mailbox,
     timings: LeaseTimings,
@@ -141,6 +141,6 @@ def _answer_signals(mailbox: Mailbox) -> None:
     signal.signal(signal.SIGHUP, lambda *_: mailbox.put(Reload()))
 
 
-def _started(wanted: Wanted) -> events.Started:
+def _started(wanted: DaemonSpec) -> events.Started:
     folders: tuple[Path, ...] = tuple(folder.root for folder in wanted.folders)
     return events.Started(version=own_version(), folders=folders, editor=wanted.editor)

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     _add_init(commands)
     _add_run(commands)
     _add_check(commands)
-    _add_looks(commands)
+    _add_queries(commands)
     _add_requests(commands)
     _add_make_tiny_model(commands)
     _add_install(commands)
@@ -94,16 +94,16 @@ def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
     check.set_defaults(command="check")
 
 
-def _add_looks(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _add_queries(commands: _Commands[argparse.ArgumentParser]) -> None:
     plan = commands.add_parser("plan", help="say what would happen to every file of the inbox")
     why = commands.add_parser("why", help="say where a file stands, and why")
     why.add_argument("file", type=Path, metavar="FILE")
     status = commands.add_parser("status", help="say how everything stands")
-    for look, command in ((plan, "plan"), (why, "why"), (status, "status")):
-        _add_root(look)
-        look.set_defaults(command=command)
-    for look in (plan, status):
-        look.add_argument("--json", action="store_true", help="for programs")
+    for query, command in ((plan, "plan"), (why, "why"), (status, "status")):
+        _add_root(query)
+        query.set_defaults(command=command)
+    for query in (plan, status):
+        query.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_requests(commands: _Commands[argparse.ArgumentParser]) -> None:

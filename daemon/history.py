@@ -156,7 +156,7 @@ class History:
 
     def _open(self, *, again: bool) -> None:
         try:
-            self._connection = (connect_to_look if self._look else connect)(self._file)
+            self._connection = (connect_read_only if self._look else connect)(self._file)
         except (sqlite3.Error, NewerFileError) as error:
             self._recover(error, again=again)
 
@@ -257,7 +257,7 @@ def connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_to_look(file: Path) -> sqlite3.Connection:
+def connect_read_only(file: Path) -> sqlite3.Connection:
     """Open for reading only, which the file must be there for; raises as `connect`."""
     connection = _open(file, "ro")
     try:

@@ -117,18 +117,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a scan means: every file's state, the jobs that are ready, when to look again."""
+    """What a scan means: every file's state, the jobs that are ready, when to scan again."""
 
     states: tuple[FileState, ...]
     ignored: tuple[Ignored, ...]
     ready: tuple[Candidate, ...]  # highest priority first, then first come
     needed_by: Mapping[str, frozenset[str]]  # sidecar or companion path -> images that need it
-    look_again_at: float | None  # monotonic seconds; None: nothing is due
+    scan_again_at: float | None  # monotonic seconds; None: nothing is due
     cancels: tuple[Seen, ...] = ()  # files that cancel the jobs of their name
     own_reports: tuple[Seen, ...] = ()  # of an earlier failure, moved back with its files
 
 
-EMPTY_PLAN = Plan(states=(), ignored=(), ready=(), needed_by={}, look_again_at=None)
+EMPTY_PLAN = Plan(states=(), ignored=(), ready=(), needed_by={}, scan_again_at=None)
 
 
 def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:

@@ -98,9 +98,9 @@ def _three(hot: Hot) -> None:
         hot.pair(name)
 
 
-def _again(watch_mode: str) -> Callable[[Hot], None]:
+def _again(policy: str) -> Callable[[Hot], None]:
     def drop(hot: Hot) -> None:
-        hot.set(f"on_duplicate: {watch_mode}")
+        hot.set(f"on_duplicate: {policy}")
         hot.pair("cat.png")
 
     return drop

@@ -92,7 +92,7 @@ class Rival:
         self._election = Election(
             store=Door(world.paper, self._turn),
             me=self.me,
-            fate_of=world.fate_of,
+            liveness_of=world.liveness_of,
             timings=LEASE_TIMINGS,
             clocks=Clocks(elapsed=self._look_at_clock, awake=self._look_at_clock),
         )
@@ -172,7 +172,7 @@ class World:
         self.rivals.append(Rival(len(self.rivals) + 1, self, drift))
         return self.rivals[-1]
 
-    def fate_of(self, owner: Owner) -> Liveness:
+    def liveness_of(self, owner: Owner) -> Liveness:
         """What a rival knows of another one's process."""
         if not self.is_one_machine:
             return Liveness.UNKNOWN

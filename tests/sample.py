@@ -196,7 +196,7 @@ def candidate(
 
 def plan(*ready: Candidate, needed_by: dict[str, frozenset[str]] | None = None) -> Plan:
     """A plan with these candidates."""
-    return Plan(states=(), ignored=(), ready=ready, needed_by=needed_by or {}, look_again_at=None)
+    return Plan(states=(), ignored=(), ready=ready, needed_by=needed_by or {}, scan_again_at=None)
 
 
 def settings(folder: FolderSettings) -> Settings:

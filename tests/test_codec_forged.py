@@ -14,7 +14,7 @@ from paper import WHOLE
 from sample import TICKET, candidate, finished, folder_worker, job, resolved_job, seen
 
 from daemon import codec
-from daemon.commands.status import left_jobs
+from daemon.commands.status import claimed_jobs
 from daemon.commands.traces import failed_job, find_traces, of_result, reviews_since
 from daemon.folder import messages
 from daemon.fs.hot_folder import make_hot_folder
@@ -232,7 +232,7 @@ class TestFields:
         manifest = FiledManifest(spool.tree)
         manifest.note([original])
         page = spool.root / ".hotfolder" / "filed" / f"done-{DAY}.jsonl"
-        day = ManifestDay(Area.DONE, manifest.manifest_days()[0].day)
+        day = ManifestDay(Area.DONE, manifest.days()[0].day)
         for forged, text in forgeries(page.read_text()):
             write(page, text)
             assert list(manifest.read(day)) == [], forged
@@ -311,12 +311,12 @@ class TestWhatPeopleAsk:
             assert failed_job(spool.root, "20251122-") == (), forged
 
     def test_a_job_that_is_not_sound_is_not_shown(self, spool: Spool, begun: Job) -> None:
-        (left,) = left_jobs(spool.root)
+        (left,) = claimed_jobs(spool.root)
         assert (left.job_id, left.path, left.attempts) == (begun.job_id, "cat.png", 1)
         record = spool.work(begun.job_id) / "job.json"
         for forged, text in forgeries(record.read_text()):
             write(record, text)
-            assert all(left.attempts >= 0 for left in left_jobs(spool.root)), forged
+            assert all(left.attempts >= 0 for left in claimed_jobs(spool.root)), forged
 
     def test_records_that_come_and_go_meanwhile_are_there_or_not(
         self, spool: Spool, tmp_path: Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.problems import UserError
 from config.settings import Lora, ModelSettings
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UntoldGpu, find_gpu
+from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
@@ -16,7 +16,7 @@ from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 from pipeline.qwen import host_memory, model_sizes, precision
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
-from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, told_gib, usual_work
+from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, shown_gib, usual_work
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
@@ -157,7 +157,7 @@ def look_at_plan(
     match gpu:
         case NoGpu():
             yield ok(_PLAN_SUBJECT, "without a GPU the processor computes, in main memory")
-        case UntoldGpu(why, advice):
+        case UnknownGpuMemory(why, advice):
             what = f"how much GPU memory is free could not be found out: {why}"
             yield warning(_PLAN_SUBJECT, what, advice)
             if settings.vram_gib is not None:
@@ -173,8 +173,8 @@ def _allowance(gpu: Gpu, vram_gib: float | None, budget_bytes: int) -> str:
     free, total = gpu.free_bytes / GIB, gpu.total_bytes / GIB
     written = "auto" if vram_gib is None else f"{vram_gib:g}"
     return (
-        f"it may use about {told_gib(budget_bytes)} GiB of GPU memory (model.vram_gib: {written}; "
-        f"{gpu.name} has {free:.1f} of {total:.1f} GiB free)"
+        f"it may use about {shown_gib(budget_bytes)} GiB of GPU memory (model.vram_gib: {written};"
+        f" {gpu.name} has {free:.1f} of {total:.1f} GiB free)"
     )
 
 

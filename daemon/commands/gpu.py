@@ -30,14 +30,14 @@ class NoGpu:
 
 
 @dataclass(frozen=True, slots=True)
-class UntoldGpu:
+class UnknownGpuMemory:
     """There is one, and its free memory could not be found out."""
 
     why: str
     advice: str
 
 
-FoundGpu = Gpu | NoGpu | UntoldGpu
+FoundGpu = Gpu | NoGpu | UnknownGpuMemory
 
 
 def find_gpu(
@@ -50,7 +50,7 @@ def find_gpu(
     program = shutil.which(command, path=environment.get("PATH"))
     if program is None:
         if driver.exists():
-            return UntoldGpu(f"{command} is not installed", "install it with the driver")
+            return UnknownGpuMemory(f"{command} is not installed", "install it with the driver")
         return NoGpu()
     try:
         # The environment is handed on: the loader may need its paths to find the driver.
@@ -65,9 +65,11 @@ def find_gpu(
         )
     except subprocess.TimeoutExpired:
         why = f"{command} gave no answer in {deadline_seconds:g} s"
-        return UntoldGpu(why, "the driver may hang: restart the machine")
+        return UnknownGpuMemory(why, "the driver may hang: restart the machine")
     except OSError as error:
-        return UntoldGpu(f"{command} cannot be run ({error.strerror})", "install the driver again")
+        return UnknownGpuMemory(
+            f"{command} cannot be run ({error.strerror})", "install the driver again"
+        )
     return _read(asked, environment)
 
 
@@ -77,13 +79,13 @@ def _read(asked: subprocess.CompletedProcess[str], environment: Mapping[str, str
         words = (lines or asked.stderr.splitlines() or [f"exit code {asked.returncode}"])[0]
         if words.startswith("No devices"):
             return NoGpu()
-        return UntoldGpu(
+        return UnknownGpuMemory(
             f"nvidia-smi says: {words.rstrip('. ')}", "mend the driver until nvidia-smi works"
         )
     try:
         gpus = [_gpu(line) for line in lines]
     except ValueError:
-        return UntoldGpu("nvidia-smi does not tell the GPU's memory", "set model.vram_gib")
+        return UnknownGpuMemory("nvidia-smi does not tell the GPU's memory", "set model.vram_gib")
     return choose(gpus, environment)
 
 
@@ -97,7 +99,9 @@ def choose(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> FoundGpu:
     """The first that CUDA_VISIBLE_DEVICES shows, of GPUs in the order of the bus."""
     first = environment.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
     if first.startswith("MIG-"):
-        return UntoldGpu("nvidia-smi tells nothing of a part of a GPU", "set model.vram_gib")
+        return UnknownGpuMemory(
+            "nvidia-smi tells nothing of a part of a GPU", "set model.vram_gib"
+        )
     if first.startswith("GPU-"):
         return next((gpu for gpu in gpus if gpu.uuid.startswith(first)), NoGpu())
     if not first.isdecimal() or int(first) >= len(gpus):
@@ -106,5 +110,5 @@ def choose(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> FoundGpu:
     if not alike and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         # CUDA counts the fastest first, and only CUDA knows which that is.
         why = f"it is not clear which of {', '.join(gpu.name for gpu in gpus)} is used"
-        return UntoldGpu(why, f"choose one, say CUDA_VISIBLE_DEVICES={gpus[0].uuid}")
+        return UnknownGpuMemory(why, f"choose one, say CUDA_VISIBLE_DEVICES={gpus[0].uuid}")
     return gpus[int(first)]

@@ -70,7 +70,7 @@ def sidecars(plan: Plan) -> Mapping[str, str]:
 
 
 class JobPreviewer:
-    """Forecasts the jobs of one inbox by the settings in force."""
+    """Previews the jobs of one inbox by the settings in force."""
 
     def __init__(self, seen: OfflineScan, settings: Settings, default_steps: int) -> None:
         self._seen, self._settings, self._default_steps = seen, settings, default_steps
@@ -181,7 +181,7 @@ class InboxPreview:
     away: str = ""  # why nothing can be seen there; then nobody knows what lies there
 
     def as_json(self) -> dict[str, object]:
-        """The outlook for programs."""
+        """The preview for programs."""
         return {
             "root": printable(str(self.root)),
             "state": FolderState.OFFLINE if self.away else FolderState.ONLINE,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
-from daemon.app import ChildModules, Timing, Wanted, open_service
+from daemon.app import ChildModules, DaemonSpec, Timing, open_service
 from daemon.commands.output import ExitCode, summary_table
 from daemon.commands.select import Selection, default_steps, read_settings, select
 from daemon.events.events import NotStarted
@@ -64,7 +64,7 @@ def _serve(
     model = _model(arguments, selection.settings)
     selection = replace(selection, settings=replace(selection.settings, model=model))
     _require_apart(selection, local_dirs)
-    wanted = Wanted(
+    wanted = DaemonSpec(
         settings=selection.settings,
         folders=selection.folders,
         editor=arguments.editor,

@@ -38,7 +38,7 @@ class Reply:
     """How one hot folder stands, in its daemon's words or in ours."""
 
     root: Path
-    folder: Document  # as status.folder_document gives it
+    folder: Document  # as service.status.folder_document gives it
     daemon: Document  # the rest of what a daemon says of itself; empty: none has answered
     note: str  # why these are not a daemon's words; "" where they are
 
@@ -91,7 +91,7 @@ def _read_folder(
     folder: FolderSettings, settings: Settings, default_steps: int, local_dirs: LocalDirs
 ) -> Document:
     plan = scan_offline(folder, settings, default_steps).plan
-    jobs = map(_left_document, left_jobs(folder.root))
+    jobs = map(_claimed_document, claimed_jobs(folder.root))
     stands = StatusChanged(FolderState.ONLINE, "")
     midnight = _midnight()
     today = _counts_since(midnight, folder, local_dirs)
@@ -99,7 +99,7 @@ def _read_folder(
     return folder_document(str(folder.root), stands, plan, jobs, today, reviews=reviews)
 
 
-def _left_document(job: LeftJob) -> Document:
+def _claimed_document(job: ClaimedJob) -> Document:
     return {
         "job_id": job.job_id,
         "file": printable(job.path),
@@ -130,7 +130,7 @@ WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up aga
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftJob:
+class ClaimedJob:
     """What the job.json of a claimed job says."""
 
     job_id: str
@@ -138,7 +138,7 @@ class LeftJob:
     attempts: int
 
 
-def left_jobs(root: Path) -> tuple[LeftJob, ...]:
+def claimed_jobs(root: Path) -> tuple[ClaimedJob, ...]:
     """Read the records of the jobs in work/, oldest first; changes nothing."""
     tree, work = SafeTree(root), root / ".hotfolder" / "work"
     try:
@@ -148,7 +148,7 @@ def left_jobs(root: Path) -> tuple[LeftJob, ...]:
     jobs = [
         job for name in names if (job := _left_record(tree, work / name / JOB_RECORD)) is not None
     ]
-    return tuple(LeftJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
+    return tuple(ClaimedJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
 
 
 def _left_record(tree: SafeTree, record: Path) -> Job | None:

@@ -28,7 +28,7 @@ from daemon.commands.select import (
     read_settings,
     select,
 )
-from daemon.commands.status import WHAT_THEY_WAIT_FOR, left_jobs
+from daemon.commands.status import WHAT_THEY_WAIT_FOR, claimed_jobs
 from daemon.commands.traces import JobTrace, find_traces, of_failure, of_result
 from daemon.control.client import ask_status, folders_in
 from daemon.control.documents import read_folder_status
@@ -158,7 +158,7 @@ class Explainer:
 
     def _in_work(self, there: Located) -> Iterator[str]:
         yield f"{_shown(there)} belongs to Hotfolder itself: leave it alone."
-        for left in left_jobs(there.root):
+        for left in claimed_jobs(there.root):
             if left.job_id in there.path.split("/"):
                 yield from self._under_way(left.path, there.root)
 
@@ -180,7 +180,7 @@ class Explainer:
                     yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
                     yield f"Its story so far is logs/{job.job_id}.log."
                     return
-        for left in () if said else left_jobs(root):
+        for left in () if said else claimed_jobs(root):
             if left.path == name:
                 yield f"{printable(name)} is claimed: {WHAT_THEY_WAIT_FOR}."
 

@@ -18,7 +18,7 @@ _SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
 
 
 def ask_status(local_dirs: LocalDirs, root: Path) -> tuple[Document, str]:
-    """Ask for status.document; where nobody gives it, it is empty and the text says why."""
+    """Ask for a status_document; where nobody gives it, it is empty and the text says why."""
     match ask(local_dirs, root, {"verb": "status"}, _SECONDS):
         case Answer(body):
             return body, ""
@@ -32,7 +32,7 @@ def ask_status(local_dirs: LocalDirs, root: Path) -> tuple[Document, str]:
 def send_command(
     request: Mapping[str, str], root: Path, local_dirs: LocalDirs
 ) -> CommandResult | None:
-    """Ask for what somebody requests, as control.ask takes it; None where no daemon serves there.
+    """Send a request, as `ask` takes it; None where no daemon serves there.
 
     Raises UserError where one does and gives no answer.
     """

@@ -65,7 +65,7 @@ class FolderStatus:
 
 
 def read_folder_status(document: Document) -> FolderStatus:
-    """Read a document of status.folder_document; what another version leaves out is empty."""
+    """Read what `folder_document` gave; what another version leaves out is empty."""
     today = _table(document, "today")
     return FolderStatus(
         root=_text(document, "root"),

@@ -13,7 +13,7 @@ from daemon.events.job_events import StepDone
 
 SOCKET = Path("/run/systemd/journal/socket")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
-# By the keys of story.fields. The journal drops names in lower case.
+# By the keys of events.fields. The journal drops names in lower case.
 _NAMES = {"job": "JOB", "root": "INBOX", "file": "FILE", "seconds": "SECONDS", "action": "EVENT"}
 _MOST_BYTES = 4096  # of a field: an editor's last words may be long, and a datagram holds no more
 

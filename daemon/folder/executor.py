@@ -14,7 +14,7 @@ from config.problems import Problem, UserError
 from daemon.clock import Clock, day_of
 from daemon.folder import messages, resolve
 from daemon.folder.holds import Holds, traits_of
-from daemon.folder.retries import CommandRetries, job_of_command, left_behind_reason
+from daemon.folder.retries import CommandRetries, held_reason, job_of_command
 from daemon.fs.errors import Scope, words_of
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.cancel_files import WaitingJob
@@ -24,7 +24,7 @@ from daemon.spool.receipts import hindered_job, in_the_way
 from daemon.spool.records import UNKNOWN, RecoveredJob
 from daemon.spool.requeue import requeue
 from daemon.spool.scratch import ScratchDirs, finished_sizes, has_finished, load_finished
-from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, draw_ticket, may_not
+from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, may_not, new_ticket
 
 
 class FolderExecutor:
@@ -62,7 +62,7 @@ class FolderExecutor:
 
         Gives the commands that were put off.
         """
-        left = self.retries.put_off_orders()
+        left = self.retries.put_off_commands()
         self._known, self._announced = set(), set()
         self.retries.clear()
         return left
@@ -84,7 +84,7 @@ class FolderExecutor:
             ):
                 raise
             if job is not None:
-                self._set_back(job, command, error)
+                self._put_off_or_hold(job, command, error)
             elif isinstance(command, messages.FileRequest):
                 self._is_to_recover = True  # some of its files may have been moved already
                 self._reply(self.file_requests.refusal(command, error))
@@ -104,7 +104,7 @@ class FolderExecutor:
                 sizes = finished_sizes(command.finished)
         return self._spool.scope_of(error, sum(sizes))
 
-    def _set_back(self, job: Job, command: messages.JobCommand, error: OSError) -> None:
+    def _put_off_or_hold(self, job: Job, command: messages.JobCommand, error: OSError) -> None:
         """Put a command off; where that was of no use, the job fails, or is held at least."""
         now = self._clock.monotonic()
         if self.retries.put_off(job, command, now):
@@ -124,7 +124,7 @@ class FolderExecutor:
 
     def _hold(self, job: Job, error: OSError) -> None:
         what, advice = words_of(error, self._root)
-        reason = left_behind_reason(job.job_id, what, advice)
+        reason = held_reason(job.job_id, what, advice)
         self.retries.hold(job.job_id, job.path, reason, self._clock.monotonic())
         self._known.discard(job.job_id)
         self._announced.discard(job.job_id)
@@ -135,7 +135,7 @@ class FolderExecutor:
             case messages.Claim():
                 self._claim(command)
             case messages.Reclaim():
-                self._resume(command)
+                self._reclaim(command)
             case messages.Publish():
                 self._publish(command)
             case messages.FileFailed():
@@ -143,12 +143,12 @@ class FolderExecutor:
             case messages.FileDone():
                 self._file_done(command)
             case messages.DropScratch(job):
-                self._forget(job)
+                self._drop_job(job)
             case messages.CancelWaiting() | messages.FileAway() | messages.Requeue():
                 self._reply(self.file_requests.grant(command, self._today()))
             case messages.Release(job):
                 self._spool.release(job)
-                self._forget(job)
+                self._drop_job(job)
                 self._reply(messages.Released(job))
             case _:
                 assert_never(command)
@@ -159,7 +159,7 @@ class FolderExecutor:
 
     def _claim(self, command: messages.Claim) -> None:
         now, unix_now = self._clock.monotonic(), self._clock.time()
-        drawn = draw_ticket(unix_now, waited_seconds=now - command.candidate.since)
+        drawn = new_ticket(unix_now, waited_seconds=now - command.candidate.since)
         try:
             job = self._spool.claim(command.candidate, command.kept, drawn)
             self._take_up(job, command.candidate.problems)
@@ -171,13 +171,13 @@ class FolderExecutor:
             self.holds.add(command.candidate, str(error), now, is_lasting=error.is_lasting)
             self._reply(messages.ClaimLost(command.candidate))
 
-    def _resume(self, command: messages.Reclaim) -> None:
+    def _reclaim(self, command: messages.Reclaim) -> None:
         try:
             job = self._spool.count_end(
                 command.job, strike=command.strike, alone=command.alone, counts=command.counts
             )
         except FileNotFoundError:
-            self._give_up(command.job)
+            self._files_gone(command.job)
             return
         with contextlib.suppress(
             NotPermitted
@@ -191,12 +191,12 @@ class FolderExecutor:
         try:
             job = self._spool.begin_attempt(self._spool.copy_to_scratch(job, scratch))
         except (FileNotFoundError, ChangedMeanwhile):
-            self._give_up(job)
+            self._files_gone(job)
             return
         except OSError as error:
-            own = self._spool.untouchable(error, job)
+            own = self._spool.not_permitted(error, job)
             self._spool.release(job)
-            self._forget(job)
+            self._drop_job(job)
             raise own from error
         try:
             presets = self._presets_for(job.folder)
@@ -205,9 +205,9 @@ class FolderExecutor:
         self._known.add(job.job_id)
         self._reply(self.resolver.read(job, scratch, presets, problems))
 
-    def _give_up(self, job: Job) -> None:
+    def _files_gone(self, job: Job) -> None:
         self._spool.release(job)
-        self._forget(job)
+        self._drop_job(job)
         self._reply(messages.FilesGone(job))
 
     def _publish(self, command: messages.Publish) -> None:
@@ -231,32 +231,32 @@ class FolderExecutor:
             self._reply(messages.Published(command.finished, results))
             self._announced.add(job.job_id)
         where = self._spool.file_done(job, self._today())
-        self._forget(job)
+        self._drop_job(job)
         self._reply(messages.Filed(job, State.DONE, where, "", ""))
 
     def _file_done(self, command: messages.FileDone) -> None:
         job, state = command.job, command.state
         where = self.file_requests.file(job, state, self._today())
         if state is not State.CANCELLED:  # somebody may still be at its scratch
-            self._forget(job)
+            self._drop_job(job)
         self._reply(messages.Filed(job, state, where, "", "", command.earlier))
 
     def _file_failed(self, command: messages.FileFailed) -> None:
         job, why = command.job, command.why
         where = self._spool.file_failed(job, self._today(), why, command.instruction)
-        self._forget(job)
+        self._drop_job(job)
         self._reply(messages.Filed(job, why.state, where, why.cause, why.advice))
 
     def has_to_recover(self, now: float) -> bool:
         """Whether there may be something in work/ that it is time to look after."""
-        return self._is_to_recover or self.retries.has_due_strays(now)
+        return self._is_to_recover or self.retries.has_due_held_jobs(now)
 
     def recover(self) -> None:
         """Tell of the jobs that lie in work/ and are not known; finish what needs no editor."""
         self._is_to_recover = False
         found_there = self._spool.recover(self._unreadable)
-        lefts = [left for left in found_there if left.job.job_id not in self._known]
-        unfinished = [left.job for left in lefts if not self._is_over(left)]
+        recovered = [left for left in found_there if left.job.job_id not in self._known]
+        unfinished = [left.job for left in recovered if not self._is_over(left)]
         self._known.update(job.job_id for job in unfinished)
         found = (load_finished(job, self._scratch.of(job.job_id)) for job in unfinished)
         finished = {it.resolved_job.job.job_id: it for it in found if it is not None}
@@ -264,13 +264,13 @@ class FolderExecutor:
         self._reply(messages.Recovered(begun))
         for it in finished.values():
             self._reply(messages.RecoveredFinished(it))
-        self._scratch.keep_only(self._known | self.retries.strays())
+        self._scratch.keep_only(self._known | self.retries.held_jobs())
 
     def _unreadable(self, folder: Path, error: OSError) -> None:
         """Leave alone what lies in work/ and cannot be looked at; raises what is not its own."""
         if self._spool.scope_of(error) is not Scope.JOB:
             raise error
-        reason = left_behind_reason(folder.name, *words_of(error, self._root))
+        reason = held_reason(folder.name, *words_of(error, self._root))
         path = str(folder.relative_to(self._root))
         self.retries.hold(folder.name, path, reason, self._clock.monotonic())
 
@@ -287,7 +287,7 @@ class FolderExecutor:
         if is_cleared:
             self.retries.over(job_id)
         else:
-            self.retries.taken_up(job_id)
+            self.retries.mark_retried(job_id)
         return is_cleared
 
     def _is_cleared(self, left: RecoveredJob) -> bool:
@@ -309,10 +309,10 @@ class FolderExecutor:
         else:
             publication.clear_half_done(job)
             return False
-        self._forget(job)
+        self._drop_job(job)
         return True
 
-    def _forget(self, job: Job) -> None:
+    def _drop_job(self, job: Job) -> None:
         self._known.discard(job.job_id)
         self._announced.discard(job.job_id)
         self._scratch.drop(job.job_id)
@@ -381,7 +381,7 @@ class FileRequests:
     ) -> messages.Filed | messages.CancelRefused:
         path, drawn = (
             request.waiting_job.image,
-            draw_ticket(self._clock.time(), waited_seconds=0.0),
+            new_ticket(self._clock.time(), waited_seconds=0.0),
         )
         for _ in range(_TRIES):
             candidate = self._candidate(request.waiting_job)
@@ -437,7 +437,7 @@ class FileRequests:
         return messages.FiledAway(file, where, "")
 
     def _requeue(self, folder: str) -> messages.Requeued:
-        drawn = draw_ticket(self._clock.time(), waited_seconds=0.0)
+        drawn = new_ticket(self._clock.time(), waited_seconds=0.0)
         try:
             paths = requeue(self._spool, self._spool.root / folder, drawn)
             return messages.Requeued(folder, paths, ())

@@ -16,7 +16,7 @@ from daemon.spool.receipts import FailureReason, FinishedJob
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Look at the inbox now; sent by the watcher too."""
+    """Scan the inbox now; sent by the watcher too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What a look found."""
+    """A new plan of the inbox."""
 
     plan: Plan
 
@@ -294,7 +294,7 @@ FolderReply = (
 
 @dataclass(frozen=True, slots=True)
 class FromFolder:
-    """An answer, and of which hot folder."""
+    """A reply, and from which hot folder."""
 
     root: str
     reply: FolderReply

@@ -1,4 +1,4 @@
-"""A claimed job becomes a task: its instruction read from the private copy and resolved."""
+"""A claimed job is resolved: its instruction read from the private copy and resolved."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Resolver:
     def read(
         self, job: Job, scratch: Path, presets: tuple[Keys, ...], problems: Problems
     ) -> Claimed | Rejected:
-        """The task of a job whose files lie on scratch, or all that is wrong with it.
+        """The resolved job whose files lie on scratch, or all that is wrong with it.
 
         `problems` are those known before the claim.
         """

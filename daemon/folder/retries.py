@@ -11,7 +11,7 @@ from daemon.fs.errors import rest_seconds
 from daemon.job import FileState, Job, Plan, State, with_states
 
 _TRIES = 4  # in 7 s; what is wrong for longer somebody has to mend
-_STRAY_SECONDS, _LONGEST_STRAY_SECONDS = 60.0, 3600.0
+_HELD_SECONDS, _LONGEST_HELD_SECONDS = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class _PutOff:
 
 
 @dataclass(frozen=True, slots=True)
-class _LeftBehind:
+class _HeldJob:
     path: str  # of the image, relative to the inbox
     reason: str
     rest_seconds: float
@@ -55,7 +55,7 @@ class CommandRetries:
     """Those of one hot folder."""
 
     _put_off: dict[str, _PutOff] = field(default_factory=dict)  # by job
-    _strays: dict[str, _LeftBehind] = field(default_factory=dict)  # by job, in work/ until mended
+    _held_jobs: dict[str, _HeldJob] = field(default_factory=dict)  # by job, in work/ until mended
 
     def put_off(self, job: Job, command: messages.JobCommand, now: float) -> bool:
         """Have a command that failed tried again before long; False: it has failed too often."""
@@ -77,46 +77,46 @@ class CommandRetries:
         """When the next of them is due, in monotonic seconds."""
         return min((it.due_at for it in self._put_off.values()), default=inf)
 
-    def put_off_orders(self) -> tuple[messages.JobCommand, ...]:
+    def put_off_commands(self) -> tuple[messages.JobCommand, ...]:
         """All commands that are still to be done."""
         return tuple(it.command for it in self._put_off.values())
 
     def hold(self, job_id: str, path: str, reason: str, now: float) -> None:
         """Leave a job in work/ until somebody mends what the reason says, tried now and then."""
-        before = self._strays.get(job_id)
-        rest = _STRAY_SECONDS if before is None else before.rest_seconds * 2
-        rest = min(rest, _LONGEST_STRAY_SECONDS)
-        self._strays[job_id] = _LeftBehind(path, reason, rest, now + rest)
+        before = self._held_jobs.get(job_id)
+        rest = _HELD_SECONDS if before is None else before.rest_seconds * 2
+        rest = min(rest, _LONGEST_HELD_SECONDS)
+        self._held_jobs[job_id] = _HeldJob(path, reason, rest, now + rest)
 
-    def has_due_strays(self, now: float) -> bool:
+    def has_due_held_jobs(self, now: float) -> bool:
         """Whether a job that was left in work/ is to be tried again."""
-        return any(it.due_at <= now for it in self._strays.values())
+        return any(it.due_at <= now for it in self._held_jobs.values())
 
-    def taken_up(self, job_id: str) -> None:
+    def mark_retried(self, job_id: str) -> None:
         """A job that was left in work/ is tried again now."""
-        if stray := self._strays.get(job_id):
-            self._strays[job_id] = replace(stray, due_at=inf)
+        if held := self._held_jobs.get(job_id):
+            self._held_jobs[job_id] = replace(held, due_at=inf)
 
-    def strays(self) -> frozenset[str]:
+    def held_jobs(self) -> frozenset[str]:
         """The ids of the jobs that were left in work/."""
-        return frozenset(self._strays)
+        return frozenset(self._held_jobs)
 
     def over(self, job_id: str) -> None:
         """A job has gone on."""
         self._put_off.pop(job_id, None)
-        self._strays.pop(job_id, None)
+        self._held_jobs.pop(job_id, None)
 
     def clear(self) -> None:
         """Know of none any more."""
         self._put_off.clear()
-        self._strays.clear()
+        self._held_jobs.clear()
 
     def shown_in(self, plan: Plan) -> Plan:
         """The plan with the jobs that were left in work/, which are held."""
-        held = (it for it in self._strays.values() if it.due_at < inf)
+        held = (it for it in self._held_jobs.values() if it.due_at < inf)
         return with_states(plan, (FileState(it.path, State.HELD, it.reason) for it in held))
 
 
-def left_behind_reason(job_id: str, what: str, advice: str) -> str:
+def held_reason(job_id: str, what: str, advice: str) -> str:
     """Why a job stays in work/, in one phrase."""
     return f"its files lie in .hotfolder/work/{job_id} and cannot be filed ({what}): {advice}"

@@ -36,13 +36,13 @@ class Claims:
 
 
 _NUMBER = re.compile(r"\d+")
-_BUSY_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
+_STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
 _FILES_TOLD = 20  # of each look; an inbox may hold thousands
 _NOT_LOOKED_AT = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
 _ENDED = messages.StatusChanged(
     FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder"
 )
-_News = tuple[str, str, str]  # kind, file, reason without its numbers
+_Notice = tuple[str, str, str]  # kind, file, reason without its numbers
 
 
 @dataclass(slots=True)
@@ -55,11 +55,13 @@ class FolderView:
     is_outdated: bool = False  # the plan: it was made by other settings
     claims: Claims = field(default_factory=Claims)  # since before the plan
     waiting: int = 0  # files that wait for their sidecar or image
-    _told: frozenset[_News] = frozenset()
+    _told: frozenset[_Notice] = frozenset()
     _stall_detector: StallDetector = field(default_factory=StallDetector)
-    _still_seconds: float = 0.0
-    _told_watch_mode: WatchMode | None = None  # of watching it
-    _before: messages.StatusChanged | None = None  # how it stood before its share grew silent
+    _stalled_seconds: float = 0.0
+    _watch_mode_told: WatchMode | None = None  # of watching it
+    _status_before_stall: messages.StatusChanged | None = (
+        None  # how it stood before its share grew silent
+    )
 
     @property
     def root(self) -> Path:
@@ -79,7 +81,7 @@ class FolderView:
     @property
     def is_away(self) -> bool:
         """Whether nothing can be had of it now: its share is away, or lets us wait."""
-        return self.is_offline or self.is_standby or self.is_still
+        return self.is_offline or self.is_standby or self.is_stalled
 
     @property
     def gives_jobs(self) -> bool:
@@ -88,9 +90,9 @@ class FolderView:
         return is_online and not self.is_away and not self.is_outdated
 
     @property
-    def is_still(self) -> bool:
+    def is_stalled(self) -> bool:
         """Whether its folder worker has stood in a system call for a while."""
-        return self._still_seconds > _BUSY_SECONDS
+        return self._stalled_seconds > _STALLED_SECONDS
 
     @property
     def stuck_seconds(self) -> float:
@@ -100,8 +102,8 @@ class FolderView:
             return 0.0  # not begun
         if not self.folder_worker.is_alive():
             return math.inf  # it ended over an error of ours
-        is_stuck = self.is_still and waits_for_itself(thread_id)
-        return self._still_seconds if is_stuck else 0.0
+        is_stuck = self.is_stalled and waits_for_itself(thread_id)
+        return self._stalled_seconds if is_stuck else 0.0
 
     def failing_seconds(self, now: float) -> float:
         """For how long its folder worker has begun again and again, over a fault of ours."""
@@ -109,7 +111,7 @@ class FolderView:
         return 0.0 if since is None else now - since
 
     @property
-    def is_settled_elsewhere(self) -> bool:
+    def is_led_elsewhere(self) -> bool:
         """Whether a daemon that is known to live leads it: its work is not for us."""
         return self.is_standby and not self.stands.is_passing
 
@@ -136,7 +138,7 @@ class FolderView:
 
     def stand(self, stands: messages.StatusChanged) -> Event:
         """Take note of how it stands now; returns what to tell of it."""
-        self._before = None
+        self._status_before_stall = None
         return self._take(stands)
 
     def observe(self, now: float, unix_now: float, silent_seconds: float) -> Event | None:
@@ -146,19 +148,19 @@ class FolderView:
             return None if self.stands == _ENDED else self.stand(_ENDED)
         count = None if thread_id is None else switches_of(thread_id)
         is_at_work = self.folder_worker.is_at_work
-        self._still_seconds = self._stall_detector.observe(count, now, is_at_work=is_at_work)
-        is_silent = self._still_seconds >= silent_seconds
-        if is_silent and self._before is None:
-            before, since = self.stands, _clock_time(unix_now - self._still_seconds)
+        self._stalled_seconds = self._stall_detector.observe(count, now, is_at_work=is_at_work)
+        is_silent = self._stalled_seconds >= silent_seconds
+        if is_silent and self._status_before_stall is None:
+            before, since = self.stands, _clock_time(unix_now - self._stalled_seconds)
             reason = f"the share has not answered since {since}"
             event = self._take(messages.StatusChanged(FolderState.OFFLINE, reason))
-            self._before = before
+            self._status_before_stall = before
             return event
-        if self._before is not None and not is_silent:
-            return self._resume(self._before)
+        if self._status_before_stall is not None and not is_silent:
+            return self._restore_status(self._status_before_stall)
         return None
 
-    def _resume(self, before: messages.StatusChanged) -> Event | None:
+    def _restore_status(self, before: messages.StatusChanged) -> Event | None:
         event = self.stand(before)
         # Of a folder that was away before, too, its folder worker says more in a moment.
         return None if self.is_offline else event
@@ -167,7 +169,7 @@ class FolderView:
         self.stands = stands
         match stands.state:
             case FolderState.ONLINE:
-                self._told_watch_mode = watch_mode = self.folder_worker.watch_mode
+                self._watch_mode_told = watch_mode = self.folder_worker.watch_mode
                 return events.FolderOnline(
                     root=self.root, watch=watch_mode.watch, why=watch_mode.why
                 )
@@ -185,19 +187,19 @@ class FolderView:
         self.is_outdated = False
         if (
             self.stands.state is FolderState.ONLINE
-            and self.folder_worker.watch_mode != self._told_watch_mode
+            and self.folder_worker.watch_mode != self._watch_mode_told
         ):
             yield self._take(self.stands)
         if plan is self.plan:  # nothing has changed; ten thousand files need no second reading
             return
         self.plan = plan
         self.waiting = sum(file.state is State.WAITING_SIDECAR for file in plan.states)
-        news = _news(plan)
-        new = sorted(frozenset(news) - self._told)
-        self._told = frozenset(news)
+        notices = _notices(plan)
+        new = sorted(frozenset(notices) - self._told)
+        self._told = frozenset(notices)
         for key in new[:_FILES_TOLD]:
             event = events.FileIgnored if key[0] == "ignored" else events.FileWaiting
-            yield event(root=self.root, path=key[1], reason=news[key])
+            yield event(root=self.root, path=key[1], reason=notices[key])
         if len(new) > _FILES_TOLD:
             more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
             text = f"{more} in {self.root}: hotfolder plan lists them all."
@@ -241,7 +243,7 @@ def _settles(file: FileState) -> bool:
     return file.state in (State.SEEN, State.SETTLING) and not stays
 
 
-def _news(plan: Plan) -> Mapping[_News, str]:
+def _notices(plan: Plan) -> Mapping[_Notice, str]:
     """What is worth a line in the log, with its reason.
 
     Numbers do not make a reason another one: some count seconds.

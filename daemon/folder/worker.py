@@ -29,9 +29,9 @@ from daemon.spool.spool import Spool
 from daemon.supervision import Fault, supervise, thread_failed
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
-_REST_SECONDS = 0.5  # at the most, between two looks at a full inbox
+_LONGEST_PAUSE_SECONDS = 0.5  # at the most, between two looks at a full inbox
 _FAULT = "a fault of Hotfolder itself, please report it"
-_STANDBY_SECONDS = 2.0  # between two looks whether the share is there
+_STANDBY_CHECK_SECONDS = 2.0  # between two looks whether the share is there
 
 
 class FolderWorker(threading.Thread):
@@ -56,13 +56,15 @@ class FolderWorker(threading.Thread):
         wake = partial(self.submit, messages.Scan())
         # Since when, in monotonic seconds, its looks have raised what nobody expects; None: not.
         self.failing_since: float | None = None
-        self._order: messages.FolderCommand | None = None  # that it is at
-        tell_of_lead = partial(self._tell_fault, "lead")
-        self._lease = leader_lease(folder.root, lambda: self.identity, timings, wake, tell_of_lead)
+        self._current: messages.FolderCommand | None = None  # that it is at
+        tell_of_lease = partial(self._tell_fault, "lead")
+        self._lease = leader_lease(
+            folder.root, lambda: self.identity, timings, wake, tell_of_lease
+        )
         self._spool = Spool(folder.root, self._lease.fence)
-        self._logbook = FolderLog(folder.root / "logs")
+        self._folder_log = FolderLog(folder.root / "logs")
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
-        self._watching = WatchedInbox(
+        self._inbox = WatchedInbox(
             folder=folder,
             watch_mode=watch_mode,
             inbox=inbox,
@@ -78,22 +80,22 @@ class FolderWorker(threading.Thread):
             scratch=scratch,
             clock=clock,
             resolver=resolver,
-            presets_for=self._watching.presets_for,
+            presets_for=self._inbox.presets_for,
             reply=self._reply,
         )
         self._clock, self._deliver = clock, deliver
         self._commands: queue.SimpleQueue[messages.FolderCommand] = queue.SimpleQueue()
-        self._waiting: deque[messages.FolderCommand] = deque()  # commands that a trouble holds up
+        self._parked: deque[messages.FolderCommand] = deque()  # commands that a trouble holds up
         self._is_to_recover = True  # whether work/ may hold jobs that are not known
         self._stands = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
         self._failures = 0  # in a row
-        self._look_at = self._looked_at = clock.monotonic()  # the next one, the end of the last
-        self._look_seconds = 0.0  # that it took
+        self._scan_at = self._scanned_at = clock.monotonic()  # the next one, the end of the last
+        self._scan_seconds = 0.0  # that it took
 
     @property
     def watch_mode(self) -> WatchMode:
         """How its inbox is watched now."""
-        return self._watching.watch_mode
+        return self._inbox.watch_mode
 
     def submit(self, command: messages.FolderCommand) -> None:
         """Put a command at the end of the queue; its reply goes to `deliver`."""
@@ -102,25 +104,25 @@ class FolderWorker(threading.Thread):
     def run(self) -> None:
         """Carry out commands until Stop, whatever one of them raises."""
         with self._lease.held():
-            supervise(self._work, partial(self._tell_fault, "worker"), self._hold_up_over)
-        self._watching.leave()
+            supervise(self._work, partial(self._tell_fault, "worker"), self._park_after_fault)
+        self._inbox.leave()
 
     def _work(self) -> None:
         while not isinstance(command := self._next_command(), messages.Stop):
-            self._order, self.is_at_work = command, True
+            self._current, self.is_at_work = command, True
             self._try(command)
-            self._order, self.is_at_work = None, False
+            self._current, self.is_at_work = None, False
             if isinstance(command, messages.Scan):
                 self.failing_since = None
 
     def _tell_fault(self, part: str, fault: Fault) -> None:
         self._reply(messages.EventRaised(thread_failed(f"{part} of {self.root}", fault)))
 
-    def _hold_up_over(self, fault: Fault, _rest_seconds: float) -> None:
+    def _park_after_fault(self, fault: Fault, _rest_seconds: float) -> None:
         """Hold up the command that met a fault of ours, as one that met a trouble of the share."""
-        command, self._order, self.is_at_work = self._order, None, False
-        if self._waiting and self._waiting[0] is command:
-            self._waiting.popleft()  # it comes to its end below, or back
+        command, self._current, self.is_at_work = self._current, None, False
+        if self._parked and self._parked[0] is command:
+            self._parked.popleft()  # it comes to its end below, or back
         self.failing_since = self.failing_since or self._clock.monotonic()
         if isinstance(command, messages.AppendLog):
             return  # a line less in a log
@@ -155,22 +157,22 @@ class FolderWorker(threading.Thread):
         while True:
             try:
                 command = self._commands.get(
-                    timeout=max(0.0, self._look_at - self._clock.monotonic())
+                    timeout=max(0.0, self._scan_at - self._clock.monotonic())
                 )
             except queue.Empty:
                 return messages.Scan()
             if isinstance(command, messages.Scan):
                 self._scan_soon()
-            elif self._waiting and not isinstance(command, messages.Stop):
-                self._waiting.append(command)
+            elif self._parked and not isinstance(command, messages.Stop):
+                self._parked.append(command)
             else:
                 return command
 
     def _park(self, command: messages.FolderCommand, trouble: Trouble) -> None:
         self._set_state(trouble.state, trouble.reason)
         self._failures += 1
-        rest = rest_seconds(self._failures, once=self._watching.once)
-        self._look_at = self._clock.monotonic() + rest
+        rest = rest_seconds(self._failures, once=self._inbox.once)
+        self._scan_at = self._clock.monotonic() + rest
         match command:
             case messages.Scan():
                 pass
@@ -180,20 +182,20 @@ class FolderWorker(threading.Thread):
                 self._is_to_recover = True  # some of its files may have been moved already
             case _:
                 self._is_to_recover |= isinstance(command, messages.FileRequest)
-                self._waiting.appendleft(command)
+                self._parked.appendleft(command)
 
     def _stand_by(self, command: messages.FolderCommand, other: NotLeader) -> None:
         """Leave everything to the daemon that leads; what is on scratch may be wanted later."""
-        self._look_at = self._clock.monotonic() + _STANDBY_SECONDS
+        self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._is_to_recover = True
         put_off = self._executor.leave()
-        self._watching.leave()
-        for held in (command, *self._waiting, *put_off):
+        self._inbox.leave()
+        for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
                 self.submit(held)
             elif reply := reply_when_standby(held, other.reason):
                 self._reply(reply)
-        self._waiting.clear()
+        self._parked.clear()
         self._set_state(FolderState.STANDBY, other.reason, is_passing=not other.is_certain)
 
     def _do(self, command: messages.FolderCommand) -> None:
@@ -201,7 +203,7 @@ class FolderWorker(threading.Thread):
             case messages.Scan():
                 self._scan()
             case messages.AppendLog(event, at):
-                if reason := self._logbook.write(event, at):
+                if reason := self._folder_log.write(event, at):
                     told = FolderNotLogged(root=self.folder.root, reason=reason)
                     self._reply(messages.EventRaised(told))
             case messages.Reconfigure(settings):
@@ -212,52 +214,52 @@ class FolderWorker(threading.Thread):
                 if isinstance(command, messages.Claim | messages.Release | messages.FileRequest):
                     self._scan_soon()
                 self._executor.do(command)
-                self._look_at = min(self._look_at, self._executor.retries.due_at())
+                self._scan_at = min(self._scan_at, self._executor.retries.due_at())
 
     def _scan_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
-        rested_at = self._looked_at + min(self._look_seconds, _REST_SECONDS)
+        rested_at = self._scanned_at + min(self._scan_seconds, _LONGEST_PAUSE_SECONDS)
         soon = max(self._clock.monotonic() + _HINT_SECONDS, rested_at)
-        self._look_at = min(self._look_at, soon)
+        self._scan_at = min(self._scan_at, soon)
 
     def _scan(self) -> None:
         now = self._clock.monotonic()
         if self._is_to_recover or self._executor.has_to_recover(now):
             self._executor.recover()
             self._is_to_recover = False
-        self._work_off()  # before the look: what a claim takes is not in its plan
+        self._retry_parked()  # before the look: what a claim takes is not in its plan
         self._executor.try_again()
-        plan = self._watching.scan(now)
-        self._look_at = now + self.watch_mode.poll_seconds
+        plan = self._inbox.scan(now)
+        self._scan_at = now + self.watch_mode.poll_seconds
         plan = self._executor.holds.held_in(plan, now)
         today = day_of(self._clock.time())
         plan = self._executor.retries.shown_in(self._executor.file_requests.tidied(plan, today))
         # Only now: a command that fails again must not make the folder flap.
         room = self._executor.room.look(self.folder.min_free_gib)
-        self._set_state(room.state, room.reason or self._logbook.reason)
-        if plan.look_again_at is not None:
-            self._look_at = min(self._look_at, max(plan.look_again_at, now))
-        self._look_at = min(
-            self._look_at,
+        self._set_state(room.state, room.reason or self._folder_log.reason)
+        if plan.scan_again_at is not None:
+            self._scan_at = min(self._scan_at, max(plan.scan_again_at, now))
+        self._scan_at = min(
+            self._scan_at,
             self._executor.retries.due_at(),
             self._executor.holds.next_at(now),
         )
         self._reply(messages.Scanned(plan))
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))
-        self._looked_at = self._clock.monotonic()
-        self._look_seconds = self._looked_at - now
+        self._scanned_at = self._clock.monotonic()
+        self._scan_seconds = self._scanned_at - now
         self._failures = 0
 
-    def _work_off(self) -> None:
-        while self._waiting:
-            command = self._order = self._waiting[0]
+    def _retry_parked(self) -> None:
+        while self._parked:
+            command = self._current = self._parked[0]
             if isinstance(command, messages.Publish):
                 self._executor.do(command, again=True)
             else:
                 self._do(command)
-            self._waiting.popleft()
-            self._order = None
+            self._parked.popleft()
+            self._current = None
 
     def _check_present(self) -> Trouble | None:
         """What tells that the hot folder is not there; None: it is."""
@@ -274,14 +276,14 @@ class FolderWorker(threading.Thread):
 
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
-        self._watching.reconfigure(self.folder, settings)
+        self._inbox.reconfigure(self.folder, settings)
         self._executor.resolver = self._executor.resolver.with_settings(settings)
-        self._look_at = self._clock.monotonic()
+        self._scan_at = self._clock.monotonic()
 
     def _set_state(self, state: FolderState, reason: str, *, is_passing: bool = False) -> None:
         if state is FolderState.OFFLINE:
             self._is_to_recover = True
-            self._watching.leave()  # who comes back may be another file system
+            self._inbox.leave()  # who comes back may be another file system
         if (state, reason) != (self._stands.state, self._stands.reason):
             self._stands = messages.StatusChanged(state, reason, is_passing)
             self._reply(self._stands)

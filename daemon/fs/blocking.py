@@ -17,7 +17,7 @@ ANSWER_SECONDS = 3.0  # of a share, where somebody waits at a terminal
 
 T = TypeVar("T")
 
-_FEEL_SECONDS = 0.1
+_SAMPLE_SECONDS = 0.1
 
 
 class Stalled(Exception):  # noqa: N818 - no error of ours: the share's silence
@@ -59,7 +59,7 @@ def call_all(acts: Iterable[Callable[[], T]], silent_seconds: float) -> list[Blo
     calls = [BlockingCall(act) for act in acts]
     waiting = calls
     while waiting := [it for it in waiting if it.is_open(time.monotonic(), silent_seconds)]:
-        wait([it._future for it in waiting], timeout=_FEEL_SECONDS)
+        wait([it._future for it in waiting], timeout=_SAMPLE_SECONDS)
     return calls
 
 
@@ -130,7 +130,7 @@ class StallDetector:
 
     def __init__(self) -> None:
         self._count: int | None = None
-        self._felt_at = 0.0
+        self._sampled_at = 0.0
         self._still_seconds = 0.0
 
     def observe(self, count: int | None, now: float, *, is_at_work: bool) -> float:
@@ -139,8 +139,8 @@ class StallDetector:
         `count` is what `switches_of` gives. A long time between two feelings counts little: it was
         we who were stopped then.
         """
-        gap = min(now - self._felt_at, _LONGEST_GAP_SECONDS)
+        gap = min(now - self._sampled_at, _LONGEST_GAP_SECONDS)
         is_still = is_at_work and count is not None and count == self._count
         self._still_seconds = self._still_seconds + gap if is_still else 0.0
-        self._count, self._felt_at = count, now
+        self._count, self._sampled_at = count, now
         return self._still_seconds

@@ -32,7 +32,7 @@ class NotRegularFile(FileNotFoundError):  # noqa: N818 - to whoever asks for the
 
 @dataclass(frozen=True, slots=True)
 class DirEntryAt:
-    """One name in a folder that is held open; good for as long as its descent lasts.
+    """One name in a folder that is held open; good until the way down is let go.
 
     Errors carry the whole path. No method follows a link.
     """

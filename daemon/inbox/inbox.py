@@ -131,7 +131,7 @@ class Inbox:
         new = plan_inbox(listing, self._moment(now))
         if all_read:
             self._plan = new
-            self._holds_until = math.inf if new.look_again_at is None else new.look_again_at
+            self._holds_until = math.inf if new.scan_again_at is None else new.scan_again_at
         return new
 
     def presets_for(self, folder: str) -> tuple[Keys, ...]:

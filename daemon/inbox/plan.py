@@ -1,4 +1,4 @@
-"""Which files of an inbox belong together: what each waits for, what is ready, in what order."""
+"""From the files of an inbox to its plan: what each waits for, what is ready, in what order."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
         ignored=(*_unsupported(folders), *_odd(listing), *map(_own_report, records)),
         ready=tuple(sorted((it for part in plans for it in part.ready), key=_turn)),
         needed_by={path: needers for part in plans for path, needers in part.needed_by.items()},
-        look_again_at=min((until for part in plans for until in part.untils), default=None),
+        scan_again_at=min((until for part in plans for until in part.untils), default=None),
         cancels=tuple(cancel for folder in folders for cancel in folder.cancels),
         own_reports=tuple(records),
     )
-    cancellation = tuple(cancel_file_state(cancel, found) for cancel in found.cancels)
-    return replace(found, states=(*found.states, *cancellation)) if cancellation else found
+    cancel_states = tuple(cancel_file_state(cancel, found) for cancel in found.cancels)
+    return replace(found, states=(*found.states, *cancel_states)) if cancel_states else found
 
 
 def preset_chain(folder: str) -> Iterator[str]:

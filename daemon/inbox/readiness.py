@@ -19,7 +19,7 @@ Needs = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderContext:
-    """A folder, the moment, and the presets that hold for it."""
+    """A folder, the snapshot, and the presets that hold for it."""
 
     folder: FileGroups
     snapshot: InboxSnapshot
@@ -32,7 +32,7 @@ class FolderContext:
 def folder_context(
     folder: FileGroups, presets: tuple[Seen, ...], snapshot: InboxSnapshot
 ) -> FolderContext:
-    """Set the scene of a folder; `presets` are those of its parents and its own."""
+    """The context of a folder; `presets` are those of its parents and its own."""
     waits = [wait for preset in presets for wait in _preset_waits(preset, snapshot)]
     problems = tuple(_preset_problems(presets, snapshot))
     if problems and not snapshot.rules.final:

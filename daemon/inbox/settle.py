@@ -164,8 +164,8 @@ class InboxSnapshot:
     def clock(self, monotonic: float) -> str:
         """A moment as people say it, with its day where that is not today."""
         minute = int(self.unix_at_zero + monotonic) // 60
-        day, time = _words(minute)
-        today = _words(int(self.unix_at_zero + self.now) // 60)[0]
+        day, time = _day_and_minute(minute)
+        today = _day_and_minute(int(self.unix_at_zero + self.now) // 60)[0]
         return time if day == today else f"{day} {time}"
 
     def _busy(self, file: Seen) -> Wait:
@@ -198,6 +198,6 @@ def settles_at(file: Seen, watched: Watched, rules: SettleRules) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _words(unix_minute: int) -> tuple[str, str]:
-    snapshot = datetime.fromtimestamp(unix_minute * 60, UTC).astimezone()
-    return f"{snapshot:%Y-%m-%d}", f"{snapshot:%H:%M}"
+def _day_and_minute(unix_minute: int) -> tuple[str, str]:
+    local = datetime.fromtimestamp(unix_minute * 60, UTC).astimezone()
+    return f"{local:%Y-%m-%d}", f"{local:%H:%M}"

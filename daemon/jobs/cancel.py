@@ -27,7 +27,7 @@ _NO_NAMESAKE = "no picture that waits and no job under way has its name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _PendingCancel:
     """Somebody waits for a job's end: by its id or, while it lies in the inbox, by its path."""
 
     root: str
@@ -44,7 +44,7 @@ class _Asked:
 
 
 @dataclass(slots=True)
-class _File:
+class _CancelFile:
     """What has come of a cancel file so far."""
 
     has_cancelled: bool = False
@@ -67,8 +67,8 @@ class Cancellation:
     ) -> None:
         self._jobs, self._termination, self._folders = jobs, termination, folders
         self._clock, self._tell = clock, tell
-        self._asked: tuple[_Asked, ...] = ()
-        self._files: dict[tuple[str, Seen], _File] = {}
+        self._asked: tuple[_PendingCancel, ...] = ()
+        self._files: dict[tuple[str, Seen], _CancelFile] = {}
         self._cancels_sent: set[tuple[str, str]] = (
             set()
         )  # root and path; the folder worker is at it
@@ -93,7 +93,7 @@ class Cancellation:
             return
         word, path = (request.arguments.get(key, "") for key in ("word", "path"))
         mine = [job.job for job in self._jobs if job.root == root]
-        asked = _Asked(
+        asked = _PendingCancel(
             root=root,
             path=path,
             job_id="",
@@ -130,7 +130,7 @@ class Cancellation:
             if self._folders[key[0]].plan is plan
         }
         for asked in self._asked:
-            self._pursue(asked)
+            self._advance_request(asked)
         for root, folder in self._folders.items():
             if folder.plan is not None and not folder.is_away:
                 for cancel in folder.plan.cancels:
@@ -138,7 +138,7 @@ class Cancellation:
                 self._forget_files(root, folder.plan)
         self._termination.advance()
 
-    def _pursue(self, asked: _Asked) -> None:
+    def _advance_request(self, asked: _PendingCancel) -> None:
         job = self._job_of(asked)
         plan = self._folders[asked.root].plan or EMPTY_PLAN
         if job is not None:
@@ -152,12 +152,12 @@ class Cancellation:
                 asked, ResultCode.REFUSED, f"{printable(asked.path)} is not there any more."
             )
 
-    def _job_of(self, asked: _Asked) -> Job | None:
+    def _job_of(self, asked: _PendingCancel) -> Job | None:
         # One that was asked for in the inbox may have been claimed since.
         mine = (job.job for job in self._jobs if asked.is_about(job.root, job.job))
         return next(mine, None)
 
-    def _end(self, asked: _Asked, job: Job) -> None:
+    def _end(self, asked: _PendingCancel, job: Job) -> None:
         found = self._jobs.get(job.job_id)
         assert found is not None
         match self._termination.end(found):
@@ -169,7 +169,7 @@ class Cancellation:
                 self._asked = tuple(now_known if it is asked else it for it in self._asked)
                 self._say_begun(now_known)
 
-    def _say_begun(self, asked: _Asked) -> None:
+    def _say_begun(self, asked: _PendingCancel) -> None:
         folder, name = self._folders[asked.root], printable(asked.path)
         if folder.is_away:
             reason = folder.stands.reason or "the share lets us wait"
@@ -178,7 +178,7 @@ class Cancellation:
         elif self._clock.monotonic() >= asked.answer_by:
             asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is being cancelled.").as_json())
 
-    def _close(self, asked: _Asked, how: ResultCode, text: str) -> None:
+    def _close(self, asked: _PendingCancel, how: ResultCode, text: str) -> None:
         self._asked = tuple(it for it in self._asked if it is not asked)
         asked.reply(CommandResult(how, text).as_json())
 
@@ -203,7 +203,7 @@ class Cancellation:
             if is_near and matches(cancel.name, job.job.image.name):
                 yield job.job
 
-    def _end_by_file(self, file: _File, job: Job) -> bool:
+    def _end_by_file(self, file: _CancelFile, job: Job) -> bool:
         """End a job; whether it is still on its way out."""
         found = self._jobs.get(job.job_id)
         assert found is not None
@@ -231,8 +231,8 @@ class Cancellation:
         folder.folder_worker.submit(messages.CancelWaiting(one))
         return True
 
-    def _file(self, root: str, cancel: Seen) -> _File:
-        return self._files.setdefault((root, cancel), _File())
+    def _file(self, root: str, cancel: Seen) -> _CancelFile:
+        return self._files.setdefault((root, cancel), _CancelFile())
 
     def _forget_files(self, root: str, plan: Plan) -> None:
         gone = [it for it in self._files if it[0] == root and it[1] not in plan.cancels]
@@ -267,7 +267,7 @@ class Cancellation:
 
     def filed_away(self, root: str, reply: messages.FiledAway) -> None:
         """Tell what is to be told of a cancel file that has done its work."""
-        file = self._files.pop((root, reply.file), _File())
+        file = self._files.pop((root, reply.file), _CancelFile())
         path, at = printable(reply.file.path), self._folders[root].root
         if reply.reason:
             self._files[root, reply.file] = replace(file, is_leaving=False, is_stuck=True)

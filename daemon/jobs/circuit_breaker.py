@@ -50,7 +50,7 @@ class Open:
 class HalfOpen:
     """One job at a time, alone, until one is done."""
 
-    halted: Open
+    opened_state: Open
 
 
 BreakerState = Closed | Open | HalfOpen
@@ -67,32 +67,36 @@ def after_death(
             suspects |= {job_id}
             if len(suspects) < DIFFERENT_JOBS:
                 return Closed(suspects=suspects)
-            return _halted(cause, suspects, now)
+            return _opened(cause, suspects, now)
         case Open():
             return replace(standing, suspects=standing.suspects | {job_id})
-        case HalfOpen(halted):
-            return _longer(replace(halted, suspects=halted.suspects | {job_id}), now)
+        case HalfOpen(opened_state):
+            return _retried_later(
+                replace(opened_state, suspects=opened_state.suspects | {job_id}), now
+            )
         case _:
             assert_never(standing)
 
 
-def after_hindrance(standing: BreakerState, cause: str, now: float) -> BreakerState:
+def state_after_machine_fault(standing: BreakerState, cause: str, now: float) -> BreakerState:
     """A disk, a GPU or another part of the machine hindered a job."""
-    return _hindered(standing, cause, now, is_over_when_open=False)
+    return _after_machine_fault(standing, cause, now, is_over_when_open=False)
 
 
-def after_closed_door(
+def state_after_failed_start(
     standing: BreakerState, what: str, now: float, part: Part = Part.EDITOR
 ) -> BreakerState:
     """The process cannot be opened."""
-    return _hindered(standing, _UNOPENED[part].format(what=what), now, is_over_when_open=True)
+    return _after_machine_fault(
+        standing, _UNOPENED[part].format(what=what), now, is_over_when_open=True
+    )
 
 
-def after_opening(standing: BreakerState) -> BreakerState:
+def state_after_start(standing: BreakerState) -> BreakerState:
     """The process is open."""
     match standing:
-        case HalfOpen(Open(is_over_when_open=True) as halted):
-            return Closed(suspects=halted.suspects)
+        case HalfOpen(Open(is_over_when_open=True) as opened_state):
+            return Closed(suspects=opened_state.suspects)
         case _:
             return standing
 
@@ -107,7 +111,7 @@ def by(standing: BreakerState, now: float) -> BreakerState:
     """How it stands at a moment by itself."""
     match standing:
         case Open(until=until) if now >= until:
-            return HalfOpen(halted=standing)
+            return HalfOpen(opened_state=standing)
         case _:
             return standing
 
@@ -116,7 +120,7 @@ def at_once(standing: BreakerState) -> BreakerState:
     """Somebody asks to try it now, and may have mended it."""
     match standing:
         case Open():
-            return HalfOpen(halted=replace(standing, tries=0))
+            return HalfOpen(opened_state=replace(standing, tries=0))
         case _:
             return standing
 
@@ -126,8 +130,8 @@ def suspects_of(standing: BreakerState) -> frozenset[str]:
     match standing:
         case Closed(suspects=suspects) | Open(suspects=suspects):
             return suspects
-        case HalfOpen(halted):
-            return halted.suspects
+        case HalfOpen(opened_state):
+            return opened_state.suspects
         case _:
             assert_never(standing)
 
@@ -137,23 +141,23 @@ def is_cleared(before: BreakerState, done: Iterable[str]) -> bool:
     return not frozenset(done) & suspects_of(before)
 
 
-def _hindered(
+def _after_machine_fault(
     standing: BreakerState, cause: str, now: float, *, is_over_when_open: bool
 ) -> BreakerState:
-    fresh = _halted(cause, suspects_of(standing), now)
+    fresh = _opened(cause, suspects_of(standing), now)
     match standing:
         case Closed():
             return replace(fresh, is_over_when_open=is_over_when_open)
         case Open():
             return standing
-        case HalfOpen(halted):
-            longer = replace(fresh, tries=halted.tries, is_over_when_open=is_over_when_open)
-            return _longer(longer, now)
+        case HalfOpen(opened_state):
+            longer = replace(fresh, tries=opened_state.tries, is_over_when_open=is_over_when_open)
+            return _retried_later(longer, now)
         case _:
             assert_never(standing)
 
 
-def _halted(cause: str, suspects: frozenset[str], now: float) -> Open:
+def _opened(cause: str, suspects: frozenset[str], now: float) -> Open:
     return Open(
         cause=cause,
         until=now + WAIT_SECONDS[0],
@@ -163,10 +167,10 @@ def _halted(cause: str, suspects: frozenset[str], now: float) -> Open:
     )
 
 
-def _longer(halted: Open, now: float) -> Open:
-    tries = halted.tries + 1
+def _retried_later(opened_state: Open, now: float) -> Open:
+    tries = opened_state.tries + 1
     wait_seconds = WAIT_SECONDS[min(tries, len(WAIT_SECONDS) - 1)]
-    return replace(halted, tries=tries, until=now + wait_seconds)
+    return replace(opened_state, tries=tries, until=now + wait_seconds)
 
 
 _TRIES_AT_ONCE = 2
@@ -183,16 +187,16 @@ class CircuitBreaker:
     ) -> None:
         """`at_once`: nobody waits for better times; after a few tries it is given up."""
         self._jobs, self._clock, self._tell, self._at_once = jobs, clock, tell, at_once
-        self._standings: dict[Part, BreakerState] = dict.fromkeys(Part, Closed())
+        self._states: dict[Part, BreakerState] = dict.fromkeys(Part, Closed())
 
     @property
-    def is_halted(self) -> bool:
+    def is_open(self) -> bool:
         """Whether nothing at all may be begun."""
-        return any(map(self.is_halted_at, Part))
+        return any(map(self.is_open_at, Part))
 
-    def is_halted_at(self, part: Part) -> bool:
+    def is_open_at(self, part: Part) -> bool:
         """Whether nothing may be begun that needs this part."""
-        return isinstance(self._standings[part], Open)
+        return isinstance(self._states[part], Open)
 
     @property
     def is_given_up(self) -> bool:
@@ -200,96 +204,96 @@ class CircuitBreaker:
         return any(map(self._is_given_up_at, Part))
 
     def _is_given_up_at(self, part: Part) -> bool:
-        match self._standings[part]:
+        match self._states[part]:
             case Open(tries=tries):
                 return self._at_once and tries >= _TRIES_AT_ONCE
             case _:
                 return False
 
     @property
-    def is_trying(self) -> bool:
+    def is_half_open(self) -> bool:
         """Whether one job may be under way at a time."""
-        return any(map(self.is_trying_at, Part))
+        return any(map(self.is_half_open_at, Part))
 
-    def is_trying_at(self, part: Part) -> bool:
+    def is_half_open_at(self, part: Part) -> bool:
         """Whether one job tries out this part."""
-        return isinstance(self._standings[part], HalfOpen)
+        return isinstance(self._states[part], HalfOpen)
 
     @property
     def suspects(self) -> frozenset[str]:
         """The jobs that go after all others."""
-        return frozenset().union(*map(suspects_of, self._standings.values()))
+        return frozenset().union(*map(suspects_of, self._states.values()))
 
     def reason(self) -> str:
         """Why jobs wait, and when it is tried again; "" where they do not."""
-        parts = sorted(Part, key=lambda part: not self.is_halted_at(part))
+        parts = sorted(Part, key=lambda part: not self.is_open_at(part))
         return next(filter(None, map(self._reason_at, parts)), "")
 
     def _reason_at(self, part: Part) -> str:
-        match self._standings[part]:
+        match self._states[part]:
             case Closed():
                 return ""
             case Open(cause=cause) if self._is_given_up_at(part):
                 return cause
             case Open(cause=cause, until=until):
                 return f"{cause}; {self._when(until)}"
-            case HalfOpen(halted):
-                return f"{halted.cause}; the next job tries it out"
+            case HalfOpen(opened_state):
+                return f"{opened_state.cause}; the next job tries it out"
 
     def advance(self) -> None:
         """Let one job go where the time for it has come."""
         now = math.inf if self._at_once else self._clock.monotonic()
         if not self.is_given_up:
             for part in Part:
-                self._stand(part, by(self._standings[part], now))
+                self._set_state(part, by(self._states[part], now))
 
     def try_now(self) -> None:
         """Let one job go at once: somebody may have mended the machine."""
         for part in Part:
-            self._stand(part, at_once(self._standings[part]))
+            self._set_state(part, at_once(self._states[part]))
 
     def died(self, job_id: str, how: str, part: Part = Part.EDITOR) -> bool:
         """Take note of a process's end over a job alone; whether the job may be blamed for it."""
         now = self._clock.monotonic()
-        self._stand(part, after_death(self._standings[part], job_id, how, now, part))
-        return not self.is_halted
+        self._set_state(part, after_death(self._states[part], job_id, how, now, part))
+        return not self.is_open
 
     def hindered(self, cause: str, part: Part = Part.EDITOR) -> None:
         """Take note that the machine hindered a job."""
         now, cause = self._clock.monotonic(), cause.rstrip(".")
-        self._stand(part, after_hindrance(self._standings[part], cause, now))
+        self._set_state(part, state_after_machine_fault(self._states[part], cause, now))
 
-    def locked_out(self, what: str, part: Part = Part.EDITOR) -> None:
+    def failed_to_start(self, what: str, part: Part = Part.EDITOR) -> None:
         """Take note that a process cannot be opened."""
         now = self._clock.monotonic()
-        self._stand(part, after_closed_door(self._standings[part], what, now, part))
+        self._set_state(part, state_after_failed_start(self._states[part], what, now, part))
 
     def opened(self, part: Part = Part.EDITOR) -> None:
         """Take note that a process is ready."""
-        self._stand(part, after_opening(self._standings[part]))
+        self._set_state(part, state_after_start(self._states[part]))
 
     def succeeded(self, job_ids: Iterable[str], part: Part = Part.EDITOR) -> None:
         """Take note of jobs for which this part has done what they asked for."""
-        before = self._standings[part]
-        self._stand(part, after_success(before))
+        before = self._states[part]
+        self._set_state(part, after_success(before))
         if isinstance(before, HalfOpen) and is_cleared(before, job_ids):
             self._blame(suspects_of(before), strike=True)
 
-    def _stand(self, part: Part, standing: BreakerState) -> None:
-        before = self._standings[part]
+    def _set_state(self, part: Part, standing: BreakerState) -> None:
+        before = self._states[part]
         if before == standing:
             return
-        was_halted, was_going = self.is_halted, not (self.is_halted or self.is_trying)
-        self._standings[part] = standing
+        was_open, was_closed = self.is_open, not (self.is_open or self.is_half_open)
+        self._states[part] = standing
         if isinstance(standing, Open):
             self._blame(standing.suspects, strike=False)
-        if self.is_halted:
-            if not was_halted:
+        if self.is_open:
+            if not was_open:
                 self._tell(WorkHalted(reason=self.reason()))
-        elif self.is_trying:
-            if was_halted:
+        elif self.is_half_open:
+            if was_open:
                 self._tell(WorkTried(what=part))
-        elif not was_going:
+        elif not was_closed:
             self._tell(WorkGoesOn(what=part))
 
     def _blame(self, suspects: frozenset[str], *, strike: bool) -> None:

@@ -23,7 +23,7 @@ _REVIEWS_KEPT = 100
 
 
 class Completion:
-    """Takes the folder worker' word that a job has left work/."""
+    """Takes a folder worker's word that a job has left work/."""
 
     def __init__(
         self,

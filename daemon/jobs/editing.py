@@ -76,7 +76,7 @@ class EditStage:
         )
         self._clock, self._tell, self._finish = clock, tell, finish
         self._breaker, self._folder_workers = breaker, folder_workers
-        self.is_resting = False  # no editor is needed for now
+        self.is_unneeded = False  # no editor is needed for now
         self._failed_loads = 0  # in a row
         self._has_loaded = False  # an editor, ever
         self._wanted = editor.model  # what it is to be opened with
@@ -105,16 +105,16 @@ class EditStage:
             if not self._is_idle():
                 return
             self._reopen(now)
-        if self.is_resting:
+        if self.is_unneeded:
             if self._editor.dismiss():
                 self._tell(EditorDismissed())
             return
-        if not self._breaker.is_halted_at(Part.EDITOR):
+        if not self._breaker.is_open_at(Part.EDITOR):
             # Who tries it out does not wait for the end of another rest.
-            at_once = self._breaker.is_trying_at(Part.EDITOR)
+            at_once = self._breaker.is_half_open_at(Part.EDITOR)
             if self._editor.start_if_due(now, at_once=at_once):
                 self._tell(events.EditorLoading(model=self._editor.name))
-        if not self._breaker.is_halted:
+        if not self._breaker.is_open:
             self._edit_next(now)
 
     def _is_idle(self) -> bool:
@@ -132,19 +132,19 @@ class EditStage:
 
     def resolve_again(self, job: JobRun) -> None:
         """Have the instruction of a job that has not been edited read by the settings of now."""
-        resting = Backoff(
+        backoff = Backoff(
             self._clock.monotonic(),
             strike=False,
             alone=job.job.alone,
             cause="the settings of the model have changed",
             counts=False,
         )
-        self._jobs.put(ParkedJob(root=job.root, job=job.job, phase=resting))
+        self._jobs.put(ParkedJob(root=job.root, job=job.job, phase=backoff))
 
     def _edit_next(self, now: float) -> None:
         if not isinstance(self._editor.condition, Idle):
             return
-        most = 1 if self._breaker.is_trying else self._editor.model.batch
+        most = 1 if self._breaker.is_half_open else self._editor.model.batch
         batch = scheduler.next_batch(self._jobs.actives(), most, last=self._breaker.suspects)
         requests: list[EditRequest] = []
         for job in batch:
@@ -180,7 +180,7 @@ class EditStage:
             case Unusable(problems) if not self._has_loaded:
                 self.unusable = problems
             case Unusable(problems):
-                self._breaker.locked_out("; ".join(map(str, problems)))
+                self._breaker.failed_to_start("; ".join(map(str, problems)))
             case Remark(level, text):
                 self._tell(_remarked(level, text))
             case BatchDone() if isinstance(condition, Busy):
@@ -278,7 +278,7 @@ class EditStage:
         problem = _load_problem(self._editor.name, ended, how)
         if self._has_loaded or not ended.is_started:
             self._failed_loads = 0
-            self._breaker.locked_out(str(problem))
+            self._breaker.failed_to_start(str(problem))
         else:
             self.unusable = (problem,)
 

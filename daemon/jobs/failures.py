@@ -21,7 +21,7 @@ from pipeline.editor import Failure
 
 
 class FailureHandler:
-    """Decides by the rules of `retry`, and sees to it."""
+    """Carries out what the policy below decides."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class FailureHandler:
         self._pixels.forget(job.job.job_id)
         match decision:
             case Again():
-                self._rest(job, decision, why.cause)
+                self._back_off(job, decision, why.cause)
             case GiveUp():
                 self._file(job, replace(why, state=State.FAILED))
             case Quarantine():
@@ -82,12 +82,12 @@ class FailureHandler:
             case _:
                 assert_never(decision)
 
-    def _rest(self, job: JobRun, again: Again, cause: str) -> None:
+    def _back_off(self, job: JobRun, again: Again, cause: str) -> None:
         until = self._clock.monotonic() + again.wait_seconds
-        resting = Backoff(
+        backoff = Backoff(
             until, strike=again.strike, alone=again.alone, cause=cause, counts=again.counts
         )
-        self._jobs.put(replace(job, edits=(), variants=(), reseeded=(), prepared=None).at(resting))
+        self._jobs.put(replace(job, edits=(), variants=(), reseeded=(), prepared=None).at(backoff))
         self._tell(
             job_events.JobRetry(
                 attempt=job.job.attempts + 1,

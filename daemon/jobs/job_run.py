@@ -71,7 +71,7 @@ Phase = Preparing | Waiting | Editing | Composing | Publishing | Backoff
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedJob:
-    """A job that lies in work/ without a task: it rests, or cannot be worked."""
+    """A job in work/ that is not resolved: it waits out a backoff, or cannot be worked."""
 
     root: str
     job: Job
@@ -289,7 +289,7 @@ class JobTable:
         return self._jobs.get(job_id)
 
     def active(self, job_id: str) -> JobRun | None:
-        """The job of that id that has a task."""
+        """The job of that id that is resolved."""
         job = self._jobs.get(job_id)
         return job if isinstance(job, JobRun) else None
 

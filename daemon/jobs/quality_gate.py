@@ -9,7 +9,7 @@ from config.settings import FolderSettings
 from pipeline.picture.fidelity import Fidelity
 
 
-def misses(fidelity: Fidelity, folder: FolderSettings) -> tuple[str, ...]:
+def missed_limits(fidelity: Fidelity, folder: FolderSettings) -> tuple[str, ...]:
     """What a result falls short in, each as a phrase with its number and its limit.
 
     What has not been measured cannot be missed.

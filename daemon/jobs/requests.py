@@ -21,7 +21,7 @@ from daemon.workers.pixel_pool import PixelPool
 
 
 class Requests:
-    """Takes each to who sees to it, and the folder worker' answers back there."""
+    """Hands each to who does it, and the folder workers' replies back."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _PendingRequeue:
     root: str
     folder: str  # of failed/, relative to the root
     answer_by: float  # monotonic seconds
@@ -115,13 +115,13 @@ class RequeueRequests:
         tell: Callable[[Event], None],
     ) -> None:
         self._folders, self._clock, self._tell = folders, clock, tell
-        self._asked: tuple[_Asked, ...] = ()
+        self._asked: tuple[_PendingRequeue, ...] = ()
 
     def requested(self, request: Request) -> None:
         """Take a request; it is answered soon, done or not."""
         root, folder = str(request.root), request.arguments.get("folder", "")
         answer_by = self._clock.monotonic() + _PATIENCE_SECONDS
-        asked = _Asked(root=root, folder=folder, answer_by=answer_by, reply=request.reply)
+        asked = _PendingRequeue(root=root, folder=folder, answer_by=answer_by, reply=request.reply)
         self._asked += (asked,)
         self._folders[root].folder_worker.submit(messages.Requeue(folder))
 

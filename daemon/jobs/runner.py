@@ -31,7 +31,7 @@ from daemon.jobs.job_run import (
     Reclaiming,
     about,
 )
-from daemon.jobs.quality_gate import misses
+from daemon.jobs.quality_gate import missed_limits
 from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
 from daemon.workers.child import Ended, Part, Said
@@ -103,8 +103,8 @@ class JobRunner:
         now = self._clock.monotonic()
         for job in jobs:
             cause = "the daemon restarted"
-            resting = Backoff(now, strike=False, alone=job.alone, cause=cause)
-            self.jobs.put(ParkedJob(root=root, job=job, phase=resting))
+            backoff = Backoff(now, strike=False, alone=job.alone, cause=cause)
+            self.jobs.put(ParkedJob(root=root, job=job, phase=backoff))
 
     def publish_recovered(self, root: str, finished: FinishedJob) -> None:
         """Publish what an earlier daemon finished; it is not edited again."""
@@ -139,10 +139,10 @@ class JobRunner:
         else:
             self._prepare(job)
 
-    def _earlier(self, job: JobRun, watch_mode: OnDuplicate) -> tuple[str, ...]:
+    def _earlier(self, job: JobRun, policy: OnDuplicate) -> tuple[str, ...]:
         """The results of the same name and content, where the settings treat them in that way."""
         folder_worker = self._folder_workers[job.root]
-        if folder_worker.folder.on_duplicate is not watch_mode:
+        if folder_worker.folder.on_duplicate is not policy:
             return ()
         earlier = self._history.earlier(
             folder_worker.identity, job.job.path, job.resolved_job.content_key
@@ -212,7 +212,7 @@ class JobRunner:
         if lost.work is not None:
             self._pixels_died(lost.work, ended)
         elif lost.cannot_start:
-            self.breaker.locked_out(_not_started(ended), Part.WORKERS)
+            self.breaker.failed_to_start(_not_started(ended), Part.WORKERS)
         self._pixels.go_on(now, self.breaker)
 
     def _pixels_died(self, work: Work, ended: Ended) -> None:
@@ -231,7 +231,7 @@ class JobRunner:
             self._editor.drop(job_run.request_ids(job.resolved_job))
 
     def _composed(self, job: JobRun, index: int, composed: Composed, seconds: float) -> None:
-        missed = misses(composed.fidelity, self._folder_workers[job.root].folder)
+        missed = missed_limits(composed.fidelity, self._folder_workers[job.root].folder)
         self._finish(job.with_variant(index, composed, seconds, missed))
 
     def _finish(self, job: JobRun) -> None:
@@ -291,7 +291,7 @@ class JobRunner:
             is_suspect = job is not None and job.job.job_id in suspects
             if job is None or (is_suspect and others_wait):
                 break
-            self._resume(job)
+            self._reclaim(job)
 
     def has_room(self, claims_under_way: int) -> bool:
         """Whether another job may be claimed.
@@ -299,10 +299,10 @@ class JobRunner:
         While the editor is at work for a while, the next batch is got ready; otherwise a job that
         is claimed early would only wait.
         """
-        if self.breaker.is_halted:
+        if self.breaker.is_open:
             return False
         editor = self._editor.condition
-        if self.breaker.is_trying:
+        if self.breaker.is_half_open:
             is_free = not isinstance(editor, Busy) and not any(
                 isinstance(job.phase, Composing) for job in self.jobs
             )
@@ -321,7 +321,7 @@ class JobRunner:
             if job.root not in self.away or not isinstance(job.phase, Backoff | Reclaiming)
         )
 
-    def _resume(self, job: JobRun | ParkedJob) -> None:
+    def _reclaim(self, job: JobRun | ParkedJob) -> None:
         assert isinstance(job.phase, Backoff)
         self.jobs.put(ParkedJob(root=job.root, job=job.job, phase=Reclaiming()))
         phase = job.phase
@@ -329,7 +329,7 @@ class JobRunner:
         self._folder_workers[job.root].submit(order)
 
     def release(self) -> None:
-        """Give every job back that is not past its edit; stop the editor."""
+        """Release every job that is not past its edit; stop the editor."""
         self._is_closing = True
         self._editor.close()
         for job in self.jobs.actives():

@@ -111,7 +111,7 @@ class Election:
 
     store: Store
     me: Owner
-    fate_of: Callable[[Owner], Liveness]
+    liveness_of: Callable[[Owner], Liveness]
     timings: LeaseTimings
     clocks: Clocks
 
@@ -181,9 +181,9 @@ class Election:
     def _is_over(self, text: str | None) -> bool:
         record = None if text is None else owner.read(text)
         return record is not None and (
-            record.is_released or self.fate_of(record.owner) is Liveness.ENDED
+            record.is_released or self.liveness_of(record.owner) is Liveness.ENDED
         )
 
     def _liveness(self, text: str | None) -> Liveness:
         record = None if text is None else owner.read(text)
-        return self.fate_of(record.owner) if record else Liveness.UNKNOWN
+        return self.liveness_of(record.owner) if record else Liveness.UNKNOWN

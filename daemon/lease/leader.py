@@ -46,9 +46,9 @@ class LeaderLease:
     """
 
     def __init__(
-        self, election: Election, news: Callable[[], None], tell: Callable[[Fault], None]
+        self, election: Election, on_change: Callable[[], None], tell: Callable[[Fault], None]
     ) -> None:
-        self._election, self._news, self._tell = election, news, tell
+        self._election, self._on_change, self._tell = election, on_change, tell
         self._clocks, self._timings = election.clocks, election.timings
         self._standing: ElectionState = Newcomer()
         self._lock = threading.Lock()  # held by whoever touches the lease
@@ -79,7 +79,7 @@ class LeaderLease:
                 self._standing = self._election.go_on(self._standing)
             standing = self._standing
         if isinstance(standing, Follower):
-            raise _stands_by(standing)
+            raise _not_leader(standing)
         if not self._may_act():
             why = errno.ETIMEDOUT  # the share took longer than a leader may act on its answer
             raise OSError(why, os.strerror(why))
@@ -106,7 +106,7 @@ class LeaderLease:
                 if not self._is_over.is_set():
                     self._standing = self._election.go_on(self._standing)
             if self._words() != before:
-                self._news()
+                self._on_change()
 
     def _rest_seconds(self) -> float:
         is_leader = isinstance(self._standing, Leader)
@@ -114,7 +114,7 @@ class LeaderLease:
 
     def _words(self) -> str:
         standing = self._standing
-        return str(_stands_by(standing)) if isinstance(standing, Follower) else ""
+        return str(_not_leader(standing)) if isinstance(standing, Follower) else ""
 
     def _release(self) -> None:
         # A thread that hangs in a call to the share has the lock; then others wait for their time.
@@ -134,22 +134,24 @@ def leader_lease(
     root: Path,
     identity: Callable[[], str],
     timings: LeaseTimings,
-    news: Callable[[], None],
+    on_change: Callable[[], None],
     tell: Callable[[Fault], None],
 ) -> LeaderLease:
-    """The lead of a hot folder for this process; `news` is called when its standing changes.
+    """The lead of a hot folder for this process; `on_change` is called when its standing changes.
 
     `identity` gives the id of the hot folder that is meant, "" until it is known; `tell` is called
     for a fault of the thread that holds the lease, from there.
     """
     me = owner.this_process(secrets.token_hex(8))
     store: Store = LeaseStore(root, identity)
-    fate_of = partial(owner.liveness_of, me=me)
-    election = Election(store=store, me=me, fate_of=fate_of, timings=timings, clocks=CLOCKS)
-    return LeaderLease(election, news, tell)
+    liveness_of = partial(owner.liveness_of, me=me)
+    election = Election(
+        store=store, me=me, liveness_of=liveness_of, timings=timings, clocks=CLOCKS
+    )
+    return LeaderLease(election, on_change, tell)
 
 
-def _stands_by(follower: Follower) -> NotLeader:
+def _not_leader(follower: Follower) -> NotLeader:
     is_certain = follower.liveness is Liveness.RUNS
     leader = str(follower.leader or "another daemon")
     if is_certain:

@@ -39,7 +39,7 @@ _FIRST_WORD_SECONDS = 2.0  # that a hot folder has to say whether another daemon
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Give the jobs back and end."""
+    """Release the jobs and end."""
 
     reason: str
 
@@ -186,11 +186,11 @@ class Service:
         for event in self._pause_control.look(folders, self._clock.time()):
             self.tell(event)
         edits, is_idle = self.runner.editing, not any(self.runner.jobs)
-        was_resting, edits.is_resting = (
-            edits.is_resting,
+        was_unneeded, edits.is_unneeded = (
+            edits.is_unneeded,
             is_idle and not self._pause_control.needs_editor,
         )
-        if edits.is_resting and not was_resting and not edits.is_ready:
+        if edits.is_unneeded and not was_unneeded and not edits.is_ready:
             self._notifier.ready(self.reporter.line())  # it does what it can do
         if self._pause_control.is_draining and is_idle:
             self._stop = self._stop or Stop("what was begun is finished")
@@ -209,7 +209,7 @@ class Service:
             self.runner.pixels_ended(ended)
         else:
             self.runner.editing.ended(ended)
-            if self.runner.breaker.is_halted and not self.runner.editing.is_ready:
+            if self.runner.breaker.is_open and not self.runner.editing.is_ready:
                 self._notifier.ready(self.reporter.line())  # it waits for a better machine
 
     def _folder_replied(  # noqa: C901 - one arm an answer
@@ -364,7 +364,7 @@ class Service:
         here = {
             root
             for root, folder in self.folders.items()
-            if not folder.is_offline and not folder.is_settled_elsewhere
+            if not folder.is_offline and not folder.is_led_elsewhere
         }
         return any(job.root in here for job in self.runner.jobs) or any(
             folder.moves or self.requests.is_busy_in(root)
@@ -413,7 +413,7 @@ class Service:
         for folder in self.folders.values():
             folder.folder_worker.submit(messages.Stop())
         for folder in self.folders.values():
-            if not folder.is_still:  # its folder worker may stand in a system call for ever
+            if not folder.is_stalled:  # its folder worker may stand in a system call for ever
                 folder.folder_worker.join(timeout=1.0)
 
 

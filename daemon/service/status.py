@@ -25,11 +25,11 @@ from daemon.service.pause import PauseControl
 from daemon.workers.editor import Condition, EditorProcess
 from pipeline.editor import ModelFacts
 
-_TALLY_SECONDS = 30.0
+_COUNTS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Tally:
+class _DayCounts:
     """What the history knows."""
 
     failed_today: int
@@ -51,8 +51,8 @@ class StatusReporter:
     ) -> None:
         self._folders, self._runner, self._pause_control = folders, runner, pause_control
         self._editor, self._history, self._clock = editor, history, clock
-        self._tally = _Tally(failed_today=0, usual_seconds=None)
-        self._tallied_at, self._tallied_ends = -math.inf, 0
+        self._counts = _DayCounts(failed_today=0, usual_seconds=None)
+        self._counted_at, self._counted_ends = -math.inf, 0
 
     def line(self) -> str:
         """All in one line."""
@@ -62,14 +62,14 @@ class StatusReporter:
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
         halt = self._runner.breaker.reason() or self._rest()
-        tally = self._tallied()
+        counts = self._counted()
         return status_line(
             self._runner.jobs,
             ready=ready,
             waiting=waiting,
             halt=halt,
-            usual_seconds=tally.usual_seconds,
-            failed_today=tally.failed_today,
+            usual_seconds=counts.usual_seconds,
+            failed_today=counts.failed_today,
             shares=shares({root: it.stands.state for root, it in self._folders.items()}),
         )
 
@@ -78,19 +78,19 @@ class StatusReporter:
         reasons = [self._pause_control.reason(root) for root in self._folders]
         return reasons[0] if all(reasons) else ""
 
-    def _tallied(self) -> _Tally:
+    def _counted(self) -> _DayCounts:
         # Asked for every second; the history is asked where a job has ended, or a day may have.
         now, ends = self._clock.monotonic(), self._runner.completion.ended
-        if ends != self._tallied_ends or now - self._tallied_at > _TALLY_SECONDS:
+        if ends != self._counted_ends or now - self._counted_at > _COUNTS_SECONDS:
             midnight = _midnight(self._clock.time())
             identities = [folder.folder_worker.identity for folder in self._folders.values()]
             counts = [self._history.counts_since(one, midnight) for one in identities]
-            self._tally = _Tally(
+            self._counts = _DayCounts(
                 failed_today=sum(count.failed + count.quarantined for count in counts),
                 usual_seconds=self._history.usual_seconds(),
             )
-            self._tallied_at, self._tallied_ends = now, ends
-        return self._tally
+            self._counted_at, self._counted_ends = now, ends
+        return self._counts
 
     def of(self, root: str) -> Document:
         """How one hot folder stands, for `hotfolder status`."""

@@ -96,7 +96,7 @@ class Publisher:
         sha256 = self._sha256_of(path)
         if sha256 is None:
             return
-        if sha256 == _Origin.of(note.replaced).sha256:
+        if sha256 == _ReceiptFacts.of(note.replaced).sha256:
             again = note.replaced.encode("utf-8", "backslashreplace")
             self._tree.write_whole(_receipt_of(path), again)
         elif sha256 == note.sha256:
@@ -105,7 +105,7 @@ class Publisher:
 
     def _clear_preview(self, result: Path, note: _PublishNote) -> None:
         """Remove the preview of a result where it is its own, or that of the replaced one."""
-        ours = {note.preview, _Origin.of(note.replaced).preview_sha256}
+        ours = {note.preview, _ReceiptFacts.of(note.replaced).preview_sha256}
         if (path := _preview_of(result)) and self._is_one_of(ours, path):
             self._tree.remove(path)
 
@@ -200,11 +200,11 @@ class Publisher:
                 return notes
         return _Notes(variants=0, results={})
 
-    def _origin_beside(self, result: Path) -> _Origin:
+    def _origin_beside(self, result: Path) -> _ReceiptFacts:
         try:
-            return _Origin.of(self._tree.read(_receipt_of(result)))
+            return _ReceiptFacts.of(self._tree.read(_receipt_of(result)))
         except _NOT_OURS:
-            return _Origin()
+            return _ReceiptFacts()
 
     def _sha256_of(self, result: Path) -> str | None:
         try:
@@ -238,7 +238,7 @@ def _preview_of(path: Path) -> Path | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Origin:
+class _ReceiptFacts:
     """What a receipt says of its result; None what it does not say."""
 
     job_id: str | None = None
@@ -247,7 +247,7 @@ class _Origin:
     preview_sha256: str | None = None
 
     @classmethod
-    def of(cls, text: bytes | str) -> _Origin:
+    def of(cls, text: bytes | str) -> _ReceiptFacts:
         try:
             written = codec.parse(text)
             return cls(

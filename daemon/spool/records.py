@@ -46,7 +46,7 @@ OURS = (JOB_RECORD, PUBLISH_RECORD, FAILURE_RECORD)  # of the files in the folde
 
 @dataclass(frozen=True, slots=True)
 class RecoveredJob:
-    """A job that an earlier daemon, or an interrupted order, left in work/."""
+    """A job that an earlier daemon, or an interrupted command, left in work/."""
 
     job: Job
     is_known: bool  # False: its job.json is lost, and the job is made up from the files there

@@ -27,13 +27,13 @@ _DEPTH = 3  # failed, the day, the job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
+class _OriginalFile:
     role: Role
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Origin:
+class _FailureOrigin:
     """What a report says of where the files of its job came from; empty where it says nothing."""
 
     folder: str = ""  # of the inbox
@@ -80,22 +80,22 @@ def _originals(spool: Spool, folder: Path) -> tuple[str, ...]:
     )
 
 
-def _origin(spool: Spool, folder: Path) -> _Origin:
+def _origin(spool: Spool, folder: Path) -> _FailureOrigin:
     """Where the files came from; whoever may write to the share may have written the report."""
     try:
         report = codec.parse(spool.tree.read(folder / REPORT))
         home = codec.at(str, report, "came_from", "folder")
-        files = codec.at(tuple[_File, ...], report, "came_from", "files")
+        files = codec.at(tuple[_OriginalFile, ...], report, "came_from", "files")
     except (OSError, ValueError):
-        return _Origin(roles={})
+        return _FailureOrigin(roles={})
     roles = {file.name: file.role for file in files}
     is_ours = is_path_below(home) and all(map(is_base_name, roles))
     if not is_ours or any(map(is_hidden, filter(None, home.split("/")))):
-        return _Origin(roles={})
-    return _Origin(folder=home, roles=roles)
+        return _FailureOrigin(roles={})
+    return _FailureOrigin(folder=home, roles=roles)
 
 
-def _first_names(stored: tuple[str, ...], origin: _Origin) -> dict[str, str]:
+def _first_names(stored: tuple[str, ...], origin: _FailureOrigin) -> dict[str, str]:
     """The name that each file had in the inbox: a user's own WHY.txt lies here as WHY_2.txt."""
     left, names = list(stored), {}
     for name in origin.roles:
@@ -114,7 +114,7 @@ def _likely(name: str, files: int) -> Iterator[str]:
 
 
 def _copies(
-    spool: Spool, folder: Path, origin: _Origin, names: Mapping[str, str]
+    spool: Spool, folder: Path, origin: _FailureOrigin, names: Mapping[str, str]
 ) -> Iterator[str]:
     """The names of files that lie in the inbox too, with the same content: others needed them."""
     home = spool.inbox / origin.folder
@@ -125,7 +125,7 @@ def _copies(
 
 
 def _job(
-    origin: _Origin, names: tuple[str, ...], copies: Container[str], ticket: ClaimTicket
+    origin: _FailureOrigin, names: tuple[str, ...], copies: Container[str], ticket: ClaimTicket
 ) -> Job:
     """The job to give back; no copy of what lies in the inbox goes there a second time."""
     roles = {name: _role(name, origin) for name in names}
@@ -153,7 +153,7 @@ def _job(
     )
 
 
-def _role(name: str, origin: _Origin) -> Role:
+def _role(name: str, origin: _FailureOrigin) -> Role:
     """What a file was to its job; one that was added since is what its name says."""
     match kind_of(name):
         case _ if name in origin.roles:

@@ -70,21 +70,23 @@ class FiledManifest:
             self._tree.make_folder(self._folder)
             for manifest_day, lines in manifest_days.items():
                 if (
-                    _day_of_name(manifest_day) is not None
+                    _manifest_day_of(manifest_day) is not None
                 ):  # else beside its day: something was in the way
                     self._tree.append(self._folder / manifest_day, "".join(lines).encode())
         except OSError as error:
             if error.errno not in _FORGIVEN and not is_of_a_log(error, self._tree.root):
                 raise
 
-    def manifest_days(self) -> list[ManifestDay]:
+    def days(self) -> list[ManifestDay]:
         """The days that have a list, the oldest first."""
         try:
             names = [name for name, _ in self._tree.entries(self._folder)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(
-            manifest_day for manifest_day in map(_day_of_name, names) if manifest_day is not None
+            manifest_day
+            for manifest_day in map(_manifest_day_of, names)
+            if manifest_day is not None
         )
 
     def read(self, manifest_day: ManifestDay) -> Iterator[FiledEntry]:
@@ -114,7 +116,7 @@ class FiledManifest:
         return is_same and stat.S_ISREG(status.st_mode)
 
 
-def _day_of_name(name: str) -> ManifestDay | None:
+def _manifest_day_of(name: str) -> ManifestDay | None:
     if found := _NAME.fullmatch(name):
         with contextlib.suppress(ValueError):
             return ManifestDay(Area(found[1]), date.fromisoformat(found[2]))
@@ -167,7 +169,7 @@ def due_logs(names: Iterable[str], folder: FolderSettings, today: date) -> Itera
     if folder.keep_logs_days is None:
         return
     for name in names:
-        day = _day_of(name)
+        day = _log_day_of(name)
         if day is not None and (today - day).days > folder.keep_logs_days:
             yield name
 
@@ -180,7 +182,7 @@ class RetentionSchedule:
 
     def look(self, folder: FolderSettings, today: date) -> Iterator[Swept]:
         """Say what a sweep would delete, and touch nothing."""
-        for manifest_day in due_days(self._manifest.manifest_days(), folder, today):
+        for manifest_day in due_days(self._manifest.days(), folder, today):
             yield _swept(manifest_day, len(list(self._manifest.read(manifest_day))), folder)
         if names := self._logs(folder, today):
             yield Swept("logs", len(names), folder.keep_logs_days or 0)
@@ -188,7 +190,7 @@ class RetentionSchedule:
     def sweep(self, folder: FolderSettings, today: date) -> Iterator[Swept]:
         """Delete a portion of what may go, and say what; raises OSError."""
         left = MOST_FILES
-        for manifest_day in due_days(self._manifest.manifest_days(), folder, today):
+        for manifest_day in due_days(self._manifest.days(), folder, today):
             files = list(self._manifest.read(manifest_day))
             self._delete(manifest_day, files[:left])
             if files:
@@ -227,7 +229,7 @@ def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swe
     return Swept(printable(f"{manifest_day.area}/{manifest_day.day}"), files, keep or 0)
 
 
-def _day_of(name: str) -> date | None:
+def _log_day_of(name: str) -> date | None:
     found = _DAY_LOG.fullmatch(name) or _JOB_LOG.fullmatch(name)
     if found:
         with contextlib.suppress(ValueError):

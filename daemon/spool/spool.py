@@ -106,13 +106,13 @@ class Spool:
             self.release(job)
             raise ChangedMeanwhile(candidate.image.path) from error
         except OSError as error:
-            own = self.untouchable(error, job)
+            own = self.not_permitted(error, job)
             self.release(job)
             raise own from error
         self.tree.sync(self.work(job.job_id))
         return job
 
-    def untouchable(self, error: OSError, job: Job) -> NotPermitted:
+    def not_permitted(self, error: OSError, job: Job) -> NotPermitted:
         """Why files of a job can be of no use now; raises the error where it is not theirs."""
         if self.scope_of(error, sum(file.size for file in job.files)) is not Scope.JOB:
             raise error
@@ -464,7 +464,7 @@ def _is_content_of(file: Seen, status: os.stat_result) -> bool:
 _SEED_BITS = 31  # short enough to be copied by hand from a receipt into a sidecar
 
 
-def draw_ticket(unix_now: float, *, waited_seconds: float) -> ClaimTicket:
+def new_ticket(unix_now: float, *, waited_seconds: float) -> ClaimTicket:
     """A ticket for a job whose image was first seen `waited_seconds` ago; ids sort by time."""
     moment = datetime.fromtimestamp(unix_now, UTC).astimezone()
     return ClaimTicket(

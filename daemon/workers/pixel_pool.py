@@ -73,10 +73,10 @@ class CircuitState(Protocol):
     def suspects(self) -> frozenset[str]:
         """The jobs that go after all others."""
 
-    def is_halted_at(self, part: Part, /) -> bool:
+    def is_open_at(self, part: Part, /) -> bool:
         """Whether nothing may be begun that needs this part."""
 
-    def is_trying_at(self, part: Part, /) -> bool:
+    def is_half_open_at(self, part: Part, /) -> bool:
         """Whether one job tries out this part."""
 
 
@@ -120,18 +120,18 @@ class PixelPool:
 
     def go_on(self, now: float, breaker: CircuitState) -> None:
         """Start the workers whose time has come, and hand out what may be done now."""
-        if not breaker.is_halted_at(Part.WORKERS):
-            self._start_due(now, is_trying=any(map(breaker.is_trying_at, _MINE)))
+        if not breaker.is_open_at(Part.WORKERS):
+            self._start_due(now, is_half_open=any(map(breaker.is_half_open_at, _MINE)))
         for child, state in self._workers.items():
             if isinstance(state, _Idle) and (work := self._next(breaker)):
                 self._queue.remove(work)
                 self._workers[child] = _Busy(work, now)
                 child.send(work.request)
 
-    def _start_due(self, now: float, *, is_trying: bool) -> None:
+    def _start_due(self, now: float, *, is_half_open: bool) -> None:
         # Who tries it out does not wait for the end of another rest.
-        if is_trying or now >= self._restart_at:
-            for _ in range((1 if is_trying else self._size) - len(self._workers)):
+        if is_half_open or now >= self._restart_at:
+            for _ in range((1 if is_half_open else self._size) - len(self._workers)):
                 self._workers[ChildProcess(self._module, self._deliver)] = _Starting(now)
 
     def _next(self, breaker: CircuitState) -> Work | None:
@@ -144,9 +144,9 @@ class PixelPool:
         )
 
     def _may_be_done(self, work: Work, breaker: CircuitState) -> bool:
-        if breaker.is_trying_at(work.part):
+        if breaker.is_half_open_at(work.part):
             return not any(other.part is work.part for other in self._open)
-        return not breaker.is_halted_at(work.part)
+        return not breaker.is_open_at(work.part)
 
     def heard(self, said: Said, now: float) -> Answered | PixelsReady | None:
         """What a worker's message means; None where it makes no sense, or for nobody any more.

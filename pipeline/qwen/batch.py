@@ -18,16 +18,16 @@ from pipeline.qwen.denoise_loop import DenoiseLoop
 from pipeline.qwen.encode import Text
 from pipeline.qwen.offload_plan import GIB, Plan, Work
 from pipeline.qwen.progress import Progress
-from pipeline.qwen.stages import Flight, Job, StageResources, Stages, whole
+from pipeline.qwen.stages import DenoisingJob, Job, StageResources, Stages, whole
 
 
 class Batch:
     """Takes requests through all stages; what happens to one leaves the others unharmed."""
 
-    def __init__(self, means: StageResources, audience: Progress) -> None:
+    def __init__(self, means: StageResources, progress: Progress) -> None:
         self._means = means
-        self._audience = audience
-        self._stages = Stages(means, audience)
+        self._progress = progress
+        self._stages = Stages(means, progress)
 
     def run(self, requests: Sequence[EditRequest]) -> None:
         """Edit them; each ends with exactly one Done or Failed, unless it is dropped."""
@@ -57,10 +57,10 @@ class Batch:
     def _prepared(self, request: EditRequest) -> Iterator[Job]:
         """The job of the request, if it is wanted and can be done."""
         name, means = request.request_id, self._means
-        if not self._audience.wants(name):
+        if not self._progress.wants(name):
             return
         began = means.clock()
-        if not self._audience.tell(Stage(name, StageName.ENCODE)):
+        if not self._progress.tell(Stage(name, StageName.ENCODE)):
             return
         try:
             chosen = lora.find(means.loras, request.lora)
@@ -68,15 +68,15 @@ class Batch:
             work = _work(prepared, chosen)
             means.room.plan(work)
         except EditError as error:
-            self._audience.tell(Failed(name, errors.without_traceback(error)))
+            self._progress.tell(Failed(name, errors.without_traceback(error)))
             return
         job = Job(request=request, lora=chosen, prepared=prepared, work=work)
         job.seconds[StageName.ENCODE] = means.clock() - began
         yield job
 
-    def _encoded(self, jobs: Sequence[Job]) -> list[Flight]:
+    def _encoded(self, jobs: Sequence[Job]) -> list[DenoisingJob]:
         jobs = [job for job in jobs if self._stages.goes_on(job)]
-        flights: list[Flight] = []
+        flights: list[DenoisingJob] = []
         if not jobs:
             return flights
         with self._stages.sharing(StageName.ENCODE, jobs), self._stages.failing(jobs):
@@ -100,7 +100,7 @@ class Batch:
         with self._stages.on_stage(means.parts.encoder, found, _reading(found)):
             return run_blocks(means.parts.encoder.stacks, calls)
 
-    def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[Flight]:
+    def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[DenoisingJob]:
         flights = []
         with self._vae_on_stage([job for job, _ in read]):
             for job, texts in read:
@@ -109,7 +109,7 @@ class Batch:
                     flights.append(self._means.room.retrying("reading the pictures", flight))
         return flights
 
-    def _flight(self, job: Job, texts: Sequence[Text]) -> Flight:
+    def _flight(self, job: Job, texts: Sequence[Text]) -> DenoisingJob:
         means, request = self._means, job.request
         means.vae.tile_side = means.room.plan(job.work).tile_side
         encoded = encode.look(
@@ -123,9 +123,9 @@ class Batch:
             cfg=request.cfg,
             device=means.device,
         )
-        return Flight(job=job, denoising=denoising)
+        return DenoisingJob(job=job, denoising=denoising)
 
-    def _decode(self, flights: Sequence[Flight]) -> None:
+    def _decode(self, flights: Sequence[DenoisingJob]) -> None:
         if not flights:
             return
         jobs = [flight.job for flight in flights]
@@ -133,13 +133,13 @@ class Batch:
             for flight in flights:
                 job = flight.job
                 name = job.request.request_id
-                if self._stages.goes_on(job) and self._audience.tell(
+                if self._stages.goes_on(job) and self._progress.tell(
                     Stage(name, StageName.DECODE)
                 ):
                     with self._stages.failing([job]):
                         work = partial(self._picture, flight)
                         self._means.room.retrying("decoding the picture", work)
-                        self._audience.tell(Done(name, self._result(job)))
+                        self._progress.tell(Done(name, self._result(job)))
 
     @contextmanager
     def _vae_on_stage(self, jobs: Sequence[Job]) -> Iterator[None]:
@@ -153,7 +153,7 @@ class Batch:
             self._means.room.retrying("bringing the VAE", bring)
             yield
 
-    def _picture(self, flight: Flight) -> None:
+    def _picture(self, flight: DenoisingJob) -> None:
         means, job = self._means, flight.job
         means.vae.tile_side = means.room.plan(job.work).tile_side
         with self._stages.sharing(StageName.DECODE, [job]):

@@ -26,12 +26,12 @@ class BlockCall(Generic[T]):
 
 
 @dataclass(slots=True)
-class _Tape:
+class _Recording:
     """What the blocks were given for one sequence, and what came out of the last."""
 
     given: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     state: tuple[torch.Tensor, ...] = ()
-    is_played: bool = False
+    is_complete: bool = False
 
 
 class BlockStack:
@@ -51,7 +51,7 @@ class BlockStack:
         """
         self.loader = loader
         self.blocks: Sequence[torch.nn.Module] = getattr(owner, name)
-        self.tape: _Tape | None = None
+        self.recording: _Recording | None = None
         self._owner = owner
         self._name = name
         self._carried = carried
@@ -66,30 +66,30 @@ class BlockStack:
             yield
         finally:
             setattr(self._owner, self._name, self.blocks)
-            self.tape = None
+            self.recording = None
 
     def meet(self, index: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the stand-in of a block answers, after it has noted what it was given."""
         state = self._handed_on(args, kwargs)
-        tape = self.tape
-        if tape is not None and tape.is_played:
-            state = tape.state if index == len(self.blocks) - 1 else state
-        elif tape is not None:
+        recording = self.recording
+        if recording is not None and recording.is_complete:
+            state = recording.state if index == len(self.blocks) - 1 else state
+        elif recording is not None:
             if index == 0:
-                tape.state = state
-            tape.given.append(self._others(args, kwargs))
+                recording.state = state
+            recording.given.append(self._others(args, kwargs))
         return state if self._carried else state[0]
 
-    def compute(self, index: int, tape: _Tape, *, eager: bool) -> None:
+    def compute(self, index: int, recording: _Recording, *, eager: bool) -> None:
         """Let the real block take the sequence one block further."""
-        args, kwargs = tape.given[index]
+        args, kwargs = recording.given[index]
         block = self.blocks[index]
         call = block.forward if eager else block
         if self._carried:
-            named = dict(zip(self._carried, tape.state, strict=True))
-            tape.state = call(*args, **kwargs, **named)
+            named = dict(zip(self._carried, recording.state, strict=True))
+            recording.state = call(*args, **kwargs, **named)
         else:
-            tape.state = (call(*tape.state, *args, **kwargs),)
+            recording.state = (call(*recording.state, *args, **kwargs),)
 
     def _handed_on(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -117,26 +117,26 @@ class _StandIn(torch.nn.Module):  # type: ignore[misc] # torch is untyped here
         return self._stack.meet(self._index, args, kwargs)
 
 
-class _Flight(Generic[T]):
+class _Sequence(Generic[T]):
     """One sequence on its way through the stacks, until it ends or fails."""
 
     def __init__(self, call: BlockCall[T]) -> None:
         self._call = call
-        self._tapes: dict[int, _Tape] = {}
+        self._tapes: dict[int, _Recording] = {}
         self.error: EditError | None = None
 
     def look_ahead(self, stacks: Sequence[BlockStack], number: int) -> None:
         """Note what the blocks of a stack will be given, those before being done."""
-        self._tapes[number] = _Tape()
+        self._tapes[number] = _Recording()
         self._run(lambda: self._forward(stacks))
 
     def compute(self, stack: BlockStack, number: int, index: int) -> None:
         """One block."""
-        tape = self._tapes[number]
-        self._run(lambda: stack.compute(index, tape, eager=self._call.eager))
+        recording = self._tapes[number]
+        self._run(lambda: stack.compute(index, recording, eager=self._call.eager))
         if index == len(stack.blocks) - 1:
-            tape.given.clear()
-            tape.is_played = True
+            recording.given.clear()
+            recording.is_complete = True
 
     def result(self, stacks: Sequence[BlockStack]) -> T | EditError:
         """What the forward returns now that all blocks are done."""
@@ -148,7 +148,7 @@ class _Flight(Generic[T]):
 
     def _forward(self, stacks: Sequence[BlockStack]) -> T:
         for number, stack in enumerate(stacks):
-            stack.tape = self._tapes.get(number)
+            stack.recording = self._tapes.get(number)
         return self._call.forward()
 
     def _run(self, work: Callable[[], T | None]) -> T | None:
@@ -158,7 +158,7 @@ class _Flight(Generic[T]):
                     return work()
             except EditError as error:
                 self.error = errors.without_traceback(error)
-                self._tapes = {number: _Tape() for number in self._tapes}
+                self._tapes = {number: _Recording() for number in self._tapes}
         return None
 
 
@@ -166,9 +166,9 @@ def run_blocks(stacks: Sequence[BlockStack], calls: Sequence[BlockCall[T]]) -> l
     """What each call's forward returns, block by block for all of them together.
 
     A block's weights are asked for once, whatever the number of calls. A sequence that fails
-    leaves the others as they are. Raises what faults.mapped lets pass.
+    leaves the others as they are. Raises what errors.mapped lets pass.
     """
-    flights = [_Flight(call) for call in calls]
+    flights = [_Sequence(call) for call in calls]
     with ExitStack() as scenery:
         for stack in stacks:
             scenery.enter_context(stack.standing_in())

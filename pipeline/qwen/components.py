@@ -90,7 +90,7 @@ class Components:
             loader.close()
 
 
-class _Stowing:
+class _LoaderFactory:
     """Makes the loaders for a place, one after the other."""
 
     def __init__(self, place: ModelDevice) -> None:
@@ -100,10 +100,10 @@ class _Stowing:
     def loader(self, units: Sequence[Sequence[torch.nn.Parameter]]) -> Loader:
         match self._place:
             case InHostMemory(device=device):
-                _bring_home(units, device)
+                _read_into_host(units, device)
                 return ResidentLoader()
-            case Streamed(device=device, lane=lane):
-                self.loaders.append(StreamLoader(units, lane, device))
+            case Streamed(device=device, copy_stream=copy_stream):
+                self.loaders.append(StreamLoader(units, copy_stream, device))
                 return self.loaders[-1]
 
     def rest(self, model: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> Loader:
@@ -120,7 +120,7 @@ class _Stowing:
         return BlockStack(owner, name, self.loader(units), carried=carried)
 
 
-def _bring_home(units: Sequence[Sequence[torch.nn.Parameter]], device: torch.device) -> None:
+def _read_into_host(units: Sequence[Sequence[torch.nn.Parameter]], device: torch.device) -> None:
     """Read the weights that are in files yet; the others are where they are used."""
     unread = [[weight for weight in unit if isinstance(weight, UnreadWeight)] for unit in units]
     PinnedMemory(unread, InlineCopyStream())  # its memory stays for as long as the weights do
@@ -134,7 +134,7 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
 
     Raises UserError if a file cannot be read.
     """
-    stowing = _Stowing(place)
+    stowing = _LoaderFactory(place)
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     size = measure(pipe)
     vision = stowing.stack(encoder.model.visual, "blocks")

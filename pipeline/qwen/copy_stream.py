@@ -9,7 +9,7 @@ import torch
 # A copy cannot be interrupted: what the model's forward itself sends waits for one of these.
 _PIECE_BYTES = 32 * 2**20
 
-# A point in the device's work: of a type that only the lane which made it looks into.
+# A point in the device's work: of a type that only the copy stream which made it looks into.
 Mark: TypeAlias = Any
 
 
@@ -89,7 +89,7 @@ class CudaCopyStream:
         return event
 
     def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
-        """Copy on the stream of the lane."""
+        """Copy on the stream of the copy stream."""
         self._stream.wait_event(after)
         with torch.cuda.stream(self._stream):
             for start in range(0, source.numel(), _PIECE_BYTES):
@@ -104,5 +104,5 @@ class CudaCopyStream:
         torch.cuda.current_stream(self._device).wait_event(arrival)
 
     def drain(self) -> None:
-        """Wait for the stream of the lane."""
+        """Wait for the stream of the copy stream."""
         self._stream.synchronize()

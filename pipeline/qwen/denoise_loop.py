@@ -12,7 +12,7 @@ from pipeline.editor import EditError, Stage, StageName, Step
 from pipeline.qwen import lora
 from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Stepped
-from pipeline.qwen.stages import Flight, Stages, whole
+from pipeline.qwen.stages import DenoisingJob, Stages, whole
 
 
 class DenoiseLoop:
@@ -21,30 +21,30 @@ class DenoiseLoop:
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
         self._means = stages.means
-        self._audience = stages.audience
+        self._progress = stages.progress
 
-    def denoise(self, flights: Sequence[Flight]) -> None:
+    def denoise(self, flights: Sequence[DenoisingJob]) -> None:
         """Take all through all their steps."""
         for group in self._groups(flights):
             self._denoise(group)
 
-    def _groups(self, flights: Sequence[Flight]) -> Iterator[list[Flight]]:
+    def _groups(self, flights: Sequence[DenoisingJob]) -> Iterator[list[DenoisingJob]]:
         """Those that can share the blocks' passage: as many as allowed, with the same LoRA."""
-        by_lora: dict[str | None, list[Flight]] = {}
+        by_lora: dict[str | None, list[DenoisingJob]] = {}
         for flight in flights:
             by_lora.setdefault(flight.job.request.lora, []).append(flight)
         for alike in by_lora.values():
             for start in range(0, len(alike), self._means.jobs_together):
                 yield alike[start : start + self._means.jobs_together]
 
-    def _denoise(self, group: Sequence[Flight]) -> None:
+    def _denoise(self, group: Sequence[DenoisingJob]) -> None:
         for flight in group:
             if self._stages.goes_on(flight.job):
-                self._audience.tell(Stage(flight.job.request.request_id, StageName.DENOISE))
+                self._progress.tell(Stage(flight.job.request.request_id, StageName.DENOISE))
         with self._stages.failing([flight.job for flight in group]):
-            self._means.room.retrying("denoising", partial(self._fly, group))
+            self._means.room.retrying("denoising", partial(self._run_steps, group))
 
-    def _fly(self, group: Sequence[Flight]) -> None:
+    def _run_steps(self, group: Sequence[DenoisingJob]) -> None:
         """Do the steps that are left of each; asked again, it goes on where it was."""
         means = self._means
         if not (active := self._active(group)):
@@ -53,17 +53,17 @@ class DenoiseLoop:
         dtype = active[0].denoising.latents.dtype
         with (
             self._stages.on_stage(means.parts.transformer, found, [found.transformer_resident]),
-            lora.wearing(
+            lora.applied(
                 means.pipe.transformer, active[0].job.lora, device=means.device, dtype=dtype
             ),
         ):
             self._steps(group, found.together)
 
-    def _steps(self, group: Sequence[Flight], together: int) -> None:
+    def _steps(self, group: Sequence[DenoisingJob], together: int) -> None:
         """One step of all after the other; each is asked for while the one before computes."""
         since = self._means.clock()
-        before: list[tuple[Flight, Stepped]] = []
-        under_way: list[tuple[Flight, Stepped]] = []
+        before: list[tuple[DenoisingJob, Stepped]] = []
+        under_way: list[tuple[DenoisingJob, Stepped]] = []
         try:
             while active := self._active(group):
                 before, under_way = under_way, []
@@ -75,7 +75,9 @@ class DenoiseLoop:
             raise
         self._land(under_way, since)
 
-    def _step(self, active: Sequence[Flight], together: int) -> Iterator[tuple[Flight, Stepped]]:
+    def _step(
+        self, active: Sequence[DenoisingJob], together: int
+    ) -> Iterator[tuple[DenoisingJob, Stepped]]:
         calls = [
             BlockCall(
                 doing=flight.denoising.doing,
@@ -95,7 +97,7 @@ class DenoiseLoop:
             with self._stages.failing([flight.job]):
                 yield flight, flight.denoising.advance(whole(own))
 
-    def _land(self, under_way: Sequence[tuple[Flight, Stepped]], since: float) -> float:
+    def _land(self, under_way: Sequence[tuple[DenoisingJob, Stepped]], since: float) -> float:
         """Wait for the steps' end and tell them; the time up to which all is accounted for."""
         if not under_way:
             return since
@@ -104,13 +106,13 @@ class DenoiseLoop:
                 stepped.land()
                 name = flight.job.request.request_id
                 if self._stages.goes_on(flight.job):
-                    self._audience.tell(Step(name, stepped.number, flight.denoising.steps))
+                    self._progress.tell(Step(name, stepped.number, flight.denoising.steps))
         ended = self._means.clock()
         for flight, _ in under_way:
             flight.job.seconds[StageName.DENOISE] += (ended - since) / len(under_way)
         return ended
 
-    def _active(self, group: Sequence[Flight]) -> list[Flight]:
+    def _active(self, group: Sequence[DenoisingJob]) -> list[DenoisingJob]:
         return [
             flight
             for flight in group

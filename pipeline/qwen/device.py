@@ -17,7 +17,7 @@ class Streamed:
     """A device with memory of its own, to which weights come as they are needed."""
 
     device: torch.device
-    lane: CopyStream
+    copy_stream: CopyStream
     budget_bytes: int
 
 
@@ -46,7 +46,9 @@ def choose_device(vram_gib: float | None) -> ModelDevice:
     # With its index: what limits the GPU's memory takes no device without one.
     device = torch.device("cuda", torch.cuda.current_device())
     return Streamed(
-        device=device, lane=CudaCopyStream(device), budget_bytes=_budget_bytes(device, vram_gib)
+        device=device,
+        copy_stream=CudaCopyStream(device),
+        budget_bytes=_budget_bytes(device, vram_gib),
     )
 
 

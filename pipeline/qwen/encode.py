@@ -78,7 +78,7 @@ def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> P
     """
     canvases = open_canvases(request.images, several=is_plus(pipe))
     with errors.mapped("reading the pictures and the prompt"):
-        glimpses = _glimpses(pipe, canvases, condition_pixels)
+        glimpses = _for_text_encoder(pipe, canvases, condition_pixels)
         shapes = _shapes(pipe, canvases)
         prompt = _inputs(pipe, request.prompt, glimpses, shapes, what="prompt")
         negative = None
@@ -158,7 +158,7 @@ def _open(path: Path) -> Image.Image:
     return picture
 
 
-def _glimpses(
+def _for_text_encoder(
     pipe: Pipeline, canvases: Sequence[Image.Image], condition_pixels: int
 ) -> list[Image.Image]:
     """The pictures as the text encoder sees them: whole for Edit, small for Plus."""

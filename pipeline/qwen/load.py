@@ -34,7 +34,7 @@ TORCH_DTYPES = {
 
 
 def load(checkpoint: Checkpoint, precision: Precision) -> Pipeline:
-    """The pipeline, ready to edit once its weights are read: parts.stow brings them.
+    """The pipeline, ready to edit once `place_components` has brought its weights.
 
     Takes no memory to speak of. Raises UserError if the library cannot make a model of the
     folder or the weights in it are not the model's, and RuntimeError if the libraries were

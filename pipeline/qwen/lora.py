@@ -64,7 +64,7 @@ def size_bytes(lora: Lora | None) -> int:
 
 
 @contextmanager
-def wearing(
+def applied(
     transformer: torch.nn.Module, lora: Lora | None, *, device: torch.device, dtype: torch.dtype
 ) -> Iterator[None]:
     """Within this context the transformer's layers add the LoRA's product to what they compute.

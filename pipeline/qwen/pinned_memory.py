@@ -51,9 +51,11 @@ class PinnedMemory:
     have come from where they were, while the next are on their way.
     """
 
-    def __init__(self, units: Sequence[Sequence[torch.nn.Parameter]], lane: CopyStream) -> None:
+    def __init__(
+        self, units: Sequence[Sequence[torch.nn.Parameter]], copy_stream: CopyStream
+    ) -> None:
         """Raises UserError if a weight cannot be read from its file."""
-        self._lane = lane
+        self._copy_stream = copy_stream
         self._units = units
         self._pinned: list[torch.Tensor] = []
         self.layouts = [Layout(unit) for unit in units]
@@ -81,12 +83,12 @@ class PinnedMemory:
     def close(self) -> None:
         """Unpin; the memory goes when the last parameter goes."""
         while self._pinned:
-            self._lane.unpin(self._pinned.pop())
+            self._copy_stream.unpin(self._pinned.pop())
 
     def _pin(self, index: int) -> None:
         flat = self._flats[index]
         if flat.numel():
-            self._lane.pin(flat)
+            self._copy_stream.pin(flat)
             self._pinned.append(flat)
 
 

@@ -51,7 +51,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class DenoisingJob:
     """A job on its way through the transformer."""
 
     job: Job
@@ -61,13 +61,13 @@ class Flight:
 class Stages:
     """The common ground of a batch's stages."""
 
-    def __init__(self, means: StageResources, audience: Progress) -> None:
+    def __init__(self, means: StageResources, progress: Progress) -> None:
         self.means = means
-        self.audience = audience
+        self.progress = progress
 
     def goes_on(self, job: Job) -> bool:
         """Whether it has not failed, and somebody still waits for it."""
-        return not job.has_failed and self.audience.wants(job.request.request_id)
+        return not job.has_failed and self.progress.wants(job.request.request_id)
 
     def plan(self, jobs: Sequence[Job]) -> Plan:
         """The plan for these together; raises EditError if they are too large for the GPU."""
@@ -93,7 +93,7 @@ class Stages:
                 if self.goes_on(job):
                     job.has_failed = True
                     ending = Failed(job.request.request_id, errors.without_traceback(error))
-                    self.audience.tell(ending)
+                    self.progress.tell(ending)
 
     @contextmanager
     def sharing(self, stage: StageName, jobs: Sequence[Job]) -> Iterator[None]:

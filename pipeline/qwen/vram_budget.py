@@ -53,12 +53,12 @@ def plan_for_usual(size: ModelSize, usual: Work, budget_bytes: int) -> Plan:
         needed_gib = math.ceil(10 * smallest_bytes(size, usual) / GIB) / 10
         what = (
             f"this model needs at least {needed_gib:.1f} GiB of GPU memory for a usual job, "
-            f"and {told_gib(budget_bytes)} GiB are allowed or free"
+            f"and {shown_gib(budget_bytes)} GiB are allowed or free"
         )
         advice = "raise it if it is set, close other programs on the GPU, or use a larger GPU"
         raise UserError([Problem("model.vram_gib", what, advice)]) from error
 
 
-def told_gib(budget_bytes: int) -> str:
+def shown_gib(budget_bytes: int) -> str:
     """A budget for people: never more than there is."""
     return f"{math.floor(10 * budget_bytes / GIB) / 10:.1f}"

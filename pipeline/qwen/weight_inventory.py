@@ -35,7 +35,7 @@ def promise(model: torch.nn.Module, folder: Path, spelling: WeightNames) -> None
     Only headers are read now. Raises UserError with every file that cannot be read, or with all
     weights that are missing, that the model does not have, or that have another shape there.
     """
-    found = _take_stock(folder, spelling)
+    found = _inventory(folder, spelling)
     needed = dict(model.named_parameters())
     if problems := _mismatches(needed, found, folder):
         raise UserError(problems)
@@ -45,7 +45,7 @@ def promise(model: torch.nn.Module, folder: Path, spelling: WeightNames) -> None
         model.get_submodule(owner).register_parameter(own_name, unread)
 
 
-def _take_stock(folder: Path, spelling: WeightNames) -> dict[str, Extent]:
+def _inventory(folder: Path, spelling: WeightNames) -> dict[str, Extent]:
     """Where each weight lies, by its name in the model."""
     problems = []
     found: dict[str, Extent] = {}

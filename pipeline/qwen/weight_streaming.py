@@ -61,26 +61,30 @@ def evenly(resident: int, units: int) -> frozenset[int]:
 
 
 class StreamLoader:
-    """Units wait in a slab of host memory; the next is on its way while one is at work.
+    """Units wait in pinned host memory; the next is on its way while one is at work.
 
-    The host never waits: it asks for copies and computing in order, and the lane's marks keep
-    the device from computing with what has not arrived and from copying over what is in use.
+    The host never waits: it asks for copies and computing in order, and the marks of the copy
+    stream keep the device from computing with what has not arrived and from copying over what is
+    in use.
     """
 
     def __init__(
-        self, units: Sequence[Sequence[torch.nn.Parameter]], lane: CopyStream, device: torch.device
+        self,
+        units: Sequence[Sequence[torch.nn.Parameter]],
+        copy_stream: CopyStream,
+        device: torch.device,
     ) -> None:
         self._units = units
-        self._lane = lane
+        self._copy_stream = copy_stream
         self._device = device
-        self._slab = PinnedMemory(units, lane)
-        self._unit_bytes = max(layout.bytes for layout in self._slab.layouts)
+        self._pinned = PinnedMemory(units, copy_stream)
+        self._unit_bytes = max(layout.bytes for layout in self._pinned.layouts)
         self._begun_with: int | None = None
 
     @property
     def pinned_bytes(self) -> int:
         """Host memory that is pinned for the units."""
-        return self._slab.bytes
+        return self._pinned.bytes
 
     def begin(self, resident: int) -> None:
         """Take memory for the resident units and the slots, and start the first copies."""
@@ -94,7 +98,7 @@ class StreamLoader:
         slots = min(SLOTS, len(self._units) - resident)
         self._free = deque(self._allocate() for _ in range(slots))
         # The memory may have been another tensor's, and computing with that may not have ended.
-        usable = self._lane.mark()
+        usable = self._copy_stream.mark()
         self._usable = dict.fromkeys((slot.data_ptr() for slot in self._free), usable)
         self._next = 0
         self._fetch_ahead()
@@ -104,9 +108,9 @@ class StreamLoader:
         if self._begun_with is None:
             return
         self._begun_with = None
-        self._lane.drain()
+        self._copy_stream.drain()
         for index in list(self._places):
-            self._slab.bind(index)
+            self._pinned.bind(index)
         self._places.clear()
         self._arrivals.clear()
         self._free.clear()
@@ -114,8 +118,8 @@ class StreamLoader:
     def acquire(self, index: int) -> None:
         """See Loader."""
         if index in self._arrivals:
-            self._lane.wait(self._arrivals.pop(index))
-            layout = self._slab.layouts[index]
+            self._copy_stream.wait(self._arrivals.pop(index))
+            layout = self._pinned.layouts[index]
             views = layout.views(self._places[index])
             for weight, view in zip(self._units[index], views, strict=True):
                 weight.data = view
@@ -126,9 +130,9 @@ class StreamLoader:
         if index in self._stay:
             return
         # Whoever used the unit now would be told, and not compute with another's weights.
-        self._slab.bind(index)
+        self._pinned.bind(index)
         slot = self._places.pop(index)
-        self._usable[slot.data_ptr()] = self._lane.mark()
+        self._usable[slot.data_ptr()] = self._copy_stream.mark()
         self._free.append(slot)
         self._fetch_ahead()
 
@@ -152,7 +156,7 @@ class StreamLoader:
     def close(self) -> None:
         """Give all memory back; the parameters remain readable as long as they live."""
         self.end()
-        self._slab.close()
+        self._pinned.close()
 
     def _allocate(self) -> torch.Tensor:
         return torch.empty(self._unit_bytes, dtype=torch.uint8, device=self._device)
@@ -160,15 +164,17 @@ class StreamLoader:
     def _fetch_ahead(self) -> None:
         while (index := self._next) not in self._places:
             if index in self._stay:
-                place, usable = self._allocate(), self._lane.mark()
+                place, usable = self._allocate(), self._copy_stream.mark()
             elif self._free:
                 place = self._free.popleft()
                 usable = self._usable[place.data_ptr()]
             else:
                 return
-            source = self._slab.flat(index)
+            source = self._pinned.flat(index)
             self._places[index] = place
-            self._arrivals[index] = self._lane.fetch(place[: source.numel()], source, after=usable)
+            self._arrivals[index] = self._copy_stream.fetch(
+                place[: source.numel()], source, after=usable
+            )
             self._next = self._following(index)
 
     def _following(self, index: int) -> int:
@@ -181,7 +187,7 @@ class StreamLoader:
 
     def _is_as_sent(self, index: int) -> torch.Tensor:
         """One truth value on the device."""
-        source = self._slab.flat(index)
+        source = self._pinned.flat(index)
         place = self._places[index]
         intact = [
             (place[start : start + part.numel()] == part.to(self._device, non_blocking=True)).all()

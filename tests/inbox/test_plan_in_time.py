@@ -20,7 +20,7 @@ def test_nothing_is_ready_before_the_settle_time() -> None:
     plan = inbox.wait(1.2).look()
     assert set(states(plan).values()) == {SETTLING}
     assert about(plan, "a.jpg").reason == "settling: unchanged for 1.2 s of 2 s"
-    assert plan.look_again_at == 1002.0
+    assert plan.scan_again_at == 1002.0
     assert names(inbox.wait(0.8).look().ready) == ["a.jpg"]
 
 
@@ -50,7 +50,7 @@ def test_one_look_is_enough_without_a_settle_time() -> None:
 
 def test_an_incomplete_image_is_given_up_after_the_longest_wait() -> None:
     inbox = PaperInbox({"a.jpg": PART, "a.yaml": PROMPT})
-    assert inbox.settled().look_again_at == 1900.0
+    assert inbox.settled().scan_again_at == 1900.0
     assert inbox.wait(897.9).look().ready == ()
     (candidate,) = inbox.wait(0.1).look().ready
     assert str(candidate.problems[0]).startswith("a.jpg: is incomplete: ")
@@ -59,7 +59,7 @@ def test_an_incomplete_image_is_given_up_after_the_longest_wait() -> None:
 @pytest.mark.parametrize("empty", ["a.jpg", "a.yaml"])
 def test_an_empty_file_is_given_up_after_the_longest_wait(empty: str) -> None:
     inbox = PaperInbox({"a.jpg": WHOLE, "a.yaml": PROMPT, empty: b""})
-    assert inbox.settled().look_again_at == 1900.0
+    assert inbox.settled().scan_again_at == 1900.0
     assert inbox.wait(897.9).look().ready == ()
     (candidate,) = inbox.wait(0.1).look().ready
     assert candidate.problems[0].where == empty
@@ -69,11 +69,11 @@ def test_an_empty_file_is_given_up_after_the_longest_wait(empty: str) -> None:
 def test_an_image_without_sidecar_is_held_at_last_but_never_fails() -> None:
     inbox = PaperInbox({"a.jpg": WHOLE})
     plan = inbox.settled()
-    assert plan.look_again_at == 4600.0
+    assert plan.scan_again_at == 4600.0
     plan = inbox.wait(3598).look()
     assert states(plan) == {"a.jpg": HELD}
     assert "add a.yaml or a.txt" in about(plan, "a.jpg").reason
-    assert (plan.ready, plan.look_again_at) == ((), None)
+    assert (plan.ready, plan.scan_again_at) == ((), None)
 
 
 def test_a_held_image_runs_when_its_sidecar_comes() -> None:
@@ -88,7 +88,7 @@ def test_a_preset_lets_an_image_run_alone_after_a_grace_for_its_sidecar() -> Non
     inbox = PaperInbox({"_preset.yaml": PROMPT, "s/t/a.jpg": WHOLE})
     plan = inbox.settled()
     assert states(plan)["s/t/a.jpg"] is WAITS
-    assert plan.look_again_at == 1122.0
+    assert plan.scan_again_at == 1122.0
     (candidate,) = inbox.wait(120).look().ready
     assert (candidate.image.path, candidate.sidecar) == ("s/t/a.jpg", None)
 
@@ -107,7 +107,7 @@ def test_a_sidecar_waits_for_its_image_and_is_reported_when_none_comes() -> None
     plan = inbox.settled()
     assert states(plan) == dict.fromkeys(("a.yaml", "photo.jpg.txt"), State.WAITING_SIDECAR)
     assert about(plan, "a.yaml").reason.startswith("waits for its image since ")
-    assert plan.look_again_at == 1000.0 + 3600
+    assert plan.scan_again_at == 1000.0 + 3600
     plan = inbox.wait(3600).look()
     assert about(plan, "a.yaml").state is State.HELD
     assert "no image has come since" in about(plan, "a.yaml").reason

@@ -92,10 +92,10 @@ class InboxMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-1e7, -3600.0, 1e7]))
     def the_clock_on_the_wall_jumps(self, seconds: float) -> None:
-        before, due = states(self.plan), self.plan.look_again_at
+        before, due = states(self.plan), self.plan.scan_again_at
         self.inbox.unix_at_zero += seconds
         self.plan = self.inbox.look()
-        assert (states(self.plan), self.plan.look_again_at) == (before, due)
+        assert (states(self.plan), self.plan.scan_again_at) == (before, due)
 
     @rule()
     def the_daemon_dies_and_another_begins(self) -> None:
@@ -123,7 +123,7 @@ class InboxMachine(RuleBasedStateMachine):
 
     @rule(longest_seconds=st.sampled_from([200.0, 2000.0, 1e6]))
     def sleep_until_something_is_due(self, longest_seconds: float) -> None:
-        before, due = states(self.plan), self.plan.look_again_at or float("inf")
+        before, due = states(self.plan), self.plan.scan_again_at or float("inf")
         assert due > self.inbox.now
         self.plan = self.inbox.wait(min((due - self.inbox.now) * 0.999, longest_seconds)).look()
         if self.inbox.now < due:  # and not rounded up to it

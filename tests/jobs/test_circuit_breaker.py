@@ -9,13 +9,13 @@ from daemon.jobs.circuit_breaker import (
     Closed,
     HalfOpen,
     Open,
-    after_closed_door,
     after_death,
-    after_hindrance,
-    after_opening,
     after_success,
     at_once,
     by,
+    state_after_failed_start,
+    state_after_machine_fault,
+    state_after_start,
     suspects_of,
 )
 
@@ -29,7 +29,7 @@ def after_deaths(*job_ids: str, standing: BreakerState | None = None) -> Breaker
     return standing
 
 
-def halted() -> Open:
+def opened_state() -> Open:
     standing = after_deaths("a", "b", "c")
     assert isinstance(standing, Open)
     return standing
@@ -37,9 +37,9 @@ def halted() -> Open:
 
 def test_three_different_jobs_halt_and_the_same_one_does_not() -> None:
     assert isinstance(after_deaths("a", "a", "b", "b"), Closed)
-    assert halted().suspects == {"a", "b", "c"}
-    assert HOW in halted().cause
-    assert halted().until == 100.0 + WAIT_SECONDS[0]
+    assert opened_state().suspects == {"a", "b", "c"}
+    assert HOW in opened_state().cause
+    assert opened_state().until == 100.0 + WAIT_SECONDS[0]
 
 
 def test_a_job_that_is_done_between_them_begins_the_count_anew() -> None:
@@ -48,16 +48,16 @@ def test_a_job_that_is_done_between_them_begins_the_count_anew() -> None:
 
 
 def test_when_its_time_has_come_one_job_tries_and_not_before() -> None:
-    assert by(halted(), 159.9) == halted()
-    assert by(halted(), 160.0) == HalfOpen(halted())
+    assert by(opened_state(), 159.9) == opened_state()
+    assert by(opened_state(), 160.0) == HalfOpen(opened_state())
     assert by(Closed(), 1e9) == Closed()
 
 
 def test_each_try_that_fails_is_followed_by_a_longer_rest() -> None:
-    standing: BreakerState = halted()
+    standing: BreakerState = opened_state()
     waits = []
     for _ in range(len(WAIT_SECONDS) + 1):
-        standing = after_death(HalfOpen(halted=standing_halted(standing)), "d", HOW, 1000.0)
+        standing = after_death(HalfOpen(opened_state=standing_halted(standing)), "d", HOW, 1000.0)
         waits.append(standing_halted(standing).until - 1000.0)
     assert tuple(waits) == (*WAIT_SECONDS[1:], WAIT_SECONDS[-1], WAIT_SECONDS[-1])
 
@@ -68,33 +68,37 @@ def standing_halted(standing: BreakerState) -> Open:
 
 
 def test_a_try_that_is_done_ends_it() -> None:
-    assert after_success(HalfOpen(halted())) == Closed()
+    assert after_success(HalfOpen(opened_state())) == Closed()
 
 
 def test_somebody_who_asks_has_it_tried_at_once_and_rests_begin_anew() -> None:
-    standing = at_once(replace(halted(), tries=4))
+    standing = at_once(replace(opened_state(), tries=4))
     assert isinstance(standing, HalfOpen)
-    assert standing.halted.tries == 0
+    assert standing.opened_state.tries == 0
     assert at_once(Closed()) == Closed()
 
 
 def test_what_hinders_one_job_hinders_all_until_one_is_done() -> None:
-    standing = after_hindrance(Closed(suspects=frozenset("a")), "The disk is full", 10.0)
+    standing = state_after_machine_fault(Closed(suspects=frozenset("a")), "The disk is full", 10.0)
     assert standing_halted(standing).cause == "The disk is full"
     assert suspects_of(standing) == {"a"}
-    assert after_hindrance(standing, "The disk is full", 20.0) == standing
+    assert state_after_machine_fault(standing, "The disk is full", 20.0) == standing
     assert after_success(standing) == standing  # of the same pass: it mends nothing
-    again = after_hindrance(HalfOpen(standing_halted(standing)), "The disk is full", 70.0)
+    again = state_after_machine_fault(
+        HalfOpen(standing_halted(standing)), "The disk is full", 70.0
+    )
     assert standing_halted(again).until == 70.0 + WAIT_SECONDS[1]
 
 
 def test_an_editor_that_cannot_be_opened_halts_until_it_can() -> None:
-    standing = standing_halted(after_closed_door(Closed(), "the folder is missing", 10.0))
+    standing = standing_halted(state_after_failed_start(Closed(), "the folder is missing", 10.0))
     assert "the folder is missing" in standing.cause
-    assert after_opening(HalfOpen(standing)) == Closed()
-    assert after_opening(HalfOpen(halted())) == HalfOpen(halted())  # it opened before every death
+    assert state_after_start(HalfOpen(standing)) == Closed()
+    assert state_after_start(HalfOpen(opened_state())) == HalfOpen(
+        opened_state()
+    )  # it opened before every death
 
 
 def test_a_job_is_cleared_by_another_and_not_by_itself() -> None:
-    assert circuit_breaker.is_cleared(HalfOpen(halted()), ["d"])
-    assert not circuit_breaker.is_cleared(HalfOpen(halted()), ["a"])
+    assert circuit_breaker.is_cleared(HalfOpen(opened_state()), ["d"])
+    assert not circuit_breaker.is_cleared(HalfOpen(opened_state()), ["a"])

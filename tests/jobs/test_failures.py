@@ -97,11 +97,11 @@ def test_the_fault_of_the_machine_costs_nothing_and_halts_all(shop: Shop) -> Non
     shop.fail(job_id, Failure.ENVIRONMENT)
     resting = shop.resting(job_id)
     assert (resting.strike, resting.counts) == (False, False)
-    assert shop.breaker.is_halted
+    assert shop.breaker.is_open
     assert shop.breaker.reason().startswith("It went wrong; one job tries it again at ")
     shop.now += 60
     shop.breaker.advance()
-    assert shop.breaker.is_trying
+    assert shop.breaker.is_half_open
     shop.breaker.succeeded([job_id])
     assert shop.breaker.reason() == ""
     assert shop.turns() == (WorkHalted, WorkTried, WorkGoesOn)
@@ -135,7 +135,7 @@ def test_a_death_while_one_job_tries_it_blames_nobody(shop: Shop) -> None:
     poison = shop.edit(4, strikes=1)  # a second death alone would be its end
     shop.die(poison)
     assert not shop.resting(poison).strike
-    assert shop.breaker.is_halted
+    assert shop.breaker.is_open
 
 
 def test_those_over_which_it_ended_go_after_all_others(shop: Shop) -> None:
@@ -167,12 +167,12 @@ def test_what_one_part_does_well_clears_no_other(shop: Shop) -> None:
 def test_deaths_of_different_parts_are_no_row(shop: Shop) -> None:
     for number, part in enumerate((Part.EDITOR, Part.OPENING, Part.SAVING)):
         shop.die(shop.edit(number), part)
-    assert not shop.breaker.is_halted
+    assert not shop.breaker.is_open
 
 
 def test_work_goes_on_when_all_parts_work_and_each_turn_is_told_once(shop: Shop) -> None:
     for part in (Part.WORKERS, Part.EDITOR):
-        shop.breaker.locked_out("it is gone", part)
+        shop.breaker.failed_to_start("it is gone", part)
     shop.now += 60
     shop.breaker.advance()
     shop.breaker.opened(Part.WORKERS)

@@ -246,7 +246,7 @@ class TestLead:
         campaign = Election(
             store=LeaseStore(root, lambda: "the-id"),
             me=ME,
-            fate_of=lambda _: Liveness.UNKNOWN,
+            liveness_of=lambda _: Liveness.UNKNOWN,
             timings=replace(SHORT, refresh=3600.0, act=1800.0),
             clocks=clocks,
         )
@@ -265,7 +265,7 @@ class TestLead:
         campaign = Election(
             store=Stumbling(root),
             me=ME,
-            fate_of=lambda _: Liveness.UNKNOWN,
+            liveness_of=lambda _: Liveness.UNKNOWN,
             timings=SHORT,
             clocks=CLOCKS,
         )

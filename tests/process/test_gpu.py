@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UntoldGpu, find_gpu
+from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 
 MIB = 2**20
 GIB = 2**30
@@ -53,7 +53,7 @@ def test_cuda_visible_devices_may_show_none(ask: Callable[..., FoundGpu], shown:
 
 def test_of_different_gpus_one_has_to_be_chosen(ask: Callable[..., FoundGpu]) -> None:
     found = ask(SMALL, LARGE)
-    assert isinstance(found, UntoldGpu)
+    assert isinstance(found, UnknownGpuMemory)
     assert "NVIDIA T400, NVIDIA GeForce RTX 4080" in found.why
     assert "CUDA_VISIBLE_DEVICES=GPU-" in found.advice
     assert isinstance(ask(SMALL, LARGE, CUDA_VISIBLE_DEVICES="GPU-aaaa-1"), Gpu)
@@ -72,12 +72,12 @@ def test_an_answer_that_tells_nothing_is_passed_on_as_such(
     ask: Callable[..., FoundGpu], lines: list[str], status: int, why: str
 ) -> None:
     found = ask(*lines, status=status)
-    assert isinstance(found, UntoldGpu)
+    assert isinstance(found, UnknownGpuMemory)
     assert why in found.why
 
 
 def test_a_part_of_a_gpu_is_not_told(ask: Callable[..., FoundGpu]) -> None:
-    assert isinstance(ask(LARGE, CUDA_VISIBLE_DEVICES="MIG-1"), UntoldGpu)
+    assert isinstance(ask(LARGE, CUDA_VISIBLE_DEVICES="MIG-1"), UnknownGpuMemory)
 
 
 def test_a_machine_without_devices_or_driver_has_no_gpu(
@@ -86,7 +86,7 @@ def test_a_machine_without_devices_or_driver_has_no_gpu(
     assert ask("No devices were found", status=6) == NoGpu()
     nothing = {"PATH": str(tmp_path / "empty")}
     assert find_gpu(nothing, driver=ABSENT) == NoGpu()
-    assert isinstance(find_gpu(nothing, driver=tmp_path), UntoldGpu)
+    assert isinstance(find_gpu(nothing, driver=tmp_path), UnknownGpuMemory)
 
 
 def test_a_driver_that_hangs_costs_the_deadline(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_driver_that_hangs_costs_the_deadline(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
     found = find_gpu({"PATH": "/usr/bin:/bin"}, str(program), deadline_seconds=0.2)
-    assert isinstance(found, UntoldGpu)
+    assert isinstance(found, UnknownGpuMemory)
     assert "gave no answer in 0.2 s" in found.why
 
 
@@ -102,4 +102,4 @@ def test_a_program_that_is_none_is_told(tmp_path: Path) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("no program\n")
     program.chmod(0o755)
-    assert isinstance(find_gpu({"PATH": str(tmp_path)}), UntoldGpu)
+    assert isinstance(find_gpu({"PATH": str(tmp_path)}), UnknownGpuMemory)

@@ -79,8 +79,8 @@ class TestTwins:
 class TestDroppedAgain:
     """The same pair a second time."""
 
-    def drop_twice(self, hot: HotFolder, watch_mode: str) -> None:
-        hot.write_settings(f"defaults: {{settle_seconds: 0.2, on_duplicate: {watch_mode}}}")
+    def drop_twice(self, hot: HotFolder, policy: str) -> None:
+        hot.write_settings(f"defaults: {{settle_seconds: 0.2, on_duplicate: {policy}}}")
         path = hot.drop("cat.png", seed=1)
         kept = {it: it.read_bytes() for it in (path, path.with_suffix(".yaml"))}
         assert hot.call("run", "--once", *ECHO).returncode == 0

@@ -11,7 +11,7 @@ from published import write
 from config.settings import ModelSettings
 from daemon.commands.check import look_at_attention
 from daemon.commands.check_model import MachineResources, look_at_model
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UntoldGpu
+from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory
 from daemon.commands.output import Verdict
 
 GIB = 2**30
@@ -93,7 +93,7 @@ def test_without_a_gpu_the_processor_computes(published: Path) -> None:
 def test_a_gpu_of_unknown_memory_is_planned_for_where_the_settings_say_how_much(
     published: Path,
 ) -> None:
-    gpu = UntoldGpu("nvidia-smi gave no answer in 20 s", "restart the machine")
+    gpu = UnknownGpuMemory("nvidia-smi gave no answer in 20 s", "restart the machine")
     said = looked_at(published, gpu, vram_gib=8)
     text, verdict = one(said, "could not be found out: nvidia-smi gave no answer")
     assert (verdict, text.endswith("; restart the machine")) == (Verdict.WARNING, True)

@@ -50,12 +50,12 @@ def least_bytes(tiny_models: dict[str, Path]) -> int:
 def planning(
     tiny_models: dict[str, Path], least_bytes: int
 ) -> Iterator[Callable[..., QwenEditor]]:
-    """planning(lane, edit_class) -> an editor that plans for itself."""
+    """planning(copy stream, edit_class) -> an editor that plans for itself."""
     opened: list[QwenEditor] = []
 
-    def open_it(lane: CopyStream, *, edit_class: str = EDIT_PLUS) -> QwenEditor:
+    def open_it(copy_stream: CopyStream, *, edit_class: str = EDIT_PLUS) -> QwenEditor:
         chosen = ModelSettings(path=tiny_models[edit_class], batch=8)
-        opened.append(opening(chosen, {"DTYPE": "fp32"}, at=place(lane, least_bytes)))
+        opened.append(opening(chosen, {"DTYPE": "fp32"}, at=place(copy_stream, least_bytes)))
         return opened[-1]
 
     yield open_it
@@ -65,10 +65,10 @@ def planning(
 
 @pytest.fixture
 def streaming(planning: Callable[..., QwenEditor]) -> Callable[..., QwenEditor]:
-    """streaming(lane, *plans) -> an editor that follows the plans; without one nothing stays."""
+    """streaming(copy_stream, *plans) -> an editor by the plans; without one nothing stays."""
 
-    def open_it(lane: CopyStream, *plans: Plan, edit_class: str = EDIT_PLUS) -> QwenEditor:
-        editor = planning(lane, edit_class=edit_class)
+    def open_it(copy_stream: CopyStream, *plans: Plan, edit_class: str = EDIT_PLUS) -> QwenEditor:
+        editor = planning(copy_stream, edit_class=edit_class)
         decide(editor, *(plans or [passing_through(0)]))
         return editor
 
@@ -93,10 +93,10 @@ def mixed(
 
 
 class Crossings:
-    """Listens, and notes how many copies a lane has made by each step of the longest job."""
+    """Listens, and notes how many copies were made by each step of the longest job."""
 
-    def __init__(self, lane: Any, longest: EditRequest) -> None:
-        self._lane = lane
+    def __init__(self, copy_stream: Any, longest: EditRequest) -> None:
+        self._copy_stream = copy_stream
         self._longest = longest.request_id
         self._copies: dict[int, int] = {}
         self.endings: list[Event] = []
@@ -104,7 +104,7 @@ class Crossings:
     def __call__(self, event: Event) -> frozenset[str]:
         match event:
             case Step(name, step, _) if name == self._longest:
-                self._copies[step] = self._lane.copies
+                self._copies[step] = self._copy_stream.copies
             case Done() | Failed():
                 self.endings.append(event)
             case _:
@@ -153,9 +153,9 @@ def test_a_mixed_batch_gives_what_each_gives_alone_whatever_is_resident(
     mixed: Callable[[], list[EditRequest]],
     alone: list[Any],
 ) -> None:
-    together, lane = mixed(), kind()
-    crossings = Crossings(lane, together[0])
-    streaming(lane, passing_through(resident)).edit(together, crossings)
+    together, copy_stream = mixed(), kind()
+    crossings = Crossings(copy_stream, together[0])
+    streaming(copy_stream, passing_through(resident)).edit(together, crossings)
     assert [type(ending) for ending in crossings.endings] == [Done] * 3
     assert crossings.of_a_step == BLOCKS - resident
     for found, expected in zip(_pictures(together), alone, strict=True):
@@ -168,9 +168,9 @@ def test_the_single_picture_model_streams_too(
     picture_of: Callable[..., Any],
     open_editor: Callable[..., Any],
 ) -> None:
-    request, lane = request_of(cfg=4.0, steps=4), LateLane()
-    crossings = Crossings(lane, request)
-    streaming(lane, edit_class=EDIT).edit([request], crossings)
+    request, copy_stream = request_of(cfg=4.0, steps=4), LateLane()
+    crossings = Crossings(copy_stream, request)
+    streaming(copy_stream, edit_class=EDIT).edit([request], crossings)
     assert crossings.of_a_step == BLOCKS
     expected = picture_of(open_editor(EDIT), request_of(cfg=4.0, steps=4))
     assert np.array_equal(_pictures([request])[0], expected)
@@ -181,8 +181,8 @@ def test_sequences_that_fly_in_turns_give_the_same_pictures(
     mixed: Callable[[], list[EditRequest]],
     alone: list[Any],
 ) -> None:
-    in_turns, lane = mixed(), EarlyLane()
-    editor = planning(lane)
+    in_turns, copy_stream = mixed(), EarlyLane()
+    editor = planning(copy_stream)
     decide(editor, passing_through(1), together=2)
     editor.edit(in_turns, lambda _event: frozenset())
     for found, expected in zip(_pictures(in_turns), alone, strict=True):
@@ -192,14 +192,14 @@ def test_sequences_that_fly_in_turns_give_the_same_pictures(
 def test_what_stays_for_good_crosses_once(
     planning: Callable[..., QwenEditor], mixed: Callable[[], list[EditRequest]]
 ) -> None:
-    lane = EarlyLane()
-    editor = planning(lane)
+    copy_stream = EarlyLane()
+    editor = planning(copy_stream)
     requests = mixed()[1:2]
     assert editor._means.room.plan(replace(MIXED_WORK, sequences=1, tokens=300)).keeps_all
     editor.edit(requests, lambda _event: frozenset())
-    before = lane.copies
+    before = copy_stream.copies
     editor.edit(requests, lambda _event: frozenset())
-    assert lane.copies == before
+    assert copy_stream.copies == before
 
 
 def test_stages_follow_each_other_for_all_and_early_leavers_leave(
@@ -251,12 +251,12 @@ def test_the_encoder_passes_once_a_batch(
     streaming: Callable[..., QwenEditor], mixed: Callable[[], list[EditRequest]]
 ) -> None:
     def copies(requests: list[EditRequest]) -> int:
-        lane = EarlyLane()
-        editor = streaming(lane)
-        before = lane.copies
+        copy_stream = EarlyLane()
+        editor = streaming(copy_stream)
+        before = copy_stream.copies
         # Nobody waits for more than the reading.
         editor.edit(requests, lambda event: _all_if_denoising(event, requests))
-        return lane.copies - before
+        return copy_stream.copies - before
 
     assert copies(mixed()) == copies(mixed()[:1])
     assert copies(mixed()) >= 2 + 2  # its layers, and those of its vision tower
@@ -269,15 +269,15 @@ def _all_if_denoising(event: Event, requests: list[EditRequest]) -> frozenset[st
 
 
 def _cramping(
-    lane: CrampedLane, at: object, requests: list[EditRequest], *, times: int = 1
+    copy_stream: CrampedLane, at: object, requests: list[EditRequest], *, times: int = 1
 ) -> OnEvent:
-    """A listener that lets the lane fail, from a stage or step of the first request on."""
+    """A listener that lets the copy stream fail, from a stage or step of the first request on."""
 
     def listen(event: Event) -> frozenset[str]:
         match event:
             case Stage(name, moment) | Step(name, moment, _):
                 if name == requests[0].request_id and moment == at:
-                    lane.failing = times
+                    copy_stream.failing = times
             case _:
                 pass
         return frozenset()
@@ -293,10 +293,10 @@ def test_an_out_of_memory_costs_a_smaller_plan_and_not_the_job(
     alone: list[Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    lane, requests = CrampedLane(), mixed()
-    editor = streaming(lane, passing_through(2), passing_through(0))
-    editor.edit(requests, _cramping(lane, moment, requests))
-    assert lane.failing == 0
+    copy_stream, requests = CrampedLane(), mixed()
+    editor = streaming(copy_stream, passing_through(2), passing_through(0))
+    editor.edit(requests, _cramping(copy_stream, moment, requests))
+    assert copy_stream.failing == 0
     assert caplog.text.count("ran out of memory") == 1
     for found, expected in zip(_pictures(requests), alone, strict=True):
         assert np.array_equal(found, expected)
@@ -309,11 +309,11 @@ def test_a_gpu_that_is_always_out_of_memory_fails_the_jobs_and_says_so(
     mixed: Callable[[], list[EditRequest]],
     listener: Any,
 ) -> None:
-    lane, requests = CrampedLane(), mixed()
-    listener.drop_at = _cramping(lane, moment, requests, times=1000)
-    editor = streaming(lane, passing_through(2), passing_through(0))
+    copy_stream, requests = CrampedLane(), mixed()
+    listener.drop_at = _cramping(copy_stream, moment, requests, times=1000)
+    editor = streaming(copy_stream, passing_through(2), passing_through(0))
     editor.edit(requests, listener)
-    lane.failing = 0
+    copy_stream.failing = 0
     endings = [event for event in listener.events if isinstance(event, Done | Failed)]
     assert len(endings) == 3
     assert all(isinstance(e, Failed) and "memory" in e.error.cause for e in endings)
@@ -325,10 +325,10 @@ def test_a_budget_shrinks_until_no_plan_is_left(
     request_of: Callable[..., EditRequest],
     listener: Any,
 ) -> None:
-    lane, request = CrampedLane(), request_of()
-    listener.drop_at = _cramping(lane, StageName.ENCODE, [request], times=1000)
-    planning(lane).edit([request], listener)
-    lane.failing = 0
+    copy_stream, request = CrampedLane(), request_of()
+    listener.drop_at = _cramping(copy_stream, StageName.ENCODE, [request], times=1000)
+    planning(copy_stream).edit([request], listener)
+    copy_stream.failing = 0
     assert isinstance(listener.events[-1], Failed)
     assert "memory" in listener.events[-1].error.cause
 
@@ -360,11 +360,11 @@ def test_the_plan_is_logged_when_the_editor_opens(
 def test_opening_brings_every_weight_once_and_compares_it(
     planning: Callable[..., QwenEditor],
 ) -> None:
-    lane = EarlyLane()
-    editor = planning(lane)
+    copy_stream = EarlyLane()
+    editor = planning(copy_stream)
     stacks = [*editor._parts.encoder.stacks, *editor._parts.transformer.stacks]
     beside = 3  # what of encoder, transformer and VAE is in no stack
-    assert lane.copies >= sum(len(stack.blocks) for stack in stacks) + beside
+    assert copy_stream.copies >= sum(len(stack.blocks) for stack in stacks) + beside
 
 
 def test_an_editor_whose_weights_do_not_arrive_whole_is_not_opened(
@@ -380,10 +380,10 @@ def test_a_job_is_edited_after_another_for_which_no_memory_was_left(
     edit: Callable[..., Event],
     listener: Any,
 ) -> None:
-    lane, request = CrampedLane(), request_of()
-    editor = planning(lane)
-    listener.drop_at = _cramping(lane, StageName.ENCODE, [request], times=1000)
+    copy_stream, request = CrampedLane(), request_of()
+    editor = planning(copy_stream)
+    listener.drop_at = _cramping(copy_stream, StageName.ENCODE, [request], times=1000)
     editor.edit([request], listener)
     assert isinstance(listener.events[-1], Failed)
-    lane.failing = 0
+    copy_stream.failing = 0
     assert isinstance(edit(editor, request_of()), Done)

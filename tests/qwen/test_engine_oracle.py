@@ -184,9 +184,9 @@ def test_each_of_a_mixed_batch_that_streams_equals_the_librarys_own(
         request_of(images=(wide,), seed=1, prompt="Turn the square to blue"),
         request_of(images=several, cfg=1.5),
     ]
-    lane = LateLane()
+    copy_stream = LateLane()
     settings = ModelSettings(path=checkpoints[name], batch=4)
-    editor = opening(settings, {"DTYPE": dtype}, at=place(lane))
+    editor = opening(settings, {"DTYPE": dtype}, at=place(copy_stream))
     decide(editor, passing_through(1))
     editor.edit(requests, lambda _event: frozenset())
     editor.close()

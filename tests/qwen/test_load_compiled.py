@@ -120,13 +120,13 @@ def test_compiled_blocks_that_pass_through_compute_what_they_compute_at_home(
     request_of: Callable[..., EditRequest],
     picture_of: Callable[..., Any],
 ) -> None:
-    backend, lane, request = Counting(), LateLane(), request_of(cfg=4.0, steps=3)
-    editor = opened(EDIT_PLUS, backend, place(lane))
+    backend, copy_stream, request = Counting(), LateLane(), request_of(cfg=4.0, steps=3)
+    editor = opened(EDIT_PLUS, backend, place(copy_stream))
     decide(editor, passing_through(1))
-    before = lane.copies
+    before = copy_stream.copies
     found = picture_of(editor, request)
     assert backend.calls == 2 * 3 * BLOCKS
-    assert lane.copies - before >= 3 * (BLOCKS - 1)
+    assert copy_stream.copies - before >= 3 * (BLOCKS - 1)
     resident = picture_of(opened(EDIT_PLUS, Counting()), request_of(cfg=4.0, steps=3))
     assert np.array_equal(found, resident)
 

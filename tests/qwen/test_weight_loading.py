@@ -35,7 +35,7 @@ VAE = "vae/diffusion_pytorch_model.safetensors"
 DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 PLACES: list[ModelDevice] = [
     InHostMemory(device=CPU),
-    Streamed(device=CPU, lane=InlineCopyStream(), budget_bytes=2**40),
+    Streamed(device=CPU, copy_stream=InlineCopyStream(), budget_bytes=2**40),
 ]
 
 
@@ -254,11 +254,11 @@ def test_a_disk_that_cannot_be_read_is_named() -> None:
 def test_nothing_stays_pinned_when_a_file_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "short.safetensors"
     path.write_bytes(bytes(100))
-    lane = CountingLane()
+    copy_stream = CountingLane()
     good, bad = (_unread(path, start_byte=start, numbers=20) for start in (0, 60))
     with pytest.raises(UserError):
-        PinnedMemory([[good], [bad]], lane)
-    assert lane.pinned == []
+        PinnedMemory([[good], [bad]], copy_stream)
+    assert copy_stream.pinned == []
 
 
 def test_weights_in_memory_and_in_files_share_a_slab(tmp_path: Path) -> None:
@@ -289,13 +289,15 @@ def test_a_weight_of_many_requests_is_read_and_turned_whole(tmp_path: Path) -> N
 
 def test_each_unit_is_pinned_by_pages_of_its_own() -> None:
     units = [[torch.nn.Parameter(torch.zeros(size))] for size in (1, 1024, 1025, 5000)]
-    lane = CountingLane()
-    slab = PinnedMemory(units, lane)
-    assert [size for _, size in lane.pinned] == [4096, 4096, 8192, 20480]
-    assert all(address % 4096 == 0 for address, _ in lane.pinned)
-    assert all(start + size <= end for (start, size), (end, _) in pairwise(sorted(lane.pinned)))
+    copy_stream = CountingLane()
+    slab = PinnedMemory(units, copy_stream)
+    assert [size for _, size in copy_stream.pinned] == [4096, 4096, 8192, 20480]
+    assert all(address % 4096 == 0 for address, _ in copy_stream.pinned)
+    assert all(
+        start + size <= end for (start, size), (end, _) in pairwise(sorted(copy_stream.pinned))
+    )
     slab.close()
-    assert lane.pinned == []
+    assert copy_stream.pinned == []
 
 
 WIDE = {"num_attention_heads": 16, "attention_head_dim": 64, "axes_dims_rope": [16, 24, 24]}

@@ -33,12 +33,12 @@ def _values(unit: list[torch.nn.Parameter]) -> set[float]:
 
 
 @pytest.mark.parametrize("resident", range(UNITS + 1))
-@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("copy_stream", LANES)
 def test_every_unit_is_itself_while_it_is_acquired(
-    lane: Callable[[], CopyStream], resident: int
+    copy_stream: Callable[[], CopyStream], resident: int
 ) -> None:
     units = _units()
-    loader = StreamLoader(units, lane(), CPU)
+    loader = StreamLoader(units, copy_stream(), CPU)
     loader.begin(resident)
     for number in [*range(UNITS)] * 3:
         loader.acquire(number)
@@ -48,10 +48,10 @@ def test_every_unit_is_itself_while_it_is_acquired(
     assert [_values(unit) for unit in units] == [{n} for n in range(UNITS)]
 
 
-@pytest.mark.parametrize("lane", LANES)
-def test_a_round_may_break_off_anywhere(lane: Callable[[], CopyStream]) -> None:
+@pytest.mark.parametrize("copy_stream", LANES)
+def test_a_round_may_break_off_anywhere(copy_stream: Callable[[], CopyStream]) -> None:
     units = _units()
-    loader = StreamLoader(units, lane(), CPU)
+    loader = StreamLoader(units, copy_stream(), CPU)
     for broken_at in range(UNITS):
         loader.begin(broken_at % 3)
         for number in range(broken_at):
@@ -80,25 +80,25 @@ def test_a_released_unit_is_back_in_host_memory() -> None:
 
 
 def test_resident_units_cross_once_and_the_others_once_a_round() -> None:
-    lane = EarlyLane()
-    loader = StreamLoader(_units(), lane, CPU)
+    copy_stream = EarlyLane()
+    loader = StreamLoader(_units(), copy_stream, CPU)
     loader.begin(2)
     for number in [*range(UNITS)] * 4:
         loader.acquire(number)
         loader.release(number)
     loader.end()
     ahead = 2  # of a round that never came
-    assert lane.copies == 2 + 4 * (UNITS - 2) + ahead
+    assert copy_stream.copies == 2 + 4 * (UNITS - 2) + ahead
 
 
 def test_no_more_than_two_slots_are_taken() -> None:
-    lane = EarlyLane()
-    loader = StreamLoader(_units(), lane, CPU)
+    copy_stream = EarlyLane()
+    loader = StreamLoader(_units(), copy_stream, CPU)
     loader.begin(0)
     for number in [*range(UNITS)] * 3:
         loader.acquire(number)
         loader.release(number)
-    assert len(lane.targets) == 2
+    assert len(copy_stream.targets) == 2
     loader.close()
 
 
@@ -109,9 +109,9 @@ def test_pinned_memory_is_the_weights_and_a_little_for_alignment() -> None:
     loader.close()
 
 
-@pytest.mark.parametrize("lane", LANES)
-def test_an_honest_lane_proves_itself(lane: Callable[[], CopyStream]) -> None:
-    loader = StreamLoader(_units(), lane(), CPU)
+@pytest.mark.parametrize("copy_stream", LANES)
+def test_an_honest_lane_proves_itself(copy_stream: Callable[[], CopyStream]) -> None:
+    loader = StreamLoader(_units(), copy_stream(), CPU)
     loader.prove()
     loader.close()
 

@@ -40,11 +40,13 @@ class Jobs:
         Image.new("RGB", (60, 32)).save(scratch / "odd.png")
         (scratch / "broken.png").write_bytes(b"no picture")
         self._numbers = count()
-        self._lane = CrampedLane()
+        self._copy_stream = CrampedLane()
         loras = {"good": _lora(scratch / "good.safetensors")}
         loras["gone"] = replace(loras["good"], path=scratch / "gone.safetensors")
         settings = ModelSettings(path=model, loras=loras, batch=4)
-        self.editor: QwenEditor = open_editor(settings, {"DTYPE": "fp32"}, at=place(self._lane))
+        self.editor: QwenEditor = open_editor(
+            settings, {"DTYPE": "fp32"}, at=place(self._copy_stream)
+        )
 
     def round(self, number: int) -> None:
         """Ten jobs in batches of one to four: two fail, one or two are dropped."""
@@ -101,7 +103,7 @@ class Jobs:
             match event:
                 case Stage(name, moment) | Step(name, moment, _):
                     if moment == out_of_memory_at and name == requests[0].request_id:
-                        self._lane.failing = times
+                        self._copy_stream.failing = times
                     return frozenset({name}) if moment == drops_at else frozenset()
                 case Done() | Failed():
                     endings.append(event)
@@ -109,7 +111,7 @@ class Jobs:
 
         decide(self.editor, passing_through(1), passing_through(0))
         self.editor.edit(requests, listen)
-        self._lane.failing = 0
+        self._copy_stream.failing = 0
         lost = sum(isinstance(ending, Failed) for ending in endings)
         wanted = 0 if drops_at is not None else len(requests)
         assert (len(endings), lost) == (wanted, failed), endings

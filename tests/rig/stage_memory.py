@@ -48,10 +48,12 @@ class Decided(StageMemory):
         return super().retrying(doing, counted)
 
 
-def place(lane: CopyStream | None = None, budget_bytes: int = GIB) -> Streamed:
+def place(copy_stream: CopyStream | None = None, budget_bytes: int = GIB) -> Streamed:
     """The processor, as if it were a device with memory of its own."""
     cpu = torch.device("cpu")
-    return Streamed(device=cpu, lane=lane or InlineCopyStream(), budget_bytes=budget_bytes)
+    return Streamed(
+        device=cpu, copy_stream=copy_stream or InlineCopyStream(), budget_bytes=budget_bytes
+    )
 
 
 def passing_through(resident: int) -> Plan:

@@ -46,7 +46,7 @@ PLAN = Plan(
     ignored=(Ignored("a\nb.heic", "a HEIC picture"),),
     ready=(),
     needed_by={},
-    look_again_at=None,
+    scan_again_at=None,
 )
 
 

@@ -65,7 +65,7 @@ def test_originals_go_when_their_days_are_over_and_not_before(spool: Spool) -> N
     assert shown(spool) == set()
     assert not (spool.root / "done" / str(DAY)).exists()
     assert (spool.root / "done").exists()
-    assert FiledManifest(spool.tree).manifest_days() == []
+    assert FiledManifest(spool.tree).days() == []
 
 
 def test_a_list_that_cannot_be_written_costs_no_filing_and_one_that_cannot_be_read_no_look(

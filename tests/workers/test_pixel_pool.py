@@ -69,7 +69,7 @@ def test_who_tries_it_out_waits_for_no_rest(
     for now in (0.0, 0.0, 5.0):
         pool.go_on(now, breaker)
         lose(pool, mailbox, now)
-    breaker.locked_out("it ended", Part.WORKERS)
+    breaker.failed_to_start("it ended", Part.WORKERS)
     pool.go_on(1000.0, breaker)
     assert not is_started(pool, mailbox)
     breaker.try_now()
