@@ -10,6 +10,18 @@ from config.fields import Fields, read_fields
 from config.problems import Complaints
 from config.values import Format, Keep, Region, Size
 
+LARGEST_SEED = 2**63 - 1
+MOST_REFERENCES = 2
+_STEPS = values.whole_number(1, 100)
+_CFG = values.number(1, 20)
+_SEED = values.whole_number(0, LARGEST_SEED, ", or remove the line to have one drawn")
+_IMAGES = values.file_names(MOST_REFERENCES)
+_VARIANTS = values.whole_number(1, 8)
+_PRIORITY = values.whole_number(0, 9)
+_KEEP = values.choice(Keep)
+_FORMAT = values.choice(Format, jpeg=Format.JPG)
+_QUALITY = values.whole_number(1, 100)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
@@ -31,20 +43,6 @@ class Keys:
     keep: Keep | None = None
     format: Format | None = None
     quality: int | None = None
-
-
-LARGEST_SEED = 2**63 - 1
-MOST_REFERENCES = 2
-
-_STEPS = values.whole_number(1, 100)
-_CFG = values.number(1, 20)
-_SEED = values.whole_number(0, LARGEST_SEED, ", or remove the line to have one drawn")
-_IMAGES = values.file_names(MOST_REFERENCES)
-_VARIANTS = values.whole_number(1, 8)
-_PRIORITY = values.whole_number(0, 9)
-_KEEP = values.choice(Keep)
-_FORMAT = values.choice(Format, jpeg=Format.JPG)
-_QUALITY = values.whole_number(1, 100)
 
 
 def read_keys(fields: Fields) -> Keys:

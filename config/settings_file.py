@@ -33,6 +33,22 @@ SYSTEM_FILE = Path("/etc/hotfolder") / FILE_NAME
 SHIPPED_FILE = Path(__file__).with_name(FILE_NAME)
 
 _NO_FOLDERS = "folders: []\n"  # the line of the shipped file that default_text fills in
+_DAY_SECONDS = 86400
+_SECONDS = values.number(0, _DAY_SECONDS)
+_SECONDS_OR_AUTO = values.unless("auto", _SECONDS)
+_POLL_SECONDS_OR_AUTO = values.unless("auto", values.number(0.01, _DAY_SECONDS))
+_SETTLE_MAX_SECONDS = values.number(0, 30 * _DAY_SECONDS)
+_HANG_SECONDS = values.number(1, _DAY_SECONDS)
+_HOURS = values.number(0, 24 * 366)
+_DAYS = values.unless("forever", values.number(1, 36500))
+_PSNR = values.unless("off", values.number(0, 100))
+_PIXELS = values.unless("off", values.number(0, 16384))
+_SHARE = values.unless("off", values.number(0, 1))
+_GIB = values.number(0, 1024**2)
+_VRAM_GIB_OR_AUTO = values.unless("auto", values.number(1, 4096))
+_MEGAPIXELS = values.number(0.001, 10000)
+_MIB = values.number(0.001, 1024**2)
+_MOST_LINKS = 40  # as the kernel follows: path_resolution(7)
 
 
 def find(explicit: Path | None, cwd: Path) -> Path | None:
@@ -83,23 +99,6 @@ def _content(path: Path, *, named: bool) -> bytes:
     if problems:
         raise UserError(problems)
     return content
-
-
-_DAY_SECONDS = 86400
-_SECONDS = values.number(0, _DAY_SECONDS)
-_SECONDS_OR_AUTO = values.unless("auto", _SECONDS)
-_POLL_SECONDS_OR_AUTO = values.unless("auto", values.number(0.01, _DAY_SECONDS))
-_SETTLE_MAX_SECONDS = values.number(0, 30 * _DAY_SECONDS)
-_HANG_SECONDS = values.number(1, _DAY_SECONDS)
-_HOURS = values.number(0, 24 * 366)
-_DAYS = values.unless("forever", values.number(1, 36500))
-_PSNR = values.unless("off", values.number(0, 100))
-_PIXELS = values.unless("off", values.number(0, 16384))
-_SHARE = values.unless("off", values.number(0, 1))
-_GIB = values.number(0, 1024**2)
-_VRAM_GIB_OR_AUTO = values.unless("auto", values.number(1, 4096))
-_MEGAPIXELS = values.number(0.001, 10000)
-_MIB = values.number(0.001, 1024**2)
 
 
 def read_settings(content: bytes, name: str) -> Settings:
@@ -210,9 +209,6 @@ def _limits(fields: Fields) -> Limits:
     )
     fields.finish()
     return limits
-
-
-_MOST_LINKS = 40  # as the kernel follows: path_resolution(7)
 
 
 def custody_problems(

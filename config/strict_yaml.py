@@ -13,6 +13,20 @@ from config.problems import Complaints, Problem, UserError
 from config.yaml_mistakes import explain, quoted, special_character
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_DECIMAL = re.compile("[-+]?[0-9]+")
+_OCTAL = re.compile("0o[0-7]+")
+_HEXADECIMAL = re.compile("0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_MOST_DIGITS = 400  # beyond the largest float; Python reads no decimal of more than 4300
+DEEPEST = 8
+MOST_NODES = 4000
+_QUOTE_OR_REMOVE = "remove it, or quote the whole text"
+_TOUCHED = re.compile(r"[ \t]+(#[^\s#].*)")  # a comment is written with a space, a colour without
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +78,6 @@ def plain(node: Node) -> JsonValue:
 
 CoreValue = str | int | float | bool | None
 
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
-_DECIMAL = re.compile("[-+]?[0-9]+")
-_OCTAL = re.compile("0o[0-7]+")
-_HEXADECIMAL = re.compile("0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_MOST_DIGITS = 400  # beyond the largest float; Python reads no decimal of more than 4300
-
 
 def core_value(word: str) -> CoreValue:
     """Give the number, truth value, null or text that a plain scalar stands for.
@@ -100,14 +104,6 @@ def _number(word: str) -> int | float | None:
     if _NOT_FINITE.fullmatch(word):
         return float(word.replace(".", ""))
     return None
-
-
-DEEPEST = 8
-MOST_NODES = 4000
-
-_QUOTE_OR_REMOVE = "remove it, or quote the whole text"
-_TOUCHED = re.compile(r"[ \t]+(#[^\s#].*)")  # a comment is written with a space, a colour without
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse(text: str, complaints: Complaints) -> Node | None:

@@ -14,6 +14,9 @@ from config.hours import parse as parse_hours
 from config.strict_yaml import Listing, Mapping, Node, Scalar
 from config.yaml_mistakes import quoted, shortened
 
+_SIZE = re.compile(r"([0-9]{1,6})\s*[xX\u00d7]\s*([0-9]{1,6})")
+_LARGEST_SIDE = 16384
+
 
 class Keep(StrEnum):
     """How pixels outside the edit return from the original."""
@@ -74,9 +77,6 @@ Size = OriginalSize | ModelSize | ExactSize
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value")
-
-_SIZE = re.compile(r"([0-9]{1,6})\s*[xX\u00d7]\s*([0-9]{1,6})")
-_LARGEST_SIDE = 16384
 
 
 class UnfitValueError(Exception):

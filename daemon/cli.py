@@ -13,6 +13,23 @@ from config.problems import UserError
 from daemon.commands.output import ExitCode
 
 Command = Callable[[argparse.Namespace], ExitCode]
+# Each command is imported when it is called: `hotfolder --help` answers at once.
+_COMMANDS = {
+    "init": "daemon.commands.init",
+    "make_tiny_model": "daemon.commands.init",
+    "run": "daemon.commands.run",
+    "check": "daemon.commands.check",
+    "plan": "daemon.commands.plan",
+    "why": "daemon.commands.why",
+    "status": "daemon.commands.status",
+    "cancel": "daemon.commands.jobs",
+    "retry": "daemon.commands.jobs",
+    "pause": "daemon.commands.pause",
+    "resume": "daemon.commands.pause",
+    "drain": "daemon.commands.pause",
+    "install": "daemon.commands.install",
+    "uninstall": "daemon.commands.install",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,25 +190,6 @@ def _add_root(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--root", type=Path, metavar="DIR", help="this hot folder alone; needs no settings file"
     )
-
-
-# Each command is imported when it is called: `hotfolder --help` answers at once.
-_COMMANDS = {
-    "init": "daemon.commands.init",
-    "make_tiny_model": "daemon.commands.init",
-    "run": "daemon.commands.run",
-    "check": "daemon.commands.check",
-    "plan": "daemon.commands.plan",
-    "why": "daemon.commands.why",
-    "status": "daemon.commands.status",
-    "cancel": "daemon.commands.jobs",
-    "retry": "daemon.commands.jobs",
-    "pause": "daemon.commands.pause",
-    "resume": "daemon.commands.pause",
-    "drain": "daemon.commands.pause",
-    "install": "daemon.commands.install",
-    "uninstall": "daemon.commands.install",
-}
 
 
 def _command(name: str) -> Command:

@@ -18,6 +18,12 @@ class Clock(Protocol):
         ...
 
 
+def last_midnight(unix_time: float) -> float:
+    """When the day of a moment began, as the machine's people count it; Unix time."""
+    now = datetime.fromtimestamp(unix_time, UTC).astimezone()
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
 def day_of(unix_time: float) -> str:
     """The day of a moment, as the machine's people count it: 2026-11-22."""
     return datetime.fromtimestamp(unix_time, UTC).astimezone().strftime("%Y-%m-%d")

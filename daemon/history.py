@@ -32,6 +32,24 @@ _COUNTS = (
     "SELECT state, count(*) FROM jobs WHERE folder_id = ? AND finished_at >= ? GROUP BY state"
 )
 _Value = str | bytes | int | float
+# Entry n brings a file of version n to version n + 1. Never change one: add another.
+_MIGRATIONS = (
+    (
+        """CREATE TABLE jobs (
+             job_id TEXT PRIMARY KEY, folder_id TEXT NOT NULL, path BLOB NOT NULL,
+             image_sha256 TEXT NOT NULL, content_key TEXT NOT NULL, state TEXT NOT NULL,
+             results BLOB NOT NULL, total_seconds REAL NOT NULL, denoise_seconds REAL NOT NULL,
+             steps INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+             finished_at REAL NOT NULL
+           ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX jobs_by_path ON jobs (folder_id, path, finished_at)",
+        "CREATE INDEX jobs_by_folder ON jobs (folder_id, finished_at)",
+        "CREATE INDEX jobs_by_state ON jobs (state, finished_at)",
+    ),
+    ("CREATE INDEX jobs_by_time ON jobs (finished_at)",),
+)
+_BUSY_SECONDS = 2.0
+_UNUSABLE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,26 +235,6 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     facts["state"] = State(facts["state"])
     facts["results"] = tuple(map(os.fsdecode, filter(None, facts["results"].split(b"\0"))))
     return Entry(**facts)
-
-
-# Entry n brings a file of version n to version n + 1. Never change one: add another.
-_MIGRATIONS = (
-    (
-        """CREATE TABLE jobs (
-             job_id TEXT PRIMARY KEY, folder_id TEXT NOT NULL, path BLOB NOT NULL,
-             image_sha256 TEXT NOT NULL, content_key TEXT NOT NULL, state TEXT NOT NULL,
-             results BLOB NOT NULL, total_seconds REAL NOT NULL, denoise_seconds REAL NOT NULL,
-             steps INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-             finished_at REAL NOT NULL
-           ) STRICT, WITHOUT ROWID""",
-        "CREATE INDEX jobs_by_path ON jobs (folder_id, path, finished_at)",
-        "CREATE INDEX jobs_by_folder ON jobs (folder_id, finished_at)",
-        "CREATE INDEX jobs_by_state ON jobs (state, finished_at)",
-    ),
-    ("CREATE INDEX jobs_by_time ON jobs (finished_at)",),
-)
-_BUSY_SECONDS = 2.0
-_UNUSABLE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class NewerFileError(Exception):

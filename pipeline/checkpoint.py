@@ -32,6 +32,10 @@ _WEIGHTS = {
 COMPONENTS = (*_CONFIGS, "processor")
 _CONFIG_SUFFIXES = {".json", ".txt", ".jinja"}
 _PICKLED_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth"}
+COPY_AGAIN = "copy the model folder again, whole"
+_LENGTH_BYTES = 8  # a file opens with the length of its JSON header, little-endian
+_LONGEST_HEADER_BYTES = 100_000_000  # the format's own limit
+_SAMPLE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,9 +209,6 @@ def _opening(path: Path) -> str:
         return ""
 
 
-COPY_AGAIN = "copy the model folder again, whole"
-
-
 class ModelFolder:
     """Reads what it is asked for and never raises: what is wrong stands in `problems`."""
 
@@ -283,11 +284,6 @@ class ModelFolder:
     def _note_unreadable(self, name: str, error: OSError) -> None:
         advice = f"let everybody read the model: chmod -R a+rX '{self.path}'"
         self.note(name, f"it cannot be read ({error.strerror})", advice)
-
-
-_LENGTH_BYTES = 8  # a file opens with the length of its JSON header, little-endian
-_LONGEST_HEADER_BYTES = 100_000_000  # the format's own limit
-_SAMPLE_BYTES = 64 * 1024
 
 
 class BrokenWeightsError(Exception):

@@ -9,6 +9,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+# A full, failing or read-only disk, scratch that somebody emptied, too many open files.
+_OF_THE_MACHINE = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE),
+        *(errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE),
+    )
+)
+MACHINE_ADVICE = "Make room on that disk, or mend it."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRequest:
@@ -134,16 +143,6 @@ class Editor(Protocol):
     def close(self) -> None:
         """Give the model's memory back."""
         ...
-
-
-# A full, failing or read-only disk, scratch that somebody emptied, too many open files.
-_OF_THE_MACHINE = frozenset(
-    (
-        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE),
-        *(errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE),
-    )
-)
-MACHINE_ADVICE = "Make room on that disk, or mend it."
 
 
 def is_of_the_machine(error: OSError) -> bool:

@@ -13,6 +13,8 @@ from config.strict_yaml import Mapping as KeysAndValues
 from config.text import decode
 from config.yaml_mistakes import quoted, shortened
 
+_TEXTS = ("prompt", "negative_prompt")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
@@ -39,7 +41,6 @@ class Instruction:
         return dict(self.as_written)
 
 
-_TEXTS = ("prompt", "negative_prompt")
 NONE = Instruction(name="no sidecar", written=Keys(), as_written={})
 
 

@@ -38,6 +38,15 @@ from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs
 from daemon.service.preflight import separation_problems
 
+# How the names of kernels begin that torch alone does not bring, and the module that does.
+_MODULES = {
+    "flash": "flash_attn",
+    "_flash_": "flash_attn_interface",
+    "sage": "sageattention",
+    "_sage_": "sageattention",
+    "xformers": "xformers",
+}
+
 
 def look_at_separation(
     folders: tuple[FolderSettings, ...],
@@ -63,16 +72,6 @@ def look_at_custody(settings: Path) -> Iterator[Finding]:
     if settings_file.is_of_a_group(settings):
         advice = f"if not all of them may say what the daemon reads: chmod g-w {settings}"
         yield warning("settings", f"{settings} can be changed by its whole group", advice)
-
-
-# How the names of kernels begin that torch alone does not bring, and the module that does.
-_MODULES = {
-    "flash": "flash_attn",
-    "_flash_": "flash_attn_interface",
-    "sage": "sageattention",
-    "_sage_": "sageattention",
-    "xformers": "xformers",
-}
 
 
 def look_at_attention(name: str) -> Iterator[Finding]:

@@ -20,6 +20,10 @@ from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, shown_gib, 
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
+_SUBJECT = "model"
+_GIB = 2**30
+_PLAN_SUBJECT = "model"
+_CONTEXT_BYTES = GIB // 2  # about what CUDA takes in a process before the model takes anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +63,6 @@ def _precision(environment: Mapping[str, str]) -> precision.Precision:
         return precision.asked_for(environment)
     except UserError:  # told where the switches are looked at
         return precision.Precision.BF16
-
-
-_SUBJECT = "model"
-_GIB = 2**30
 
 
 def look_at_model(settings: ModelSettings, means: MachineResources | None) -> Iterator[Finding]:
@@ -144,10 +144,6 @@ def _memory(found: Checkpoint, means: MachineResources) -> Iterator[Finding]:
 
 def _size(count: int) -> str:
     return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.1f} MiB"
-
-
-_PLAN_SUBJECT = "model"
-_CONTEXT_BYTES = GIB // 2  # about what CUDA takes in a process before the model takes anything
 
 
 def look_at_plan(

@@ -15,6 +15,25 @@ from config.problems import Problem
 from daemon.events.text import columns, duration, plain
 from daemon.job import EndedJob, State
 
+JSON_SCHEMA = 1
+_GAP = "  "
+_RESET = "\x1b[0m"
+_GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"
+_COLOURS: Mapping[str, str] = {  # by the words of states, hot folders and findings
+    **dict.fromkeys(("ok", "done", "online"), _GREEN),
+    **dict.fromkeys(("ready", "claimed", "running", "publishing"), _CYAN),
+    **dict.fromkeys(("warning", "held", "review", "paused", "low-space", "offline"), _YELLOW),
+    **dict.fromkeys(("problem", "failed", "quarantined"), _RED),
+    **dict.fromkeys(("reference", "seen", "ignored"), _FAINT),
+}
+_HEADINGS = ("file", "state", "time", "result")
+_STATE_STYLES = {
+    State.DONE: "green",
+    State.REVIEW: "yellow",
+    State.FAILED: "red",
+    State.QUARANTINED: "red",
+}
+
 
 class ExitCode(IntEnum):
     """What scripts and systemd read."""
@@ -62,9 +81,6 @@ def problems(subject: str, found: Iterable[Problem]) -> Iterator[Finding]:
     return (Finding(Verdict.PROBLEM, subject, str(one)) for one in found)
 
 
-JSON_SCHEMA = 1
-
-
 def write_json(document: object) -> None:
     """Write what `--json` asks for."""
     # ASCII, so that it is the same through every locale.
@@ -72,17 +88,6 @@ def write_json(document: object) -> None:
 
 
 Rows = Sequence[Sequence[str]]
-
-_GAP = "  "
-_RESET = "\x1b[0m"
-_GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"
-_COLOURS: Mapping[str, str] = {  # by the words of states, hot folders and findings
-    **dict.fromkeys(("ok", "done", "online"), _GREEN),
-    **dict.fromkeys(("ready", "claimed", "running", "publishing"), _CYAN),
-    **dict.fromkeys(("warning", "held", "review", "paused", "low-space", "offline"), _YELLOW),
-    **dict.fromkeys(("problem", "failed", "quarantined"), _RED),
-    **dict.fromkeys(("reference", "seen", "ignored"), _FAINT),
-}
 
 
 class Output:
@@ -140,15 +145,6 @@ def _aligned(rows: Rows) -> str:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = (cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True))
     return _GAP.join(cells).rstrip()
-
-
-_HEADINGS = ("file", "state", "time", "result")
-_STATE_STYLES = {
-    State.DONE: "green",
-    State.REVIEW: "yellow",
-    State.FAILED: "red",
-    State.QUARANTINED: "red",
-}
 
 
 def summary_table(ended: Sequence[EndedJob], terminal_columns: int | None) -> str:

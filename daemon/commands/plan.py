@@ -15,6 +15,8 @@ from daemon.fs.local_dirs import locate_local_dirs
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.job import State
 
+_PROMPT_COLUMNS = 60
+
 
 def plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what would happen to every file of the inboxes; problems among them are no failure."""
@@ -29,9 +31,6 @@ def plan(arguments: argparse.Namespace) -> ExitCode:
     for it in seen:
         write_previews(output, it)
     return ExitCode.FINE
-
-
-_PROMPT_COLUMNS = 60
 
 
 def write_previews(output: Output, seen: InboxPreview) -> None:

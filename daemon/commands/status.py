@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
+from daemon.clock import last_midnight
 from daemon.commands.output import JSON_SCHEMA, ExitCode, Output, write_json
 from daemon.commands.preview import scan_offline
 from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_settings, unmarked
@@ -31,6 +31,9 @@ from daemon.history import Counts, History
 from daemon.job import EMPTY_PLAN, FolderState, Job, State
 from daemon.service.status import folder_document
 from daemon.spool.records import JOB_RECORD, job_of_record
+
+WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
+_FILES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ def _read_folder(
     plan = scan_offline(folder, settings, default_steps).plan
     jobs = map(_claimed_document, claimed_jobs(folder.root))
     stands = StatusChanged(FolderState.ONLINE, "")
-    midnight = _midnight()
+    midnight = last_midnight(time.time())
     today = _counts_since(midnight, folder, local_dirs)
     reviews = reviews_since(folder.root, midnight)
     return folder_document(str(folder.root), stands, plan, jobs, today, reviews=reviews)
@@ -109,11 +112,6 @@ def _claimed_document(job: ClaimedJob) -> Document:
     }
 
 
-def _midnight() -> float:
-    now = datetime.fromtimestamp(time.time(), UTC).astimezone()
-    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-
-
 def _counts_since(midnight: float, folder: FolderSettings, local_dirs: LocalDirs) -> Counts:
     history = History(local_dirs.state, _say_nothing, look=True)
     try:
@@ -124,9 +122,6 @@ def _counts_since(midnight: float, folder: FolderSettings, local_dirs: LocalDirs
 
 def _say_nothing(_trouble: str) -> None:
     """Counts of an unreadable history are zero; `hotfolder run` says why."""
-
-
-WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +170,6 @@ def status(arguments: argparse.Namespace) -> ExitCode:
     for it in replies:
         write_status(output, it)
     return ExitCode.FINE
-
-
-_FILES_SHOWN = 20
 
 
 def write_status(output: Output, reply: Reply) -> None:

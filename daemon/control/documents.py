@@ -12,6 +12,7 @@ from daemon.fs.names import Kind, kind_of
 from daemon.job import State
 
 Document = Mapping[str, object]
+Reply = Callable[[Document], None]
 
 
 _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED)
@@ -153,10 +154,7 @@ class Request:
     root: Path
     arguments: Mapping[str, str]
     # From any thread; the first reply counts, and one with the key "error" is a refusal.
-    reply: Callable[[Mapping[str, object]], None]
-
-
-Reply = Callable[[Mapping[str, object]], None]
+    reply: Reply
 
 
 class ResultCode(StrEnum):

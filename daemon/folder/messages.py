@@ -13,6 +13,8 @@ from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import Candidate, FolderState, Job, Plan, ResolvedJob, Seen, State
 from daemon.spool.receipts import FailureReason, FinishedJob
 
+_ADVICE = "ask the daemon that leads"
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -298,9 +300,6 @@ class FromFolder:
 
     root: str
     reply: FolderReply
-
-
-_ADVICE = "ask the daemon that leads"
 
 
 def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | None:

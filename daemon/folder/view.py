@@ -20,6 +20,14 @@ from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.inbox import WatchMode
 from daemon.job import FileState, FolderState, Plan, Seen, State
 
+_NUMBER = re.compile(r"\d+")
+_STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
+_FILES_TOLD = 20  # of each look; an inbox may hold thousands
+_NOT_LOOKED_AT = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
+_ENDED = messages.StatusChanged(
+    FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -35,13 +43,6 @@ class Claims:
         return self.taken | self.lost
 
 
-_NUMBER = re.compile(r"\d+")
-_STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
-_FILES_TOLD = 20  # of each look; an inbox may hold thousands
-_NOT_LOOKED_AT = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
-_ENDED = messages.StatusChanged(
-    FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder"
-)
 _Notice = tuple[str, str, str]  # kind, file, reason without its numbers
 
 

@@ -51,25 +51,11 @@ _BY_EXTENSION: Mapping[str, str] = {
     for extensions, what, advice in _FAMILIES
     for extension in extensions.split()
 }
-
-
-def advice_on(extension: str) -> str:
-    """Say what such a file is and what to make of it.
-
-    `extension` is in lower case and has its dot; it is empty where the name has none.
-    """
-    if not extension:
-        return "a file without an extension: let its name end in what it is, such as .jpg or .yaml"
-    unknown = f"a {extension} file, which is not read: {_SAVE} if it is a picture"
-    return _BY_EXTENSION.get(extension, unknown)
-
-
 _IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"))
 _PROSE = ".txt"
 _SIDECARS = frozenset((".yaml", ".yml", _PROSE))
 _PRESETS = frozenset(("_preset.yaml", "_preset.yml"))
 _CANCEL = ".cancel"
-
 # Names of copiers at work, of operating systems and of NAS servers; all in lower case.
 _HIDDEN_STARTS = (".", "~$", "~syncthing~")
 _HIDDEN_ENDS = (
@@ -83,7 +69,6 @@ _HIDDEN_NAMES = frozenset(
         *("__macosx", "$recycle.bin", "system volume information"),
     )
 )
-
 # Controls, line ends, overrides of the writing direction, and bytes that are no UTF-8.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -94,6 +79,17 @@ _RECEIPT = ".json"
 # A file and its sidecar are shortened together or not at all, so this goes by their stem alone.
 _EXTENSIONS_BYTES = 60
 _NUMBERED_STEM_BYTES = _LONGEST_BYTES - _EXTENSIONS_BYTES - len("_9999")
+
+
+def advice_on(extension: str) -> str:
+    """Say what such a file is and what to make of it.
+
+    `extension` is in lower case and has its dot; it is empty where the name has none.
+    """
+    if not extension:
+        return "a file without an extension: let its name end in what it is, such as .jpg or .yaml"
+    unknown = f"a {extension} file, which is not read: {_SAVE} if it is a picture"
+    return _BY_EXTENSION.get(extension, unknown)
 
 
 class Kind(StrEnum):

@@ -35,6 +35,7 @@ _LOCAL_SETTLE_SECONDS = 2.0
 _SHARE_SETTLE_SECONDS = 10.0
 _POLL_BESIDE_EVENTS_SECONDS = 30.0
 _POLL_ALONE_SECONDS = 5.0
+_NOTHING = Listing((), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +84,6 @@ def settle_rules(folder: FolderSettings, watch_mode: WatchMode, *, final: bool) 
         sidecar_grace_seconds=folder.sidecar_grace_seconds,
         final=final,
     )
-
-
-_NOTHING = Listing((), ())
 
 
 class Inbox:

@@ -16,15 +16,6 @@ from daemon.fs.errors import is_of_one_file
 from daemon.inbox.settle import Unread, Unreadable
 from daemon.job import Seen
 
-
-class Opener(Protocol):
-    """Opens a name in a folder that is held, as `os.open` does."""
-
-    def __call__(self, path: str, flags: int, *, dir_fd: int) -> int:
-        """Give the descriptor; raises OSError."""
-        ...
-
-
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Taken away or replaced since it was seen; or in use: what SMB and leases say of an open file.
 _NOT_NOW = frozenset(
@@ -38,6 +29,14 @@ _NOT_NOW = frozenset(
         errno.EAGAIN,
     )
 )
+
+
+class Opener(Protocol):
+    """Opens a name in a folder that is held, as `os.open` does."""
+
+    def __call__(self, path: str, flags: int, *, dir_fd: int) -> int:
+        """Give the descriptor; raises OSError."""
+        ...
 
 
 def open_seen(

@@ -21,6 +21,7 @@ from daemon.inbox.settle import Broken, InboxSnapshot, Wait
 from daemon.job import Candidate, FileState, Ignored, Listing, Plan, Seen, State
 
 _DIGITS = re.compile(r"(\d+)")
+_NAMED_AT_MOST = 3
 
 
 def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
@@ -81,8 +82,6 @@ def _natural(path: str) -> list[tuple[int, str]]:
     pieces = _DIGITS.split(path.casefold())
     return [(int(piece), "") if index % 2 else (0, piece) for index, piece in enumerate(pieces)]
 
-
-_NAMED_AT_MOST = 3
 
 Judgement = Wait | Candidate
 

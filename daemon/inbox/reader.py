@@ -26,6 +26,11 @@ REPORT_LIMIT_BYTES = 1 << 20  # a report quotes an instruction of 64 KiB at most
 _WHY_LINES = (" was not edited.", "Cause: ", "What to do: ")
 _JOB = re.compile(r"^Job: \d{8}-\d{6}-[0-9a-f]{8}$", re.MULTILINE)
 _REPORT_KEYS = {"schema", "job_id", "status", "input", "files", "folder", "cause", "advice"}
+_MIB = 1 << 20
+_TRIES = 3  # of a file that cannot be read, before it is held
+_DENIED_REST_SECONDS, _LONGEST_REST_SECONDS = 60.0, 600.0
+_NO_SEED = 0  # any seed will do to see whether an instruction makes sense
+_UNREAD = Unread()
 
 
 def may_be_report(name: str) -> bool:
@@ -55,11 +60,6 @@ def is_report(content: bytes) -> bool:
 
 
 OpenFile = Callable[[Seen], BinaryIO | Unread]
-
-_MIB = 1 << 20
-_TRIES = 3  # of a file that cannot be read, before it is held
-_DENIED_REST_SECONDS, _LONGEST_REST_SECONDS = 60.0, 600.0
-_NO_SEED = 0  # any seed will do to see whether an instruction makes sense
 
 
 class ContentReader:
@@ -265,9 +265,6 @@ class ContentReader:
         name = said.preset or folder.preset
         named = self._settings.presets.get(name or "", Keys())
         return recipe.merged([folder, named, said])
-
-
-_UNREAD = Unread()
 
 
 def _parse(opened: BinaryIO, file: Seen, kind: Kind) -> Text:

@@ -10,7 +10,7 @@ from itertools import groupby
 from config.problems import Problem
 from daemon.fs.names import Kind, conversion, kind_of, printable, stem_of
 from daemon.inbox.grouping import FileGroups
-from daemon.inbox.settle import Broken, InboxSnapshot, Unread, Wait, Wanted
+from daemon.inbox.settle import Broken, InboxSnapshot, Unread, Wait, Wanted, settles_at
 from daemon.job import Candidate, Seen, State
 from pipeline.instruction import Instruction
 
@@ -172,7 +172,7 @@ class _Readiness:
             reason = "runs on the folder's preset when every sidecar here has been read"
             yield Wait(State.WAITING_SIDECAR, reason, None)
         elif not rules.final:
-            until = snapshot.settles_at(self.image) + rules.sidecar_grace_seconds
+            until = settles_at(self.image, snapshot.watched, rules) + rules.sidecar_grace_seconds
             if snapshot.now < until:
                 when = snapshot.clock(until)
                 reason = f"runs on the folder's preset at {when} unless a sidecar comes before"

@@ -16,6 +16,8 @@ from daemon.job import Seen, State
 from pipeline.instruction import Instruction
 from pipeline.sniff.whole_file import Incomplete, Whole
 
+DEFAULT_PRIORITY = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Unread:
@@ -40,8 +42,6 @@ class Broken:
 
 Picture = Whole | Incomplete | Broken | Unread
 Text = Instruction | Keys | Broken | Unread  # an instruction in a sidecar, written in a preset
-
-DEFAULT_PRIORITY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,9 @@ class InboxSnapshot:
     now: float  # monotonic seconds
     unix_at_zero: float  # Unix time at monotonic second 0, for people
 
-    def settles_at(self, file: Seen) -> float:
-        """The monotonic second at which a file has settled if it does not change before."""
-        return settles_at(file, self.watched, self.rules)
-
     def is_settled(self, file: Seen) -> bool:
         """Whether a file has been unchanged for long enough; a time > 0 takes two looks."""
-        return self.now >= self.settles_at(file)
+        return self.now >= settles_at(file, self.watched, self.rules)
 
     def text_waits(self, file: Seen) -> Iterator[Wait]:
         """Why a sidecar or a preset cannot be used yet, the first reason first."""
@@ -177,7 +173,7 @@ class InboxSnapshot:
         return Wait(State.HELD, reason, None)
 
     def _settling(self, file: Seen) -> Iterator[Wait]:
-        at = self.settles_at(file)
+        at = settles_at(file, self.watched, self.rules)
         if self.now < at:
             since = self.watched[file]
             word = "settling" if file.size else "empty so far"

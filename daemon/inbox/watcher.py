@@ -31,6 +31,21 @@ _AGAIN_SECONDS = 30.0  # a watcher that lost sight is made anew no more often th
 _Place = tuple[int, int]  # device and inode of the inbox
 
 DIED = "its watcher has ended"
+# No open, read, attribute or write events: a file being copied would flood the queue.
+_MASK = Mask(
+    InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_MOVE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_MOVE_SELF
+    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_DONT_FOLLOW
+)
+_STOP_SECONDS = 1.0
+_LIMITS = {
+    errno.ENOSPC: "the limit of watched folders is reached (sysctl fs.inotify.max_user_watches)",
+    errno.EMFILE: "the limit of watchers is reached (sysctl fs.inotify.max_user_instances)",
+}
 
 
 class Watcher:
@@ -94,23 +109,7 @@ class Watcher:
 
 # Without a handler its warnings would go to stderr in a form of their own; `lost` tells them.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
-
-# No open, read, attribute or write events: a file being copied would flood the queue.
-_MASK = Mask(
-    InotifyConstants.IN_CREATE
-    | InotifyConstants.IN_CLOSE_WRITE
-    | InotifyConstants.IN_MOVE
-    | InotifyConstants.IN_DELETE
-    | InotifyConstants.IN_MOVE_SELF
-    | InotifyConstants.IN_ONLYDIR
-    | InotifyConstants.IN_DONT_FOLLOW
-)
-_STOP_SECONDS = 1.0
 _Identity = tuple[int, int]  # device and inode
-_LIMITS = {
-    errno.ENOSPC: "the limit of watched folders is reached (sysctl fs.inotify.max_user_watches)",
-    errno.EMFILE: "the limit of watchers is reached (sysctl fs.inotify.max_user_instances)",
-}
 
 
 class InotifyWatch:

@@ -14,6 +14,13 @@ from config.settings_file import default_text
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")  # as systemd-sysusers takes it
 _UNQUOTED = re.compile(r"[\w./+:@,-]+")
+PROGRAM = "/opt/hotfolder/bin/hotfolder"  # in the shipped units
+_BESIDE = Path(__file__).parent / "systemd"  # where a wheel has them
+_IN_TREE = Path(__file__).parents[2] / "systemd"
+_GIB = 2**30
+# Two pixel workers of 8 GiB, the daemon, the libraries of the model.
+_AROUND_BYTES = 20 * _GIB
+_NO_PATH = "  path: null\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +62,6 @@ def request_problems(request: InstallRequest, program: Path) -> Iterator[Problem
             yield Problem(option, f"{value!r} is no name that systemd takes", advice)
     if request.user == "root":
         yield Problem("--user", "the service is not to run as root", "leave --user out")
-
-
-PROGRAM = "/opt/hotfolder/bin/hotfolder"  # in the shipped units
-_BESIDE = Path(__file__).parent / "systemd"  # where a wheel has them
-_IN_TREE = Path(__file__).parents[2] / "systemd"
-_GIB = 2**30
-# Two pixel workers of 8 GiB, the daemon, the libraries of the model.
-_AROUND_BYTES = 20 * _GIB
-_NO_PATH = "  path: null\n"
 
 
 def shipped(name: str) -> str:

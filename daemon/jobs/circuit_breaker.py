@@ -26,6 +26,7 @@ _UNOPENED = {
     Part.EDITOR: "the editor cannot be opened any more: {what}",
     Part.WORKERS: f"{Part.WORKERS} cannot be started: {{what}}",
 }
+_TRIES_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +172,6 @@ def _retried_later(opened_state: Open, now: float) -> Open:
     tries = opened_state.tries + 1
     wait_seconds = WAIT_SECONDS[min(tries, len(WAIT_SECONDS) - 1)]
     return replace(opened_state, tries=tries, until=now + wait_seconds)
-
-
-_TRIES_AT_ONCE = 2
 
 
 class CircuitBreaker:

@@ -19,6 +19,8 @@ from daemon.jobs.job_run import JobTable
 from daemon.workers.editor import EditorProcess
 from daemon.workers.pixel_pool import PixelPool
 
+_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
+
 
 class Requests:
     """Hands each to who does it, and the folder workers' replies back."""
@@ -79,9 +81,6 @@ class Requests:
                 self._requeues.requeued(root, reply)
             case _:
                 assert_never(reply)
-
-
-_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,12 @@ from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.hot_folder import SHOWN, folder_id
 from daemon.fs.local_dirs import LocalDirs
 
+# An address for documentation: nobody has it. To connect a datagram socket sends nothing.
+_NOWHERE = ("192.0.2.1", 9)
+_INTERFACES = Path("/proc/self/net/dev")
+_LOOPBACK = "lo"
+_INNER = (*SHOWN, ".hotfolder")
+
 
 def separation_problems(
     roots: tuple[Path, ...], settings: Path | None, model: ModelSettings, local_dirs: LocalDirs
@@ -59,12 +65,6 @@ def _identify(root: Path) -> str:
         return ""  # offline, or no hot folder: others say so
 
 
-# An address for documentation: nobody has it. To connect a datagram socket sends nothing.
-_NOWHERE = ("192.0.2.1", 9)
-_INTERFACES = Path("/proc/self/net/dev")
-_LOOPBACK = "lo"
-
-
 def check_network() -> Event:
     """Try to find a way to a network, and say what came of it."""
     return network_event(_refusal(), sorted(_interfaces()))
@@ -98,9 +98,6 @@ def _interfaces() -> Iterator[str]:
     with contextlib.suppress(OSError):
         for line in _INTERFACES.read_text().splitlines()[2:]:  # below two of headings
             yield line.partition(":")[0].strip()
-
-
-_INNER = (*SHOWN, ".hotfolder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 
 from daemon import own_version
-from daemon.clock import Clock
-from daemon.control.documents import Review
+from daemon.clock import Clock, last_midnight
+from daemon.control.documents import Document, Review
 from daemon.events.text import duration
 from daemon.folder import messages
 from daemon.folder.messages import StatusChanged
@@ -26,6 +25,8 @@ from daemon.workers.editor import Condition, EditorProcess
 from pipeline.editor import ModelFacts
 
 _COUNTS_SECONDS = 30.0
+SCHEMA = 1
+_ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class StatusReporter:
         # Asked for every second; the history is asked where a job has ended, or a day may have.
         now, ends = self._clock.monotonic(), self._runner.completion.ended
         if ends != self._counted_ends or now - self._counted_at > _COUNTS_SECONDS:
-            midnight = _midnight(self._clock.time())
+            midnight = last_midnight(self._clock.time())
             identities = [folder.folder_worker.identity for folder in self._folders.values()]
             counts = [self._history.counts_since(one, midnight) for one in identities]
             self._counts = _DayCounts(
@@ -99,7 +100,7 @@ class StatusReporter:
         if folder is None:
             return status_document([], editor)
         plan = folder.plan or EMPTY_PLAN
-        now, midnight = self._clock.monotonic(), _midnight(self._clock.time())
+        now, midnight = self._clock.monotonic(), last_midnight(self._clock.time())
         jobs = [
             job_document(job, now, self._typical_seconds(job))
             for job in self._runner.jobs
@@ -122,16 +123,6 @@ class StatusReporter:
             recipe = job.resolved_job.recipe
             return self._history.typical_seconds(recipe.steps * recipe.variants)
         return None
-
-
-def _midnight(unix_time: float) -> float:
-    now = datetime.fromtimestamp(unix_time, UTC).astimezone()
-    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-
-
-SCHEMA = 1
-_ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
-Document = Mapping[str, object]
 
 
 def job_document(job: JobRun | ParkedJob, now: float, typical_seconds: float | None) -> Document:

@@ -14,6 +14,13 @@ from daemon.spool.publisher import PUBLISH_RECORD
 from daemon.spool.receipts import FailureReason
 
 FAILURE_RECORD = "failing.json"
+JOB_RECORD = "job.json"
+OURS = (JOB_RECORD, PUBLISH_RECORD, FAILURE_RECORD)  # of the files in the folder of a job
+UNKNOWN = FailureReason(
+    State.FAILED,
+    "What belongs to this job cannot be read any more: its job.json is missing or damaged.",
+    "Move the files back into the folder of the inbox that they came from.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +47,6 @@ def read_failure(tree: SafeTree, work: Path) -> FailureRecord | None:
     return failing if is_end and is_base_name(failing.day) else None
 
 
-JOB_RECORD = "job.json"
-OURS = (JOB_RECORD, PUBLISH_RECORD, FAILURE_RECORD)  # of the files in the folder of a job
-
-
 @dataclass(frozen=True, slots=True)
 class RecoveredJob:
     """A job that an earlier daemon, or an interrupted command, left in work/."""
@@ -56,13 +59,6 @@ class RecoveredJob:
     def is_begun(self) -> bool:
         """Whether its claim was completed; if not, nobody knows what its files are worth."""
         return self.is_known and self.job.attempts > 0
-
-
-UNKNOWN = FailureReason(
-    State.FAILED,
-    "What belongs to this job cannot be read any more: its job.json is missing or damaged.",
-    "Move the files back into the folder of the inbox that they came from.",
-)
 
 
 def left_in(tree: SafeTree, folder: Path) -> RecoveredJob | None:

@@ -24,6 +24,11 @@ from daemon.fs.safe_tree import SafeTree
 # No room, or something else in its place: what is not noted is kept.
 _FORGIVEN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR))
 _NAME = re.compile(r"(done|failed)-([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
+_FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
+MOST_FILES = 500  # at a time: the folder worker has other things to do
+# LOG-2026-11-22.txt and 20261122-140153-5eb655cb.log, and the further ones of such a name.
+_DAY_LOG = re.compile(r"LOG-([0-9]{4})-([0-9]{2})-([0-9]{2})(?:_[0-9]+)?\.txt")
+_JOB_LOG = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-[0-9]{6}-[0-9a-f]{8}\.log(?:_[0-9]+)?")
 
 
 class Area(StrEnum):
@@ -135,13 +140,6 @@ def _is_of(filed: FiledEntry, manifest_day: ManifestDay) -> bool:
     return is_path_below(filed.path) and filed.path.startswith(
         f"{manifest_day.area}/{manifest_day.day}/"
     )
-
-
-_FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
-MOST_FILES = 500  # at a time: the folder worker has other things to do
-# LOG-2026-11-22.txt and 20261122-140153-5eb655cb.log, and the further ones of such a name.
-_DAY_LOG = re.compile(r"LOG-([0-9]{4})-([0-9]{2})-([0-9]{2})(?:_[0-9]+)?\.txt")
-_JOB_LOG = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-[0-9]{6}-[0-9a-f]{8}\.log(?:_[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)

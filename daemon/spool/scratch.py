@@ -14,6 +14,8 @@ from daemon.job import JOB_ID, Job
 from daemon.spool.receipts import FinishedJob, Variant
 from pipeline.pixel_requests import Composed, Preview
 
+_RECORD = "finished.json"
+
 
 class ScratchDirs:
     """Folders below `base`, which other hot folders share; each name says whose it is."""
@@ -36,9 +38,6 @@ class ScratchDirs:
         for path in self.base.glob(f"*.{self._mark}"):
             if JOB_ID.fullmatch(path.stem) and path.stem not in job_ids:
                 rmtree(path, ignore_errors=True)
-
-
-_RECORD = "finished.json"
 
 
 def save_finished(finished: FinishedJob) -> None:

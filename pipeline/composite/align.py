@@ -16,6 +16,16 @@ Points = npt.NDArray[np.float32]  # n x 2, x and y
 MOST_POINTS = 2000
 WINDOW = (19, 19)
 NEAR = 0.6  # pixels between where a point is found and where it should be
+LEAST_POINTS = 12
+COARSER = (1, 2, 4)  # parts of the size at which is looked
+LEAST_SIDE = 48  # pixels
+LEAST_SHARE = 0.08  # of the points that were found again
+MOST_ERROR = 0.35  # pixels: how far off the far end of the picture may be
+STEEP, AROUND = 4.0, 12  # levels a pixel of levelled brightness; pixels
+EDITED = 50.0  # levels
+BETTER = 0.98  # of the difference without a movement
+STILL = 0.08  # pixels; less is no drift
+MOST_ZOOM, MOST_DEGREES, MOST_SHIFT = 0.05, 2.0, 0.03  # what drift can be; shift of the long side
 
 
 def levelled(canvas: Canvas, factor: int) -> Canvas:
@@ -72,17 +82,6 @@ def around(points: Points, shape: tuple[int, ...], reach: int) -> Flags:
 
 
 Matrix = npt.NDArray[np.float64]  # 2 x 3
-
-LEAST_POINTS = 12
-COARSER = (1, 2, 4)  # parts of the size at which is looked
-LEAST_SIDE = 48  # pixels
-LEAST_SHARE = 0.08  # of the points that were found again
-MOST_ERROR = 0.35  # pixels: how far off the far end of the picture may be
-STEEP, AROUND = 4.0, 12  # levels a pixel of levelled brightness; pixels
-EDITED = 50.0  # levels
-BETTER = 0.98  # of the difference without a movement
-STILL = 0.08  # pixels; less is no drift
-MOST_ZOOM, MOST_DEGREES, MOST_SHIFT = 0.05, 2.0, 0.03  # what drift can be; shift of the long side
 
 
 @dataclass(frozen=True, slots=True)

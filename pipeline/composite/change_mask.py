@@ -17,6 +17,15 @@ ROUGH = 4.0  # looks: what varies over longer distances is no noise
 FLAT = 1.5  # levels a pixel: no edge is there
 AROUND = 6  # pixels around an edit whose border the looks have blurred
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
+SURE, SURE_COARSE, LIKELY, CERTAIN = 6.5, 7.0, 2.7, 14.0
+ISLAND, SPECK = 0.0003, 0.00008  # of the picture; what is smaller has to be certain; is noise
+GAP = 4  # pixels; what is narrower between parts of an edit belongs to it
+HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
+BORDER = 4  # pixels
+BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
+BORDER_LEVELS = 25.0  # what differs more is never taken off
+FEATHER = 1.25  # pixels outside the change in which the edit fades out
+GROWTH = 1.2  # pixels around the change that are the edit's as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +144,6 @@ def _continued(plane: Plane, valid: Flags) -> Plane:
     edges = (top, plane.shape[0] - bottom, left, plane.shape[1] - right)
     inner = plane[top:bottom, left:right]
     return np.asarray(cv2.copyMakeBorder(inner, *edges, cv2.BORDER_REPLICATE), np.float32)
-
-
-SURE, SURE_COARSE, LIKELY, CERTAIN = 6.5, 7.0, 2.7, 14.0
-ISLAND, SPECK = 0.0003, 0.00008  # of the picture; what is smaller has to be certain; is noise
-GAP = 4  # pixels; what is narrower between parts of an edit belongs to it
-HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
-BORDER = 4  # pixels
-BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
-BORDER_LEVELS = 25.0  # what differs more is never taken off
-FEATHER = 1.25  # pixels outside the change in which the edit fades out
-GROWTH = 1.2  # pixels around the change that are the edit's as well
 
 
 @dataclass(frozen=True, slots=True)

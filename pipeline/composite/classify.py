@@ -12,6 +12,15 @@ from pipeline.composite.change_mask import Extent
 WINDOW = 2.5  # pixels: deviation of the neighbourhood
 LEAST_CONTRAST = 2.5  # levels; flatter places show nothing that could be compared
 SAME = 0.75  # a correlation
+NOTHING = 0.00002  # of the picture
+NEARLY_ALL, HALF = 0.97, 0.5  # of the picture
+EVIDENCE = 0.003  # of the picture: structure that is enough to judge by
+KEPT_SAME = 0.7  # of the structure in what seems unchanged
+CHANGED_SAME = 0.45  # of the structure in what changed
+REACH, BORDER = 3, 3  # deviations of a window; pixels
+KEPT_CORE = 0.004  # of the picture
+USUAL = 1.3  # the median improbability of what nobody touched is about 1
+NEW_CONTRAST = 0.14  # logarithm of a gain; drift and blur stay below
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +46,6 @@ def structure(before: Colours, after: Colours) -> Structure:
     floor = np.float32(0.5)
     correlation = np.abs(shared) / np.sqrt((variance_first + floor) * (variance_second + floor))
     return Structure(visible, visible & (correlation > SAME), shared / (variance_first + floor))
-
-
-NOTHING = 0.00002  # of the picture
-NEARLY_ALL, HALF = 0.97, 0.5  # of the picture
-EVIDENCE = 0.003  # of the picture: structure that is enough to judge by
-KEPT_SAME = 0.7  # of the structure in what seems unchanged
-CHANGED_SAME = 0.45  # of the structure in what changed
-REACH, BORDER = 3, 3  # deviations of a window; pixels
-KEPT_CORE = 0.004  # of the picture
-USUAL = 1.3  # the median improbability of what nobody touched is about 1
-NEW_CONTRAST = 0.14  # logarithm of a gain; drift and blur stay below
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,11 @@ from pipeline.picture.open import Picture, open_picture
 from pipeline.pixel_requests import PictureError, Placement
 
 Sides = tuple[int, int]  # width and height in pixels
+CONTEXT = 0.25  # of the longer side, around what may change
+LEAST_PART = 0.25  # of the model's area: a smaller part would only be blown up
+MOST_PART = 0.6  # of the picture: from here on the model sees all of it
+LONGEST = 2.0  # long by short side, where the picture allows it
+NOISE_LEVELS = 8  # by so much JPEG strays from black and white
 
 
 def place(width: int, height: int, *, working_pixels: int | None, multiple: int) -> Placement:
@@ -129,12 +134,6 @@ def content(canvas: Image.Image, placement: Placement) -> Image.Image:
     return canvas.crop((placement.left, placement.top, right, bottom))
 
 
-CONTEXT = 0.25  # of the longer side, around what may change
-LEAST_PART = 0.25  # of the model's area: a smaller part would only be blown up
-MOST_PART = 0.6  # of the picture: from here on the model sees all of it
-LONGEST = 2.0  # long by short side, where the picture allows it
-
-
 def window(target: Region, width: int, height: int, *, working_pixels: int | None) -> Region:
     """Return the part of a picture of this size to edit so that `target` may change.
 
@@ -159,9 +158,6 @@ def _span(start: int, length: int, wanted: float, most: int) -> tuple[int, int]:
     begin = min(max(begin, 0), most - whole)
     begin = max(min(begin, start), start + length - whole)
     return begin, whole
-
-
-NOISE_LEVELS = 8  # by so much JPEG strays from black and white
 
 
 def open_mask(path: Path, name: str, *, of: Picture, region: Region) -> Image.Image:

@@ -18,6 +18,14 @@ from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
 from pipeline.picture.open import Picture, open_own
 from pipeline.pixel_requests import Compose, PictureError
 
+FLAT_DEVIATION = 1.0  # levels of 255; a broken decoder strays by less, a photo of fog by more
+BLACK_MEAN = 1.0
+GROUND_LEVELS = 8  # an edit with the colour of the input's ground strays by less
+NUMBERS = (
+    "Try again with another seed. If it happens again the model computed no numbers: "
+    "run it with DTYPE=bf16, not fp16, and check the model folder."
+)
+
 
 def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Comparison | None]:
     """Return the edit, in the original's tone where it is compared, and what is known of it.
@@ -147,16 +155,6 @@ def _is_grey(edit: Edit) -> bool:
             return all(ImageChops.difference(*pair).getbbox() is None for pair in pairs)
         case _:
             assert_never(edit)
-
-
-FLAT_DEVIATION = 1.0  # levels of 255; a broken decoder strays by less, a photo of fog by more
-BLACK_MEAN = 1.0
-GROUND_LEVELS = 8  # an edit with the colour of the input's ground strays by less
-
-NUMBERS = (
-    "Try again with another seed. If it happens again the model computed no numbers: "
-    "run it with DTYPE=bf16, not fp16, and check the model folder."
-)
 
 
 class Surface(IntEnum):

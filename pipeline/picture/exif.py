@@ -24,6 +24,13 @@ EXIF_DIRECTORY = 0x8769
 WIDTHS = frozenset({0x0100, 0xA002})
 HEIGHTS = frozenset({0x0101, 0xA003})
 SHORT, LONG = 3, 4
+USER_COMMENT = 0x9286
+GPS_DIRECTORY = 0x8825
+EXIF_VERSION, VERSION_3 = 0x9000, b"0300"
+UNDEFINED = 7
+# By type, from BYTE to DOUBLE (TIFF 6.0, section 2).
+BYTES_OF_TYPE = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8), start=1))
+_EMPTY = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 
 class DamagedExifError(Exception):
@@ -138,15 +145,6 @@ def _drop_thumbnail(block: Block, first: int) -> None:
         del block.content[start:]
     else:
         block.content[start:end] = bytes(end - start)
-
-
-USER_COMMENT = 0x9286
-GPS_DIRECTORY = 0x8825
-EXIF_VERSION, VERSION_3 = 0x9000, b"0300"
-UNDEFINED = 7
-# By type, from BYTE to DOUBLE (TIFF 6.0, section 2).
-BYTES_OF_TYPE = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8), start=1))
-_EMPTY = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 
 def user_comment(text: str) -> bytes:

@@ -42,6 +42,26 @@ FURTHER_FRAMES = {
     Kind.TIFF: "has several pages; only the first is edited",
     Kind.BMP: "holds several pictures; only the first is edited",
 }
+TIFF_BITS, TIFF_PHOTOMETRIC = 258, 262
+TIFF_WHITE_IS_ZERO = 0
+GREY_MODES = frozenset({"1", "L", "LA", "La"})
+READY_MODES = frozenset({"RGB", "L", "CMYK", "LAB"})
+DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+COPY_AGAIN = "Copy the file again, or export it once more from the program that made it."
+SMALLER = "Make the picture smaller."
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
+# What a decoder says itself, and what comes of seeking where a damaged header leads.
+_NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,12 +202,6 @@ def _surprises(
     return notes
 
 
-TIFF_BITS, TIFF_PHOTOMETRIC = 258, 262
-TIFF_WHITE_IS_ZERO = 0
-GREY_MODES = frozenset({"1", "L", "LA", "La"})
-READY_MODES = frozenset({"RGB", "L", "CMYK", "LAB"})
-
-
 @dataclass(frozen=True, slots=True)
 class Depth:
     """What a file says of its samples and Pillow's mode does not."""
@@ -224,9 +238,6 @@ def split(image: Image.Image, depth: Depth) -> tuple[Image.Image, Image.Image | 
     return image.convert("L" if image.mode in GREY_MODES else "RGB"), None
 
 
-DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-
-
 def to_eight_bits(image: Image.Image, *, white: int | None, is_inverted: bool) -> Image.Image:
     """Return an L picture of a grey one with 16- or 32-bit samples.
 
@@ -252,24 +263,6 @@ def _range(
         if low >= 0 and high <= top:
             return 0.0, top
     return low, high
-
-
-COPY_AGAIN = "Copy the file again, or export it once more from the program that made it."
-SMALLER = "Make the picture smaller."
-
-DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-)
-# What a decoder says itself, and what comes of seeking where a damaged header leads.
-_NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 @contextmanager

@@ -22,6 +22,17 @@ KINDS = frozenset({Kind.PNG, Kind.TIFF})  # what can hold them and is written as
 _TOLERANCE = 1  # levels of 255 between our reading and Pillow's
 # EXIF orientation: mirrored first, then turned to the left so often
 _TURNS = {1: (0, 0), 2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1, 3), 8: (0, 1)}
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_LEVEL = 1
+TIFF_HEAD = b"II*\0\x08\0\0\0"  # little endian, the directory follows
+STRIP_BYTES = 1 << 20
+DEFLATE = 8  # TIFF 6.0 supplement 2
+HORIZONTAL = 2  # the predictor: TIFF 6.0, section 14
+# Tags that say how the pixels lie, which are ours.
+_LAYOUT = frozenset(
+    {256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 338, 339}  # TIFF 6.0, section 8 f.
+)
+_SHORT, _LONG = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +86,6 @@ def _agrees(levels: Deep, pixels: Image.Image) -> bool:
         return False
     off = cv2.absdiff((levels >> 8).astype(np.uint8), eight)
     return int(off.max()) <= _TOLERANCE
-
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_LEVEL = 1
-TIFF_HEAD = b"II*\0\x08\0\0\0"  # little endian, the directory follows
-STRIP_BYTES = 1 << 20
-DEFLATE = 8  # TIFF 6.0 supplement 2
-HORIZONTAL = 2  # the predictor: TIFF 6.0, section 14
-# Tags that say how the pixels lie, which are ours.
-_LAYOUT = frozenset(
-    {256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 338, 339}  # TIFF 6.0, section 8 f.
-)
-_SHORT, _LONG = 3, 4
 
 
 def write_sixteen_bit(

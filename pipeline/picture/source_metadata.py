@@ -25,6 +25,24 @@ from pipeline.sniff.window import CutShortError, Window
 _SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 _ENTRIES = 64  # of a table: one for each frequency of a block
 _COMPONENTS = 3  # of what is written: brightness and two of colour
+# Of a TIFF's own tags these describe the photo; the others describe the file's pixels.
+DESCRIPTIONS = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.HostComputer,
+    ExifTags.Base.Copyright,
+)
+DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+LOSSLESS_COMPRESSIONS = frozenset({"tiff_lzw", "packbits"})
+DAMAGE = (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error)
+_X_RESOLUTION = 282  # TIFF 6.0
+_TIFF_TAG = 52545
+_JPEG_SEGMENT, _JPEG_LABEL = "APP11", b"c2pa"
+_PNG_CHUNK, _WEBP_CHUNK = b"caBX", b"C2PA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +69,6 @@ def read_quantisation(image: Image.Image) -> Quantisation | None:
     while tables[-1:] == tables[-2:-1]:
         tables.pop()
     return Quantisation(tuple(tables), _SAMPLINGS.get(get_sampling(image), "4:4:4"))
-
-
-# Of a TIFF's own tags these describe the photo; the others describe the file's pixels.
-DESCRIPTIONS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-)
-DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-LOSSLESS_COMPRESSIONS = frozenset({"tiff_lzw", "packbits"})
-DAMAGE = (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error)
-
-_X_RESOLUTION = 282  # TIFF 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,11 +190,6 @@ def _dpi(image: Image.Image, *, is_sideways: bool) -> tuple[float, float] | None
 def _is_lossless_webp(file: BinaryIO) -> bool:
     window = Window(file, file.seek(0, 2))
     return any(name == b"VP8L" for name, _, _ in webp_chunks(window))
-
-
-_TIFF_TAG = 52545
-_JPEG_SEGMENT, _JPEG_LABEL = "APP11", b"c2pa"
-_PNG_CHUNK, _WEBP_CHUNK = b"caBX", b"C2PA"
 
 
 def has_credentials(image: Image.Image, file: BinaryIO) -> bool:

@@ -51,6 +51,36 @@ _FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY")  # XMP has neither; entities can grow w
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 _TAIL = '<?xpacket end="w"?>'
+# True of the original's file and pixels, not of the result's.
+UNTRUE = (
+    "tiff:Orientation",
+    "tiff:ImageWidth",
+    "tiff:ImageLength",
+    "exif:PixelXDimension",
+    "exif:PixelYDimension",
+    "exif:UserComment",
+    "dc:format",
+    "photoshop:ColorMode",
+    "photoshop:ICCProfile",
+    "xmp:Thumbnails",  # they show what was edited away
+    "xmpNote:HasExtendedXMP",  # the extension stays behind
+)
+LINEAGE = (
+    "xmpMM:DocumentID",
+    "xmpMM:InstanceID",
+    "xmpMM:OriginalDocumentID",
+    "xmpMM:DerivedFrom",
+    "xmpMM:History",
+)
+OF_A_MODEL = (
+    "Iptc4xmpExt:DigitalSourceType",
+    "Iptc4xmpExt:AISystemUsed",
+    "Iptc4xmpExt:AISystemVersionUsed",
+    "Iptc4xmpExt:AIPromptInformation",
+    "Iptc4xmpExt:AIPromptWriterName",
+)
+_OURS = uuid.UUID("6a1c6b0e-3f0d-5d7c-9a53-0b8d5c4e7f21")  # the name space of our ids
+_POSITION = re.compile(r"\{http://ns\.adobe\.com/exif/1\.0/\}GPS")
 
 
 class DamagedXmpError(Exception):
@@ -248,37 +278,7 @@ def _short(full: str, prefixes: Mapping[str, str]) -> str:
     return f"{prefixes[uri]}:{local}" if is_qualified and full.startswith("{") else full
 
 
-# True of the original's file and pixels, not of the result's.
-UNTRUE = (
-    "tiff:Orientation",
-    "tiff:ImageWidth",
-    "tiff:ImageLength",
-    "exif:PixelXDimension",
-    "exif:PixelYDimension",
-    "exif:UserComment",
-    "dc:format",
-    "photoshop:ColorMode",
-    "photoshop:ICCProfile",
-    "xmp:Thumbnails",  # they show what was edited away
-    "xmpNote:HasExtendedXMP",  # the extension stays behind
-)
-LINEAGE = (
-    "xmpMM:DocumentID",
-    "xmpMM:InstanceID",
-    "xmpMM:OriginalDocumentID",
-    "xmpMM:DerivedFrom",
-    "xmpMM:History",
-)
-OF_A_MODEL = (
-    "Iptc4xmpExt:DigitalSourceType",
-    "Iptc4xmpExt:AISystemUsed",
-    "Iptc4xmpExt:AISystemVersionUsed",
-    "Iptc4xmpExt:AIPromptInformation",
-    "Iptc4xmpExt:AIPromptWriterName",
-)
-_OURS = uuid.UUID("6a1c6b0e-3f0d-5d7c-9a53-0b8d5c4e7f21")  # the name space of our ids
 _STRUCTURE = {expanded_name("rdf:parseType"): "Resource"}
-_POSITION = re.compile(r"\{http://ns\.adobe\.com/exif/1\.0/\}GPS")
 
 
 def without_position(content: bytes) -> bytes:

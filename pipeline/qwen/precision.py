@@ -9,6 +9,8 @@ from enum import StrEnum
 from config.problems import Problem, UserError
 
 log = logging.getLogger(__name__)
+# Activations of this model pass the largest fp16 number.
+FP16_CAUTION = "DTYPE=fp16 gives black pictures with this model"
 
 
 class Precision(StrEnum):
@@ -22,10 +24,6 @@ class Precision(StrEnum):
     def item_bytes(self) -> int:
         """The size of one number."""
         return 4 if self is Precision.FP32 else 2
-
-
-# Activations of this model pass the largest fp16 number.
-FP16_CAUTION = "DTYPE=fp16 gives black pictures with this model"
 
 
 def asked_for(environment: Mapping[str, str]) -> Precision:

@@ -8,6 +8,7 @@ AS_PICTURE = "convert it to JPEG, PNG or TIFF"
 AS_RAW = "develop it to JPEG, PNG or TIFF"
 FLATTEN = "export it flattened as PNG or TIFF"
 STILL = "export one picture of it as PNG"
+TEXT_BYTES = frozenset({*range(0x20, 0x7F), *range(0x80, 0x100), 9, 10, 12, 13})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,6 @@ CANON_RAW = NotAPicture("a Canon raw photo", AS_RAW)
 SVG = NotAPicture("an SVG drawing", "export it as PNG")
 TEXT = NotAPicture("a text", "give it the name of what it is, or put a picture in its place")
 UNKNOWN = NotAPicture("of an unknown kind", AS_PICTURE)
-
-TEXT_BYTES = frozenset({*range(0x20, 0x7F), *range(0x80, 0x100), 9, 10, 12, 13})
 
 
 def describe(head: bytes) -> NotAPicture:

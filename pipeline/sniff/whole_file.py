@@ -23,6 +23,8 @@ WEBP_PICTURES = frozenset({b"VP8 ", b"VP8L", b"ANMF"})
 
 BMP_OLD_HEADER = 12
 BMP_UNCOMPRESSED = frozenset({0, 3, 6})  # BI_RGB, BI_BITFIELDS, BI_ALPHABITFIELDS
+HEAD_BYTES = 512
+BMP_HEADER_BYTES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
 def check_jpeg(window: Window) -> None:
@@ -129,9 +131,6 @@ def _rows(width: int, bits: int) -> int:
     return (width * bits + 31) // 32 * 4
 
 
-HEAD_BYTES = 512
-
-
 class Kind(StrEnum):
     """The kinds of picture that are edited, by content."""
 
@@ -192,7 +191,6 @@ SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"II+\x00", Kind.TIFF),
     (b"MM\x00+", Kind.TIFF),
 )
-BMP_HEADER_BYTES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
 def examine(file: BinaryIO, size: int) -> Verdict:

@@ -1,4 +1,4 @@
-"""The papers tell the truth: what they list is all there is, and their examples work."""
+"""The documents tell the truth: what they list is all there is, and their examples work."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ from pipeline import instruction, recipe
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
-PAPERS = [
+DOCUMENTS = [
     TOP / "README.md",
     TOP / "CHANGELOG.md",
     TOP / "hotfolder_example" / "README.md",
@@ -233,14 +233,14 @@ def test_the_decisions_are_numbered_without_a_gap() -> None:
     assert [name[:3] for name in names] == [f"{n:03}" for n in range(1, len(names) + 1)]
 
 
-@pytest.mark.parametrize("path", PAPERS, ids=lambda path: str(path.relative_to(TOP)))
-def test_every_module_that_a_paper_names_exists(path: Path) -> None:
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_module_that_a_document_names_exists(path: Path) -> None:
     named = set(MODULE.findall(path.read_text(encoding="utf-8")))
     assert [name for name in sorted(named) if not (TOP / name).exists()] == []
 
 
-@pytest.mark.parametrize("path", PAPERS, ids=lambda path: str(path.relative_to(TOP)))
-def test_every_link_of_a_paper_leads_somewhere(path: Path) -> None:
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     headings = {anchor(line) for line in text.splitlines() if line.startswith("#")}
     for target in LINK.findall(text):
