@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from daemon.fs.hot_folder import folder_id
 from daemon.fs.safe_tree import SafeTree
 
 _RECORD = "owner.json"
+# A longer number was not counted up to, and the one after it may have no name.
+_TERM = re.compile("(?!9{18})[0-9]{1,18}")
 
 
 class LeaseStore:
@@ -82,7 +85,7 @@ class LeaseStore:
         return [
             int(name)
             for name, status in entries
-            if name.isascii() and name.isdecimal() and stat.S_ISDIR(status.st_mode)
+            if _TERM.fullmatch(name) and stat.S_ISDIR(status.st_mode)
         ]
 
     def _of(self, term: int) -> Path:

@@ -161,6 +161,14 @@ class TestTerms:
         names = {path.name for path in (root / ".hotfolder/lease").iterdir()}
         assert names == {"00000001", "00000003"}
 
+    @pytest.mark.parametrize("name", ["9" * 255, "9" * 18, "0" * 254 + "5", "\u0661", "-1"])
+    def test_a_folder_that_was_never_counted_up_to_is_no_term(self, root: Path, name: str) -> None:
+        terms = LeaseStore(root, lambda: "the-id")
+        (root / ".hotfolder/lease" / name).mkdir()
+        assert terms.newest() == 0
+        assert terms.begin(1)
+        assert terms.newest() == 1
+
     @pytest.mark.parametrize("identity", ["", "another-id"])
     def test_where_another_hot_folder_is_mounted_nothing_is_touched(
         self, root: Path, identity: str
