@@ -317,6 +317,8 @@ class FolderExecutor:
         self._reply(messages.Recovered(begun))
         for it in finished:
             self._reply(messages.RecoveredFinished(it))
+        tree, work = self._spool.tree, self._spool.work
+        self.retries.keep_where(lambda job_id: tree.exists(work(job_id)))
         self._scratch.keep_only(self._known | self.retries.held_jobs())
 
     def _unreadable(self, folder: Path, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -107,6 +108,12 @@ class CommandRetries:
     def held_jobs(self) -> frozenset[str]:
         """The ids of the jobs that were left in work/."""
         return frozenset(self._held_jobs)
+
+    def keep_where(self, is_there: Callable[[str], bool]) -> None:
+        """Hold no job any more whose folder in work/ somebody has removed."""
+        self._held_jobs = {
+            job_id: it for job_id, it in self._held_jobs.items() if is_there(job_id)
+        }
 
     def over(self, job_id: str) -> None:
         """A job has gone on."""

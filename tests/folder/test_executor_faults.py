@@ -1,8 +1,10 @@
 """A job in work/ at which a fault of ours is met is held alone, and the others go on."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,19 @@ def test_it_is_held_and_told_once_and_the_others_are_recovered(
     (held,) = executor.retries.shown_in(EMPTY_PLAN).states
     assert (FAULTY in held.path, held.state) == (True, State.HELD)
     assert "a fault of Hotfolder itself, please report it" in held.reason
+
+
+@pytest.mark.parametrize("faulty", [OneUnpublishable, OneUnreadable])
+def test_one_that_somebody_removes_is_held_no_more(root: Path, faulty: type[Spool]) -> None:
+    executor = executor_of(faulty(root), lambda _: None)
+    executor.recover()
+    assert executor.has_to_recover(now=inf)
+    executor.recover()
+    assert executor.retries.held_jobs() == {FAULTY}  # still there
+    shutil.rmtree(root / ".hotfolder" / "work" / FAULTY)
+    executor.recover()
+    assert executor.retries.shown_in(EMPTY_PLAN).states == ()
+    assert not executor.has_to_recover(now=inf)
 
 
 def test_a_requeue_that_raises_is_refused_with_the_reason(root: Path) -> None:
