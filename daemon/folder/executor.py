@@ -52,7 +52,7 @@ class FolderExecutor:
         self._scratch = ScratchDirs(scratch, "")
         self._presets_for, self._reply = presets_for, reply
         self._known: set[str] = set()  # jobs that the service knows
-        self._announced: set[str] = set()  # of them, those whose results are out
+        self._announced: set[str] = set()  # jobs whose results are out, as was told
         self._is_to_recover = False  # whether work/ may hold files of no job that is known
 
     def serve(self, identity: str) -> None:
@@ -160,7 +160,6 @@ class FolderExecutor:
     def _hold(self, job: Job, error: Exception) -> None:
         self._leave_in_work(job.job_id, job.path, error)
         self._known.discard(job.job_id)
-        self._announced.discard(job.job_id)
         self._reply(messages.Held(job))
 
     def _leave_in_work(self, job_id: str, path: str, error: Exception) -> None:
@@ -355,7 +354,9 @@ class FolderExecutor:
         elif publication.is_complete(job):
             if load_finished(job, self._scratch.of(job.job_id)) is not None:
                 return False  # it ends as any other: published, told of, filed
-            self._reply(messages.FoundPublished(job, publication.results(job)))
+            if job.job_id not in self._announced:
+                self._reply(messages.FoundPublished(job, publication.results(job)))
+                self._announced.add(job.job_id)
             self._spool.file_done(job, self._today())
         elif not left.is_begun:
             self._spool.release(job)

@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
-from sample import TICKET, candidate, seen, settings
+from sample import TICKET, candidate, finished, resolved_job, seen, settings
 
 from config.settings import FolderSettings
 from daemon.events.events import ThreadFailed
@@ -19,7 +19,9 @@ from daemon.fs.hot_folder import make_hot_folder
 from daemon.job import EMPTY_PLAN, Job, State
 from daemon.lease.leader import NotLeader
 from daemon.spool.publisher import Publisher
+from daemon.spool.receipts import FinishedJob
 from daemon.spool.records import UNKNOWN, RecoveredJob
+from daemon.spool.scratch import ScratchDirs, save_finished
 from daemon.spool.spool import Spool
 
 FAULTY, SOUND = "20261122-120000-00000001", "20261122-120000-00000002"
@@ -33,6 +35,13 @@ class OneUnpublishable(Spool):
         if job_id == FAULTY:
             raise LookupError(STUMBLED)
         return super().publication(job_id)
+
+
+class NoneFiled(Spool):
+    """Raises what nobody expects where the originals of a job are filed."""
+
+    def file_done(self, job: Job, day: str) -> str:
+        raise LookupError(STUMBLED)
 
 
 class OneUnreadable(Spool):
@@ -115,6 +124,41 @@ def test_one_that_somebody_removes_is_held_no_more(root: Path, faulty: type[Spoo
     executor.recover()
     assert executor.retries.shown_in(EMPTY_PLAN).states == ()
     assert not executor.has_to_recover(now=inf)
+
+
+def published(spool: Spool) -> FinishedJob:
+    """A job whose results are out and lie on scratch, too."""
+    job = next(it.job for it in spool.recover() if it.job.job_id == SOUND)
+    scratch = ScratchDirs(spool.root.parent / "scratch", "").of(job.job_id)
+    scratch.mkdir(parents=True)
+    result = finished(resolved_job(job, scratch=scratch), b"blue")
+    spool.publication(job.job_id).publish(result, iter([1.0, 2.0]), ())
+    return result
+
+
+def test_what_was_found_published_is_told_once_however_long_filing_takes(root: Path) -> None:
+    replies: list[messages.FolderReply] = []
+    spool = NoneFiled(root)
+    published(spool)
+    executor = executor_of(spool, replies.append)
+    for _ in range(3):
+        executor.recover()
+    assert SOUND in executor.retries.held_jobs()
+    assert len([it for it in replies if isinstance(it, messages.FoundPublished)]) == 1
+
+
+def test_what_was_published_is_told_once_however_long_filing_takes(root: Path) -> None:
+    replies: list[messages.FolderReply] = []
+    spool = NoneFiled(root)
+    result = published(spool)
+    save_finished(result)
+    executor = executor_of(spool, replies.append)
+    for _ in range(3):
+        executor.recover()
+        assert any(isinstance(it, messages.RecoveredFinished) for it in replies)
+        executor.do(messages.Publish(result, ()))
+    assert SOUND in executor.retries.held_jobs()
+    assert len([it for it in replies if isinstance(it, messages.Published)]) == 1
 
 
 def test_a_requeue_that_raises_is_refused_with_the_reason(root: Path) -> None:
