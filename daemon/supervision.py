@@ -11,7 +11,9 @@ from pathlib import Path
 
 from daemon.events.events import ThreadFailed
 from daemon.fs.errors import rest_seconds
+from daemon.fs.names import printable
 
+_FAULT = "a fault of Hotfolder itself, please report it"
 _IN_A_ROW_SECONDS = 300.0  # later than that, a fault is another one
 _MOST_CHARACTERS = 3000  # of a traceback, from its end: a record of the journal has little room
 
@@ -22,6 +24,11 @@ class Fault:
 
     words: str  # "ValueError: embedded null byte (spool.py, line 77)"
     traceback: str
+
+    @property
+    def reason(self) -> str:
+        """What to tell of it as the reason why something stands still."""
+        return f"{_FAULT} ({self.words})"
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -68,6 +75,13 @@ def thread_failed(thread: str, fault: Fault) -> ThreadFailed:
     """The event that tells of a fault; `thread` is what it served: "folder worker of /srv/hot"."""
     what = f"A fault of Hotfolder itself stopped the {thread}, which begins again"
     text = f"{what}: {fault.words}. No job is lost; please report it."
+    return ThreadFailed(text=text, thread=thread, traceback=fault.traceback)
+
+
+def job_hindered_by_fault(path: str, thread: str, fault: Fault) -> ThreadFailed:
+    """The event that tells of a fault which one job bears alone; `path` is of its image."""
+    what = f"A fault of Hotfolder itself holds up {printable(path)} alone: {fault.words}"
+    text = f"{what}. None of its files is lost; please report it."
     return ThreadFailed(text=text, thread=thread, traceback=fault.traceback)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from pathlib import Path
 
 from daemon.events.events import Event, for_the_day, job_of, sentence
@@ -14,54 +16,73 @@ from daemon.fs.names import numbered
 from daemon.fs.safe_tree import SafeTree
 
 
+class _Kind(Enum):
+    """The logs by what they are about: what hinders one of a kind mostly hinders all."""
+
+    DAY, JOB = auto(), auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _NotWritten:
+    """A log that could not be written, and why."""
+
+    name: str
+    reason: str
+
+
 class FolderLog:
     """Appends to LOG-YYYY-MM-DD.txt and <job id>.log, as far as they can be written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._tree = folder, SafeTree(folder.parent)
         self._day = ""  # the log of the day that was written last
-        self._failing: dict[str, str] = {}  # the reason why a log is not written, by its name
+        self._failing: dict[_Kind, _NotWritten] = {}  # the last one of each kind
 
     @property
     def reason(self) -> str:
         """Why the log of the day is not written, and what to do; "" where it is."""
-        return self._failing.get(self._day, "")
+        failing = self._failing.get(_Kind.DAY)
+        return failing.reason if failing else ""
 
     def write(self, event: Event, unix_time: float) -> str:
         """Write an event, which happened at that time, where it belongs.
 
-        Gives the reason where a log cannot be written, once as long as that stays so: no work
-        depends on a log. Raises OSError where the share does not work.
+        Gives the reason where a log cannot be written, once a day as long as that stays so, and
+        for the logs of all jobs together: no work depends on a log. Raises OSError where the
+        share does not work.
         """
         moment = datetime.fromtimestamp(unix_time, UTC).astimezone()
         line = f"{moment:%Y-%m-%d %H:%M:%S %z} {sentence(event)}\n"
         if for_the_day(event):
             self._turn_to(f"LOG-{moment:%Y-%m-%d}.txt")
-        news = [self._tried(name, line) for name in self._logs_of(event)]
+        news = [self._tried(kind, name, line) for kind, name in self._logs_of(event)]
         return next(filter(None, news), "")
 
     def _turn_to(self, day: str) -> None:
         if day != self._day:
-            self._failing.pop(self._day, None)
+            self._failing.clear()
             self._day = day
 
-    def _logs_of(self, event: Event) -> Iterator[str]:
+    def _logs_of(self, event: Event) -> Iterator[tuple[_Kind, str]]:
         if for_the_day(event):
-            yield self._day
+            yield _Kind.DAY, self._day
         if job_id := job_of(event):
-            yield f"{job_id}.log"
+            yield _Kind.JOB, f"{job_id}.log"
 
-    def _tried(self, name: str, line: str) -> str:
+    def _tried(self, kind: _Kind, name: str, line: str) -> str:
         """Write a line; gives why it cannot be, where that is news."""
         try:
             self._append(name, line)
         except OSError as error:
             if not is_of_a_log(error, self._folder.parent):
                 raise
-            is_news = name not in self._failing and not self.reason
-            self._failing[name] = "; ".join(words_of(error, self._folder.parent))
-            return self._failing[name] if is_news else ""
-        self._failing.pop(name, None)
+            is_news = kind not in self._failing and not self.reason
+            reason = "; ".join(words_of(error, self._folder.parent))
+            self._failing[kind] = _NotWritten(name, reason)
+            return reason if is_news else ""
+        # That of another job says nothing: it may have been there before.
+        if (failing := self._failing.get(kind)) and failing.name == name:
+            del self._failing[kind]
         return ""
 
     def _append(self, name: str, line: str) -> None:

@@ -14,17 +14,19 @@ from config.problems import Problem, UserError
 from daemon.clock import Clock, day_of
 from daemon.folder import messages, resolve
 from daemon.folder.holds import Holds, traits_of
-from daemon.folder.retries import CommandRetries, held_reason, job_of_command
+from daemon.folder.retries import CommandRetries, held_reason, job_of_command, words_of_hindrance
 from daemon.fs.errors import Scope, words_of
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import Candidate, Job, Plan, Seen, State
+from daemon.lease.leader import NotLeader
 from daemon.spool.disk_space import DiskSpace
-from daemon.spool.receipts import hindered_job, in_the_way
+from daemon.spool.receipts import FinishedJob, hindered_job, in_the_way
 from daemon.spool.records import UNKNOWN, RecoveredJob
 from daemon.spool.requeue import requeue
 from daemon.spool.scratch import ScratchDirs, finished_sizes, has_finished, load_finished
 from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, may_not, new_ticket
+from daemon.supervision import Fault, fault_of, job_hindered_by_fault
 
 
 class FolderExecutor:
@@ -50,7 +52,7 @@ class FolderExecutor:
         self._scratch = ScratchDirs(scratch, "")
         self._presets_for, self._reply = presets_for, reply
         self._known: set[str] = set()  # jobs that the service knows
-        self._announced: set[str] = set()  # of them, those whose results are out
+        self._announced: set[str] = set()  # jobs whose results are out, as was told
         self._is_to_recover = False  # whether work/ may hold files of no job that is known
 
     def serve(self, identity: str) -> None:
@@ -72,25 +74,58 @@ class FolderExecutor:
 
         `again`: it was begun before.
         """
+        try:
+            self._do_or_put_off(command, again=again)
+        except (OSError, NotLeader):
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours, which others need not bear
+            self._bear_fault(command, error)
+
+    def _do_or_put_off(self, command: messages.JobCommand, *, again: bool) -> None:
         job = job_of_command(command)
         try:
             if again and isinstance(command, messages.Publish):
                 self._clear_half_done(command)  # half of it may be out
             self._do(command)
         except OSError as error:
-            if (
-                isinstance(command, messages.Claim)
-                or self._scope_of(error, command) is not Scope.JOB
-            ):
+            is_claim = isinstance(command, messages.Claim)
+            if is_claim or self._scope_of(error, command) is not Scope.JOB:
                 raise
             if job is not None:
                 self._put_off_or_hold(job, command, error)
             elif isinstance(command, messages.FileRequest):
-                self._is_to_recover = True  # some of its files may have been moved already
-                self._reply(self.file_requests.refusal(command, error))
+                self._refuse(command, error)
         else:
             if job is not None:
                 self.retries.over(job.job_id)
+
+    def _bear_fault(self, command: messages.JobCommand, error: Exception) -> None:
+        """Have the one job that met a fault of ours bear it alone, and say so."""
+        job = job_of_command(command)
+        if isinstance(command, messages.Claim):
+            self.recover()  # its files are to be back when they are looked at for the hold
+            now, fault = self._clock.monotonic(), fault_of(error)
+            if self.holds.add(command.candidate, fault.reason, now, is_lasting=True):
+                self._tell_fault(command.candidate.image.path, fault)
+            self._reply(messages.ClaimLost(command.candidate))
+        elif isinstance(command, messages.FileRequest):
+            self._refuse(command, error)
+        elif isinstance(command, messages.DropScratch):
+            self._known.discard(command.job.job_id)
+            self._is_to_recover = True  # which clears its scratch
+            self._tell_fault(command.job.path, fault_of(error))
+        elif job is not None:
+            self._hold(job, error)
+
+    def _tell_fault(self, path: str, fault: Fault) -> None:
+        event = job_hindered_by_fault(path, f"worker of {self._root}", fault)
+        self._reply(messages.EventRaised(event))
+
+    def _refuse(self, request: messages.FileRequest, error: Exception) -> None:
+        self._is_to_recover = True  # some of its files may have been moved already
+        if not isinstance(error, OSError):
+            self._tell_fault(messages.subject_of_request(request), fault_of(error))
+        self._reply(self.file_requests.refusal(request, error))
 
     def try_again(self) -> None:
         """Carry out what was put off until now; raises what is the hot folder's trouble."""
@@ -122,13 +157,22 @@ class FolderExecutor:
             case _:
                 self._hold(job, error)
 
-    def _hold(self, job: Job, error: OSError) -> None:
-        what, advice = words_of(error, self._root)
-        reason = held_reason(job.job_id, what, advice)
-        self.retries.hold(job.job_id, job.path, reason, self._clock.monotonic())
+    def _hold(self, job: Job, error: Exception) -> None:
+        self._leave_in_work(job.job_id, job.path, error)
         self._known.discard(job.job_id)
-        self._announced.discard(job.job_id)
         self._reply(messages.Held(job))
+
+    def _leave_in_work(self, job_id: str, path: str, error: Exception) -> None:
+        reason = held_reason(job_id, *words_of_hindrance(error, self._root))
+        is_news = self.retries.hold(job_id, path, reason, self._clock.monotonic())
+        if is_news and not isinstance(error, OSError):
+            self._tell_fault(path, fault_of(error))
+
+    def _is_of_all(self, error: Exception) -> bool:
+        """Whether an error met at one job is not its own."""
+        if isinstance(error, OSError):
+            return self._spool.scope_of(error) is not Scope.JOB
+        return isinstance(error, NotLeader)
 
     def _do(self, command: messages.JobCommand) -> None:  # noqa: C901 - one arm a command
         match command:
@@ -162,7 +206,7 @@ class FolderExecutor:
         drawn = new_ticket(unix_now, waited_seconds=now - command.candidate.since)
         try:
             job = self._spool.claim(command.candidate, command.kept, drawn)
-            self._take_up(job, command.candidate.problems)
+            self._take_up_or_give_back(job, command.candidate.problems)
             self.room.sufficed()
         except ChangedMeanwhile:
             self._reply(messages.ClaimLost(command.candidate))
@@ -170,6 +214,15 @@ class FolderExecutor:
             now = self._clock.monotonic()
             self.holds.add(command.candidate, str(error), now, is_lasting=error.is_lasting)
             self._reply(messages.ClaimLost(command.candidate))
+
+    def _take_up_or_give_back(self, job: Job, problems: resolve.Problems) -> None:
+        try:
+            self._take_up(job, problems)
+        except Exception as error:
+            if not isinstance(error, OSError | NotLeader | NotPermitted):  # they know of it
+                self._spool.release(job)
+                self._drop_job(job)
+            raise
 
     def _reclaim(self, command: messages.Reclaim) -> None:
         try:
@@ -202,8 +255,9 @@ class FolderExecutor:
             presets = self._presets_for(job.folder)
         except UserError as error:
             presets, problems = (), problems or error.problems
+        reply = self.resolver.read(job, scratch, presets, problems)
         self._known.add(job.job_id)
-        self._reply(self.resolver.read(job, scratch, presets, problems))
+        self._reply(reply)
 
     def _files_gone(self, job: Job) -> None:
         self._spool.release(job)
@@ -223,10 +277,8 @@ class FolderExecutor:
             except (NotADirectoryError, FileExistsError) as error:
                 if Path(str(error.filename)).parent == self._root:
                     raise  # the outbox itself: no job is to blame
-                why = in_the_way(error)
-                self._file_failed(
-                    messages.FileFailed(job, why, command.finished.resolved_job.instruction)
-                )
+                instruction = command.finished.resolved_job.instruction
+                self._file_failed(messages.FileFailed(job, in_the_way(error), instruction))
                 return
             self._reply(messages.Published(command.finished, results))
             self._announced.add(job.job_id)
@@ -256,39 +308,39 @@ class FolderExecutor:
         self._is_to_recover = False
         found_there = self._spool.recover(self._unreadable)
         recovered = [left for left in found_there if left.job.job_id not in self._known]
-        unfinished = [left.job for left in recovered if not self._is_over(left)]
-        self._known.update(job.job_id for job in unfinished)
-        found = (load_finished(job, self._scratch.of(job.job_id)) for job in unfinished)
-        finished = {it.resolved_job.job.job_id: it for it in found if it is not None}
-        begun = tuple(job for job in unfinished if job.job_id not in finished)
+        unfinished = [it for it in map(self._left_over, recovered) if it is not None]
+        begun = tuple(it for it in unfinished if isinstance(it, Job))
+        finished = [it for it in unfinished if isinstance(it, FinishedJob)]
+        self._known.update(job.job_id for job in begun)
+        self._known.update(it.resolved_job.job.job_id for it in finished)
         self._reply(messages.Recovered(begun))
-        for it in finished.values():
+        for it in finished:
             self._reply(messages.RecoveredFinished(it))
+        tree, work = self._spool.tree, self._spool.work
+        self.retries.keep_where(lambda job_id: tree.exists(work(job_id)))
         self._scratch.keep_only(self._known | self.retries.held_jobs())
 
-    def _unreadable(self, folder: Path, error: OSError) -> None:
+    def _unreadable(self, folder: Path, error: Exception) -> None:
         """Leave alone what lies in work/ and cannot be looked at; raises what is not its own."""
-        if self._spool.scope_of(error) is not Scope.JOB:
+        if self._is_of_all(error):
             raise error
-        reason = held_reason(folder.name, *words_of(error, self._root))
-        path = str(folder.relative_to(self._root))
-        self.retries.hold(folder.name, path, reason, self._clock.monotonic())
+        self._leave_in_work(folder.name, str(folder.relative_to(self._root)), error)
 
-    def _is_over(self, left: RecoveredJob) -> bool:
-        """Whether nothing is left to be done now for what lay in work/."""
-        job_id = left.job.job_id
+    def _left_over(self, left: RecoveredJob) -> Job | FinishedJob | None:
+        """What is still to be done for what lay in work/; None: nothing, or nothing now."""
+        job = left.job
         try:
-            is_cleared = self._is_cleared(left)
-        except OSError as error:
-            if self._spool.scope_of(error) is not Scope.JOB:
+            if self._is_cleared(left):
+                self.retries.over(job.job_id)
+                return None
+            finished = load_finished(job, self._scratch.of(job.job_id))
+        except Exception as error:  # a fault of ours, too: no job hinders another
+            if self._is_of_all(error):
                 raise
-            self._hold(left.job, error)
-            return True
-        if is_cleared:
-            self.retries.over(job_id)
-        else:
-            self.retries.mark_retried(job_id)
-        return is_cleared
+            self._hold(job, error)
+            return None
+        self.retries.mark_retried(job.job_id)
+        return finished or job
 
     def _is_cleared(self, left: RecoveredJob) -> bool:
         job, publication = left.job, self._spool.publication(left.job.job_id)
@@ -302,7 +354,9 @@ class FolderExecutor:
         elif publication.is_complete(job):
             if load_finished(job, self._scratch.of(job.job_id)) is not None:
                 return False  # it ends as any other: published, told of, filed
-            self._reply(messages.FoundPublished(job, publication.results(job)))
+            if job.job_id not in self._announced:
+                self._reply(messages.FoundPublished(job, publication.results(job)))
+                self._announced.add(job.job_id)
             self._spool.file_done(job, self._today())
         elif not left.is_begun:
             self._spool.release(job)
@@ -347,9 +401,9 @@ class FileRequests:
             case _:
                 assert_never(request)
 
-    def refusal(self, request: messages.FileRequest, error: OSError) -> messages.FolderReply:
-        """The answer to a request that an error hinders which is of its own files."""
-        what, advice = words_of(error, self._spool.root)
+    def refusal(self, request: messages.FileRequest, error: Exception) -> messages.FolderReply:
+        """The answer to a request that an error hinders which is of its own files, or of ours."""
+        what, advice = words_of_hindrance(error, self._spool.root)
         match request:
             case messages.CancelWaiting(waiting_job):
                 return messages.CancelRefused(waiting_job.image, f"{what}; {advice}")
@@ -379,10 +433,8 @@ class FileRequests:
     def _cancel_waiting(
         self, request: messages.CancelWaiting, day: str
     ) -> messages.Filed | messages.CancelRefused:
-        path, drawn = (
-            request.waiting_job.image,
-            new_ticket(self._clock.time(), waited_seconds=0.0),
-        )
+        path = request.waiting_job.image
+        drawn = new_ticket(self._clock.time(), waited_seconds=0.0)
         for _ in range(_TRIES):
             candidate = self._candidate(request.waiting_job)
             if candidate is None:

@@ -35,10 +35,10 @@ class Holds:
         self._traits_of = traits_of
         self._held: Mapping[str, _Held] = {}  # by the path of the image
 
-    def add(self, candidate: Candidate, reason: str, now: float, *, is_lasting: bool) -> None:
+    def add(self, candidate: Candidate, reason: str, now: float, *, is_lasting: bool) -> bool:
         """Hold an image from now on; `now` is in monotonic seconds.
 
-        What is not lasting is tried again in a moment first.
+        What is not lasting is tried again in a moment first. Gives whether the reason is news.
         """
         path, traits = candidate.image.path, self._traits_of(candidate)
         before = self._held.get(path)
@@ -51,6 +51,7 @@ class Holds:
             state, rest = State.HELD, _FIRST_REST_SECONDS * 2.0 ** min(tried, 10)
         until = now + min(rest, _LONGEST_REST_SECONDS)
         self._held = {**self._held, path: _Held(traits, reason, failures, until, state)}
+        return not is_as_before
 
     def held_in(self, plan: Plan, now: float) -> Plan:
         """The plan with these images held."""

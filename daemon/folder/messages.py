@@ -122,6 +122,20 @@ class Requeue:
 
 FileRequest = CancelWaiting | FileAway | Requeue
 
+
+def subject_of_request(request: FileRequest) -> str:
+    """The file, or the folder of a failed job, that a request is about."""
+    match request:
+        case CancelWaiting(waiting_job):
+            return waiting_job.image
+        case FileAway(file):
+            return file.path
+        case Requeue(folder):
+            return folder
+        case _:
+            assert_never(request)
+
+
 JobCommand = (
     Claim | Reclaim | Publish | FileFailed | FileDone | Release | DropScratch | FileRequest
 )

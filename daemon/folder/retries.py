@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
+from pathlib import Path
 from typing import assert_never
 
 from daemon.folder import messages
-from daemon.fs.errors import rest_seconds
+from daemon.fs.errors import rest_seconds, words_of
 from daemon.job import FileState, Job, Plan, State, with_states
+from daemon.supervision import fault_of
 
 _TRIES = 4  # in 7 s; what is wrong for longer somebody has to mend
 _HELD_SECONDS, _LONGEST_HELD_SECONDS = 60.0, 3600.0
@@ -81,12 +84,17 @@ class CommandRetries:
         """All commands that are still to be done."""
         return tuple(it.command for it in self._put_off.values())
 
-    def hold(self, job_id: str, path: str, reason: str, now: float) -> None:
-        """Leave a job in work/ until somebody mends what the reason says, tried now and then."""
+    def hold(self, job_id: str, path: str, reason: str, now: float) -> bool:
+        """Leave a job in work/ until somebody mends what the reason says, tried now and then.
+
+        Gives whether the reason is news.
+        """
+        self._put_off.pop(job_id, None)
         before = self._held_jobs.get(job_id)
         rest = _HELD_SECONDS if before is None else before.rest_seconds * 2
         rest = min(rest, _LONGEST_HELD_SECONDS)
         self._held_jobs[job_id] = _HeldJob(path, reason, rest, now + rest)
+        return before is None or before.reason != reason
 
     def has_due_held_jobs(self, now: float) -> bool:
         """Whether a job that was left in work/ is to be tried again."""
@@ -100,6 +108,12 @@ class CommandRetries:
     def held_jobs(self) -> frozenset[str]:
         """The ids of the jobs that were left in work/."""
         return frozenset(self._held_jobs)
+
+    def keep_where(self, is_there: Callable[[str], bool]) -> None:
+        """Hold no job any more whose folder in work/ somebody has removed."""
+        self._held_jobs = {
+            job_id: it for job_id, it in self._held_jobs.items() if is_there(job_id)
+        }
 
     def over(self, job_id: str) -> None:
         """A job has gone on."""
@@ -120,3 +134,10 @@ class CommandRetries:
 def held_reason(job_id: str, what: str, advice: str) -> str:
     """Why a job stays in work/, in one phrase."""
     return f"its files lie in .hotfolder/work/{job_id} and cannot be filed ({what}): {advice}"
+
+
+def words_of_hindrance(error: Exception, root: Path) -> tuple[str, str]:
+    """What hinders one job, an error of the system or a fault of ours, and what to do about it."""
+    if isinstance(error, OSError):
+        return words_of(error, root)
+    return fault_of(error).reason, "none of its files is lost"

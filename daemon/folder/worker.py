@@ -30,7 +30,6 @@ from daemon.supervision import Fault, supervise, thread_failed
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _LONGEST_PAUSE_SECONDS = 0.5  # at the most, between two looks at a full inbox
-_FAULT = "a fault of Hotfolder itself, please report it"
 _STANDBY_CHECK_SECONDS = 2.0  # between two looks whether the share is there
 
 
@@ -126,12 +125,7 @@ class FolderWorker(threading.Thread):
         self.failing_since = self.failing_since or self._clock.monotonic()
         if isinstance(command, messages.AppendLog):
             return  # a line less in a log
-        if isinstance(command, messages.Claim):  # others go on
-            with contextlib.suppress(OSError):  # what cannot be looked at is no candidate for long
-                now, reason = self._clock.monotonic(), f"{_FAULT} ({fault.words})"
-                self._executor.holds.add(command.candidate, reason, now, is_lasting=True)
-        trouble = Trouble(FolderState.OFFLINE, f"{_FAULT} ({fault.words})")
-        self._park(command or messages.Scan(), trouble)
+        self._park(command or messages.Scan(), Trouble(FolderState.OFFLINE, fault.reason))
 
     def _try(self, command: messages.FolderCommand) -> None:
         try:

@@ -8,6 +8,7 @@ rested for long. The leader acts for a shorter time after each of its signs of l
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -171,7 +172,8 @@ class Election:
             return self._follow(follower)
         if not self._write(term, 0):
             return self._follow(Newcomer())
-        self.store.clear_before(term)
+        with contextlib.suppress(OSError):  # what is left lies there until the next term
+            self.store.clear_before(term)
         return Leader(term=term, counter=0, until=began + self.timings.act)
 
     def _write(self, term: int, counter: int, *, is_released: bool = False) -> bool:

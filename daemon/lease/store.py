@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from daemon.fs.hot_folder import folder_id
 from daemon.fs.safe_tree import SafeTree
 
 _RECORD = "owner.json"
+# A longer number was not counted up to, and the one after it may have no name.
+_TERM = re.compile("(?!9{18})[0-9]{1,18}")
 
 
 class LeaseStore:
@@ -61,7 +64,7 @@ class LeaseStore:
         return True
 
     def clear_before(self, term: int) -> None:
-        """Remove what earlier terms left, as far as this user may."""
+        """Remove what earlier terms left, as far as that can be removed."""
         for earlier in self._terms():
             if earlier < term:
                 self._clear(self._of(earlier))
@@ -71,8 +74,8 @@ class LeaseStore:
             self._tree.remove(folder / _RECORD)
             self._tree.clear_temporaries(folder)
             self._tree.remove_empty(folder)
-        except PermissionError:
-            return  # of another user; it is in nobody's way
+        except OSError:
+            return  # of another user, say; it is in nobody's way, nor of what else is cleared
 
     def _terms(self) -> list[int]:
         try:
@@ -82,7 +85,7 @@ class LeaseStore:
         return [
             int(name)
             for name, status in entries
-            if name.isascii() and name.isdecimal() and stat.S_ISDIR(status.st_mode)
+            if _TERM.fullmatch(name) and stat.S_ISDIR(status.st_mode)
         ]
 
     def _of(self, term: int) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from daemon.job import Job
 from daemon.spool.receipts import FinishedJob, Variant, preview_name, receipt
 
 PUBLISH_RECORD = "published.json"
+_INDEX = re.compile("[0-9]{1,9}")  # of a variant
 _FOLDERS = ("outbox", "review")
 # What we wrote we may read.
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
@@ -196,7 +198,7 @@ class Publisher:
         """What the notes say; nothing where there are none, or where they are not ours."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             notes = codec.load(_Notes, self._tree.read(self._work / PUBLISH_RECORD))
-            if all(index.isascii() and index.isdecimal() for index in notes.results):
+            if all(map(_INDEX.fullmatch, notes.results)):
                 return notes
         return _Notes(variants=0, results={})
 

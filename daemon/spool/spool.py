@@ -59,7 +59,7 @@ class ClaimTicket:
     claimed_at: float
 
 
-def _fail_with(_: Path, error: OSError) -> None:
+def _fail_with(_: Path, error: Exception) -> None:
     raise error
 
 
@@ -349,11 +349,11 @@ class Spool:
         return False
 
     def recover(
-        self, unreadable: Callable[[Path, OSError], None] = _fail_with
+        self, unreadable: Callable[[Path, Exception], None] = _fail_with
     ) -> Iterator[RecoveredJob]:
         """What lies in work/, oldest first; what is empty there is removed.
 
-        `unreadable` is told of a folder there that cannot be looked into.
+        `unreadable` is told of a folder there that cannot be looked into, whatever is raised.
         """
         work = self.root / ".hotfolder" / "work"
         self.tree.make_folder(work)
@@ -361,7 +361,7 @@ class Spool:
         for folder in [work / name for name, status in entries if _is_of_a_job(name, status)]:
             try:
                 left = self._left(folder)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - one folder hides no other
                 unreadable(folder, error)
                 continue
             if left is not None:

@@ -76,6 +76,20 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_no_other(logs: Path
     assert "dog.png" in (logs / "job-1.log").read_text()
 
 
+def test_the_logs_of_many_jobs_that_cannot_be_written_are_told_of_once_a_day(logs: Path) -> None:
+    book = FolderLog(logs)
+    for number in range(50):
+        (logs / f"job-{number}.log").mkdir()
+    told = [book.write(claimed(job_id=f"job-{number}"), NOON) for number in range(50)]
+    assert told[0].startswith("logs/job-0.log: Is a directory; ")
+    assert told[1:] == [""] * 49
+    assert len(book._failing) == 1
+    assert book.reason == ""
+    assert book.write(claimed(job_id="sound"), NOON) == ""
+    assert book.write(claimed(job_id="job-7"), NOON) == ""
+    assert book.write(claimed(job_id="job-8"), NOON + 86400)
+
+
 def test_a_log_that_fails_again_after_it_was_written_is_told_again(logs: Path) -> None:
     book, day = FolderLog(logs), logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
     for _ in range(2):

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from harness import wait_for
 from paper import WHOLE
 from rig.disk import SmallDisk
 from sample import TICKET, candidate, finished, folder_worker, resolved_job, seen
 
+from config.instruction_keys import Keys
 from daemon.clock import day_of
 from daemon.events import events
 from daemon.events.events import ThreadFailed
 from daemon.folder import messages
+from daemon.folder.resolve import Problems, Resolver
 from daemon.folder.worker import FolderWorker
+from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import Candidate, FolderState, Job, ResolvedJob, State
 from daemon.spool.receipts import FailureReason
 from daemon.spool.scratch import ScratchDirs, save_finished
@@ -594,6 +596,21 @@ class TestWhatUsersDo:
         )
 
 
+FAULTY = "faulty.png"
+
+
+class FaultyResolver(Resolver):
+    """One that raises what nobody expects, for one picture."""
+
+    def read(
+        self, job: Job, scratch: Path, presets: tuple[Keys, ...], problems: Problems
+    ) -> messages.Claimed | messages.Rejected:
+        if job.image.name == FAULTY:
+            message = "it stumbled"
+            raise LookupError(message)
+        return super().read(job, scratch, presets, problems)
+
+
 class TestFaultsOfOurs:
     """What nobody expects is told with where it came from, and the folder worker goes on."""
 
@@ -612,11 +629,63 @@ class TestFaultsOfOurs:
         told = self.told(kept)
         assert "UnicodeEncodeError" in told.text
         assert "Traceback" in told.traceback
-        assert kept.next(messages.StatusChanged).state is FolderState.OFFLINE
         assert kept.next(messages.ClaimLost).candidate.image == image
-        kept.submit(messages.Publish(finished(kept.claim(), b"blue"), ()))
-        assert kept.next(messages.Filed).state is State.DONE
+        self.another_is_edited(kept)
         assert below(kept.root / ".hotfolder" / "work") == set()
+
+    def test_a_fault_after_the_claim_holds_the_file_in_the_inbox(self, kept: Kept) -> None:
+        kept.stands(FolderState.ONLINE)
+        executor = kept.folder_worker._executor
+        executor.resolver = FaultyResolver(executor.resolver.settings, 4)
+        kept.drop(FAULTY)
+        ready = kept.ready()
+        kept.submit(messages.Claim(ready, frozenset()))
+        assert f"holds up {FAULTY} alone: LookupError: it stumbled" in self.told(kept).text
+        assert kept.next(messages.ClaimLost).candidate == ready
+        kept.submit(messages.Scan())
+        plan = kept.next(messages.Scanned, lambda looked: looked.plan.states).plan
+        (held,) = (it for it in plan.states if it.path == FAULTY)
+        assert (held.state, plan.ready) == (State.HELD, ())
+        reason = "a fault of Hotfolder itself, please report it (LookupError: it stumbled"
+        assert held.reason.startswith(reason)
+        assert below(kept.inbox) == {FAULTY, "faulty.yaml"}
+        kept.seen[:] = [it for it in kept.seen if not isinstance(it, messages.EventRaised)]
+        self.another_is_edited(kept)
+        assert not any(isinstance(it, messages.EventRaised) for it in kept.seen)
+
+    def test_a_job_that_lies_in_work_and_raises_is_held_there(self, kept: Kept) -> None:
+        claimed = kept.claim(FAULTY)
+        executor = kept.folder_worker._executor
+        executor.resolver = FaultyResolver(executor.resolver.settings, 4)
+        kept.submit(messages.Reclaim(claimed.job, strike=False, alone=False))
+        self.told(kept)
+        assert kept.next(messages.Held).job.job_id == claimed.job.job_id
+        self.is_held(kept, claimed.job, "LookupError: it stumbled")
+        self.another_is_edited(kept)
+        assert claimed.job.job_id in executor.retries.held_jobs()
+
+    @pytest.mark.parametrize(
+        ("request_", "reply"),
+        [
+            (messages.FileAway(seen("\ud800.png")), messages.FiledAway),
+            (
+                messages.CancelWaiting(
+                    WaitingJob(image="\ud800.png", others=(), kept=frozenset())
+                ),
+                messages.CancelRefused,
+            ),
+        ],
+        ids=["file away", "cancel"],
+    )
+    def test_a_request_that_raises_is_refused_with_the_reason(
+        self, kept: Kept, request_: messages.FileRequest, reply: type[messages.FolderReply]
+    ) -> None:
+        kept.stands(FolderState.ONLINE)
+        kept.submit(request_)
+        assert "UnicodeEncodeError" in self.told(kept).text
+        refused = str(kept.next(reply))
+        assert "a fault of Hotfolder itself, please report it (UnicodeEncodeError" in refused
+        self.another_is_edited(kept)
 
     def test_a_line_that_cannot_be_written_is_left_out(self, kept: Kept) -> None:
         kept.stands(FolderState.ONLINE)
@@ -630,21 +699,31 @@ class TestFaultsOfOurs:
         assert stood == [FolderState.ONLINE]
         assert "A line." in "".join(path.read_text() for path in kept.root.glob("logs/LOG-*"))
 
-    def test_an_order_that_always_raises_is_told_once_and_tried_again(self, kept: Kept) -> None:
-        claimed = kept.claim()
-        kept.submit(messages.Publish(finished(claimed, b"blue"), ("outbox/\ud800.png",)))
-        self.told(kept)
-        offline = kept.stands(FolderState.OFFLINE)
-        assert "a fault of Hotfolder itself" in offline.reason
-        wait_for(lambda: kept.folder_worker._failures >= 2)
-        assert kept.folder_worker.failing_since is not None
-        assert kept.folder_worker.is_alive()
-        more = [kept.answers.get() for _ in range(kept.answers.qsize())]
-        assert not any(
-            isinstance(answer, messages.EventRaised | messages.StatusChanged) for answer in more
-        )
-        work = below(kept.root / ".hotfolder" / "work" / claimed.job.job_id)
-        assert {"cat.png", "cat.yaml", "job.json"} <= work
+    def test_an_order_that_raises_is_told_once_and_its_job_is_held(self, kept: Kept) -> None:
+        claimed = kept.claim(FAULTY)
+        order = messages.Publish(finished(claimed, b"blue"), ("outbox/\ud800.png",))
+        kept.submit(order)
+        assert "UnicodeEncodeError" in self.told(kept).text
+        assert kept.next(messages.Held).job == claimed.job
+        self.is_held(kept, claimed.job, "UnicodeEncodeError")
+        self.another_is_edited(kept)
+        kept.seen.clear()
+        kept.submit(order)  # as after its rest
+        kept.next(messages.Held)
+        assert not any(isinstance(it, messages.EventRaised) for it in kept.seen)
+
+    def is_held(self, kept: Kept, job: Job, words: str) -> None:
+        kept.submit(messages.Scan())
+        held = kept.next(messages.Scanned, lambda looked: looked.plan.states).plan.states[0]
+        assert (held.path, held.state) == (FAULTY, State.HELD)
+        assert f"a fault of Hotfolder itself, please report it ({words}" in held.reason
+        work = below(kept.root / ".hotfolder" / "work" / job.job_id)
+        assert {FAULTY, "faulty.yaml", "job.json"} <= work
+
+    def another_is_edited(self, kept: Kept) -> None:
+        kept.submit(messages.Publish(finished(kept.claim(), b"blue"), ()))
+        assert kept.next(messages.Filed).state is State.DONE
+        kept.stays_online()
 
 
 def left_behind(kept: Kept, *, begun: bool) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -151,6 +152,23 @@ class TestTerms:
         assert names == {"note.txt", "00000003"}
         assert terms.read(3) == "3"
 
+    def test_an_earlier_term_that_cannot_be_cleared_hinders_no_other(self, root: Path) -> None:
+        terms = LeaseStore(root, lambda: "the-id")
+        for term in (1, 2, 3):
+            assert terms.begin(term)
+        (root / ".hotfolder/lease/00000001/owner.json").mkdir()
+        terms.clear_before(3)
+        names = {path.name for path in (root / ".hotfolder/lease").iterdir()}
+        assert names == {"00000001", "00000003"}
+
+    @pytest.mark.parametrize("name", ["9" * 255, "9" * 18, "0" * 254 + "5", "\u0661", "-1"])
+    def test_a_folder_that_was_never_counted_up_to_is_no_term(self, root: Path, name: str) -> None:
+        terms = LeaseStore(root, lambda: "the-id")
+        (root / ".hotfolder/lease" / name).mkdir()
+        assert terms.newest() == 0
+        assert terms.begin(1)
+        assert terms.newest() == 1
+
     @pytest.mark.parametrize("identity", ["", "another-id"])
     def test_where_another_hot_folder_is_mounted_nothing_is_touched(
         self, root: Path, identity: str
@@ -282,6 +300,40 @@ class TestLead:
         lead = a_lead(root)
         with lead.held():
             assert not leads(lead)
+
+    def test_a_folder_in_place_of_a_paper_is_followed_in_time(
+        self, root: Path, stack: ExitStack
+    ) -> None:
+        (root / ".hotfolder/lease/00000003/owner.json").mkdir(parents=True)
+        lead = a_lead(root)
+        stack.enter_context(lead.held())
+        wait_for(lambda: leads(lead))
+        assert [path.name for path in (root / ".hotfolder/lease/00000004").iterdir()]
+
+    def test_terms_that_cannot_be_cleared_decide_nothing(
+        self, root: Path, stack: ExitStack
+    ) -> None:
+        lead = LeaderLease(
+            Election(
+                store=Uncleared(root, lambda: "the-id"),
+                me=ME,
+                liveness_of=lambda _: Liveness.UNKNOWN,
+                timings=SHORT,
+                clocks=CLOCKS,
+            ),
+            lambda: None,
+            lambda _: None,
+        )
+        stack.enter_context(lead.held())
+        wait_for(lambda: leads(lead))
+
+
+class Uncleared(LeaseStore):
+    """A store on a share with no room, which lets nothing be cleared."""
+
+    def clear_before(self, term: int) -> None:
+        """Fail."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Stumbling(LeaseStore):

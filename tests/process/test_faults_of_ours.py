@@ -28,8 +28,13 @@ def stumble(hot: HotFolder) -> Iterator[Callable[..., Daemon]]:
     hot.environment |= {"PYTHONPATH": path}
     begun: list[Daemon] = []
 
-    def begin(times: int, *words: object, thread: str = f"worker of {hot.root}") -> Daemon:
-        where = {"STUMBLES": str(times), "STUMBLES_IN": thread}
+    def begin(
+        times: int,
+        *words: object,
+        thread: str = f"worker of {hot.root}",
+        at: str = "os.scandir",
+    ) -> Daemon:
+        where = {"STUMBLES": str(times), "STUMBLES_IN": thread, "STUMBLES_AT": at}
         begun.append(Stumbling(hot, "--editor", "echo", *words, **where))
         return begun[-1]
 
@@ -67,6 +72,20 @@ def test_a_run_whose_hot_folder_never_works_ends_and_says_so(
     assert daemon.said("action=folder_offline", "a fault of Hotfolder itself", str(hot.root))
     assert len([it for it in daemon.lines if "action=thread_failed" in it]) == 1
     assert hot.files("inbox") == {"cat.png", "cat.yaml"}
+
+
+def test_a_fault_at_one_picture_holds_that_one_and_the_run_ends(
+    hot: HotFolder, stumble: Callable[..., Daemon]
+) -> None:
+    for name in ("cat.png", "faulty.png"):
+        hot.drop(name)
+    daemon = stumble(ALWAYS, "--once", at="os.rename faulty.png")
+    daemon.process.wait(DEADLINE_SECONDS)
+    assert hot.receipt("cat.png")["status"] == "done"
+    assert hot.files("inbox") == {"faulty.png", "faulty.yaml"}
+    assert daemon.said("action=thread_failed", "holds up faulty.png alone", "it stumbled")
+    assert len([it for it in daemon.lines if "action=thread_failed" in it]) == 1
+    assert not any("action=folder_offline" in it for it in daemon.lines)
 
 
 def test_other_hot_folders_go_on_and_status_does_not_call_it_online(

@@ -180,6 +180,15 @@ class TestCompleteness:
             assert not publication(root).is_complete(JOB)
             publication(root).clear_half_done(JOB)
 
+    @pytest.mark.parametrize("index", ["9" * 5000, "9" * 10, "-1", "one", "\u0661", ""])
+    def test_notes_on_a_variant_that_cannot_be_are_no_notes(self, root: Path, index: str) -> None:
+        (root / "work" / JOB.job_id).mkdir(parents=True)
+        note = {"name": "outbox/s/cat.png", "sha256": "x", "is_out": True}
+        forged = {"variants": 1, "results": {index: note}}
+        (root / "work" / JOB.job_id / "published.json").write_text(json.dumps(forged))
+        assert not publication(root).is_complete(JOB)
+        publication(root).clear_half_done(JOB)
+
 
 class TestReplacing:
     """A result is done again in its place, unless somebody has changed it."""
