@@ -128,7 +128,7 @@ class FolderExecutor:
         self.retries.hold(job.job_id, job.path, reason, self._clock.monotonic())
         self._known.discard(job.job_id)
         self._announced.discard(job.job_id)
-        self._reply(messages.Held(job))
+        self._reply(messages.Held(job, reason))
 
     def _do(self, command: messages.JobCommand) -> None:  # noqa: C901 - one arm a command
         match command:

@@ -1,13 +1,11 @@
 """What one job alone is hindered by is told in status, why and the log; the others are edited."""
 
 import re
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Daemon, HotFolder, wait_for
+from harness import Daemon, HotFolder, sealed, wait_for
 from sample import TICKET, candidate, seen
 
 from daemon.spool.spool import Spool
@@ -20,18 +18,6 @@ def hot(tmp_path: Path) -> HotFolder:
     one = HotFolder(tmp_path)
     one.write_settings("defaults: {settle_seconds: 0.2, poll_seconds: 0.2}")
     return one
-
-
-@contextmanager
-def sealed(path: Path) -> Iterator[None]:
-    """A file or folder in which nobody, not even root, may write."""
-    command = subprocess.run(["chattr", "+i", path], capture_output=True, check=False)
-    if command.returncode:
-        pytest.skip(f"{path} cannot be sealed: {command.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", path], check=True)
 
 
 def test_a_result_that_its_subfolder_does_not_take_fails_alone(
