@@ -47,6 +47,7 @@ class WorkerLost:
 
     work: Work | None
     cannot_start: bool  # none is left, and the last ones ended before they were ready
+    failed_starts: int  # in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +185,9 @@ class PixelPool:
         cannot_start = self._failed_starts >= STARTS and not self._is_any_started
         match state:
             case _Busy(work, is_forgotten=False):
-                return WorkerLost(work, cannot_start)
+                return WorkerLost(work, cannot_start, self._failed_starts)
             case _:
-                return WorkerLost(None, cannot_start)
+                return WorkerLost(None, cannot_start, self._failed_starts)
 
     def kill_hung(self, now: float) -> None:
         """Kill the workers that have been at one request, or at their start, for too long."""

@@ -26,7 +26,7 @@ from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
 from daemon.workers.child import ChildProcess, Ended, Said
 from daemon.workers.editor import Busy, EditorProcess, Idle
-from daemon.workers.pixel_pool import PixelPool
+from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
 from pipeline.editor import Done, EditResult
 from pipeline.ipc import PixelsReady, Refused
 from pipeline.pixel_requests import Prepared
@@ -37,12 +37,12 @@ T = TypeVar("T")
 class Bench:
     """A workshop with one hot folder and one pixel worker."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, pixel_module: str = PIXEL_MODULE) -> None:
         self.mail: queue.SimpleQueue[messages.FromFolder | Said | Ended] = queue.SimpleQueue()
         self.told: list[Event] = []
         self.root = base / "hot"
         self.folder_worker = folder_worker(self.root, base / "scratch", self.mail.put)
-        self.pixels = PixelPool(1, self.mail.put)
+        self.pixels = PixelPool(1, self.mail.put, pixel_module)
         self.editor = EditorProcess("echo", ModelSettings(), self.mail.put)
         self.history = History(base, lambda _: None)
         self.folder_workers = {str(self.root): self.folder_worker}
@@ -219,3 +219,13 @@ def test_where_a_result_cannot_be_saved_no_further_one_is_edited(
     assert bench.editor.condition.open <= bench.editor.condition.dropped
     os.kill(worker.pid, signal.SIGCONT)
     worker.kill()
+
+
+def test_it_is_said_how_often_the_pixel_workers_have_failed_to_start(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "no_such_module")
+    for _ in range(5):
+        bench.runner.breaker.try_now()
+        bench.runner.advance(time.monotonic() + 1000.0, others_wait=False)
+        bench.runner.pixels_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
+    assert "it ended 5 times in a row" in bench.runner.breaker.reason()
+    bench.close()
