@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from PIL import Image
 
 from config.settings_file import default_text
@@ -41,6 +43,18 @@ def within(seconds: float, act: Callable[[], T]) -> T:
         if time.monotonic() - began < seconds:
             return given
     raise AssertionError("it takes longer")  # noqa: TRY003 - as an assertion says it
+
+
+@contextmanager
+def sealed(path: Path) -> Iterator[None]:
+    """A file or folder in which nobody, not even root, may write."""
+    command = subprocess.run(["chattr", "+i", path], capture_output=True, check=False)
+    if command.returncode:
+        pytest.skip(f"{path} cannot be sealed: {command.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
 
 
 class HotFolder:

@@ -186,7 +186,7 @@ class Explainer:
 
     def _in_done(self, there: Located) -> Iterator[str]:
         day, _, name = there.below.partition("/")
-        yield f"{_shown(there)} is an original; its job ended on {day}."
+        yield f"{_shown(there)} is an original; its job ended on {day.partition('_')[0]}."
         for trace in find_traces(there.root, name)[:1]:
             yield from self._without_result(name, there.root, trace)
             yield from trace.lines

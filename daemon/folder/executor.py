@@ -158,15 +158,16 @@ class FolderExecutor:
                 self._hold(job, error)
 
     def _hold(self, job: Job, error: Exception) -> None:
-        self._leave_in_work(job.job_id, job.path, error)
+        reason = self._leave_in_work(job.job_id, job.path, error)
         self._known.discard(job.job_id)
-        self._reply(messages.Held(job))
+        self._reply(messages.Held(job, reason))
 
-    def _leave_in_work(self, job_id: str, path: str, error: Exception) -> None:
+    def _leave_in_work(self, job_id: str, path: str, error: Exception) -> str:
         reason = held_reason(job_id, *words_of_hindrance(error, self._root))
         is_news = self.retries.hold(job_id, path, reason, self._clock.monotonic())
         if is_news and not isinstance(error, OSError):
             self._tell_fault(path, fault_of(error))
+        return reason
 
     def _is_of_all(self, error: Exception) -> bool:
         """Whether an error met at one job is not its own."""

@@ -258,6 +258,7 @@ class Held:
     """A job's originals can neither be used nor filed; they stay in work/; the plan says why."""
 
     job: Job
+    reason: str  # in one phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,8 @@ class Requeued:
     paths: tuple[str, ...]  # in the inbox
     problems: tuple[Problem, ...]
 
+
+LetGo = Released | Held | LeaseLost | FilesGone  # a job is under way no more, and not filed
 
 FolderReply = (
     StatusChanged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import assert_never
 
 from daemon.clock import Clock
 from daemon.control.documents import CommandResult, Reply, Request, ResultCode
@@ -259,9 +260,22 @@ class Cancellation:
         for asked in self._asked:
             if not asked.job_id and (asked.root, asked.path) == (root, reply.path):
                 self._close(asked, ResultCode.REFUSED, f"{reason}.")
+        self._hinder_files(root, reply.path, reason)
+
+    def let_go(self, root: str, reply: messages.LetGo) -> None:
+        """Tell that a job that was to end is under way no more, and was not filed."""
+        path, job_id = reply.job.path, reply.job.job_id
+        reason = f"{printable(path)} was not cancelled: {_why_let_go(reply)}"
+        for asked in self._asked:
+            if asked.job_id == job_id:
+                self._close(asked, ResultCode.REFUSED, f"{reason}.")
+        if self._termination.let_go(reply.job):
+            self._hinder_files(root, path, reason)
+
+    def _hinder_files(self, root: str, path: str, reason: str) -> None:
+        folder, _, name = path.rpartition("/")
         for (at, cancel), file in self._files.items():
-            is_near = at == root and cancel.folder == reply.path.rpartition("/")[0]
-            if is_near and matches(cancel.name, reply.path.rpartition("/")[2]):
+            if at == root and cancel.folder == folder and matches(cancel.name, name):
                 file.has_cancelled = False
                 file.hindrances.append(reason)
 
@@ -281,6 +295,18 @@ class Cancellation:
         if (root, path) in self._cancels_sent:
             self._cancels_sent.discard((root, path))
             self._answered_in[root, path] = self._folders[root].plan
+
+
+def _why_let_go(reply: messages.LetGo) -> str:
+    match reply:
+        case messages.Held(reason=reason):
+            return f"{reason}; then cancel it again"
+        case messages.LeaseLost():
+            return "another daemon leads now and has it; cancel it again there"
+        case messages.Released() | messages.FilesGone():
+            return "its files went back to the inbox, but for those that were taken away"
+        case _:
+            assert_never(reply)
 
 
 class Progress(Enum):
@@ -335,6 +361,16 @@ class JobTermination:
     def filed(self, job: Job) -> None:
         """Take note that a job has left work/."""
         self._ending.discard(job.job_id)
+
+    def let_go(self, job: Job) -> bool:
+        """Take note that a job is not filed; whether it was to be. It may be ended again.
+
+        Its scratch may be used by another attempt, and is not cleared here any more.
+        """
+        was_ending = job.job_id in self._ending
+        self._ending.discard(job.job_id)
+        self._left.pop(job.job_id, None)
+        return was_ending
 
     def advance(self) -> None:
         """Clear the scratch of those that the editor and the pixel workers have let go."""

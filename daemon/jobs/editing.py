@@ -106,7 +106,7 @@ class EditStage:
                 return
             self._reopen(now)
         if self.is_unneeded:
-            if self._editor.dismiss():
+            if self._editor.dismiss(now):
                 self._tell(EditorDismissed())
             return
         if not self._breaker.is_open_at(Part.EDITOR):
@@ -250,7 +250,7 @@ class EditStage:
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""
         if not self._editor.is_mine(ended.child):
-            self._editor.left(ended.child, self._clock.monotonic())
+            self._editor.left(ended.child)
             return
         was_loading = isinstance(self._editor.condition, Loading)
         how = self._editor.how(ended)

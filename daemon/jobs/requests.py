@@ -68,6 +68,10 @@ class Requests:
         """Take note that a job was filed."""
         self._cancellation.filed(root, reply)
 
+    def let_go(self, root: str, reply: messages.LetGo) -> None:
+        """Take note that a job is under way no more, and was not filed."""
+        self._cancellation.let_go(root, reply)
+
     def answered(
         self, root: str, reply: messages.CancelRefused | messages.FiledAway | messages.Requeued
     ) -> None:

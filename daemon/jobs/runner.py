@@ -36,7 +36,7 @@ from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
 from daemon.workers.child import Ended, Part, Said
 from daemon.workers.editor import Busy, EditorProcess
-from daemon.workers.pixel_pool import STARTS, Answered, PixelPool, Work
+from daemon.workers.pixel_pool import Answered, PixelPool, Work
 from pipeline.editor import Failure
 from pipeline.ipc import MachineFault, PixelsReady, Refused
 from pipeline.pixel_requests import Composed, Prepared
@@ -212,7 +212,7 @@ class JobRunner:
         if lost.work is not None:
             self._pixels_died(lost.work, ended)
         elif lost.cannot_start:
-            self.breaker.failed_to_start(_not_started(ended), Part.WORKERS)
+            self.breaker.failed_to_start(_not_started(ended, lost.failed_starts), Part.WORKERS)
         self._pixels.go_on(now, self.breaker)
 
     def _pixels_died(self, work: Work, ended: Ended) -> None:
@@ -368,7 +368,7 @@ class JobRunner:
             self._tell(job_events.JobNote(text=note, **about(job.root, job.job)))
 
 
-def _not_started(ended: Ended) -> str:
+def _not_started(ended: Ended, times: int) -> str:
     words = ended.last_words.splitlines() or ["it said nothing"]
-    times = f"it ended {STARTS} times in a row before it was ready ({ended.how})"
-    return f"{times}; its last words: {words[-1]}"
+    what = f"it ended {times} times in a row before it was ready ({ended.how})"
+    return f"{what}; its last words: {words[-1]}"

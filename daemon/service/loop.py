@@ -242,9 +242,7 @@ class Service:
             case _:
                 self._claim_replied(root, reply)
 
-    def _let_go(
-        self, root: str, reply: messages.Released | messages.Held | messages.LeaseLost
-    ) -> None:
+    def _let_go(self, root: str, reply: messages.LetGo) -> None:
         match reply:
             case messages.Released(job):
                 self.runner.completion.released(root, job)
@@ -252,8 +250,11 @@ class Service:
                 self.runner.completion.held(job)
             case messages.LeaseLost(job):
                 self.runner.completion.lease_lost(root, job)
+            case messages.FilesGone(job):
+                self.runner.completion.files_gone(root, job)
             case _:
                 assert_never(reply)
+        self.requests.let_go(root, reply)
 
     def _claim_replied(
         self,
@@ -272,7 +273,7 @@ class Service:
                 folder.settle_claim(candidate.image.path, is_taken=False)
             case messages.FilesGone(job):
                 folder.settle_claim(job.path, is_taken=False)
-                self.runner.completion.files_gone(root, job)
+                self._let_go(root, reply)
             case _:
                 assert_never(reply)
 

@@ -23,6 +23,7 @@ from daemon.fs.safe_tree import SafeTree
 
 # No room, or something else in its place: what is not noted is kept.
 _FORGIVEN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR))
+_NUMBER_OF_DAY = re.compile(r"_[0-9]+$")  # of DAY_2, where DAY took nothing
 _NAME = re.compile(r"(done|failed)-([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
 _FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
 MOST_FILES = 500  # at a time: the folder worker has other things to do
@@ -69,7 +70,8 @@ class FiledManifest:
                 status = self._tree.status(path)
                 name = str(path.relative_to(self._tree.root))
                 line = json.dumps(astuple(FiledEntry(name, status.st_size, status.st_mtime_ns)))
-                area, day, *_ = name.split("/")
+                area, folder, *_ = name.split("/")
+                day = _NUMBER_OF_DAY.sub("", folder)
                 manifest_days.setdefault(f"{area}-{day}.jsonl", []).append(f"{line}\n")
         try:
             self._tree.make_folder(self._folder)
@@ -137,9 +139,14 @@ def _parse(line: bytes) -> FiledEntry | None:
 
 
 def _is_of(filed: FiledEntry, manifest_day: ManifestDay) -> bool:
-    return is_path_below(filed.path) and filed.path.startswith(
-        f"{manifest_day.area}/{manifest_day.day}/"
-    )
+    return is_path_below(filed.path) and _is_below_day(Path(filed.path), manifest_day)
+
+
+def _is_below_day(path: Path, manifest_day: ManifestDay) -> bool:
+    """Whether a path relative to the root is one in a folder of the day, DAY or DAY_2."""
+    area, folder, *below = (*path.parts, "", "")
+    is_day = _NUMBER_OF_DAY.sub("", folder) == str(manifest_day.day)
+    return area == manifest_day.area and is_day and bool(below[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +197,7 @@ class RetentionSchedule:
         left = MOST_FILES
         for manifest_day in due_days(self._manifest.days(), folder, today):
             files = list(self._manifest.read(manifest_day))
-            self._delete(manifest_day, files[:left])
+            self._delete(files[:left])
             if files:
                 yield _swept(manifest_day, len(files[:left]), folder)
             if len(files) > left:
@@ -202,13 +209,13 @@ class RetentionSchedule:
                 self._tree.remove(self._tree.root / "logs" / name)
             yield Swept("logs", len(names), folder.keep_logs_days or 0)
 
-    def _delete(self, manifest_day: ManifestDay, files: list[FiledEntry]) -> None:
-        top = self._tree.root / manifest_day.area / str(manifest_day.day)
+    def _delete(self, files: list[FiledEntry]) -> None:
         folders = set()
         for file in files:
             path = self._tree.root / file.path
             self._tree.remove(path)
-            folders |= {it for it in path.parents if it.is_relative_to(top)}
+            *below_area, _area, _root = Path(file.path).parents
+            folders |= {self._tree.root / it for it in below_area}
         # The deepest first; those that hold anything else stay.
         for path in sorted(folders, key=lambda it: len(it.parts), reverse=True):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):

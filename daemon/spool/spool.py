@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -33,6 +34,7 @@ from daemon.spool.records import (
 from daemon.spool.retention import FiledManifest
 
 WHY, REPORT = "WHY.txt", "report.json"
+_FOLDERS_OF_A_DAY = 3  # DAY, DAY_2, DAY_3: what three do not take is not theirs alone
 T = TypeVar("T")
 
 
@@ -190,12 +192,34 @@ class Spool:
         done = self.root / "done"
         # A copy's original is still in the inbox and comes with the last job that needs it.
         self._drop_copies(job)
-        target, moved = self._nearest(
-            done / day / job.folder, done, lambda folder: self._move_files(job, folder)
+        target, moved = self._filed_in(
+            done, day, job.folder, lambda folder: self._move_files(job, folder)
         )
         self._manifest.note(moved)
         self._remove_work(job)
         return str(target.relative_to(self.root))
+
+    def _filed_in(
+        self, area: Path, day: str, below: str, act: Callable[[Path], T]
+    ) -> tuple[Path, T]:
+        """Do something below a day's folder; where that takes nothing, in one beside it.
+
+        Gives the folder, and what came of it. Whoever looks for originals knows DAY_2, too.
+        """
+        *others, last = itertools.islice(numbered(day), _FOLDERS_OF_A_DAY)
+        for name in others:
+            try:
+                return self._nearest(area / name / below, area / name, act)
+            except OSError as error:
+                if not self._is_lasting_here(error):
+                    raise
+                if name != day:  # nobody needs it, empty
+                    with contextlib.suppress(OSError):
+                        self.tree.remove_empty(area / name)
+        return self._nearest(area / last / below, area / last, act)
+
+    def _is_lasting_here(self, error: OSError) -> bool:
+        return is_lasting(error) and scope_of(error, self.root) is Scope.JOB
 
     def _nearest(self, folder: Path, top: Path, act: Callable[[Path], T]) -> tuple[Path, T]:
         """Do something in a folder, or in the nearest above it up to `top` that lets us.
@@ -207,8 +231,7 @@ class Spool:
                 self.tree.make_folder(folder)
                 return folder, act(folder)
             except OSError as error:
-                is_of_it = is_lasting(error) and scope_of(error, self.root) is Scope.JOB
-                if folder == top or not is_of_it:
+                if folder == top or not self._is_lasting_here(error):
                     raise
                 folder = folder.parent
 
@@ -224,9 +247,9 @@ class Spool:
             begun = FailureRecord(day=day, why=why, instruction=instruction)
             begun.write(self.tree, work)
         # First: originals without their WHY.txt would say nothing, and one may have its name.
-        _, target = self._nearest(
-            failed / begun.day, failed, lambda folder: self._write_why(job, begun, folder)
-        )
+        target = self._filed_in(
+            failed, begun.day, "", lambda folder: self._write_why(job, begun, folder)
+        )[1]
         self._move_files(job, target)
         self._manifest.note(target / name for name, _ in self.tree.entries(target))
         self._remove_work(job)
@@ -254,9 +277,10 @@ class Spool:
         source, done = self.inbox / file.path, self.root / "done"
         if not _is_content_of(file, self.tree.status(source)):
             raise ChangedMeanwhile(file.path)
-        target, name = self._nearest(
-            done / day / file.folder,
+        target, name = self._filed_in(
             done,
+            day,
+            file.folder,
             lambda folder: self.tree.move(source, folder, numbered(file.name)),
         )
         self.tree.sync(target)

@@ -77,7 +77,8 @@ class EditorProcess:
         self._kind, self._deliver, self._module = kind, deliver, module
         self.model = model  # that the process of now, or else the next one, is opened with
         self.hang_seconds = model.hang_seconds
-        self._leaving: ChildProcess | None = None  # makes room for the next
+        # One that makes room for the next, and until when the next waits for its end.
+        self._leaving: tuple[ChildProcess, float] | None = None
         self.deaths_in_a_row = 0
         self._had_gpu = False
         self._killed: tuple[ChildProcess, str] | None = (
@@ -98,8 +99,11 @@ class EditorProcess:
     def start_if_due(self, now: float, *, at_once: bool) -> bool:
         """Start the process when there is none and its time has come; whether it was started.
 
-        `at_once`: its time has come now, unless it has been closed.
+        `at_once`: its time has come now, unless it has been closed. None is started beside one
+        that is leaving: the memory would have to hold two models.
         """
+        if self._leaving and now < self._leaving[1]:
+            return False
         match self.condition:
             case Dead(restart_at) if now >= restart_at or (at_once and restart_at < math.inf):
                 child = ChildProcess(self._module, self._deliver)
@@ -200,12 +204,11 @@ class EditorProcess:
     def _why_killed(self, child: ChildProcess) -> str:
         return self._killed[1] if self._killed and self._killed[0] is child else ""
 
-    def dismiss(self) -> bool:
+    def dismiss(self, now: float) -> bool:
         """End an idle process, which is no death; False where there is none."""
         match self.condition:
             case Loading(child) | Idle(child):
-                child.kill()
-                self.condition = Dead(restart_at=0.0)
+                self._let_leave(child, now)
                 return True
             case Busy() | Dead():
                 return False
@@ -215,20 +218,21 @@ class EditorProcess:
         self.model = model
         match self.condition:
             case Loading(child) | Idle(child):
-                child.kill()
-                self._leaving = child
-                self.condition = Dead(now + _LEAVE_SECONDS)
+                self._let_leave(child, now)
             case Dead(restart_at) if restart_at < math.inf:
                 self.condition = Dead(now)  # what the last one died of may be mended
             case Busy() | Dead():
                 pass
 
-    def left(self, child: ChildProcess, now: float) -> None:
+    def _let_leave(self, child: ChildProcess, now: float) -> None:
+        child.kill()
+        self._leaving = (child, now + _LEAVE_SECONDS)
+        self.condition = Dead(now)
+
+    def left(self, child: ChildProcess) -> None:
         """Take note of the end of a process that is not ours any more."""
-        if child is self._leaving:
+        if self._leaving and self._leaving[0] is child:
             self._leaving = None
-            if isinstance(self.condition, Dead) and self.condition.restart_at < math.inf:
-                self.condition = Dead(now)
 
     def close(self) -> None:
         """End the process."""

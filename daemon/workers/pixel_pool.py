@@ -47,6 +47,7 @@ class WorkerLost:
 
     work: Work | None
     cannot_start: bool  # none is left, and the last ones ended before they were ready
+    failed_starts: int  # in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class PixelPool:
         self._size, self._deliver, self._module = size, deliver, module
         self._queue: deque[Work] = deque()
         self._workers: dict[ChildProcess, _Starting | _Idle | _Busy] = {}
+        self._dying: set[ChildProcess] = set()  # those of them that were killed, until their end
         self._deaths_in_a_row = self._failed_starts = 0
         self._restart_at = -math.inf
 
@@ -123,7 +125,8 @@ class PixelPool:
         if not breaker.is_open_at(Part.WORKERS):
             self._start_due(now, is_half_open=any(map(breaker.is_half_open_at, _MINE)))
         for child, state in self._workers.items():
-            if isinstance(state, _Idle) and (work := self._next(breaker)):
+            is_free = isinstance(state, _Idle) and child not in self._dying
+            if is_free and (work := self._next(breaker)):
                 self._queue.remove(work)
                 self._workers[child] = _Busy(work, now)
                 child.send(work.request)
@@ -151,8 +154,11 @@ class PixelPool:
     def heard(self, said: Said, now: float) -> Answered | PixelsReady | None:
         """What a worker's message means; None where it makes no sense, or for nobody any more.
 
-        One that makes no sense is the worker's last.
+        One that makes no sense is the worker's last. What one that was killed has said before its
+        end is for nobody: it would be given the next work, and that be blamed for its end.
         """
+        if said.child in self._dying:
+            return None
         match self._workers[said.child], said.message:
             case _Starting(), PixelsReady() as ready:
                 if self._failed_starts:  # what hindered them is over
@@ -165,12 +171,13 @@ class PixelPool:
                 self._workers[said.child] = _Idle()
                 return None if is_forgotten else Answered(work, reply, now - since)
             case _:
-                said.child.kill()
+                self._kill(said.child)
                 return None
 
     def ended(self, ended: Ended, now: float) -> WorkerLost:
         """What a worker's end means; another takes its place, later after each further end."""
         state = self._workers.pop(ended.child)
+        self._dying.discard(ended.child)
         wait = RESTART_SECONDS[min(self._deaths_in_a_row, len(RESTART_SECONDS) - 1)]
         self._restart_at = max(self._restart_at, now + wait)
         self._deaths_in_a_row += 1
@@ -178,19 +185,24 @@ class PixelPool:
         cannot_start = self._failed_starts >= STARTS and not self._is_any_started
         match state:
             case _Busy(work, is_forgotten=False):
-                return WorkerLost(work, cannot_start)
+                return WorkerLost(work, cannot_start, self._failed_starts)
             case _:
-                return WorkerLost(None, cannot_start)
+                return WorkerLost(None, cannot_start, self._failed_starts)
 
     def kill_hung(self, now: float) -> None:
         """Kill the workers that have been at one request, or at their start, for too long."""
         for child, state in self._workers.items():
             if not isinstance(state, _Idle) and now - state.since > HANG_SECONDS:
-                child.kill()
+                self._kill(child)
+
+    def _kill(self, child: ChildProcess) -> None:
+        self._dying.add(child)
+        child.kill()
 
     def close(self) -> None:
         """End all workers."""
         for child in self._workers:
             child.kill()
         self._workers.clear()
+        self._dying.clear()
         self._size = 0

@@ -339,7 +339,7 @@ class TestOffline:
             assert kept.next(messages.Filed).where == f"done/{TODAY}"
         with sealed(kept.root / "done" / TODAY):
             kept.submit(messages.FileDone(second.job, State.CANCELLED, ()))
-            assert kept.next(messages.Filed).where == "done"
+            assert kept.next(messages.Filed).where == f"done/{TODAY}_2"
         kept.stays_online()
 
     @pytest.mark.parametrize("length", [4070, 4080, 4089])
@@ -367,13 +367,14 @@ class TestOffline:
         assert below(kept.root / "outbox") == set()
         kept.stays_online()
 
-    def test_what_a_day_of_failed_does_not_take_is_filed_above_it(self, kept: Kept) -> None:
+    def test_what_a_day_of_failed_does_not_take_is_filed_beside_it(self, kept: Kept) -> None:
         claimed = kept.claim()
         (kept.root / "failed" / TODAY).mkdir()
         with sealed(kept.root / "failed" / TODAY):
             kept.submit(messages.FileFailed(claimed.job, WHY, "{}"))
-            assert kept.next(messages.Filed).where == "failed/cat"
-        assert below(kept.root / "failed/cat") == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
+            where = kept.next(messages.Filed).where
+        assert where == f"failed/{TODAY}_2/cat"
+        assert below(kept.root / where) == {"cat.png", "cat.yaml", "WHY.txt", "report.json"}
         kept.stays_online()
 
     def test_what_its_folder_of_the_inbox_does_not_take_is_given_back_above_it(

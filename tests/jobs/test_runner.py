@@ -4,7 +4,7 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +14,19 @@ from PIL import Image
 from sample import FACTS, folder_worker, settings
 
 from config.settings import ModelSettings
+from daemon.control.documents import Request
 from daemon.events.events import Event
 from daemon.folder import messages
+from daemon.folder.view import FolderView
 from daemon.history import History
-from daemon.job import ResolvedJob
+from daemon.job import Job, ResolvedJob
 from daemon.jobs.cancel import JobTermination, Progress
+from daemon.jobs.job_run import Publishing
+from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
 from daemon.workers.child import ChildProcess, Ended, Said
 from daemon.workers.editor import Busy, EditorProcess, Idle
-from daemon.workers.pixel_pool import PixelPool
+from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
 from pipeline.editor import Done, EditResult
 from pipeline.ipc import PixelsReady, Refused
 from pipeline.pixel_requests import Prepared
@@ -33,12 +37,12 @@ T = TypeVar("T")
 class Bench:
     """A workshop with one hot folder and one pixel worker."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, pixel_module: str = PIXEL_MODULE) -> None:
         self.mail: queue.SimpleQueue[messages.FromFolder | Said | Ended] = queue.SimpleQueue()
         self.told: list[Event] = []
         self.root = base / "hot"
         self.folder_worker = folder_worker(self.root, base / "scratch", self.mail.put)
-        self.pixels = PixelPool(1, self.mail.put)
+        self.pixels = PixelPool(1, self.mail.put, pixel_module)
         self.editor = EditorProcess("echo", ModelSettings(), self.mail.put)
         self.history = History(base, lambda _: None)
         self.folder_workers = {str(self.root): self.folder_worker}
@@ -149,6 +153,45 @@ def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench
     assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
 
 
+ANOTHERS = "another daemon leads now and has it; cancel it again there"
+
+
+@pytest.mark.parametrize(
+    ("let_go", "why"),
+    [
+        (lambda job: messages.Held(job, "it is locked"), "it is locked; then cancel it again"),
+        (messages.LeaseLost, ANOTHERS),
+    ],
+)
+def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
+    bench: Bench, let_go: Callable[[Job], messages.LetGo], why: str
+) -> None:
+    job, root = bench.claim().job, str(bench.root)
+    requests = Requests(
+        jobs=bench.runner.jobs,
+        editor=bench.editor,
+        pixels=bench.pixels,
+        folder_workers=bench.folder_workers,
+        folders={root: FolderView(bench.folder_worker)},
+        clock=time,
+        tell=bench.told.append,
+    )
+    told: list[Mapping[str, object]] = []
+    arguments = {"word": job.job_id, "path": ""}
+    cancel = Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append)
+    requests.take(cancel)
+    requests.advance()
+    bench.runner.completion.held(job)
+    requests.let_go(root, let_go(job))
+    assert told[-1]["text"] == f"cat.png was not cancelled: {why}."
+    bench.runner.adopt(root, (job,))  # it is tried again, or ours again
+    requests.take(cancel)
+    requests.advance()
+    again = bench.runner.jobs.get(job.job_id)
+    assert again is not None
+    assert again.phase == Publishing()
+
+
 def test_what_a_pixel_worker_answers_to_an_earlier_run_is_for_nobody(bench: Bench) -> None:
     resolved_job = bench.claim()
     worker = bench.hold_worker().child
@@ -176,3 +219,13 @@ def test_where_a_result_cannot_be_saved_no_further_one_is_edited(
     assert bench.editor.condition.open <= bench.editor.condition.dropped
     os.kill(worker.pid, signal.SIGCONT)
     worker.kill()
+
+
+def test_it_is_said_how_often_the_pixel_workers_have_failed_to_start(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "no_such_module")
+    for _ in range(5):
+        bench.runner.breaker.try_now()
+        bench.runner.advance(time.monotonic() + 1000.0, others_wait=False)
+        bench.runner.pixels_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
+    assert "it ended 5 times in a row" in bench.runner.breaker.reason()
+    bench.close()

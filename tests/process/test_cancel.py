@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
-from harness import Daemon, HotFolder, wait_for
+from harness import Daemon, HotFolder, sealed, wait_for
 from held import Held, held_editor, jobs, state, wait_until_running
 from rig.cast import CastDaemon
 
@@ -245,6 +245,19 @@ class TestByFile:
         wait_for(lambda: filed(hot) == {"cat.png", "cat.yaml", "cat.cancel"})
         editor.let_go()
         wait_for(lambda: hot.files("outbox") == {"dog.png", "dog.png.json"})
+
+    def test_where_the_job_is_held_the_reason_is_told_and_the_file_leaves(
+        self, hot: HotFolder, watched: Daemon
+    ) -> None:
+        held_editor(watched)
+        hot.drop("cat.png")
+        wait_until_running(hot)
+        (work,) = (hot.root / ".hotfolder" / "work").iterdir()
+        with sealed(work):
+            (hot.inbox / "cat.cancel").touch()
+            wait_for(lambda: watched.said("nothing_cancelled", "cat.png was not cancelled"))
+            assert watched.said("nothing_cancelled", "its files lie in .hotfolder/work/")
+            assert filed(hot) == {"cat.cancel"}
 
     def test_one_that_comes_first_harms_no_later_drop(
         self, hot: HotFolder, watched: Daemon

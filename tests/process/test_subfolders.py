@@ -1,13 +1,12 @@
 """What one job alone is hindered by is told in status, why and the log; the others are edited."""
 
 import re
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from harness import Daemon, HotFolder, wait_for
+from harness import Daemon, HotFolder, sealed, wait_for
 from sample import TICKET, candidate, seen
 
 from daemon.spool.spool import Spool
@@ -20,18 +19,6 @@ def hot(tmp_path: Path) -> HotFolder:
     one = HotFolder(tmp_path)
     one.write_settings("defaults: {settle_seconds: 0.2, poll_seconds: 0.2}")
     return one
-
-
-@contextmanager
-def sealed(path: Path) -> Iterator[None]:
-    """A file or folder in which nobody, not even root, may write."""
-    command = subprocess.run(["chattr", "+i", path], capture_output=True, check=False)
-    if command.returncode:
-        pytest.skip(f"{path} cannot be sealed: {command.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", path], check=True)
 
 
 def test_a_result_that_its_subfolder_does_not_take_fails_alone(
@@ -50,6 +37,39 @@ def test_a_result_that_its_subfolder_does_not_take_fails_alone(
     assert what in hot.call("why", "s/cat.png").stdout
     assert daemon.said("action=folder_offline") is None
     assert {"cat.png", "cat.yaml"} <= {Path(name).name for name in hot.files("failed")}
+
+
+def test_where_a_day_of_failed_takes_nothing_why_and_retry_find_the_job_beside_it(
+    hot: HotFolder,
+) -> None:
+    today = hot.root / "failed" / f"{datetime.now():%Y-%m-%d}"  # noqa: DTZ005 - of this machine
+    today.mkdir()
+    (hot.inbox / "cat.png").write_bytes(b"no picture")
+    (hot.inbox / "cat.yaml").write_text("prompt: make it blue\n")
+    with sealed(today):
+        assert hot.once().returncode == 1
+        folder = f"failed/{today.name}_2/cat"
+        assert (hot.root / folder / "WHY.txt").exists()
+        for asked in ("cat.png", hot.root / folder / "cat.png"):
+            assert f"The whole report is {folder}/WHY.txt." in hot.call("why", asked).stdout
+        assert hot.call("retry", hot.root / folder).returncode == 0
+    assert {"cat.png", "cat.yaml"} <= hot.files("inbox")
+    assert not (hot.root / folder).exists()
+
+
+def test_where_a_day_of_done_takes_nothing_why_finds_the_originals_beside_it(
+    hot: HotFolder,
+) -> None:
+    today = hot.root / "done" / f"{datetime.now():%Y-%m-%d}"  # noqa: DTZ005 - of this machine
+    today.mkdir()
+    hot.drop("cat.png")
+    with sealed(today):
+        assert hot.once().returncode == 0
+    for result in hot.outbox.iterdir():
+        result.unlink()
+    where = f"done/{today.name}_2/cat.png"
+    assert f"it is {where} now." in hot.call("why", "cat.png").stdout
+    assert f"its job ended on {today.name}." in hot.call("why", hot.root / where).stdout
 
 
 def test_a_job_whose_folder_in_work_is_closed_is_held_until_it_is_mended(

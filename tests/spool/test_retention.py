@@ -68,6 +68,19 @@ def test_originals_go_when_their_days_are_over_and_not_before(spool: Spool) -> N
     assert FiledManifest(spool.tree).days() == []
 
 
+def test_what_was_filed_beside_its_day_goes_with_it(spool: Spool) -> None:
+    for area in ("done", "failed"):
+        (spool.root / area / str(DAY)).symlink_to(spool.root)  # it takes nothing
+    spool.file_done(claimed(spool), str(DAY))
+    spool.file_failed(claimed(spool), str(DAY), WHY, "{}")
+    filed = {f"done/{DAY}_2/s/cat.png", f"failed/{DAY}_2/cat/cat.png"}
+    assert filed <= shown(spool)
+    folder = settings(spool, keep_done_days=30, keep_failed_days=30)
+    swept = sweep(spool, folder, 31)
+    assert swept == [Swept(f"done/{DAY}", 2, 30), Swept(f"failed/{DAY}", 4, 30)]
+    assert not any((spool.root / area / f"{DAY}_2").exists() for area in ("done", "failed"))
+
+
 def test_a_list_that_cannot_be_written_costs_no_filing_and_one_that_cannot_be_read_no_look(
     spool: Spool,
 ) -> None:

@@ -92,21 +92,24 @@ class TestFolders:
             publish(spool, one, tmp_path)
         assert error.value.filename == str(spool.root / trap)
 
-    @pytest.mark.parametrize("trap", [f"done/{DAY}", f"done/{DAY}/s"])
+    @pytest.mark.parametrize(
+        ("trap", "beside"),
+        [(f"done/{DAY}", f"done/{DAY}_2/s"), (f"done/{DAY}/s", f"done/{DAY}")],
+    )
     def test_originals_are_filed_beside_a_link_and_not_through_it(
-        self, spool: Spool, outside: Path, trap: str
+        self, spool: Spool, outside: Path, trap: str, beside: str
     ) -> None:
         one = claimed(spool)
         (spool.root / trap).parent.mkdir(exist_ok=True)
         (spool.root / trap).symlink_to(outside)
         where = spool.file_done(one, DAY)
-        assert where == os.path.dirname(trap)  # noqa: PTH120 - of a text
+        assert where == beside
         assert (spool.root / where / "cat.png").read_text() == "a cat"
 
     def test_failures_are_filed_beside_a_link(self, spool: Spool, outside: Path) -> None:
         one = claimed(spool)
         (spool.root / "failed" / DAY).symlink_to(outside)
-        assert spool.file_failed(one, DAY, UNKNOWN, "{}") == "failed/cat"
+        assert spool.file_failed(one, DAY, UNKNOWN, "{}") == f"failed/{DAY}_2/cat"
 
     def test_a_link_with_the_name_of_the_failure_is_passed_over(
         self, spool: Spool, outside: Path

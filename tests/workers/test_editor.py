@@ -66,10 +66,40 @@ def test_a_killed_process_that_is_dismissed_leaves_the_next_one_its_say(
     first = line.condition.child
     assert line.heard(Said(first, "nonsense"), 2.0) is None  # it is killed, and not gone yet
     assert line.heard(Said(first, Remark(10, "and more")), 2.0) is None
-    assert line.dismiss()
+    assert line.dismiss(2.0)
+    line.left(first)
     begin(line, "cpu")
     assert isinstance(line.condition, Idle)
     assert line.condition.child is not first
+
+
+def test_none_is_started_beside_one_that_makes_room(line: EditorProcess) -> None:
+    begin(line, "cpu")
+    assert isinstance(line.condition, Idle)
+    first = line.condition.child
+    line.reopen(ModelSettings(), 10.0)
+    assert not line.start_if_due(10.0, at_once=True)  # a trial of the circuit breaker
+    line.reopen(ModelSettings(), 11.0)  # the settings are read once more
+    assert not line.start_if_due(11.0, at_once=False)
+    assert not line.start_if_due(69.0, at_once=True)
+    line.left(first)
+    assert line.start_if_due(69.0, at_once=False)
+
+
+def test_one_that_does_not_leave_in_time_is_waited_for_no_longer(line: EditorProcess) -> None:
+    begin(line, "cpu")
+    line.reopen(ModelSettings(), 10.0)
+    assert line.start_if_due(70.0, at_once=False)
+
+
+def test_none_is_started_beside_one_that_was_dismissed(line: EditorProcess) -> None:
+    begin(line, "cpu")
+    assert isinstance(line.condition, Idle)
+    first = line.condition.child
+    assert line.dismiss(10.0)
+    assert not line.start_if_due(10.0, at_once=True)
+    line.left(first)
+    assert line.start_if_due(10.0, at_once=False)
 
 
 def test_how_a_process_was_killed_is_told_of_that_one_alone(line: EditorProcess) -> None:
