@@ -37,7 +37,7 @@ from daemon.events.events import Event
 from daemon.events.folder_log import FolderLog
 from daemon.events.job_events import JobCancelled, JobRevived
 from daemon.folder import messages
-from daemon.folder.executor import FileRequests
+from daemon.folder.file_requests import FileRequests
 from daemon.fs.errors import trouble_of
 from daemon.fs.hot_folder import folder_id
 from daemon.fs.local_dirs import LocalDirs, make_local_dirs

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import assert_never
 
 from config.instruction_keys import Keys
-from config.problems import Problem, UserError
+from config.problems import UserError
 from daemon.clock import Clock, day_of
 from daemon.folder import messages, resolve
+from daemon.folder.file_requests import FileRequests
 from daemon.folder.holds import Holds, traits_of
 from daemon.folder.retries import CommandRetries, held_reason, job_of_command, words_of_hindrance
 from daemon.fs.errors import Scope, words_of
-from daemon.fs.names import Kind, kind_of, printable
-from daemon.inbox.cancel_files import WaitingJob
-from daemon.job import Candidate, Job, Plan, Seen, State
+from daemon.job import Job, State
 from daemon.lease.leader import NotLeader
 from daemon.spool.disk_space import DiskSpace
 from daemon.spool.receipts import FinishedJob, hindered_job, in_the_way
 from daemon.spool.records import UNKNOWN, RecoveredJob
-from daemon.spool.requeue import requeue
 from daemon.spool.scratch import ScratchDirs, finished_sizes, has_finished, load_finished
-from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, may_not, new_ticket
+from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, new_ticket
 from daemon.supervision import Fault, fault_of, job_hindered_by_fault
 
 
@@ -378,124 +375,3 @@ class FolderExecutor:
 
     def _today(self) -> str:
         return day_of(self._clock.time())
-
-
-_TRIES = 3  # of a claim, where a copier is writing at this moment
-_BEING_WRITTEN = "it is being written to; cancel it again in a moment"
-
-
-class FileRequests:
-    """Grants the requests that touch one hot folder; each may be granted again after an error."""
-
-    def __init__(self, spool: Spool, clock: Clock) -> None:
-        self._spool, self._clock = spool, clock
-
-    def grant(self, request: messages.FileRequest, day: str) -> messages.FolderReply:
-        """Do it and tell what came of it; raises OSError where the share does not work."""
-        match request:
-            case messages.CancelWaiting():
-                return self._cancel_waiting(request, day)
-            case messages.FileAway(file):
-                return self._file_away(file, day)
-            case messages.Requeue(folder):
-                return self._requeue(folder)
-            case _:
-                assert_never(request)
-
-    def refusal(self, request: messages.FileRequest, error: Exception) -> messages.FolderReply:
-        """The answer to a request that an error hinders which is of its own files, or of ours."""
-        what, advice = words_of_hindrance(error, self._spool.root)
-        match request:
-            case messages.CancelWaiting(waiting_job):
-                return messages.CancelRefused(waiting_job.image, f"{what}; {advice}")
-            case messages.FileAway(file):
-                return messages.FiledAway(file, "", f"{what}; {advice}")
-            case messages.Requeue(folder):
-                return messages.Requeued(folder, (), (Problem(printable(folder), what, advice),))
-            case _:
-                assert_never(request)
-
-    def file(self, job: Job, state: State, day: str) -> str:
-        """File a job without a result; once begun it is finished, whatever ends the daemon."""
-        return self._spool.file_done(self._spool.begin_ending(job, state), day)
-
-    def tidied(self, plan: Plan, day: str) -> Plan:
-        """Move the records of earlier failures to done/; returns the plan without them."""
-        answers = [self._file_away(record, day) for record in plan.own_reports]
-        gone = {reply.file.path for reply in answers if reply.where}
-        if not gone:
-            return plan
-        return replace(
-            plan,
-            own_reports=tuple(it for it in plan.own_reports if it.path not in gone),
-            ignored=tuple(it for it in plan.ignored if it.path not in gone),
-        )
-
-    def _cancel_waiting(
-        self, request: messages.CancelWaiting, day: str
-    ) -> messages.Filed | messages.CancelRefused:
-        path = request.waiting_job.image
-        drawn = new_ticket(self._clock.time(), waited_seconds=0.0)
-        for _ in range(_TRIES):
-            candidate = self._candidate(request.waiting_job)
-            if candidate is None:
-                return messages.CancelRefused(path, "it is not there any more")
-            try:
-                job = self._spool.claim(candidate, request.waiting_job.kept, drawn)
-            except ChangedMeanwhile:
-                continue
-            except NotPermitted as error:
-                return messages.CancelRefused(path, str(error))
-            where = self.file(job, State.CANCELLED, day)
-            return messages.Filed(job, State.CANCELLED, where, "", "")
-        return messages.CancelRefused(path, _BEING_WRITTEN)
-
-    def _candidate(self, waiting_job: WaitingJob) -> Candidate | None:
-        """The files as they are now: a cancelled one need not have settled."""
-        image = self._seen(waiting_job.image)
-        if image is None:
-            return None
-        others = [it for it in map(self._seen, waiting_job.others) if it is not None]
-        sidecars = [it for it in others if kind_of(it.name) is Kind.SIDECAR]
-        sidecar = sidecars[0] if sidecars else None
-        return Candidate(
-            image=image,
-            sidecar=sidecar,
-            companions=tuple(it for it in others if it != sidecar),
-            priority=0,
-            since=self._clock.monotonic(),
-            problems=(),
-        )
-
-    def _seen(self, path: str) -> Seen | None:
-        try:
-            status = self._spool.tree.status(self._spool.inbox / path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        times = (status.st_mtime_ns, status.st_ctime_ns)
-        return Seen(path, status.st_size, *times, status.st_ino)
-
-    def _file_away(self, file: Seen, day: str) -> messages.FiledAway:
-        try:
-            where = self._spool.file_away(file, day)
-        except (ChangedMeanwhile, FileNotFoundError):
-            return messages.FiledAway(file, "", "")
-        except PermissionError as error:
-            return messages.FiledAway(file, "", may_not(error))
-        except OSError as error:
-            if self._spool.scope_of(error) is not Scope.JOB:
-                raise
-            what, advice = words_of(error, self._spool.root)
-            return messages.FiledAway(file, "", f"{what}; {advice}")
-        return messages.FiledAway(file, where, "")
-
-    def _requeue(self, folder: str) -> messages.Requeued:
-        drawn = new_ticket(self._clock.time(), waited_seconds=0.0)
-        try:
-            paths = requeue(self._spool, self._spool.root / folder, drawn)
-            return messages.Requeued(folder, paths, ())
-        except UserError as error:
-            return messages.Requeued(folder, (), error.problems)
-        except NotPermitted as error:
-            problem = Problem(printable(folder), str(error), "or move the files back yourself")
-            return messages.Requeued(folder, (), (problem,))

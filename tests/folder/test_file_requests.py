@@ -15,7 +15,7 @@ from paper import WHOLE
 from sample import TICKET, candidate, folder_worker, seen
 
 from daemon.folder import messages
-from daemon.folder.executor import FileRequests
+from daemon.folder.file_requests import FileRequests
 from daemon.fs.hot_folder import make_hot_folder
 from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import Job, Plan, Seen, State
