@@ -10,9 +10,8 @@ from typing import assert_never
 
 from pipeline import editor, ipc
 from pipeline.picture import tasks
+from pipeline.picture.open import MEMORY_BYTES
 from pipeline.pixel_requests import Compose, PictureError, Prepare
-
-MEMORY_BYTES = 8 << 30  # an 8192 x 8192 picture with 16 bits a channel needs about half of it
 
 
 def answer(request: ipc.ToPixels) -> ipc.FromPixels:
@@ -28,9 +27,10 @@ def answer(request: ipc.ToPixels) -> ipc.FromPixels:
     except PictureError as error:
         return ipc.Refused(error.cause, error.advice)
     except MemoryError:
-        return ipc.Refused(
-            f"{request.name} needs more than {MEMORY_BYTES >> 30} GiB of memory to open.",
-            "Make the picture smaller, then move both files back into the inbox.",
+        # What needs much of it is a PictureError: this is the machine's, as a full disk is.
+        return ipc.MachineFault(
+            f"Memory ran out over {request.name}, which needs little of it.",
+            "Free memory on this machine, or give its programs more.",
         )
     except OSError as error:
         if not editor.is_of_the_machine(error):

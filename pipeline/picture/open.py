@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import struct
@@ -62,6 +63,9 @@ DECODER_ERRORS = (
 )
 # What a decoder says itself, and what comes of seeking where a damaged header leads.
 _NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
+MEMORY_BYTES = 8 << 30  # that a picture may take
+_BYTES_A_PIXEL = 64  # at most: an 8192 x 8192 picture with 16 bits a channel takes half of it
+_SMALL_PART = 4  # what needs less than a quarter of it is not why there is none left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,13 +270,27 @@ def _range(
 
 
 @contextmanager
-def fitting(name: str) -> Iterator[None]:
-    """Raise PictureError where the picture needs more memory than there is."""
+def fitting(name: str, *paths: Path, made_pixels: int = 0) -> Iterator[None]:
+    """Raise PictureError where the pictures, or what is made of them, need more memory than is.
+
+    The MemoryError stays as it is where they need so little that it is the machine's.
+    """
     try:
         yield
     except MemoryError as error:
+        needed = made_pixels * _BYTES_A_PIXEL + sum(map(_needed_bytes, paths))
+        if needed < MEMORY_BYTES // _SMALL_PART:
+            raise
         cause = f"{name} does not fit into the memory that a picture may take"
         raise PictureError(cause, SMALLER) from error
+
+
+def _needed_bytes(path: Path) -> int:
+    """About how much memory a picture takes, by its header."""
+    pixels, Image.MAX_IMAGE_PIXELS = 0, None
+    with contextlib.suppress(*DECODER_ERRORS, MemoryError), Image.open(path) as image:
+        pixels = image.width * image.height
+    return path.stat().st_size + pixels * _BYTES_A_PIXEL
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def _all(steps: Iterable[Callable[[], Prepared]]) -> list[Prepared]:
 
 
 def _prepare_image(request: Prepare) -> Prepared:
-    with fitting(request.name):
+    with fitting(request.name, request.image, *_mask_path(request)):
         picture = _opened(request, request.image, request.name)
         region = _region(request.recipe.region, picture)
         target = region
@@ -86,7 +86,7 @@ def _white(mask: Image.Image, region: Region) -> Region:
 
 def _prepare_reference(request: Prepare, index: int) -> Prepared:
     name, path = request.references[index]
-    with fitting(name):
+    with fitting(name, path):
         picture = _opened(request, path, name)
         whole = Region(0, 0, *picture.pixels.size)
         return _canvas(request, picture, whole, request.into / f"reference-{index + 1}.ppm")
@@ -136,8 +136,15 @@ def compose(request: Compose) -> Composed:
 
     Raises PictureError, also for a black or flat edit; OSError where scratch fails.
     """
-    with fitting(request.name):
+    prepared = request.prepared
+    size = result_size(request.recipe.size, prepared.width, prepared.height, prepared.placement)
+    paths = (request.image, *_mask_path(request))
+    with fitting(request.name, *paths, made_pixels=size[0] * size[1]):
         return _composed(request)
+
+
+def _mask_path(request: Prepare | Compose) -> tuple[Path, ...]:
+    return () if request.mask is None else (request.mask[1],)
 
 
 def _composed(request: Compose) -> Composed:

@@ -115,10 +115,23 @@ def test_a_missing_scratch_file_is_no_fault_of_the_picture(tmp_path: Path) -> No
         opened(tmp_path / "gone.png")
 
 
-def test_a_picture_beyond_the_memory_is_named() -> None:
-    with pytest.raises(PictureError) as caught, fitting("photo.png"):
+def test_a_picture_beyond_the_memory_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(png(8192, 8192, b""))
+    with pytest.raises(PictureError) as caught, fitting("photo.png", path):
         raise MemoryError
     assert "photo.png does not fit" in caught.value.cause
+
+
+def test_memory_that_runs_out_over_a_small_picture_is_no_fault_of_it(
+    tmp_path: Path, scene: Scene
+) -> None:
+    path = tmp_path / "photo.png"
+    scene(256, 192).save(path)
+    with pytest.raises(MemoryError), fitting("photo.png", path):
+        raise MemoryError
+    with pytest.raises(PictureError), fitting("photo.png", path, made_pixels=8192 * 8192):
+        raise MemoryError
 
 
 def in_mode(mode: str, image: Image.Image) -> Image.Image:

@@ -166,6 +166,18 @@ def test_processes_that_cannot_be_started_end_nothing(
     assert ("first.png" in hot.files("inbox")) == bool(words)
 
 
+_NO_MEMORY = """
+import sys
+
+def fail(*arguments, **keys):
+    raise MemoryError
+
+if "pipeline.pixel_worker" in sys.orig_argv:
+    from PIL import Image
+    Image.open = fail
+"""
+
+
 class TestPixelWorkers:
     """They are known to the same rules as the editor."""
 
@@ -185,6 +197,23 @@ class TestPixelWorkers:
         assert done.stderr.count("action=pixel_worker_lost") < 8
         assert {name for name in hot.files("inbox") if name.endswith(".png")} == names
         assert hot.files("failed") == hot.files(".hotfolder/work") == set()
+
+    def test_with_once_memory_that_runs_out_over_small_pictures_blames_none(
+        self, hot: HotFolder
+    ) -> None:
+        custom = hot.root.parent / "custom" / "sitecustomize.py"
+        custom.parent.mkdir()
+        custom.write_text(_NO_MEMORY)
+        hot.environment["PYTHONPATH"] = str(custom.parent)
+        names = {f"{number}.png" for number in range(6)}
+        for name in names:
+            hot.drop(name)
+        done = hot.call("run", "--once", "--editor", "echo")
+        assert done.returncode == 1
+        assert "Memory ran out over" in done.stderr
+        assert hot.files("failed") == hot.files("outbox") == set()
+        kept = hot.files("inbox") | {Path(it).name for it in hot.files(".hotfolder/work")}
+        assert names <= kept  # those that were begun wait for the next daemon
 
     @pytest.mark.parametrize("deed", ["opening", "saving"])
     def test_with_once_those_that_die_over_every_picture_blame_none(
