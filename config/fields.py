@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from config.problems import Complaints, Problem, UserError
-from config.strict_yaml import Listing, Mapping, Node, Scalar
 from config.text import decode
 from config.values import UnfitValueError
 from config.yaml_mistakes import without_colon
+from config.yaml_nodes import Listing, Mapping, Node, Scalar
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from config.hours import Hours
 from config.hours import parse as parse_hours
-from config.strict_yaml import Listing, Mapping, Node, Scalar
 from config.yaml_mistakes import quoted, shortened
+from config.yaml_nodes import Listing, Mapping, Node, Scalar
 
 _SIZE = re.compile(r"([0-9]{1,6})\s*[xX\u00d7]\s*([0-9]{1,6})")
 _LARGEST_SIDE = 16384

@@ -35,13 +35,12 @@ A package imports only from rows below its own (tests/house/test_layout.py):
     codec
 """
 
-from __future__ import annotations
-
-from importlib.metadata import PackageNotFoundError, version
-
 
 def own_version() -> str:
     """The version of Hotfolder."""
+    # Imported here: every command imports this package, and few need what takes 20 ms.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     try:
         return version("hotfolder")
     except PackageNotFoundError:  # a bare checkout

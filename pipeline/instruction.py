@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from config.fields import read_fields
 from config.instruction_keys import Keys, read_keys
 from config.problems import Complaints, Problem, UserError
-from config.strict_yaml import JsonValue, Scalar, plain
-from config.strict_yaml import Mapping as KeysAndValues
 from config.text import decode
 from config.yaml_mistakes import quoted, shortened
+from config.yaml_nodes import JsonValue, Scalar, plain
+from config.yaml_nodes import Mapping as KeysAndValues
 
 _TEXTS = ("prompt", "negative_prompt")
 

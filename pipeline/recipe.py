@@ -10,8 +10,8 @@ from config.fields import nearest
 from config.instruction_keys import LARGEST_SEED, Keys
 from config.problems import Problem, UserError
 from config.settings import Limits, Lora
-from config.strict_yaml import JsonValue
 from config.values import ExactSize, Format, Keep, OriginalSize, Region, Size
+from config.yaml_nodes import JsonValue
 from pipeline.instruction import Instruction
 
 Value = TypeVar("Value")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
-from config.strict_yaml import JsonValue
 from config.values import Format
+from config.yaml_nodes import JsonValue
 from daemon.commands.select import NO_ANSWER, Selection
 from daemon.control.client import ask_status, folders_in
 from daemon.control.documents import Document, FileStatus, read_folder_status

@@ -29,7 +29,7 @@ from daemon.fs.names import Kind, kind_of, printable
 from daemon.fs.safe_tree import SafeTree
 from daemon.history import Counts, History
 from daemon.job import EMPTY_PLAN, FolderState, Job, State
-from daemon.service.status import folder_document
+from daemon.service.documents import folder_document
 from daemon.spool.records import JOB_RECORD, job_of_record
 
 WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"

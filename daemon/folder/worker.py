@@ -20,7 +20,8 @@ from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import folder_id
-from daemon.inbox.inbox import Inbox, WatchedInbox, WatchMode
+from daemon.inbox.inbox import Inbox, WatchMode
+from daemon.inbox.watched_inbox import WatchedInbox
 from daemon.job import FolderState
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.lease.leader import NotLeader, leader_lease

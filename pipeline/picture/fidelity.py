@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.strict_yaml import JsonValue
+from config.yaml_nodes import JsonValue
 
 IDENTICAL_DB = 100.0  # what is written where not a single level differs; JSON knows no infinity
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.problems import Complaints, Problem, UserError
-from config.strict_yaml import JsonValue, Mapping, core_value, parse, plain
+from config.strict_yaml import parse
+from config.yaml_nodes import JsonValue, Mapping, core_value, plain
 
 
 def whole_or_nothing(text: str) -> JsonValue:

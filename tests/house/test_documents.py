@@ -14,8 +14,9 @@ from config.instruction_keys import Keys, read_preset
 from config.problems import Complaints
 from config.settings import FolderSettings, Limits, Lora, ModelSettings, Settings
 from config.settings_file import SHIPPED_FILE, read_settings
-from config.strict_yaml import Mapping, Node, parse, plain
+from config.strict_yaml import parse
 from config.text import decode
+from config.yaml_nodes import Mapping, Node, plain
 from daemon.cli import parser
 from daemon.commands.output import ExitCode
 from daemon.events import events, job_events

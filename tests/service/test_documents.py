@@ -17,7 +17,7 @@ from daemon.jobs.job_run import (
     Reclaiming,
     Waiting,
 )
-from daemon.service.status import (
+from daemon.service.documents import (
     editor_document,
     folder_document,
     job_document,
