@@ -18,7 +18,7 @@ from daemon.clock import last_midnight
 from daemon.commands.output import JSON_SCHEMA, ExitCode, Output, write_json
 from daemon.commands.preview import scan_offline
 from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_settings, unmarked
-from daemon.commands.traces import reviews_since
+from daemon.commands.traces import WHAT_THEY_WAIT_FOR, ClaimedJob, claimed_jobs, reviews_since
 from daemon.control.client import ask_status, folders_in
 from daemon.control.documents import Document, FolderStatus, read_folder_status
 from daemon.folder.messages import StatusChanged
@@ -26,13 +26,10 @@ from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
 from daemon.fs.hot_folder import folder_id
 from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
 from daemon.fs.names import Kind, kind_of, printable
-from daemon.fs.safe_tree import SafeTree
 from daemon.history import Counts, History
-from daemon.job import EMPTY_PLAN, FolderState, Job, State
+from daemon.job import EMPTY_PLAN, FolderState, State
 from daemon.service.documents import folder_document
-from daemon.spool.records import JOB_RECORD, job_of_record
 
-WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
 _FILES_SHOWN = 20
 
 
@@ -122,35 +119,6 @@ def _counts_since(midnight: float, folder: FolderSettings, local_dirs: LocalDirs
 
 def _say_nothing(_trouble: str) -> None:
     """Counts of an unreadable history are zero; `hotfolder run` says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedJob:
-    """What the job.json of a claimed job says."""
-
-    job_id: str
-    path: str  # of the image, relative to the inbox
-    attempts: int
-
-
-def claimed_jobs(root: Path) -> tuple[ClaimedJob, ...]:
-    """Read the records of the jobs in work/, oldest first; changes nothing."""
-    tree, work = SafeTree(root), root / ".hotfolder" / "work"
-    try:
-        names = [name for name, _ in tree.entries(work)]
-    except OSError:
-        return ()
-    jobs = [
-        job for name in names if (job := _left_record(tree, work / name / JOB_RECORD)) is not None
-    ]
-    return tuple(ClaimedJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
-
-
-def _left_record(tree: SafeTree, record: Path) -> Job | None:
-    try:
-        return job_of_record(tree, record)
-    except OSError:
-        return None  # filed meanwhile, or no record of ours: a daemon that starts sees to it
 
 
 def status(arguments: argparse.Namespace) -> ExitCode:

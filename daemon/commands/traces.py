@@ -1,4 +1,4 @@
-"""What receipts and failure reports say about the files of ended jobs."""
+"""What lies on disk of jobs: receipts and reports of ended ones, records of claimed ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,40 @@ from daemon.control.documents import Review
 from daemon.events.text import duration
 from daemon.fs.names import printable
 from daemon.fs.safe_tree import SafeTree
-from daemon.job import State
+from daemon.job import Job, State
+from daemon.spool.records import JOB_RECORD, job_of_record
+
+WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedJob:
+    """What the job.json of a claimed job says."""
+
+    job_id: str
+    path: str  # of the image, relative to the inbox
+    attempts: int
+
+
+def claimed_jobs(root: Path) -> tuple[ClaimedJob, ...]:
+    """Read the records of the jobs in work/, oldest first; changes nothing."""
+    tree, work = SafeTree(root), root / ".hotfolder" / "work"
+    try:
+        names = [name for name, _ in tree.entries(work)]
+    except OSError:
+        return ()
+    jobs = [
+        job for name in names if (job := _left_record(tree, work / name / JOB_RECORD)) is not None
+    ]
+    return tuple(ClaimedJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
+
+
+def _left_record(tree: SafeTree, record: Path) -> Job | None:
+    try:
+        return job_of_record(tree, record)
+    except OSError:
+        return None  # filed meanwhile, or no record of ours: a daemon that starts sees to it
+
 
 _BEGINNING_OF_ID = re.compile(r"[0-9]{8}-")
 

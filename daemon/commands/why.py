@@ -28,8 +28,14 @@ from daemon.commands.select import (
     read_settings,
     select,
 )
-from daemon.commands.status import WHAT_THEY_WAIT_FOR, claimed_jobs
-from daemon.commands.traces import JobTrace, find_traces, of_failure, of_result
+from daemon.commands.traces import (
+    WHAT_THEY_WAIT_FOR,
+    JobTrace,
+    claimed_jobs,
+    find_traces,
+    of_failure,
+    of_result,
+)
 from daemon.control.client import ask_status, folders_in
 from daemon.control.documents import read_folder_status
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
