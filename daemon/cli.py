@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config.problems import UserError
-from daemon.commands.output import ExitCode
+from daemon.commands import ExitCode
 
 Command = Callable[[argparse.Namespace], ExitCode]
 # Each command is imported when it is called: `hotfolder --help` answers at once.

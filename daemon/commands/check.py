@@ -15,6 +15,7 @@ from pathlib import Path
 from config import settings_file
 from config.problems import UserError
 from config.settings import FolderSettings, ModelSettings, Settings, settings_without_file
+from daemon.commands import ExitCode
 from daemon.commands.check_folder import look_at_folder
 from daemon.commands.check_machine import look_at_libraries, look_at_places, look_at_switches
 from daemon.commands.check_model import (
@@ -23,16 +24,7 @@ from daemon.commands.check_model import (
     look_at_model,
     machine_resources,
 )
-from daemon.commands.output import (
-    ExitCode,
-    Finding,
-    Output,
-    Verdict,
-    ok,
-    problem,
-    problems,
-    warning,
-)
+from daemon.commands.output import Finding, Output, Verdict, ok, problem, problems, warning
 from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_settings
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs

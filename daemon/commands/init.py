@@ -9,7 +9,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings_file import default_text
-from daemon.commands.output import ExitCode
+from daemon.commands import ExitCode
 from daemon.fs.hot_folder import make_hot_folder
 
 _SETTINGS = Path("hotfolder.yaml")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings_file import SYSTEM_FILE, load
-from daemon.commands.output import ExitCode, Output
+from daemon.commands import ExitCode
+from daemon.commands.output import Output
 from daemon.fs.mounts import find_mount
 from daemon.install import plan
 from daemon.install.files import InstallRequest, Machine, request_problems

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings, folder_settings
-from daemon.commands.output import ExitCode, Output
+from daemon.commands import ExitCode
+from daemon.commands.output import Output
 from daemon.commands.preview import scan_offline
 from daemon.commands.select import (
     Located,

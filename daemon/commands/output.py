@@ -1,4 +1,4 @@
-"""What commands write: findings, lines and tables, coloured on a terminal; their exit codes."""
+"""What commands write: findings, lines and tables, coloured on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import TextIO
 
 from config.problems import Problem
@@ -33,15 +33,6 @@ _STATE_STYLES = {
     State.FAILED: "red",
     State.QUARANTINED: "red",
 }
-
-
-class ExitCode(IntEnum):
-    """What scripts and systemd read."""
-
-    FINE = 0
-    JOBS_FAILED = 1
-    USAGE = 2
-    CONFIGURATION = 78  # sysexits.h EX_CONFIG
 
 
 class Verdict(StrEnum):

@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands.output import ExitCode, Output
+from daemon.commands import ExitCode
+from daemon.commands.output import Output
 from daemon.commands.select import find_folders, read_settings
 from daemon.control.client import send_command
 from daemon.control.documents import CommandResult, ResultCode

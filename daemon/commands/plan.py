@@ -8,7 +8,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from daemon.commands.output import JSON_SCHEMA, ExitCode, Output, write_json
+from daemon.commands import ExitCode
+from daemon.commands.output import JSON_SCHEMA, Output, write_json
 from daemon.commands.preview import FilePreview, InboxPreview, JobPreview, preview_inboxes
 from daemon.commands.select import default_steps, select
 from daemon.fs.local_dirs import locate_local_dirs

@@ -16,7 +16,8 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
 from daemon.app import ChildModules, DaemonSpec, Timing, open_service
-from daemon.commands.output import ExitCode, summary_table
+from daemon.commands import ExitCode
+from daemon.commands.output import summary_table
 from daemon.commands.select import Selection, default_steps, read_settings, select
 from daemon.events.events import NotStarted
 from daemon.events.journal import JournalLog

@@ -15,7 +15,8 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
 from daemon.clock import last_midnight
-from daemon.commands.output import JSON_SCHEMA, ExitCode, Output, write_json
+from daemon.commands import ExitCode
+from daemon.commands.output import JSON_SCHEMA, Output, write_json
 from daemon.commands.preview import scan_offline
 from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_settings, unmarked
 from daemon.commands.traces import WHAT_THEY_WAIT_FOR, ClaimedJob, claimed_jobs, reviews_since

@@ -12,7 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from config.settings import Settings
-from daemon.commands.output import ExitCode, Output
+from daemon.commands import ExitCode
+from daemon.commands.output import Output
 from daemon.commands.plan import job_words
 from daemon.commands.preview import FilePreview, InboxPreview, preview_inbox
 from daemon.commands.select import (

@@ -18,7 +18,7 @@ from config.strict_yaml import parse
 from config.text import decode
 from config.yaml_nodes import Mapping, Node, plain
 from daemon.cli import parser
-from daemon.commands.output import ExitCode
+from daemon.commands import ExitCode
 from daemon.events import events, job_events
 from daemon.fs.names import Kind, kind_of
 from daemon.job import FolderState, State
