@@ -22,6 +22,7 @@ from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_
 from daemon.commands.traces import WHAT_THEY_WAIT_FOR, ClaimedJob, claimed_jobs, reviews_since
 from daemon.control.client import ask_status, folders_in
 from daemon.control.documents import Document, FolderStatus, read_folder_status
+from daemon.folder.documents import folder_document
 from daemon.folder.messages import StatusChanged
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
 from daemon.fs.hot_folder import folder_id
@@ -29,7 +30,6 @@ from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.history import Counts, History
 from daemon.job import EMPTY_PLAN, FolderState, State
-from daemon.service.documents import folder_document
 
 _FILES_SHOWN = 20
 

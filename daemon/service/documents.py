@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 
 from daemon import own_version
-from daemon.control.documents import Document, Review
+from daemon.control.documents import Document
 from daemon.events.text import duration
-from daemon.folder.messages import StatusChanged
 from daemon.fs.names import printable
-from daemon.history import Counts
-from daemon.job import FolderState, Plan, State
+from daemon.job import FolderState, State
 from daemon.jobs.job_run import Backoff, Editing, JobRun, ParkedJob
 from daemon.workers.editor import Condition
 from pipeline.editor import ModelFacts
@@ -44,45 +40,6 @@ def job_document(job: JobRun | ParkedJob, now: float, typical_seconds: float | N
         case _:
             pass
     return described
-
-
-def folder_document(
-    root: str,
-    stands: StatusChanged,
-    plan: Plan,
-    jobs: Iterable[Document],
-    today: Counts,
-    *,
-    reviews: Iterable[Review] = (),
-) -> Document:
-    """One hot folder: its files in the inbox, its jobs, its day and what needs a look since."""
-    jobs = list(jobs)
-    counts = Counter[str](str(file.state) for file in plan.states)
-    counts.update(str(job["state"]) for job in jobs)
-    return {
-        "root": printable(root),
-        "state": stands.state,
-        "reason": stands.reason,
-        "counts": dict(sorted(counts.items())),
-        "today": asdict(today),
-        "reviews": [
-            {"file": printable(it.file), "result": printable(it.result), "reason": it.reason}
-            for it in reviews
-        ],
-        "jobs": jobs,
-        "files": [
-            {
-                "file": printable(file.path),
-                "state": file.state,
-                "reason": file.reason,
-                "problems": [str(problem) for problem in file.problems],
-            }
-            for file in plan.states
-        ],
-        "ignored": [
-            {"file": printable(file.path), "reason": file.reason} for file in plan.ignored
-        ],
-    }
 
 
 def editor_document(condition: Condition, facts: ModelFacts | None) -> Document:

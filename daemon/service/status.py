@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from daemon.clock import Clock, last_midnight
 from daemon.control.documents import Document
 from daemon.folder import messages
+from daemon.folder.documents import folder_document
 from daemon.folder.view import FolderView
 from daemon.history import History
 from daemon.job import EMPTY_PLAN, FolderState
@@ -16,7 +17,6 @@ from daemon.jobs.job_run import JobRun, ParkedJob
 from daemon.jobs.runner import JobRunner
 from daemon.service.documents import (
     editor_document,
-    folder_document,
     job_document,
     shares,
     status_document,

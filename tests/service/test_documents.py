@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from sample import FACTS, active, resumable
 
+from daemon.folder.documents import folder_document
 from daemon.folder.messages import StatusChanged
 from daemon.history import Counts
 from daemon.job import FileState, FolderState, Ignored, Plan, State
@@ -19,7 +20,6 @@ from daemon.jobs.job_run import (
 )
 from daemon.service.documents import (
     editor_document,
-    folder_document,
     job_document,
     shares,
     status_document,
