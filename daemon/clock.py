@@ -18,12 +18,17 @@ class Clock(Protocol):
         ...
 
 
+def local_time(unix_time: float) -> datetime:
+    """A moment as the machine's people read it."""
+    return datetime.fromtimestamp(unix_time, UTC).astimezone()
+
+
 def last_midnight(unix_time: float) -> float:
     """When the day of a moment began, as the machine's people count it; Unix time."""
-    now = datetime.fromtimestamp(unix_time, UTC).astimezone()
+    now = local_time(unix_time)
     return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
 def day_of(unix_time: float) -> str:
     """The day of a moment, as the machine's people count it: 2026-11-22."""
-    return datetime.fromtimestamp(unix_time, UTC).astimezone().strftime("%Y-%m-%d")
+    return local_time(unix_time).strftime("%Y-%m-%d")

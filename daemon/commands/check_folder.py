@@ -10,11 +10,12 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from shutil import disk_usage
 
 from config.settings import FolderSettings, Watch
+from daemon.clock import local_time
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.commands.select import unmarked
 from daemon.events.text import duration
@@ -42,7 +43,7 @@ def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> It
     yield from _one_file_system(root)
     yield free_space(_SUBJECT, root, folder.min_free_gib)
     yield _watched(folder, watch_mode_of(folder))
-    today = datetime.fromtimestamp(unix_time(), UTC).astimezone().date()
+    today = local_time(unix_time()).date()
     yield from look_at_retention(folder, today)
 
 

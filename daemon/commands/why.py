@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
 from config.settings import Settings
+from daemon.clock import local_time
 from daemon.commands import ExitCode
 from daemon.commands.output import Output
 from daemon.commands.plan import job_words
@@ -264,4 +264,4 @@ def _shown(there: Located) -> str:
 
 
 def _moment(unix_time: float) -> str:
-    return f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%Y-%m-%d %H:%M}"
+    return f"{local_time(unix_time):%Y-%m-%d %H:%M}"

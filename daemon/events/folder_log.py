@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 
+from daemon.clock import local_time
 from daemon.events.events import Event, for_the_day, job_of, sentence
 from daemon.fs.dirfd import NotRegularFile
 from daemon.fs.errors import is_of_a_log, words_of
@@ -51,7 +51,7 @@ class FolderLog:
         for the logs of all jobs together: no work depends on a log. Raises OSError where the
         share does not work.
         """
-        moment = datetime.fromtimestamp(unix_time, UTC).astimezone()
+        moment = local_time(unix_time)
         line = f"{moment:%Y-%m-%d %H:%M:%S %z} {sentence(event)}\n"
         if for_the_day(event):
             self._turn_to(f"LOG-{moment:%Y-%m-%d}.txt")

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from config.settings import Settings
+from daemon.clock import local_time
 from daemon.events import events
 from daemon.events.events import Event
 from daemon.folder import messages
@@ -235,7 +235,7 @@ def why_done(folders: Mapping[str, FolderView]) -> str:
 
 
 def _clock_time(unix_time: float) -> str:
-    return f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%H:%M}"
+    return f"{local_time(unix_time):%H:%M}"
 
 
 def _settles(file: FileState) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
 from typing import Protocol
 
 from config.instruction_keys import Keys
 from config.problems import Problem
+from daemon.clock import local_time
 from daemon.fs.names import printable
 from daemon.job import Seen, State
 from pipeline.instruction import Instruction
@@ -195,5 +195,5 @@ def settles_at(file: Seen, watched: Watched, rules: SettleRules) -> float:
 
 @lru_cache(maxsize=4096)
 def _day_and_minute(unix_minute: int) -> tuple[str, str]:
-    local = datetime.fromtimestamp(unix_minute * 60, UTC).astimezone()
+    local = local_time(unix_minute * 60)
     return f"{local:%Y-%m-%d}", f"{local:%H:%M}"

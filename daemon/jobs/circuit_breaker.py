@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import assert_never
 
-from daemon.clock import Clock
+from daemon.clock import Clock, local_time
 from daemon.events.events import Event, WorkGoesOn, WorkHalted, WorkTried
 from daemon.jobs.job_run import Backoff, JobRun, JobTable
 from daemon.workers.child import Part
@@ -306,7 +305,7 @@ class CircuitBreaker:
         if self._at_once:
             return "one job tries it again at once"
         unix_time = self._clock.time() + until - self._clock.monotonic()
-        moment = f"{datetime.fromtimestamp(unix_time, UTC).astimezone():%H:%M}"
+        moment = f"{local_time(unix_time):%H:%M}"
         return (
             f"one job tries it again at {moment}, or at once after a reload (SIGHUP) or a restart"
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from config.settings import FolderSettings
+from daemon.clock import local_time
 from daemon.control.documents import CommandResult, Request, ResultCode
 from daemon.control.protocol import name_of
 from daemon.events.events import Event, FolderGoesOn, FolderRests
@@ -57,7 +58,7 @@ class PauseControl:
     def look(self, folders: Mapping[str, FolderSettings], unix_time: float) -> list[Event]:
         """Look at clock and files; returns what to tell."""
         before = self._reasons
-        now, soon = _local_time(unix_time), _local_time(unix_time + _LEAD_SECONDS)
+        now, soon = local_time(unix_time), local_time(unix_time + _LEAD_SECONDS)
         all_reasons = {root: self._reason(one, now) for root, one in folders.items()}
         self._reasons = {root: reason for root, reason in all_reasons.items() if reason}
         self._needs_editor = any(
@@ -113,7 +114,3 @@ class PauseControl:
         if folder.active is None or folder.active.is_open(now):
             return ""
         return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
-
-
-def _local_time(unix_time: float) -> datetime:
-    return datetime.fromtimestamp(unix_time, UTC).astimezone()

@@ -11,11 +11,11 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from daemon import codec
+from daemon.clock import local_time
 from daemon.fs.dirfd import has_other_names
 from daemon.fs.errors import Scope, areas_of, is_lasting, scope_of, words_of
 from daemon.fs.names import numbered, printable
@@ -490,7 +490,7 @@ _SEED_BITS = 31  # short enough to be copied by hand from a receipt into a sidec
 
 def new_ticket(unix_now: float, *, waited_seconds: float) -> ClaimTicket:
     """A ticket for a job whose image was first seen `waited_seconds` ago; ids sort by time."""
-    moment = datetime.fromtimestamp(unix_now, UTC).astimezone()
+    moment = local_time(unix_now)
     return ClaimTicket(
         job_id=f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
         drawn_seed=secrets.randbits(_SEED_BITS),
