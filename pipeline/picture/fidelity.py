@@ -21,6 +21,13 @@ class Strategy(StrEnum):
     NONE = "none"  # the whole edit without a look at it, as the recipe says
 
 
+class Confidence(StrEnum):
+    """How far what was found in an edit may be relied on."""
+
+    HIGH = "high"
+    LOW = "low"  # somebody should look at the result
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
     """Two pictures compared, outside the edit."""
@@ -49,15 +56,29 @@ class Fidelity:
     sharpness: (
         float | None
     )  # slopes of the edit by those of the canvas, outside the edit; 1 = as sharp
+    mapped_share: float | None = (
+        None  # of the result's pixels, 0 to 1: the original's own, recoloured
+    )
+    doubts: tuple[
+        str, ...
+    ] = ()  # words for people: what makes the finding uncertain; () = nothing
     file: Likeness | None = None  # the result as its file shows it, opened again
+
+    @property
+    def confidence(self) -> Confidence:
+        """Low where there is any doubt."""
+        return Confidence.LOW if self.doubts else Confidence.HIGH
 
     def as_json(self) -> dict[str, JsonValue]:
         """Give the receipt's `fidelity`: plain values, null where there is none."""
         return {
             "strategy": str(self.strategy),
             "reason": self.reason,
+            "confidence": str(self.confidence),
+            "confidence_reason": "; ".join(self.doubts) or None,
             "alignment": self.alignment,
             "changed_share": round(self.changed_share, 6),
+            "mapped_share": _cut(self.mapped_share, 4),
             "psnr_outside_db": _pair(self, "psnr_db", 2),
             "ssim_outside": _pair(self, "ssim", 4),
             "shift_px": None if self.shift_px is None else [_cut(v, 2) for v in self.shift_px],
