@@ -2,12 +2,12 @@
 
     .venv/bin/python -m benchmarks.real_edits FOLDER --out FILE [--sheets DIR] [--only NAME ...]
 
-FOLDER holds a folder for each pair: `before.*` (the original), `after.*` (what a model gave back)
-and `meta.json` with `expected` (local or whole) and `boxes`: what was asked to change, [left, top,
-right, bottom] as shares of the picture. Differences are those of the channel that differs most. The
-model's picture is stretched to the content of the
-canvas, where the model's output would be; the rest is the product's own prepare and compose. The
-pictures belong to their authors and are not part of this project.
+FOLDER holds a folder for each pair: `before.*` (the original), `after.*` (what a model gave
+back) and `meta.json` with `expected` (local or whole) and `boxes`: what was asked to change,
+[left, top, right, bottom] as shares of the picture. Differences are those of the channel that
+differs most. The model's picture is stretched to the content of the canvas, where the model's
+output would be; the rest is the product's own prepare and compose. The pictures belong to their
+authors and are not part of this project.
 """
 
 from __future__ import annotations
