@@ -9,7 +9,7 @@ from typing import assert_never
 import numpy as np
 
 from config.values import Region
-from pipeline.composite.align import Aligned, Alignment, Matrix, Unaligned
+from pipeline.composite.align import Aligned, Alignment, Unaligned
 from pipeline.composite.blend import Bound, Edit, Levels, Shown, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.compare import Comparison, detail, sharpness, weight
@@ -76,7 +76,7 @@ def compose(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> La
             return Laid(base, _untouched("the editor gave back what it got"), None)
         case Plain(colours):
             every = Shown(np.ones(colours.shape[:2], np.float32), bound)
-            result, _ = _laid(base, part, _edit(colours, np.eye(2, 3), every))
+            result, _ = _laid(base, part, _edit(colours, every))
             return Laid(result, _unlooked(base, part, every), None)
         case Compared():
             return _composed(base, part, layer, bound)
@@ -89,7 +89,7 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
     shape = found.before.shape[:2]
     every = np.ones(shape, np.float32)
     shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
-    edit = _edit(layer.colours, found.alignment.matrix, shown, of_whole=found)
+    edit = _edit(layer.colours, shown, found)
     result, laid = _laid(base, part, edit)
     original = _view(base, part)
     strategy, reason = _strategy(layer, bound)
@@ -104,23 +104,19 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
         shift_px=turn[0],
         zoom=turn[1],
         rotation_degrees=turn[2],
-        tone_gain=found.tone.gains,
+        tone_gain=found.drift.tone.gains,
         sharpness=sharpness(found),
     )
     return Laid(result, fidelity, Outside(original, part, shown))
 
 
-def _edit(
-    colours: Levels,
-    matrix: Matrix,
-    shown: Shown,
-    of_whole: Comparison | None = None,
-) -> Edit:
+def _edit(colours: Levels, shown: Shown, found: Comparison | None = None) -> Edit:
     return Edit(
         colours=colours.astype(np.float32),
-        matrix=matrix,
+        matrix=np.eye(2, 3) if found is None else found.alignment.matrix,
+        flow=None if found is None else found.flow,
         shown=shown,
-        detail=None if of_whole is None else detail(of_whole),
+        detail=None if found is None else detail(found),
     )
 
 
