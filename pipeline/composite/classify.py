@@ -60,7 +60,7 @@ class Unchanged:
 class Local:
     """Parts were edited; the rest is the original."""
 
-    reason: str
+    reason: str  # the end of a sentence on how much changed, "" where there is nothing to say
     extent: Extent
 
 
@@ -91,8 +91,8 @@ def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     if share < NOTHING:
         return Unchanged("nothing changed by more than a model loses")
     if share > HALF:
-        return Local(f"{share:.0%} of the picture changed, as with another background", extent)
-    return Local(f"{share:.1%} of the picture changed", extent)
+        return Local(", as with another background", extent)
+    return Local("", extent)
 
 
 def _beyond(extent: Extent, structure: Structure) -> str | None:
@@ -129,12 +129,11 @@ def _nearly_all(extent: Extent, structure: Structure, fine: Plane) -> str | None
     shapes = (structure.visible & kept).mean() >= EVIDENCE and _same(structure, kept) > KEPT_SAME
     if shapes and _same(structure, extent.changed) <= CHANGED_SAME:
         return None
-    said = f"{extent.share:.0%} of the picture changed"
     if extent.share > NEARLY_ALL:
-        return said
+        return "nearly all of the picture changed"
     if _same(structure, extent.changed) > CHANGED_SAME:
-        return f"{said}, but not its shapes, as with another light"
-    return f"{said}, and nothing shows that the rest did not"
+        return "most of the picture changed, but not its shapes, as with another light"
+    return "most of the picture changed, and nothing shows that the rest did not"
 
 
 def _is_kept(core: Flags, fine: Plane) -> bool:

@@ -14,7 +14,7 @@ from pipeline.composite.blend import Bound, Edit, Levels, Shown, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.compare import Comparison, detail, sharpness, weight
 from pipeline.composite.metrics import changed_share, measure_likeness, of, scaled
-from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy
+from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy, percent
 
 NOT_COMPARED = "not looked for"
 
@@ -92,13 +92,14 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
     edit = _edit(layer.colours, shown, found)
     result, laid = _laid(base, part, edit)
     original = _view(base, part)
-    strategy, reason = _strategy(layer, bound)
+    share = changed_share(original, shown) * _share(base, part)
+    strategy, reason = _strategy(layer, bound, share)
     turn = _movement(found.alignment, part.width / shape[1])
     fidelity = Fidelity(
         strategy=strategy,
         reason=reason,
         alignment=_words(found.alignment),
-        changed_share=changed_share(original, shown) * _share(base, part),
+        changed_share=share,
         before=measure_likeness(original, scaled(layer.raw.astype(np.float32), original), shown),
         after=measure_likeness(original, of(laid), shown),
         shift_px=turn[0],
@@ -136,7 +137,7 @@ def _share(base: Levels, part: Region) -> float:
     return float(part.width * part.height / (base.shape[0] * base.shape[1]))
 
 
-def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
+def _strategy(layer: Compared, bound: Bound | None, share: float) -> tuple[Strategy, str]:
     if layer.takes_all:
         return Strategy.MASK, "the instruction says keep: mask"
     verdict: Verdict = layer.comparison.verdict
@@ -145,7 +146,7 @@ def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
         case Unchanged(reason):
             return Strategy.UNCHANGED, reason
         case Local(reason, _):
-            return Strategy.LOCAL, f"{reason}{inside}"
+            return Strategy.LOCAL, f"{percent(share)} of the picture changed{reason}{inside}"
         case Whole(reason):
             return Strategy.WHOLE, f"{reason}{inside}"
         case _:
