@@ -25,8 +25,8 @@ HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
 BORDER = 4  # pixels
 BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
 BORDER_LEVELS = 25.0  # what differs more is never taken off
-SEAM_INWARD, SEAM_OUTWARD = 1, 10  # pixels by which the border may move
-SEAM_TAIL, SEAM_LEVELS = 0.4, 15.0  # of the greatest difference nearby: the blur of a sharp border
+SEAM_OUTWARD = 16  # pixels by which the border may move
+SEAM_TAIL, SEAM_LEVELS = 0.4, 16.0  # of the greatest difference nearby: the blur of a sharp border
 SEAM_AWAY = 1.0  # cost of each pixel of distance
 SEAM_ALIKE = 2.7  # improbability of a difference that costs nothing
 FEATHER = 1.25  # pixels outside the change in which the edit fades out
@@ -207,25 +207,28 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     The minimum cut of the squared differences of colour along the border (Kwatra et al. 2003),
     within a few pixels of where it was.
     """
-    core = cv2.erode(extent.changed.astype(np.uint8), disc(SEAM_INWARD), borderValue=1)
-    outer = near(extent.changed, SEAM_OUTWARD)
+    outer, inner = near(extent.changed, SEAM_OUTWARD), extent.changed
     greatest = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
     tail = np.minimum(SEAM_TAIL * greatest, SEAM_LEVELS)  # the blur of a sharp border
-    alike = np.maximum(SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1))
+    alike = np.maximum(
+        SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1)
+    )
     unlike = np.maximum(1 - alike, 0) * np.sqrt(((after - before) ** 2).sum(axis=2))
     away = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
     costs = np.dstack([unlike, np.sqrt(SEAM_AWAY * away), np.zeros_like(away)])
     finder = cv2.detail.GraphCutSeamFinder("COST_COLOR")  # squares them, and adds 1 for its length
     pictures = [cv2.UMat(costs), cv2.UMat(np.zeros_like(costs))]  # type: ignore[call-overload]  # its stub
-    masks = [cv2.UMat(np.where(it, np.uint8(255), np.uint8(0))) for it in (outer, core == 0)]  # type: ignore[call-overload]  # knows no arrays
+    masks = [cv2.UMat(np.where(it, np.uint8(255), np.uint8(0))) for it in (outer, ~inner)]  # type: ignore[call-overload]  # knows no arrays
     taken, _ = finder.find(pictures, [(0, 0), (0, 0)], masks)
-    return feathered(np.asarray(taken.get()) > 0)
+    grown = np.asarray(taken.get()) > 0
+    weight = np.maximum(extent.weight, feathered(grown, 0.4).weight)
+    return Extent(grown, weight)
 
 
-def feathered(changed: Flags) -> Extent:
+def feathered(changed: Flags, growth: float = GROWTH) -> Extent:
     """Give an area its soft border."""
     distance = cv2.distanceTransform((~changed).astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(1 - (distance - GROWTH) / FEATHER, 0, 1).astype(np.float32)
+    weight = np.clip(1 - (distance - growth) / FEATHER, 0, 1).astype(np.float32)
     return Extent(changed, weight)
 
 

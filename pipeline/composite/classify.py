@@ -85,7 +85,7 @@ def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     """
     share = extent.share
     tone = _only_flat_parts_kept(extent, structure)
-    for why in (_beyond(extent, structure), tone, _nearly_all(extent, structure, fine)):
+    for why in (_beyond(extent, structure), _nearly_all(extent, structure, fine), tone):
         if why is not None:
             return Whole(why)
     if share < NOTHING:

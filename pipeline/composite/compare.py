@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -25,10 +26,12 @@ from pipeline.composite.classify import (
     structure,
 )
 from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
-from pipeline.composite.flow import Flow, Movement, find_movement, followed
+from pipeline.composite.flow import Flow, Movement, Outlines, find_movement, followed, outlines
 
 MOST_GAIN = 1.5
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
+AROUND_CHANGE = 8  # pixels
+MOST_LOST, MOST_ASTRAY = 0.5, 1 / 3  # of the outlines that were to stay
 STEEP = 3.0  # levels a pixel
 
 
@@ -94,6 +97,9 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     found = change(source, toned, valid, shared if outside is None else shared | outside)
     same = structure(blurred(source, found.blur), toned)
     verdict = judge(extent(found), same, found.fine)
+    astray = _astray(before, laid, verdict)
+    if astray.lost > MOST_LOST and isinstance(verdict, Local):
+        verdict = Whole("nearly all of the picture was drawn anew, a little beside itself")
     if isinstance(verdict, Local):
         kept = valid & ~near(verdict.extent.changed, BORDER)
         flow = laid.movement.smoothed(kept)
@@ -114,8 +120,29 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
         change=found,
         structure=same,
         verdict=verdict,
-        doubts=(),
+        doubts=tuple(_doubts(alignment, astray)),
     )
+
+
+def _astray(before: Canvas, laid: _Laid, verdict: Verdict) -> Outlines:
+    """What became of the outlines that nobody asked to change."""
+    match verdict:
+        case Local(_, edited):
+            kept = laid.valid & ~near(edited.changed, AROUND_CHANGE)
+            return outlines(before, laid.movement, kept)
+        case Unchanged():
+            return outlines(before, laid.movement, laid.valid)
+        case Whole():
+            return Outlines(0.0, 0.0)
+        case _:
+            assert_never(verdict)
+
+
+def _doubts(alignment: Alignment, astray: Outlines) -> Iterator[str]:
+    if isinstance(alignment, Unaligned):
+        yield f"nothing says how the edit lies: {alignment.why}"
+    if astray.astray > MOST_ASTRAY:
+        yield f"{astray.astray:.0%} of the outlines that were to stay are not where they were"
 
 
 def _kept_drift(

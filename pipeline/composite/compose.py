@@ -107,6 +107,7 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
         rotation_degrees=turn[2],
         tone_gain=found.drift.tone.gains,
         sharpness=sharpness(found),
+        doubts=found.doubts,
     )
     return Laid(result, fidelity, Outside(original, part, shown))
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.composite.align import levelled
-from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma
+from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, slope
 
 Flow = npt.NDArray[np.float32]  # height x width x 2, pixels right and down
 
@@ -18,6 +18,8 @@ ROUND_TRIP = 0.7  # pixels between a place and where the way there and back lead
 LOOK, WINDOW = 1.0, 4.0  # pixels: deviations of what is correlated and of its neighbourhood
 CORRELATED, LEAST_CONTRAST = 0.85, 3.0  # a correlation; levels
 NEAR, FAR = 6.0, 24.0  # pixels: deviations of the two averages
+STEEP, STRAY = 4.0, 1.0  # levels a pixel; pixels
+LEAST_OUTLINES = 0.003  # of the picture
 FAR_WEIGHT, STILL_WEIGHT = 0.05, 0.01  # where nothing near is sure
 
 
@@ -26,7 +28,8 @@ class Movement:
     """Where places of the canvas are found in the aligned edit, relative to where they were."""
 
     there: Flow
-    is_sure: Flags  # found again at both ends, alike, and not far
+    returns: Flags  # found again at both ends, and not far
+    is_sure: Flags  # and alike
 
     def smoothed(self, known: Flags | None = None) -> Flow:
         """Return the movement near what is sure, or sure and `known`; farther off it fades out."""
@@ -36,6 +39,30 @@ class Movement:
         total = blurred(weight, NEAR) + FAR_WEIGHT * blurred(weight, FAR) + STILL_WEIGHT
         flow = blurred(led, NEAR) + FAR_WEIGHT * blurred(led, FAR)
         return np.asarray(flow / total[..., None], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """What became of the outlines that were kept, as shares of them."""
+
+    lost: float  # they lead nowhere, or too far
+    moved: float  # by more than a pixel
+
+    @property
+    def astray(self) -> float:
+        """All that is not where it was."""
+        return self.lost + self.moved
+
+
+def outlines(before: Canvas, movement: Movement, kept: Flags) -> Outlines:
+    """Look for the kept outlines of a canvas in its aligned edit; too few say nothing."""
+    steep = (slope(blurred(luma(before), LOOK)) > STEEP) & kept
+    count = int(steep.sum())
+    if count < LEAST_OUTLINES * kept.size:
+        return Outlines(0.0, 0.0)
+    far = cv2.magnitude(movement.there[..., 0], movement.there[..., 1]) > STRAY
+    moved = steep & movement.returns & np.asarray(far, bool)
+    return Outlines(float((steep & ~movement.returns).sum()) / count, float(moved.sum()) / count)
 
 
 def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
@@ -50,10 +77,10 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     there = np.asarray(search.calc(first, second, np.zeros((0, 0), np.float32)), np.float32)
     back = np.asarray(search.calc(second, first, np.zeros((0, 0), np.float32)), np.float32)
     gap = there + followed(back, there, cv2.INTER_LINEAR)
-    sure = (cv2.magnitude(gap[..., 0], gap[..., 1]) < ROUND_TRIP) & valid
-    sure &= cv2.magnitude(there[..., 0], there[..., 1]) < MOST
-    sure &= _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
-    return Movement(there, np.asarray(sure, bool))
+    returns = (cv2.magnitude(gap[..., 0], gap[..., 1]) < ROUND_TRIP) & valid
+    returns &= cv2.magnitude(there[..., 0], there[..., 1]) < MOST
+    alike = _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
+    return Movement(there, np.asarray(returns, bool), np.asarray(returns & alike, bool))
 
 
 def followed(
