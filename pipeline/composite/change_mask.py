@@ -211,7 +211,9 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     outer = near(extent.changed, SEAM_OUTWARD)
     greatest = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
     tail = np.minimum(SEAM_TAIL * greatest, SEAM_LEVELS)  # the blur of a sharp border
-    alike = np.maximum(SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1))
+    alike = np.maximum(
+        SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1)
+    )
     unlike = np.maximum(1 - alike, 0) * np.sqrt(((after - before) ** 2).sum(axis=2))
     away = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
     costs = np.dstack([unlike, np.sqrt(SEAM_AWAY * away), np.zeros_like(away)])

@@ -12,7 +12,14 @@ from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
 from pipeline.composite.blend import Detail
-from pipeline.composite.change_mask import Change, along_agreement, change, extent
+from pipeline.composite.change_mask import (
+    Change,
+    Extent,
+    along_agreement,
+    change,
+    extent,
+    feathered,
+)
 from pipeline.composite.classify import (
     BORDER,
     HALF,
@@ -26,6 +33,7 @@ from pipeline.composite.classify import (
 )
 from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
 from pipeline.composite.flow import Flow, Movement, find_movement, followed
+from pipeline.composite.matting import Matte, find
 
 MOST_GAIN = 1.5
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
@@ -45,11 +53,12 @@ class Comparison:
     change: Change
     structure: Structure
     verdict: Verdict
+    matte: Matte | None  # of a subject before a new background
     doubts: tuple[str, ...]  # words for people; () = nothing makes the verdict uncertain
 
     def in_tone(self, after: Canvas) -> Canvas:
         """Return the edit where it lies, in the original's tone."""
-        if self.drift == NO_DRIFT:
+        if self.drift.tone == SAME and self.drift.rest is None:
             return after
         toned = self.drift.tone.applied(after)
         if self.drift.rest is not None:
@@ -93,8 +102,14 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     source = before.astype(np.float32)
     found = change(source, toned, valid, shared if outside is None else shared | outside)
     same = structure(blurred(source, found.blur), toned)
-    verdict = judge(extent(found), same, found.fine)
-    if isinstance(verdict, Local):
+    reached = extent(found)
+    verdict = judge(reached, same, found.fine)
+    matte = None if isinstance(verdict, Unchanged) else find(source, toned, reached.changed)
+    if matte is not None:
+        verdict = _of_new_ground(matte, reached)
+        drift = NO_DRIFT  # a new background is shown as it was asked for
+        toned = moved
+    elif isinstance(verdict, Local):
         kept = valid & ~near(verdict.extent.changed, BORDER)
         flow = laid.movement.smoothed(kept)
         moved = laid.along(flow)
@@ -114,8 +129,13 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
         change=found,
         structure=same,
         verdict=verdict,
+        matte=matte,
         doubts=(),
     )
+
+
+def _of_new_ground(matte: Matte, reached: Extent) -> Local:
+    return Local(", as with another background", feathered(matte.changed(reached.changed)))
 
 
 def _kept_drift(
