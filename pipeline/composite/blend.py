@@ -12,11 +12,13 @@ import numpy.typing as npt
 from pipeline.composite.align import Matrix
 from pipeline.composite.arrays import Plane
 from pipeline.composite.flow import Flow
+from pipeline.composite.matting import Fringe
 
 Levels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # height x width (x 3)
 Floats = npt.NDArray[np.float32]
 
 STRIP_PIXELS = 1 << 20  # of the original: 12 MB in each array of floats
+FRINGE_COLUMNS = 512  # pixels of the original: the outline is laid in pieces so wide
 STILL = 0.05  # pixels of the canvas; less is no movement
 
 
@@ -68,6 +70,7 @@ class Edit:
     flow: Flow | None  # and how far beside itself before that; None = nowhere
     shown: Shown
     detail: Detail | None
+    fringe: Fringe | None = None  # of a subject before a new background
 
     def in_strip(self, strip: Strip, scale: tuple[float, float]) -> Floats:
         """Return the colours that lie on a strip of an original, not clipped."""
@@ -95,7 +98,10 @@ def lay(base: Levels, edit: Edit, *, strip_pixels: int = STRIP_PIXELS) -> None:
     """
     edit = _shrunk(edit, scale_of(base, edit.shown))
     scale = scale_of(base, edit.shown)
-    for strip in _strips(edit.shown.weight, base.shape[1], base.shape[0], strip_pixels):
+    anywhere = edit.shown.weight
+    if edit.fringe is not None:
+        anywhere = np.maximum(anywhere, edit.fringe.weight)
+    for strip in _strips(anywhere, base.shape[1], base.shape[0], strip_pixels):
         part = base[strip.top : strip.bottom, strip.left : strip.right]
         _lay_strip(part, edit, strip, scale)
 
@@ -134,10 +140,48 @@ def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float
     colours -= source
     colours *= weight
     colours += source
+    touched = weight > 0
+    if edit.fringe is not None:
+        touched = touched | _lay_fringe(colours, source, edit, strip, scale)
     np.clip(colours, 0, 255, out=colours)
     if white != 1:
         colours *= np.float32(white)
-    np.copyto(part, np.rint(colours).astype(part.dtype), where=weight > 0)
+    np.copyto(part, np.rint(colours).astype(part.dtype), where=touched)
+
+
+def _lay_fringe(
+    colours: Floats, source: Floats, edit: Edit, strip: Strip, scale: tuple[float, float]
+) -> npt.NDArray[np.bool_]:
+    """Lay the outline of a subject over the strip's colours, in place; return where it did."""
+    fringe = edit.fringe
+    assert fringe is not None
+    weight = Shown(fringe.weight, edit.shown.bound).in_strip(strip, scale)
+    touched = weight > 0
+    for left in range(0, touched.shape[1], FRINGE_COLUMNS):
+        columns = slice(left, min(left + FRINGE_COLUMNS, touched.shape[1]))
+        rows = np.flatnonzero(touched[:, columns].any(axis=1))
+        if len(rows):
+            tile = (slice(int(rows[0]), int(rows[-1]) + 1), columns)
+            place = Strip(
+                strip.top + tile[0].start,
+                strip.top + tile[0].stop,
+                strip.left + columns.start,
+                strip.left + columns.stop,
+            )
+            part, share = colours[tile], weight[tile]
+            laid = _sampled_fringe(fringe, share, place, scale).over(source[tile])
+            part += (laid - part) * (share if part.ndim == 2 else share[..., None])
+    return touched if colours.ndim == 2 else touched[..., None]
+
+
+def _sampled_fringe(
+    fringe: Fringe, weight: Plane, strip: Strip, scale: tuple[float, float]
+) -> Fringe:
+    planes = {
+        name: sampled(getattr(fringe, name), np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
+        for name in ("bounds", "old", "new", "subject")
+    }
+    return Fringe(weight=weight, **planes)
 
 
 def _detail(source: Floats, detail: Detail, strip: Strip, scale: tuple[float, float]) -> Floats:

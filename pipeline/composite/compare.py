@@ -13,7 +13,14 @@ from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
 from pipeline.composite.blend import Detail
-from pipeline.composite.change_mask import Change, along_agreement, change, extent
+from pipeline.composite.change_mask import (
+    Change,
+    Extent,
+    along_agreement,
+    change,
+    extent,
+    feathered,
+)
 from pipeline.composite.classify import (
     BORDER,
     HALF,
@@ -27,6 +34,7 @@ from pipeline.composite.classify import (
 )
 from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
 from pipeline.composite.flow import Flow, Movement, Outlines, find_movement, followed, outlines
+from pipeline.composite.matting import Matte, find
 
 MOST_GAIN = 1.5
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
@@ -48,11 +56,12 @@ class Comparison:
     change: Change
     structure: Structure
     verdict: Verdict
+    matte: Matte | None  # of a subject before a new background
     doubts: tuple[str, ...]  # words for people; () = nothing makes the verdict uncertain
 
     def in_tone(self, after: Canvas) -> Canvas:
         """Return the edit where it lies, in the original's tone."""
-        if self.drift == NO_DRIFT:
+        if self.drift.tone == SAME and self.drift.rest is None:
             return after
         toned = self.drift.tone.applied(after)
         if self.drift.rest is not None:
@@ -96,11 +105,18 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     source = before.astype(np.float32)
     found = change(source, toned, valid, shared if outside is None else shared | outside)
     same = structure(blurred(source, found.blur), toned)
-    verdict = judge(extent(found), same, found.fine)
+    reached = extent(found)
+    verdict = judge(reached, same, found.fine)
+    matte = None if isinstance(verdict, Unchanged) else find(source, toned, reached.changed)
     astray = _astray(before, laid, verdict)
-    if astray.lost > MOST_LOST and isinstance(verdict, Local):
+    if matte is not None:
+        verdict = _of_new_ground(matte, reached)
+    elif astray.lost > MOST_LOST and isinstance(verdict, Local):
         verdict = Whole("nearly all of the picture was drawn anew, a little beside itself")
-    if isinstance(verdict, Local):
+    if matte is not None:
+        drift = NO_DRIFT  # a new background is shown as it was asked for
+        toned = moved
+    elif isinstance(verdict, Local):
         kept = valid & ~near(verdict.extent.changed, BORDER)
         flow = laid.movement.smoothed(kept)
         moved = laid.along(flow)
@@ -120,6 +136,7 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
         change=found,
         structure=same,
         verdict=verdict,
+        matte=matte,
         doubts=tuple(_doubts(alignment, astray)),
     )
 
@@ -143,6 +160,10 @@ def _doubts(alignment: Alignment, astray: Outlines) -> Iterator[str]:
         yield f"nothing says how the edit lies: {alignment.why}"
     if astray.astray > MOST_ASTRAY:
         yield f"{astray.astray:.0%} of the outlines that were to stay are not where they were"
+
+
+def _of_new_ground(matte: Matte, reached: Extent) -> Local:
+    return Local(", as with another background", feathered(matte.changed(reached.changed)))
 
 
 def _kept_drift(

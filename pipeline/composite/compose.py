@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 
 from config.values import Region
 from pipeline.composite.align import Aligned, Alignment, Unaligned
-from pipeline.composite.blend import Bound, Edit, Levels, Shown, lay
+from pipeline.composite.blend import Bound, Edit, Levels, Shown, Strip, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.compare import Comparison, detail, sharpness, weight
+from pipeline.composite.matting import Matte, fringe
 from pipeline.composite.metrics import changed_share, measure_likeness, of, scaled
 from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy, percent
 
@@ -90,6 +91,9 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
     every = np.ones(shape, np.float32)
     shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
     edit = _edit(layer.colours, shown, found)
+    if found.matte is not None and not layer.takes_all:
+        edit = _with_fringe(edit, found.matte, _view(base, part))
+        shown = Shown(found.matte.shown(shown.weight), bound)
     result, laid = _laid(base, part, edit)
     original = _view(base, part)
     share = changed_share(original, shown) * _share(base, part)
@@ -120,6 +124,14 @@ def _edit(colours: Levels, shown: Shown, found: Comparison | None = None) -> Edi
         shown=shown,
         detail=None if found is None else detail(found),
     )
+
+
+def _with_fringe(edit: Edit, matte: Matte, original: Levels) -> Edit:
+    """The edit with what the subject's outline is laid with."""
+    height, width = matte.weight.shape
+    strip = Strip(0, height, 0, width)
+    laid = edit.in_strip(strip, (1, 1))
+    return replace(edit, fringe=fringe(matte, original, laid))
 
 
 def _laid(base: Levels, part: Region, edit: Edit) -> tuple[Levels, Levels]:
