@@ -38,7 +38,7 @@ def laid(before: Canvas, after: Canvas) -> Laid:
 
 
 def levels(colours: npt.NDArray[np.floating]) -> Canvas:
-    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(colours), 0, 255), np.uint8)
 
 
 def shown(found: Comparison) -> Flags:
@@ -74,8 +74,8 @@ def test_texture_that_was_drawn_anew_is_no_edit(kind: str, name: str, drift: str
 @pytest.mark.parametrize("seed", range(4))
 def test_words_on_a_wall_whose_tone_drifted_slowly_are_all_that_shows(seed: int) -> None:
     chance = np.random.default_rng(seed)
-    wall = ramp(WIDTH, HEIGHT, chance, 130, 220) + chance.normal(0, 0.7, (HEIGHT, WIDTH, 3))
-    wall = wall.astype(np.float32)
+    grain = chance.normal(0, 0.7, (HEIGHT, WIDTH, 3)).astype(np.float32)
+    wall = ramp(WIDTH, HEIGHT, chance, 130, 220) + grain
     ink = np.full(3, 30, np.float32)
     written = lettered(wall, "2nd Edition", (180, 280), 2.2, ink=ink, stroke=5)
     edited = np.abs(written - wall).max(axis=2) > 20
