@@ -145,7 +145,7 @@ def _subtitled(base: Pixels, place: tuple[int, int], level: float) -> Pixels:
     cover = np.zeros((height, width), np.uint8)
     for line, words in enumerate(("for Town and Country", "from Spring to Fall")):
         at = (place[0], place[1] + line * height // 18)
-        cv2.putText(cover, words, at, strokes_of, width / 1500, (255,), 1, cv2.LINE_AA)
+        cv2.putText(cover, words, at, strokes_of, width / 1400, (255,), 2, cv2.LINE_AA)
     return over(base, np.full(3, level, np.float32), cover.astype(np.float32) / 255)
 
 
