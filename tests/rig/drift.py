@@ -221,10 +221,13 @@ def slow_tone(made: Pixels, levels: float, chance: np.random.Generator) -> Pixel
 
 def waves(width: int, height: int, length: float, chance: np.random.Generator) -> Plane:
     """Noise that varies over `length` pixels; mean about 0, deviation 1."""
-    reach = 3 * int(np.ceil(length))
-    field = chance.normal(0, 1, (height + 2 * reach, width + 2 * reach)).astype(np.float32)
-    field = _blurred(field, length)[reach:-reach, reach:-reach]
-    return np.asarray(field / max(float(field.std()), 1e-6), np.float32)
+    step = max(1, int(length / 3))  # few numbers say what varies slowly
+    rows, columns, reach = height // step + 2, width // step + 2, 3 * int(np.ceil(length / step))
+    field = chance.normal(0, 1, (rows + 2 * reach, columns + 2 * reach)).astype(np.float32)
+    field = _blurred(field, length / step)[reach:-reach, reach:-reach]
+    large = cv2.resize(field, (columns * step, rows * step), interpolation=cv2.INTER_CUBIC)
+    large = large[:height, :width]
+    return np.asarray(large / max(float(large.std()), 1e-6), np.float32)
 
 
 def _taken(made: Pixels, right: Plane, down: Plane) -> Pixels:
