@@ -37,7 +37,7 @@ DRIFTS = {"mild": mild, "bad": bad}
 REAL_DRIFTS = {"real": real, "real, bad": really_bad}
 RETITLED = "retitle"  # faint thin words go, others are set beside them
 COVERS = 4  # that are retitled
-CLEAR = 30.0  # levels: an edit that differs so much cannot be missed
+CLEAR, SEEN = 30.0, 6.0  # levels: an edit that differs so much cannot be missed; is seen
 OURS = "Hotfolder"
 
 
@@ -83,6 +83,7 @@ class Tried:
     leak: float  # share of the picture that shows the edit outside edit and margin
     missed: float | None  # share of what clearly changed that does not show; None = nothing did
     unshown_identical: float | None  # share of the pixels where the edit does not show
+    altered: float  # share of the picture that the ideal edit alters
     ways: tuple[Seen, ...]
 
 
@@ -138,6 +139,7 @@ def tried(case: Case) -> Tried:
         leak=float(((shown > HALF) & _far(extent)).mean()),
         missed=float((shown[clear] <= HALF).mean()) if clear.any() else None,
         unshown_identical=float(same[shown == 0].mean()) if (shown == 0).any() else None,
+        altered=float(_clear(job.original, ideal, SEEN).mean()),
         ways=tuple(_seen(way, it, job, ideal, extent) for way, it in made.items()),
     )
 
@@ -156,7 +158,7 @@ def _edited(case: Case) -> tuple[Pixels, Edit]:
     """The original and its ideal edit."""
     if case.name == RETITLED:
         before, after = retitled(*SIZE, case.seed)
-        return before, Edit(pixels=after, extent=_clear(_levels(before), _levels(after), 4.0))
+        return before, Edit(pixels=after, extent=_clear(_levels(before), _levels(after), SEEN))
     draw = scene if case.kind in SCENES else picture
     original = draw(case.kind, *SIZE, case.seed)
     return original, edit(case.name, _levels(original).astype(np.float32), case.seed + 3)
