@@ -13,13 +13,14 @@ from multiprocessing import Pool
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rig.drift import Drift, bad, canvas, drifted, mild
-from rig.edits import SCOPE, edit
-from rig.studio import KINDS, picture
+from rig.drift import Drift, bad, canvas, drifted, mild, real, really_bad
+from rig.edits import SCOPE, Edit, edit
+from rig.scenes import SCENES, retitled, scene
+from rig.studio import KINDS, Pixels, picture
 
 from benchmarks.returning import RIVALS, Canvas, Job, ours
 from pipeline.composite.align import Aligned
-from pipeline.composite.arrays import luma
+from pipeline.composite.arrays import Plane, luma
 from pipeline.composite.blend import Shown, Strip
 from pipeline.composite.compare import Comparison, weight
 from pipeline.composite.metrics import similarity
@@ -31,7 +32,12 @@ RIVALLED = {"paste", "background", "nothing"}  # edits that every way is tried o
 WORKERS = 3
 MARGIN = 0.02  # of the long side, around the edit
 MOST_DB = 100.0
+HALF = 0.5
 DRIFTS = {"mild": mild, "bad": bad}
+REAL_DRIFTS = {"real": real, "real, bad": really_bad}
+RETITLED = "retitle"  # faint thin words go, others are set beside them
+COVERS = 4  # that are retitled
+CLEAR, SEEN = 30.0, 6.0  # levels: an edit that differs so much cannot be missed; is seen
 OURS = "Hotfolder"
 
 
@@ -48,6 +54,8 @@ class Case:
     @property
     def scope(self) -> str:
         """local, background, whole or null."""
+        if self.name == RETITLED:
+            return "local"
         return next(scope for scope in SCOPE._fields if self.name in getattr(SCOPE, scope))
 
 
@@ -72,6 +80,10 @@ class Tried:
     reason: str
     is_aligned: bool
     overlap: float | None  # intersection over union of the mask; None = not local
+    leak: float  # share of the picture that shows the edit outside edit and margin
+    missed: float | None  # share of what clearly changed that does not show; None = nothing did
+    unshown_identical: float | None  # share of the pixels where the edit does not show
+    altered: float  # share of the picture that the ideal edit alters
     ways: tuple[Seen, ...]
 
 
@@ -81,6 +93,18 @@ def cases(seeds: int, rival_seeds: int) -> Iterator[Case]:
     for kind, name, drift, seed in itertools.product(KINDS, names, DRIFTS, range(seeds)):
         rivalled = seed < rival_seeds and name in RIVALLED
         yield Case(kind=kind, name=name, drift=drift, seed=seed, has_rivals=rivalled)
+
+
+def real_cases(*, quick: bool) -> Iterator[Case]:
+    """Every kind of picture with every edit, one seed, under drift as real models have it."""
+    kinds = list(SCENES) if quick else [*KINDS, *SCENES]
+    names = list(itertools.chain(*SCOPE))
+    tries = [
+        *itertools.product(kinds, names, [0]),
+        *(("cover", RETITLED, it) for it in range(COVERS)),
+    ]
+    for drift, (kind, name, seed) in itertools.product(REAL_DRIFTS, tries):
+        yield Case(kind=kind, name=name, drift=drift, seed=seed, has_rivals=False)
 
 
 def run(all_cases: list[Case], seconds: float) -> Iterator[Tried]:
@@ -98,6 +122,9 @@ def tried(case: Case) -> Tried:
     """Draw a case and compare every way back with the ideal."""
     job, ideal, extent = drawn(case)
     result, found = ours(job)
+    shown = _shown(found, extent.shape)
+    same = (result == job.original).all(axis=2)
+    clear = _clear(job.original, ideal) & extent
     made = {OURS: result}
     if case.has_rivals:
         made |= {name: way(job) for name, way in RIVALS.items()}
@@ -108,19 +135,40 @@ def tried(case: Case) -> Tried:
         found=type(found.verdict).__name__.lower(),
         reason=found.verdict.reason,
         is_aligned=isinstance(found.alignment, Aligned),
-        overlap=_overlap(found, extent) if case.scope == "local" else None,
+        overlap=_overlap(shown > HALF, extent) if case.scope == "local" else None,
+        leak=float(((shown > HALF) & _far(extent)).mean()),
+        missed=float((shown[clear] <= HALF).mean()) if clear.any() else None,
+        unshown_identical=float(same[shown == 0].mean()) if (shown == 0).any() else None,
+        altered=float(_clear(job.original, ideal, SEEN).mean()),
         ways=tuple(_seen(way, it, job, ideal, extent) for way, it in made.items()),
     )
 
 
 def drawn(case: Case) -> tuple[Job, Canvas, Flags]:
     """The job, the ideal edit at full size and its extent."""
-    original = _levels(picture(case.kind, *SIZE, case.seed))
-    made = edit(case.name, original.astype(np.float32), case.seed + 3)
-    drift: Drift = DRIFTS[case.drift](case.seed)
+    original, made = _edited(case)
+    original = _levels(original).astype(np.float32)
+    drift: Drift = (DRIFTS | REAL_DRIFTS)[case.drift](case.seed)
     after = drifted(canvas(made.pixels, *MODEL), drift, case.seed)
-    job = Job(original, canvas(original.astype(np.float32), *MODEL), after)
+    job = Job(_levels(original), canvas(original, *MODEL), after)
     return job, _levels(made.pixels), made.extent
+
+
+def _edited(case: Case) -> tuple[Pixels, Edit]:
+    """The original and its ideal edit."""
+    if case.name == RETITLED:
+        before, after = retitled(*SIZE, case.seed)
+        return before, Edit(pixels=after, extent=_clear(_levels(before), _levels(after), SEEN))
+    draw = scene if case.kind in SCENES else picture
+    original = draw(case.kind, *SIZE, case.seed)
+    return original, edit(case.name, _levels(original).astype(np.float32), case.seed + 3)
+
+
+def _clear(original: Canvas, ideal: Canvas, levels: float = CLEAR) -> Flags:
+    """Where both differ by more than this in any channel, on average over 5 by 5 pixels."""
+    off = np.abs(original.astype(np.float32) - ideal.astype(np.float32))
+    result: Flags = np.asarray(cv2.blur(off, (5, 5))).max(axis=2) > levels
+    return result
 
 
 def _seen(way: str, result: Canvas, job: Job, ideal: Canvas, extent: Flags) -> Seen:
@@ -154,11 +202,15 @@ def _far(extent: Flags) -> Flags:
     return result
 
 
-def _overlap(found: Comparison, extent: Flags) -> float:
-    height, width = extent.shape
+def _shown(found: Comparison, shape: tuple[int, ...]) -> Plane:
+    """How much of the edit shows in each pixel of the original."""
+    height, width = shape
     shown = Shown(weight(found.verdict, found.before.shape[:2]), None)
     scale = width / found.before.shape[1], height / found.before.shape[0]
-    mask = shown.in_strip(Strip(0, height, 0, width), scale) > 0.5
+    return shown.in_strip(Strip(0, height, 0, width), scale)
+
+
+def _overlap(mask: Flags, extent: Flags) -> float:
     return float((mask & extent).sum() / max(1, (mask | extent).sum()))
 
 
@@ -180,11 +232,18 @@ def described() -> dict[str, object]:
         "original": list(SIZE),
         "model": list(MODEL),
         "kinds": list(KINDS),
+        "kinds_with_real_drift": [*KINDS, *SCENES],
         "edits": {scope: list(getattr(SCOPE, scope)) for scope in SCOPE._fields},
         "margin_of_long_side": MARGIN,
         "drifts": {
             "mild": "zoom 0.16-0.4 %, shift 1 px, tone 2 %, blur 0.4-0.6 px, noise 1.5 levels",
             "bad": "zoom 0.8-2 %, shift 6 px, rotation to 0.5 degrees, tone 5 %, blur 0.7-1 px,"
             " noise 2.5 levels, JPEG 85",
+            "real": "zoom to 0.03 %, shift 0.15 px, tone 1.5 %, texture drawn anew at 1-2 px, its"
+            " contrast 8 % off, slow tone of 1.5 levels, four regions moved by 0.6-1.5 px,"
+            " sharper or blurred, noise 1 level",
+            "real, bad": "zoom 0.7 or 4.1 %, shift 2 px, tone 4 %, texture drawn anew, contrast"
+            " 15 % off, slow tone of 2.5 levels, four regions moved by 1.6-4 px, sharper or"
+            " blurred, noise 1.5 levels, JPEG 90",
         },
     }
