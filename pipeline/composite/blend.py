@@ -20,11 +20,11 @@ OUTWARD = 4  # pixels of the canvas that a strip needs around itself
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
-    """Fine detail of the original for an edit that kept its shapes."""
+class ColourMap:
+    """What an edit of the whole picture made of the original's colours, place by place."""
 
-    brightness: Plane  # of the canvas, at the canvas' size
-    gain: Plane  # by what the original's contrast is multiplied there; 0 = no detail
+    mixing: Floats  # channels x channels + 1 x rows x columns: gains of each channel, an offset
+    drawn: Plane  # at any size: how much of the edit itself shows, 0 where the map explains it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Edit:
     colours: Floats  # height x width (x 3), levels 0 to 255 in the original's colours
     matrix: Matrix  # where a point of the canvas lies in `colours`
     shown: Shown
-    detail: Detail | None
+    map: ColourMap | None  # None = the edit itself shows everywhere
 
 
 def lay(base: Levels, edit: Edit, *, strip_pixels: int = STRIP_PIXELS) -> None:
@@ -103,13 +103,11 @@ def scale_of(base: Levels, shown: Shown) -> tuple[float, float]:
 
 def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float]) -> None:
     white = 257.0 if part.dtype == np.uint16 else 1.0
-    colours = sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
     weight = edit.shown.in_strip(strip, scale)
     source = part.astype(np.float32)
     if white != 1:
         source *= np.float32(1 / white)
-    if edit.detail is not None:
-        colours += _detail(source, edit.detail, strip, scale)
+    colours = _edited(source, edit, strip, scale)
     if part.ndim == 3:
         weight = weight[..., None]
     colours -= source
@@ -121,12 +119,38 @@ def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float
     np.copyto(part, np.rint(colours).astype(part.dtype), where=weight > 0)
 
 
-def _detail(source: Floats, detail: Detail, strip: Strip, scale: tuple[float, float]) -> Floats:
-    """What the original has and its canvas had lost, as contrast of brightness."""
-    grey = source if source.ndim == 2 else cv2.cvtColor(source, cv2.COLOR_RGB2GRAY)
-    lost = grey - sampled(detail.brightness, np.eye(2, 3), strip, scale, cv2.INTER_CUBIC)
-    lost *= sampled(detail.gain, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
-    return np.asarray(lost if source.ndim == 2 else lost[..., None], np.float32)
+def _edited(source: Floats, edit: Edit, strip: Strip, scale: tuple[float, float]) -> Floats:
+    """The edit at full size: the original recoloured, and the edit itself where that fails."""
+    if edit.map is None:
+        return sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
+    full = scale[0] * edit.shown.weight.shape[1], scale[1] * edit.shown.weight.shape[0]
+    drawn = _stretched(edit.map.drawn, full, strip)
+    planes = np.stack([np.asarray(it, np.float32) for it in cv2.split(source)])
+    mapped = recoloured(planes, edit.map.mixing, full, strip)
+    np.clip(mapped, 0, 255, out=mapped)
+    result = np.asarray(cv2.merge(list(mapped)), np.float32).reshape(source.shape)
+    if drawn.any():
+        colours = sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
+        colours -= result
+        colours *= drawn if source.ndim == 2 else drawn[..., None]
+        result += colours
+    return result
+
+
+def recoloured(source: Floats, mixing: Floats, full: tuple[float, float], strip: Strip) -> Floats:
+    """Mix a strip (channels x rows x columns) of an original of `full` width and height."""
+    result = np.empty_like(source)
+    for made, row in zip(result, mixing, strict=True):
+        made[...] = _stretched(row[-1], full, strip)
+        for gain, plane in zip(row, source, strict=False):
+            cv2.accumulateProduct(_stretched(gain, full, strip), plane, made)
+    return result
+
+
+def _stretched(plane: Plane, full: tuple[float, float], strip: Strip) -> Plane:
+    """Return what a plane that spans an original of `full` width and height shows in a strip."""
+    scale = full[0] / plane.shape[1], full[1] / plane.shape[0]
+    return sampled(plane, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
 
 
 def sampled(
@@ -154,7 +178,7 @@ def sampled(
 
 
 def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
-    """Bring an edit down to an original smaller than its canvas; detail there is none."""
+    """Bring an edit down to an original smaller than its canvas."""
     if min(scale) >= 1:
         return edit
     height, width = edit.shown.weight.shape
@@ -165,7 +189,7 @@ def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
         colours=colours,
         matrix=np.eye(2, 3),
         shown=Shown(_area(edit.shown.weight, size), edit.shown.bound),
-        detail=None,
+        map=edit.map,
     )
 
 

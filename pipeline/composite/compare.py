@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
-from pipeline.composite.blend import Detail
 from pipeline.composite.change_mask import Change, change, extent
 from pipeline.composite.classify import (
     BORDER,
@@ -26,7 +25,6 @@ from pipeline.composite.classify import (
 )
 from pipeline.composite.colour_match import SAME, Tone
 
-MOST_GAIN = 1.5
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
 STEEP = 3.0  # levels a pixel
 
@@ -123,18 +121,6 @@ def _laid(after: Canvas, alignment: Alignment) -> tuple[Colours, Flags]:
             return np.clip(colours, 0, 255).astype(np.float32), np.asarray(reached) == 255
         case _:
             assert_never(alignment)
-
-
-def detail(comparison: Comparison) -> Detail | None:
-    """Fine detail that an edit of the whole picture may take from the original.
-
-    Only where both show the same structure, and as much of it as the edit has of the canvas.
-    """
-    if not isinstance(comparison.verdict, Whole):
-        return None
-    gain = np.clip(comparison.structure.gain, -MOST_GAIN, MOST_GAIN)
-    gain *= cv2.erode(comparison.structure.same.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return Detail(luma(comparison.before), blurred(gain.astype(np.float32), 1.5))
 
 
 def sharpness(comparison: Comparison) -> float | None:

@@ -9,11 +9,12 @@ from typing import assert_never
 import numpy as np
 
 from config.values import Region
-from pipeline.composite.align import Aligned, Alignment, Matrix, Unaligned
+from pipeline.composite.align import Aligned, Alignment, Unaligned
 from pipeline.composite.blend import Bound, Edit, Levels, Shown, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
-from pipeline.composite.compare import Comparison, detail, sharpness, weight
-from pipeline.composite.metrics import changed_share, measure_likeness, of, scaled
+from pipeline.composite.colour_map import UNMOVED, Laying, fit, place
+from pipeline.composite.compare import Comparison, sharpness, weight
+from pipeline.composite.metrics import changed_share, mapped_share, measure_likeness, of, scaled
 from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy
 
 NOT_COMPARED = "not looked for"
@@ -76,7 +77,7 @@ def compose(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> La
             return Laid(base, _untouched("the editor gave back what it got"), None)
         case Plain(colours):
             every = Shown(np.ones(colours.shape[:2], np.float32), bound)
-            result, _ = _laid(base, part, _edit(colours, np.eye(2, 3), every))
+            result, _ = _laid(base, part, _edit(colours, Laying(UNMOVED, None), every))
             return Laid(result, _unlooked(base, part, every), None)
         case Compared():
             return _composed(base, part, layer, bound)
@@ -89,14 +90,15 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
     shape = found.before.shape[:2]
     every = np.ones(shape, np.float32)
     shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
-    edit = _edit(layer.colours, found.alignment.matrix, shown, of_whole=found)
-    result, laid = _laid(base, part, edit)
     original = _view(base, part)
+    laying = _laying(original, layer)
+    result, laid = _laid(base, part, _edit(layer.colours, laying, shown))
+    mapped = mapped_share(laying.map, shown) * _share(base, part)
     strategy, reason = _strategy(layer, bound)
     turn = _movement(found.alignment, part.width / shape[1])
     fidelity = Fidelity(
         strategy=strategy,
-        reason=reason,
+        reason=reason + _recoloured(mapped),
         alignment=_words(found.alignment),
         changed_share=changed_share(original, shown) * _share(base, part),
         before=measure_likeness(original, scaled(layer.raw.astype(np.float32), original), shown),
@@ -106,21 +108,28 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
         rotation_degrees=turn[2],
         tone_gain=found.tone.gains,
         sharpness=sharpness(found),
+        mapped_share=mapped if isinstance(found.verdict, Whole) else None,
     )
     return Laid(result, fidelity, Outside(original, part, shown))
 
 
-def _edit(
-    colours: Levels,
-    matrix: Matrix,
-    shown: Shown,
-    of_whole: Comparison | None = None,
-) -> Edit:
+def _laying(original: Levels, layer: Compared) -> Laying:
+    """How the edit lies; one of the whole picture may be a map of the original's colours."""
+    found = layer.comparison
+    match found.verdict:
+        case Unchanged() | Local():
+            return Laying(found.alignment.matrix, None)
+        case Whole():
+            edit = layer.colours.astype(np.float32)
+            fitted = fit(original, edit, found.alignment.matrix)
+            return place(found.alignment.matrix, fitted, edit.shape)
+        case _:
+            assert_never(found.verdict)
+
+
+def _edit(colours: Levels, laying: Laying, shown: Shown) -> Edit:
     return Edit(
-        colours=colours.astype(np.float32),
-        matrix=matrix,
-        shown=shown,
-        detail=None if of_whole is None else detail(of_whole),
+        colours=colours.astype(np.float32), matrix=laying.matrix, shown=shown, map=laying.map
     )
 
 
@@ -154,6 +163,10 @@ def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
             return Strategy.WHOLE, f"{reason}{inside}"
         case _:
             assert_never(verdict)
+
+
+def _recoloured(mapped: float) -> str:
+    return f"; {mapped:.0%} of it is the original recoloured at full size" if mapped else ""
 
 
 Movement = tuple[tuple[float, float] | None, float | None, float | None]

@@ -1,0 +1,292 @@
+"""An edit of tone, light or colour as a map of the original's colours, so that its detail stays.
+
+Local affine models mix the channels, as in bilateral guided upsampling (Chen et al. 2016). Their
+gains come from how both pictures vary within a few pixels, pooled over wider and narrower places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.composite.align import Matrix
+from pipeline.composite.arrays import Flags, Plane, blurred
+from pipeline.composite.blend import ColourMap, Floats, Levels, Strip, recoloured
+
+UNMOVED: Matrix = np.eye(2, 3)
+HALF = 2  # pixels of the canvas: models are fitted and judged at half of its size
+SOFT = 0.7  # pixels of that half: what is finer than models draw reliably
+CELL = 2  # of the same: one model for each
+VARIATION = 1.5  # cells, deviation of the window in which both pictures vary
+POOLS = (12.0, 3.0)  # cells, deviations of the places whose variation is pooled
+OFFSET, FAR = 1.0, 8.0  # cells: windows of the offsets, and of those where no edit lies
+GRAIN = 1.0  # levels squared: variation below is noise
+GLOBAL_GRAIN = 8.0
+GAIN_SPREAD = 0.08  # how far gains of a place are expected from those around it
+INDEPENDENT = 16.0  # pixels beside each other that say the same
+MOST_GAIN = 3.0  # a channel's: more would show noise and the steps of 8 bits
+ROUNDS = 2
+CUT, LEAST_CUT = 3.0, 6.0  # medians, levels: what differs by more is hardly fitted
+CLIPPED, CLIPPED_TRUST = 3.0, 0.05  # levels from black and white
+RESIDUE, CONTRAST = 3.0, 4.0  # half pixels, deviations of the windows of the judgement
+EXPLAINED, UNEXPLAINED = 1.2, 2.0  # mean square residue by the deviation of the contrast, levels
+LEAST_VARIANCE = 4.0  # levels squared
+LEAST_MAPPED = 0.5  # of the picture; less would be a patchwork
+LEAST_BORDER = 0.9  # of the border that the edit does not reach
+REPEATED = 0.5  # pixels outside the outermost centres; every enlargement repeats as much
+
+Planes = npt.NDArray[np.float32]  # channels x height x width
+Mixing = npt.NDArray[np.float32]  # channels x channels x rows x columns
+
+
+@dataclass(frozen=True, slots=True)
+class Laying:
+    """Where an edit of the whole picture is laid, and what the original's own pixels do for it."""
+
+    matrix: Matrix  # where a point of the canvas lies in the edit
+    map: ColourMap | None
+
+
+def place(matrix: Matrix, found: ColourMap | None, shape: tuple[int, ...]) -> Laying:
+    """Decide how an edit of the whole picture lies, so that its borders are never smeared.
+
+    An edit that was moved back to the original and no longer reaches its borders is laid so if
+    the map covers them; else it stays as the model drew it, without detail at the wrong place.
+    """
+    reached = _reached(matrix, shape)
+    if reached.all():
+        return Laying(matrix, found)
+    if found is None:
+        return Laying(UNMOVED, None)
+    size = found.drawn.shape[1], found.drawn.shape[0]
+    border = cv2.resize((~reached).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    beside = cv2.dilate(border.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~border
+    if (found.drawn[beside] < 0.5).mean() < LEAST_BORDER:
+        return Laying(UNMOVED, None)
+    covered = np.asarray(cv2.dilate(border.astype(np.float32), np.ones((9, 9), np.uint8)))
+    faded = 1 - blurred(covered.astype(np.float32), 1.5)
+    return Laying(matrix, replace(found, drawn=np.minimum(found.drawn, faded)))
+
+
+def _reached(matrix: Matrix, shape: tuple[int, ...]) -> Flags:
+    """Where a moved edit lies over the canvas."""
+    height, width = shape[:2]
+    down, across = np.mgrid[0:height, 0:width].astype(np.float32)
+    right = matrix[0, 0] * across + matrix[0, 1] * down + matrix[0, 2]
+    below = matrix[1, 0] * across + matrix[1, 1] * down + matrix[1, 2]
+    inside = (right >= -REPEATED) & (right <= width - 1 + REPEATED)
+    result: Flags = inside & (below >= -REPEATED) & (below <= height - 1 + REPEATED)
+    return result
+
+
+def fit(original: Levels, edit: Floats, matrix: Matrix) -> ColourMap | None:
+    """Fit the map from an original, of any size, to an edit of it at the canvas' size.
+
+    Both RGB or both grey; `matrix` says where a point of the canvas lies in the edit. None where
+    too little of the edit is a map, as with another style.
+    """
+    height, width = edit.shape[:2]
+    size = max(1, width // HALF), max(1, height // HALF)
+    whole = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(
+        edit, matrix, (width, height), flags=whole, borderMode=cv2.BORDER_REPLICATE
+    )
+    source = _planes(_small(original, (width, height)), size)
+    target = _planes(np.asarray(laid, np.float32), size)
+    reached = _reached(matrix, edit.shape).astype(np.float32)
+    known = (cv2.resize(reached, size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.float32)
+    mixing = _fitted(source, target, known)
+    mapped = np.clip(_mapped(source, mixing), 0, 255)
+    drawn = _drawn(target, mapped) * known
+    if (drawn < 0.5).mean() < LEAST_MAPPED:
+        return None
+    return ColourMap(mixing=mixing, drawn=drawn)
+
+
+def _small(original: Levels, size: tuple[int, int]) -> Floats:
+    way = cv2.INTER_AREA if original.shape[1] >= size[0] else cv2.INTER_CUBIC
+    small = cv2.resize(original, size, interpolation=way).astype(np.float32)
+    return np.asarray(small / 257 if original.dtype == np.uint16 else small, np.float32)
+
+
+def _planes(colours: Floats, size: tuple[int, int]) -> Planes:
+    small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA)
+    return np.stack([blurred(np.ascontiguousarray(it), SOFT) for it in cv2.split(small)])
+
+
+def _fitted(source: Planes, target: Planes, known: Plane) -> Mixing:
+    """Fit again with less weight for what the first fit does not explain."""
+    clipped = (target.min(axis=0) < CLIPPED) | (target.max(axis=0) > 255 - CLIPPED)
+    trust = known * np.where(clipped, CLIPPED_TRUST, 1).astype(np.float32)
+    mixing = _weighted(source, target, trust)
+    for _ in range(ROUNDS - 1):
+        off = np.abs(target - np.clip(_mapped(source, mixing), 0, 255)).max(axis=0)
+        usual = float(np.median(off[known > 0])) if known.any() else 0.0
+        weight = trust / (1 + (off / max(LEAST_CUT, CUT * usual)) ** 2) ** 2
+        mixing = _weighted(source, target, weight.astype(np.float32))
+    return mixing
+
+
+def _weighted(source: Planes, target: Planes, weight: Plane) -> Mixing:
+    rows, columns = (max(1, round(side / CELL)) for side in weight.shape)
+    cells = _Cells(weight, (columns, rows))
+    gains = _bounded(_pooled(cells.moments(source, target)))
+    return np.concatenate([gains, cells.offsets(gains, source, target)[:, None]], axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moments:
+    """How two pictures vary within small windows, each times the trust in the window."""
+
+    trust: Plane
+    varies: Mixing  # the source's channels with each other
+    shared: Mixing  # the target's channels with the source's
+    spread: Plane  # the target's mean variance
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Pixels of some weight, summed up in cells."""
+
+    weight: Plane
+    size: tuple[int, int]  # columns and rows
+
+    def mean(self, plane: Plane, deviation: float) -> Plane:
+        """Return weighted sums over windows of this deviation in cells."""
+        cells = cv2.resize(plane * self.weight, self.size, interpolation=cv2.INTER_AREA)
+        return blurred(np.asarray(cells, np.float32).reshape(self.size[::-1]), deviation)
+
+    def moments(self, source: Planes, target: Planes) -> _Moments:
+        """Return the variation within windows alone: slow light over a picture says no gain."""
+        source, target = source - 128, target - 128
+        trust = self.mean(np.ones_like(self.weight), VARIATION)
+        total = np.maximum(trust, 1e-4)
+        first = np.stack([self.mean(it, VARIATION) for it in source])
+        second = np.stack([self.mean(it, VARIATION) for it in target])
+        channels = range(len(source))
+        varies = np.empty((len(source), len(source), *trust.shape), np.float32)
+        shared = np.empty_like(varies)
+        for one in channels:
+            for other in channels:
+                both = self.mean(target[one] * source[other], VARIATION)
+                shared[one, other] = both - second[one] * first[other] / total
+                if other >= one:
+                    both = self.mean(source[one] * source[other], VARIATION)
+                    varies[one, other] = both - first[one] * first[other] / total
+                    varies[other, one] = varies[one, other]
+        square = self.mean((target**2).mean(axis=0), VARIATION)
+        spread = np.maximum(square - (second**2).mean(axis=0) / total, 0)
+        return _Moments(trust=trust, varies=varies, shared=shared, spread=spread)
+
+    def offsets(self, gains: Mixing, source: Planes, target: Planes) -> Planes:
+        """Return what gains leave of the target, from far around where no edit lies."""
+        ones = np.ones_like(self.weight)
+        near, far = self.mean(ones, OFFSET), _wide(self.mean(ones, VARIATION), FAR)
+        result = np.empty((len(gains), *near.shape), np.float32)
+        for channel, row in enumerate(gains):
+            close = self._rest(row, source, target[channel], OFFSET)
+            wide = self._rest(row, source, target[channel], VARIATION)
+            around = (_wide(wide, FAR) + 1e-4 * wide.mean()) / (far + 1e-4 * far.mean() + 1e-9)
+            result[channel] = (close + 0.02 * around) / (near + 0.02)
+        return result
+
+    def _rest(self, row: Planes, source: Planes, target: Plane, deviation: float) -> Plane:
+        rest = self.mean(target, deviation)
+        for gain, plane in zip(row, source, strict=True):
+            rest -= gain * self.mean(plane, deviation)
+        return rest
+
+
+def _pooled(moments: _Moments) -> Mixing:
+    """Return gains of each cell: those of the wider places, corrected as far as it is sure.
+
+    Ridge regression; where a place varies little, or only in one colour, the wider one speaks.
+    """
+    varies, shared, trust = moments.varies, moments.shared, moments.trust
+    one = np.eye(len(varies), dtype=np.float32)[..., None, None]
+    all_varies, all_shared = (it.mean(axis=(2, 3), keepdims=True) for it in (varies, shared))
+    grain = GLOBAL_GRAIN * max(float(trust.mean()), 1e-6)
+    own = (one * all_shared).sum(axis=1) / ((one * all_varies).sum(axis=1) + grain)
+    own = one * np.clip(own, -MOST_GAIN, MOST_GAIN)[:, None]
+    gains = _solved(all_varies + grain * one, all_shared + grain * own)
+    gains = np.broadcast_to(gains, varies.shape)
+    for pool in POOLS:
+        wide_varies, wide_shared = _wide(varies, pool), _wide(shared, pool)
+        wide_trust = np.maximum(_wide(trust, pool), 1e-6)
+        pixels = (3.5 * pool * CELL) ** 2 / INDEPENDENT
+        unexplained = _wide(moments.spread, pool) - _explained(gains, wide_varies, wide_shared)
+        usual = np.maximum(unexplained, wide_trust) / (pixels * GAIN_SPREAD**2)
+        ridge = (usual + GRAIN * wide_trust) * one
+        gains = _solved(wide_varies + ridge, wide_shared + ridge[:1, :1] * gains)
+    return gains
+
+
+def _explained(gains: Mixing, varies: Mixing, shared: Mixing) -> Plane:
+    """Return how much of the target's variance gains explain, a channel."""
+    total = np.zeros(varies.shape[2:], np.float32)
+    for row, common in zip(gains, shared, strict=True):
+        mixed = (row[:, None] * varies).sum(axis=0)
+        total += (row * (2 * common - mixed)).sum(axis=0)
+    return np.asarray(total / len(gains), np.float32)
+
+
+def _solved(left: Mixing, right: Mixing) -> Mixing:
+    """Return x with x left = right in each cell; left is symmetric and positive."""
+    left, rows = left.copy(), right.swapaxes(0, 1).copy()
+    for pivot in range(len(left)):
+        inverse = 1 / left[pivot, pivot]
+        left[pivot] *= inverse
+        rows[pivot] *= inverse
+        for other in range(len(left)):
+            if other != pivot:
+                factor = left[other, pivot].copy()
+                left[other] -= factor * left[pivot]
+                rows[other] -= factor * rows[pivot]
+    return rows.swapaxes(0, 1)
+
+
+def _bounded(gains: Mixing) -> Mixing:
+    size = np.sqrt((gains**2).sum(axis=1, keepdims=True))
+    return np.asarray(gains * np.minimum(1, MOST_GAIN / np.maximum(size, 1e-6)), np.float32)
+
+
+def _wide(planes: npt.NDArray[np.float32], deviation: float) -> npt.NDArray[np.float32]:
+    """Blur planes, whose last two axes are rows and columns, small if possible."""
+    rows, columns = planes.shape[-2:]
+    part = max(1, int(deviation / 2))
+    size = max(1, columns // part), max(1, rows // part)
+    flat = planes.reshape(-1, rows, columns)
+    result = np.empty_like(flat)
+    for plane, made in zip(flat, result, strict=True):
+        small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        wide = cv2.GaussianBlur(small.reshape(size[::-1]), (0, 0), deviation / part)
+        made[...] = cv2.resize(wide, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return result.reshape(planes.shape)
+
+
+def _mapped(source: Planes, mixing: Mixing) -> Planes:
+    rows, columns = source.shape[1:]
+    return recoloured(source, mixing, (columns, rows), Strip(0, rows, 0, columns))
+
+
+def _drawn(target: Planes, mapped: Planes) -> Plane:
+    """How much of the edit itself is to show: 0 where the map explains it, else 1.
+
+    Models lose some of what they keep, and draw fine texture anew. That leaves more where there is
+    more to see, so the residue is judged by the contrast around, of the edit or of the map.
+    """
+    residue = blurred(np.asarray(((target - mapped) ** 2).mean(axis=0), np.float32), RESIDUE)
+    contrast = np.maximum(_variance(target), _variance(mapped))
+    missed = residue / np.sqrt(contrast + LEAST_VARIANCE)
+    rising = np.clip((missed - EXPLAINED) / (UNEXPLAINED - EXPLAINED), 0, 1)
+    return np.asarray(rising * rising * (3 - 2 * rising), np.float32)
+
+
+def _variance(planes: Planes) -> Plane:
+    result = np.zeros(planes.shape[1:], np.float32)
+    for plane in planes:
+        result += np.maximum(blurred(plane * plane, CONTRAST) - blurred(plane, CONTRAST) ** 2, 0)
+    return np.asarray(result / len(planes), np.float32)
