@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ Levels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # height x width (x 3)
 Floats = npt.NDArray[np.float32]
 
 STRIP_PIXELS = 1 << 20  # of the original: 12 MB in each array of floats
+BLOCK = 1024  # columns of a strip that are recoloured at once: they stay in the caches
 OUTWARD = 4  # pixels of the canvas that a strip needs around itself
 
 
@@ -110,27 +111,41 @@ def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float
     colours = _edited(source, edit, strip, scale)
     if part.ndim == 3:
         weight = weight[..., None]
-    colours -= source
-    colours *= weight
-    colours += source
+    is_all = bool(weight.min() >= 1)
+    if not is_all:
+        colours -= source
+        colours *= weight
+        colours += source
     np.clip(colours, 0, 255, out=colours)
     if white != 1:
         colours *= np.float32(white)
-    np.copyto(part, np.rint(colours).astype(part.dtype), where=weight > 0)
+    np.rint(colours, out=colours)
+    np.copyto(part, colours, casting="unsafe", where=True if is_all else weight > 0)
 
 
 def _edited(source: Floats, edit: Edit, strip: Strip, scale: tuple[float, float]) -> Floats:
     """The edit at full size: the original recoloured, and the edit itself where that fails."""
     if edit.map is None:
         return sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
+    result = np.empty_like(source)
+    for left in range(strip.left, strip.right, BLOCK):
+        block = replace(strip, left=left, right=min(strip.right, left + BLOCK))
+        inside = slice(block.left - strip.left, block.right - strip.left)
+        result[:, inside] = _mapped(source[:, inside], edit, edit.map, block, scale)
+    return result
+
+
+def _mapped(
+    source: Floats, edit: Edit, found: ColourMap, block: Strip, scale: tuple[float, float]
+) -> Floats:
     full = scale[0] * edit.shown.weight.shape[1], scale[1] * edit.shown.weight.shape[0]
-    drawn = _stretched(edit.map.drawn, full, strip)
     planes = np.stack([np.asarray(it, np.float32) for it in cv2.split(source)])
-    mapped = recoloured(planes, edit.map.mixing, full, strip)
-    np.clip(mapped, 0, 255, out=mapped)
-    result = np.asarray(cv2.merge(list(mapped)), np.float32).reshape(source.shape)
+    made = recoloured(planes, found.mixing, full, block)
+    np.clip(made, 0, 255, out=made)
+    result = np.asarray(cv2.merge(list(made)), np.float32).reshape(source.shape)
+    drawn = _stretched(found.drawn, full, block)
     if drawn.any():
-        colours = sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
+        colours = sampled(edit.colours, edit.matrix, block, scale, cv2.INTER_CUBIC)
         colours -= result
         colours *= drawn if source.ndim == 2 else drawn[..., None]
         result += colours
@@ -141,16 +156,46 @@ def recoloured(source: Floats, mixing: Floats, full: tuple[float, float], strip:
     """Mix a strip (channels x rows x columns) of an original of `full` width and height."""
     result = np.empty_like(source)
     for made, row in zip(result, mixing, strict=True):
-        made[...] = _stretched(row[-1], full, strip)
-        for gain, plane in zip(row, source, strict=False):
-            cv2.accumulateProduct(_stretched(gain, full, strip), plane, made)
+        stretched = _stretched(row, full, strip)
+        made[...] = stretched[-1]
+        for gain, plane in zip(stretched, source, strict=False):
+            cv2.accumulateProduct(gain, plane, made)
     return result
 
 
-def _stretched(plane: Plane, full: tuple[float, float], strip: Strip) -> Plane:
-    """Return what a plane that spans an original of `full` width and height shows in a strip."""
-    scale = full[0] / plane.shape[1], full[1] / plane.shape[0]
-    return sampled(plane, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
+def _stretched(planes: Floats, full: tuple[float, float], strip: Strip) -> Floats:
+    """Return what planes that span an original of `full` width and height show in a strip.
+
+    Bilinear; the last two axes are rows and columns. Few rows of such a plane lie in a strip, so
+    they are widened first; what lies between two of them is filled at once.
+    """
+    rows, columns = planes.shape[-2:]
+    above, below, share = _neighbours(strip.top, strip.bottom, rows / full[1], rows)
+    before, after, part = _neighbours(strip.left, strip.right, columns / full[0], columns)
+    few = planes[..., above[0] : below[-1] + 1, :]
+    wide = few[..., before]
+    wide += (few[..., after] - wide) * part
+    result = np.empty((*planes.shape[:-2], len(above), len(before)), np.float32)
+    for first in np.unique(above):
+        between = slice(*np.searchsorted(above, (first, first + 1)))
+        upper = wide[..., first - above[0], :]
+        lower = wide[..., min(first + 1, below[-1]) - above[0], :]
+        filled = result[..., between, :]
+        np.multiply(share[between, None], (lower - upper)[..., None, :], out=filled)
+        filled += upper[..., None, :]
+    return result
+
+
+Indices = npt.NDArray[np.intp]
+
+
+def _neighbours(
+    first: int, last: int, scale: float, count: int
+) -> tuple[Indices, Indices, npt.NDArray[np.float32]]:
+    """Between which two of `count` samples pixels lie, and how near to the second."""
+    at = np.clip((np.arange(first, last) + 0.5) * scale - 0.5, 0, count - 1)
+    before = np.floor(at).astype(np.intp)
+    return before, np.minimum(before + 1, count - 1), (at - before).astype(np.float32)
 
 
 def sampled(

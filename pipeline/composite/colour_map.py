@@ -23,6 +23,7 @@ CELL = 2  # of the same: one model for each
 VARIATION = 1.5  # cells, deviation of the window in which both pictures vary
 POOLS = (12.0, 3.0)  # cells, deviations of the places whose variation is pooled
 OFFSET, FAR = 1.0, 8.0  # cells: windows of the offsets, and of those where no edit lies
+LITTLE = 0.002  # of a window's pixels
 GRAIN = 1.0  # levels squared: variation below is noise
 GLOBAL_GRAIN = 8.0
 GAIN_SPREAD = 0.08  # how far gains of a place are expected from those around it
@@ -30,12 +31,16 @@ INDEPENDENT = 16.0  # pixels beside each other that say the same
 MOST_GAIN = 3.0  # a channel's: more would show noise and the steps of 8 bits
 ROUNDS = 2
 CUT, LEAST_CUT = 3.0, 6.0  # medians, levels: what differs by more is hardly fitted
-CLIPPED, CLIPPED_TRUST = 3.0, 0.05  # levels from black and white
+LEAST_TRUST = 0.05
+CLIPPED, CLIPPED_TRUST = 3.0, 0.05  # levels from black and white; what is clipped says no gain
 RESIDUE, CONTRAST = 3.0, 4.0  # half pixels, deviations of the windows of the judgement
 EXPLAINED, UNEXPLAINED = 1.2, 2.0  # mean square residue by the deviation of the contrast, levels
+GAP = 9  # half pixels between parts of what is new
+HOLE = 0.02  # of the picture
+FEATHER = 1.5  # half pixels
 LEAST_VARIANCE = 4.0  # levels squared
 LEAST_MAPPED = 0.5  # of the picture; less would be a patchwork
-LEAST_BORDER = 0.9  # of the border that the edit does not reach
+LEAST_BORDER = 0.8  # of the border that the edit does not reach
 REPEATED = 0.5  # pixels outside the outermost centres; every enlargement repeats as much
 
 Planes = npt.NDArray[np.float32]  # channels x height x width
@@ -119,22 +124,23 @@ def _planes(colours: Floats, size: tuple[int, int]) -> Planes:
 
 def _fitted(source: Planes, target: Planes, known: Plane) -> Mixing:
     """Fit again with less weight for what the first fit does not explain."""
-    clipped = (target.min(axis=0) < CLIPPED) | (target.max(axis=0) > 255 - CLIPPED)
-    trust = known * np.where(clipped, CLIPPED_TRUST, 1).astype(np.float32)
-    mixing = _weighted(source, target, trust)
+    mixing = _weighted(source, target, known)
     for _ in range(ROUNDS - 1):
         off = np.abs(target - np.clip(_mapped(source, mixing), 0, 255)).max(axis=0)
         usual = float(np.median(off[known > 0])) if known.any() else 0.0
-        weight = trust / (1 + (off / max(LEAST_CUT, CUT * usual)) ** 2) ** 2
-        mixing = _weighted(source, target, weight.astype(np.float32))
+        follows = 1 / (1 + (off / max(LEAST_CUT, CUT * usual)) ** 2) ** 2
+        weight = np.asarray(known * np.maximum(follows, LEAST_TRUST), np.float32)
+        mixing = _weighted(source, target, weight)
     return mixing
 
 
 def _weighted(source: Planes, target: Planes, weight: Plane) -> Mixing:
     rows, columns = (max(1, round(side / CELL)) for side in weight.shape)
-    cells = _Cells(weight, (columns, rows))
-    gains = _bounded(_pooled(cells.moments(source, target)))
-    return np.concatenate([gains, cells.offsets(gains, source, target)[:, None]], axis=1)
+    clipped = (target.min(axis=0) < CLIPPED) | (target.max(axis=0) > 255 - CLIPPED)
+    varying = _Cells(np.where(clipped, CLIPPED_TRUST * weight, weight), (columns, rows))
+    gains = _bounded(_pooled(varying.moments(source, target)))
+    offsets = _Cells(weight, (columns, rows)).offsets(gains, source, target)
+    return np.concatenate([gains, offsets[:, None]], axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +196,7 @@ class _Cells:
             close = self._rest(row, source, target[channel], OFFSET)
             wide = self._rest(row, source, target[channel], VARIATION)
             around = (_wide(wide, FAR) + 1e-4 * wide.mean()) / (far + 1e-4 * far.mean() + 1e-9)
-            result[channel] = (close + 0.02 * around) / (near + 0.02)
+            result[channel] = (close + LITTLE * around) / (near + LITTLE)
         return result
 
     def _rest(self, row: Planes, source: Planes, target: Plane, deviation: float) -> Plane:
@@ -282,7 +288,23 @@ def _drawn(target: Planes, mapped: Planes) -> Plane:
     contrast = np.maximum(_variance(target), _variance(mapped))
     missed = residue / np.sqrt(contrast + LEAST_VARIANCE)
     rising = np.clip((missed - EXPLAINED) / (UNEXPLAINED - EXPLAINED), 0, 1)
-    return np.asarray(rising * rising * (3 - 2 * rising), np.float32)
+    whole = cv2.morphologyEx(
+        cv2.copyMakeBorder(rising, *4 * (GAP,), cv2.BORDER_REPLICATE),
+        cv2.MORPH_CLOSE,
+        np.ones((GAP, GAP), np.uint8),
+    )[GAP:-GAP, GAP:-GAP]
+    whole = np.maximum(whole, _holes(whole > 0.5))
+    return np.clip(blurred(np.asarray(whole, np.float32), FEATHER), 0, 1)
+
+
+def _holes(flags: Flags) -> Plane:
+    """What is enclosed: the inside of a new thing belongs to it, also where it is plain."""
+    free = np.pad((~flags).astype(np.uint8), 1, constant_values=0)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(free, connectivity=4)
+    small = statistics[:, cv2.CC_STAT_AREA] < HOLE * flags.size
+    small[0] = False
+    assert count == len(small)
+    return np.asarray(small[labels][1:-1, 1:-1], np.float32)
 
 
 def _variance(planes: Planes) -> Plane:

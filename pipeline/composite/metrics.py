@@ -35,6 +35,8 @@ def measure_likeness(base: Levels, other: Part, shown: Shown) -> Likeness | None
 
     None where the edit is everywhere.
     """
+    if shown.bound is None and shown.weight.min() >= HALF:
+        return None
     factor = max(1, math.ceil(math.sqrt(base.shape[0] * base.shape[1] / SSIM_PIXELS)))
     squares, count, first, second, places = 0.0, 0, [], [], []
     for strip in _rows(base, factor):
