@@ -71,7 +71,7 @@ def place(matrix: Matrix, found: ColourMap | None, shape: tuple[int, ...]) -> La
     beside = cv2.dilate(border.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~border
     if (found.drawn[beside] < 0.5).mean() < LEAST_BORDER:
         return Laying(UNMOVED, None)
-    covered = np.asarray(cv2.dilate(border.astype(np.float32), np.ones((9, 9), np.uint8)))
+    covered = np.asarray(cv2.dilate(border.astype(np.float32), np.ones((15, 15), np.uint8)))
     faded = 1 - blurred(covered.astype(np.float32), 1.5)
     return Laying(matrix, replace(found, drawn=np.minimum(found.drawn, faded)))
 
@@ -105,7 +105,7 @@ def fit(original: Levels, edit: Floats, matrix: Matrix) -> ColourMap | None:
     known = (cv2.resize(reached, size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.float32)
     mixing = _fitted(source, target, known)
     mapped = np.clip(_mapped(source, mixing), 0, 255)
-    drawn = _drawn(target, mapped) * known
+    drawn = _drawn(np.where(known > 0, target, mapped), mapped) * known
     if (drawn < 0.5).mean() < LEAST_MAPPED:
         return None
     return ColourMap(mixing=mixing, drawn=drawn)
