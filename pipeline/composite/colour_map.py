@@ -255,8 +255,10 @@ def _solved(left: Mixing, right: Mixing) -> Mixing:
 
 
 def _bounded(gains: Mixing) -> Mixing:
-    size = np.sqrt((gains**2).sum(axis=1, keepdims=True))
-    return np.asarray(gains * np.minimum(1, MOST_GAIN / np.maximum(size, 1e-6)), np.float32)
+    """Limit what grain becomes, be it the same in all channels or different in each."""
+    apart = np.sqrt((gains**2).sum(axis=1, keepdims=True))
+    most = np.maximum(apart, np.abs(gains.sum(axis=1, keepdims=True)))
+    return np.asarray(gains * np.minimum(1, MOST_GAIN / np.maximum(most, 1e-6)), np.float32)
 
 
 def _wide(planes: npt.NDArray[np.float32], deviation: float) -> npt.NDArray[np.float32]:
