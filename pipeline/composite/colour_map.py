@@ -38,8 +38,10 @@ EXPLAINED, UNEXPLAINED = 1.2, 2.0  # mean square residue by the deviation of the
 GAP = 9  # half pixels between parts of what is new
 HOLE = 0.02  # of the picture
 FEATHER = 1.5  # half pixels
+FINE, DARK, TEXTURE = 2.0, 16.0, 0.01  # half pixels, levels, deviation by level
+GONE, LEFT = 0.2, 0.35  # of a texture's contrast
 LEAST_VARIANCE = 4.0  # levels squared
-LEAST_MAPPED = 0.5  # of the picture; less would be a patchwork
+WIDE, LEAST_MAPPED = 8.0, 0.5  # half pixels; of the picture, in wide parts: no patchwork
 LEAST_BORDER = 0.8  # of the border that the edit does not reach
 REPEATED = 0.5  # pixels outside the outermost centres; every enlargement repeats as much
 
@@ -105,8 +107,10 @@ def fit(original: Levels, edit: Floats, matrix: Matrix) -> ColourMap | None:
     known = (cv2.resize(reached, size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.float32)
     mixing = _fitted(source, target, known)
     mapped = np.clip(_mapped(source, mixing), 0, 255)
-    drawn = _drawn(np.where(known > 0, target, mapped), mapped) * known
-    if (drawn < 0.5).mean() < LEAST_MAPPED:
+    target = np.where(known > 0, target, mapped)
+    new = np.maximum(_unexplained(target, mapped), _gone(source, target))
+    drawn = _filled(new) * known
+    if (blurred(drawn, WIDE) < 0.1).mean() < LEAST_MAPPED:
         return None
     return ColourMap(mixing=mixing, drawn=drawn)
 
@@ -280,8 +284,8 @@ def _mapped(source: Planes, mixing: Mixing) -> Planes:
     return recoloured(source, mixing, (columns, rows), Strip(0, rows, 0, columns))
 
 
-def _drawn(target: Planes, mapped: Planes) -> Plane:
-    """How much of the edit itself is to show: 0 where the map explains it, else 1.
+def _unexplained(target: Planes, mapped: Planes) -> Plane:
+    """How far the edit is not what the map makes of the original, 0 to 1.
 
     Models lose some of what they keep, and draw fine texture anew. That leaves more where there is
     more to see, so the residue is judged by the contrast around, of the edit or of the map.
@@ -289,14 +293,42 @@ def _drawn(target: Planes, mapped: Planes) -> Plane:
     residue = blurred(np.asarray(((target - mapped) ** 2).mean(axis=0), np.float32), RESIDUE)
     contrast = np.maximum(_variance(target), _variance(mapped))
     missed = residue / np.sqrt(contrast + LEAST_VARIANCE)
-    rising = np.clip((missed - EXPLAINED) / (UNEXPLAINED - EXPLAINED), 0, 1)
-    whole = cv2.morphologyEx(
-        cv2.copyMakeBorder(rising, *4 * (GAP,), cv2.BORDER_REPLICATE),
-        cv2.MORPH_CLOSE,
-        np.ones((GAP, GAP), np.uint8),
-    )[GAP:-GAP, GAP:-GAP]
+    return _rising((missed - EXPLAINED) / (UNEXPLAINED - EXPLAINED))
+
+
+def _gone(source: Planes, target: Planes) -> Plane:
+    """How far the original's texture is gone, by its contrast for its level, 0 to 1.
+
+    A map with the smallest gain would still show it as a ghost on what is new and smooth.
+    """
+    before, after = _texture(source), _texture(target)
+    left = after / np.maximum(before, 1e-6)
+    faint = _rising((LEFT - left) / (LEFT - GONE))
+    return np.asarray(faint * _rising(before / TEXTURE - 1), np.float32)
+
+
+def _texture(planes: Planes) -> Plane:
+    """The deviation of what is finer than a few pixels, by the level it has."""
+    square, level = np.zeros(planes.shape[1:], np.float32), blurred(planes.mean(axis=0), CONTRAST)
+    for plane in planes:
+        square += (plane - blurred(plane, FINE)) ** 2
+    deviation = np.sqrt(blurred(square, CONTRAST) / len(planes))
+    return np.asarray(deviation / (level + DARK), np.float32)
+
+
+def _rising(share: npt.NDArray[np.floating]) -> Plane:
+    """From 0 to 1, without a bend."""
+    inside = np.clip(share, 0, 1)
+    return np.asarray(inside * inside * (3 - 2 * inside), np.float32)
+
+
+def _filled(new: Plane) -> Plane:
+    """What is new as whole areas with soft borders."""
+    padded = cv2.copyMakeBorder(new, *4 * (GAP,), cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8))
+    whole = np.asarray(closed[GAP:-GAP, GAP:-GAP], np.float32)
     whole = np.maximum(whole, _holes(whole > 0.5))
-    return np.clip(blurred(np.asarray(whole, np.float32), FEATHER), 0, 1)
+    return np.clip(blurred(whole, FEATHER), 0, 1)
 
 
 def _holes(flags: Flags) -> Plane:
