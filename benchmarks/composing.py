@@ -88,7 +88,7 @@ def compose_once(base: Path, bits: int) -> dict[str, float]:
     began, cpu = time.perf_counter(), time.process_time()
     found = compare(before, after)
     compared = time.perf_counter()
-    toned = np.clip(np.rint(found.tone.applied(after)), 0, 255).astype(np.uint8)
+    toned = found.in_tone(after)
     layer = Compared(colours=toned, raw=after, comparison=found, takes_all=False)
     whole = Region(0, 0, original.shape[1], original.shape[0])
     compose(original, whole, layer, None)

@@ -29,7 +29,7 @@ from PIL import Image
 
 from benchmarks import machine
 from config.settings import Gps
-from config.values import Format, Keep, OriginalSize
+from config.values import Format, Keep, MinConfidence, Off, OriginalSize
 from pipeline.composite.arrays import Flags, Plane
 from pipeline.composite.blend import Shown, Strip
 from pipeline.composite.compare import Comparison, weight
@@ -192,6 +192,10 @@ _RECIPE = Recipe(
     keep=Keep.AUTO,
     format=Format.PNG,
     quality=None,
+    min_keep_psnr=Off.OFF,
+    max_shift_px=Off.OFF,
+    max_changed=Off.OFF,
+    min_confidence=MinConfidence.OFF,
 )
 
 

@@ -44,7 +44,7 @@ def ours(job: Job) -> tuple[Canvas, Comparison]:
 def composed(job: Job) -> tuple[Laid, Comparison]:
     """The same with what the receipt says."""
     found = compare(job.before, job.after)
-    toned = np.clip(np.rint(found.tone.applied(job.after)), 0, 255).astype(np.uint8)
+    toned = found.in_tone(job.after)
     layer = Compared(colours=toned, raw=job.after, comparison=found, takes_all=False)
     whole = Region(0, 0, job.original.shape[1], job.original.shape[0])
     return compose(job.original, whole, layer, None), found

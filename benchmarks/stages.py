@@ -51,7 +51,7 @@ def _fidelity(job: Job) -> dict[str, object]:
     from pipeline.composite.compose import Compared, compose
 
     _, found = ours(job)
-    toned = np.clip(np.rint(found.tone.applied(job.after)), 0, 255).astype(np.uint8)
+    toned = found.in_tone(job.after)
     layer = Compared(colours=toned, raw=job.after, comparison=found, takes_all=False)
     whole = Region(0, 0, job.original.shape[1], job.original.shape[0])
     return dict(compose(job.original, whole, layer, None).fidelity.as_json())

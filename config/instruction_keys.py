@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from config import values
 from config.fields import Fields, read_fields
 from config.problems import Complaints
-from config.values import Format, Keep, Region, Size
+from config.values import Format, Keep, Limit, MinConfidence, Region, Size
 
 LARGEST_SEED = 2**63 - 1
 MOST_REFERENCES = 2
@@ -43,6 +43,10 @@ class Keys:
     keep: Keep | None = None
     format: Format | None = None
     quality: int | None = None
+    min_keep_psnr: Limit | None = None
+    max_shift_px: Limit | None = None
+    max_changed: Limit | None = None
+    min_confidence: MinConfidence | None = None
 
 
 def read_keys(fields: Fields) -> Keys:
@@ -64,6 +68,10 @@ def read_keys(fields: Fields) -> Keys:
         keep=fields.read("keep", _KEEP, None),
         format=fields.read("format", _FORMAT, None),
         quality=fields.read("quality", _QUALITY, None),
+        min_keep_psnr=fields.read("min_keep_psnr", values.min_keep_psnr, None),
+        max_shift_px=fields.read("max_shift_px", values.max_shift_px, None),
+        max_changed=fields.read("max_changed", values.max_changed, None),
+        min_confidence=fields.read("min_confidence", values.min_confidence, None),
     )
     fields.finish()
     return written

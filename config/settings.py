@@ -9,6 +9,7 @@ from pathlib import Path
 
 from config.hours import Hours
 from config.instruction_keys import Keys
+from config.values import Limit, MinConfidence, Off
 
 
 class OnDuplicate(StrEnum):
@@ -91,9 +92,10 @@ class FolderSettings:
     min_free_gib: float = 2.0
     on_duplicate: OnDuplicate = OnDuplicate.VERSION
     watch: Watch = Watch.AUTO
-    min_keep_psnr: float | None = None  # None = off, here and below
-    max_shift_px: float | None = None
-    max_changed: float | None = None
+    min_keep_psnr: Limit = Off.OFF
+    max_shift_px: Limit = Off.OFF
+    max_changed: Limit = Off.OFF
+    min_confidence: MinConfidence = MinConfidence.OFF
     preview: bool = False  # whether a picture of before and after lies beside each result
     embed_prompt: bool = True  # whether a result's file holds its prompt
     gps: Gps = Gps.KEEP
@@ -101,6 +103,16 @@ class FolderSettings:
     keep_done_days: float | None = None  # None = for ever, here and below
     keep_failed_days: float | None = None
     keep_logs_days: float | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """What holds for an instruction here where neither it nor a preset says otherwise."""
+        return Keys(
+            min_keep_psnr=self.min_keep_psnr,
+            max_shift_px=self.max_shift_px,
+            max_changed=self.max_changed,
+            min_confidence=self.min_confidence,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

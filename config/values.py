@@ -26,6 +26,22 @@ class Keep(StrEnum):
     NONE = "none"
 
 
+class Off(StrEnum):
+    """The word for a limit that does not hold."""
+
+    OFF = "off"
+
+
+Limit = float | Off
+
+
+class MinConfidence(StrEnum):
+    """How sure a result's fidelity has to be."""
+
+    OFF = "off"
+    HIGH = "high"
+
+
 class Format(StrEnum):
     """The file format of a result; SAME is the format of the input's content."""
 
@@ -187,7 +203,7 @@ def number(low: float, high: float) -> Callable[[Node], float]:
 
 
 def unless(word: str, read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
-    """Read one word (`auto`, `forever`, `off`) as None and anything else as before."""
+    """Read one word (`auto`, `forever`) as None and anything else as before."""
 
     def read_or_none(node: Node) -> Value | None:
         if isinstance(node, Scalar) and node.text.lower() == word:
@@ -198,6 +214,17 @@ def unless(word: str, read: Callable[[Node], Value]) -> Callable[[Node], Value |
             raise UnfitValueError(what=error.what, advice=f"{error.advice}, or {word}") from error
 
     return read_or_none
+
+
+def limit(low: float, high: float) -> Callable[[Node], Limit]:
+    """Read a number from `low` to `high`, or `off`."""
+    read_or_none = unless(Off.OFF, number(low, high))
+
+    def read(node: Node) -> Limit:
+        value = read_or_none(node)
+        return Off.OFF if value is None else value
+
+    return read
 
 
 def hours(node: Node) -> Hours | None:
@@ -223,6 +250,12 @@ def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Cho
         raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
 
     return read
+
+
+min_keep_psnr = limit(0, 100)  # decibels
+max_shift_px = limit(0, _LARGEST_SIDE)  # pixels of the original
+max_changed = limit(0, 1)  # share of the result's pixels
+min_confidence = choice(MinConfidence)
 
 
 def truth(node: Node) -> bool:

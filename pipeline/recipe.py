@@ -10,13 +10,24 @@ from config.fields import nearest
 from config.instruction_keys import LARGEST_SEED, Keys
 from config.problems import Problem, UserError
 from config.settings import Limits, Lora
-from config.values import ExactSize, Format, Keep, OriginalSize, Region, Size
+from config.values import (
+    ExactSize,
+    Format,
+    Keep,
+    Limit,
+    MinConfidence,
+    Off,
+    OriginalSize,
+    Region,
+    Size,
+)
 from config.yaml_nodes import JsonValue
 from pipeline.instruction import Instruction
 
 Value = TypeVar("Value")
 
 DEFAULT_CFG = 4.0  # of the model card, as is the negative prompt of one space
+NO_LIMIT: Limit = Off.OFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,10 @@ class Recipe:
     keep: Keep
     format: Format
     quality: int | None  # None = as the original was packed, if it was a JPEG
+    min_keep_psnr: Limit  # decibels; what falls short of these four needs a look
+    max_shift_px: Limit  # of the original
+    max_changed: Limit  # share of the result's pixels
+    min_confidence: MinConfidence
 
     def as_json(self) -> dict[str, JsonValue]:
         """Give all keys with plain values, null where there is none: a valid sidecar itself."""
@@ -62,7 +77,15 @@ class Recipe:
             "keep": self.keep.value,
             "format": self.format.value,
             "quality": self.quality,
+            "min_keep_psnr": _plain(self.min_keep_psnr),
+            "max_shift_px": _plain(self.max_shift_px),
+            "max_changed": _plain(self.max_changed),
+            "min_confidence": self.min_confidence.value,
         }
+
+
+def _plain(limit: Limit) -> JsonValue:
+    return limit.value if isinstance(limit, Off) else limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +108,9 @@ def resolve(
 ) -> Resolved:
     """Make every choice: folder presets < named preset < sidecar, key by key; the limits win.
 
-    `folder_presets` begin with the outermost folder. The named preset is the one that the sidecar
-    names, else the innermost folder preset that names one; it comes after all folder presets.
+    `folder_presets` begin with what the settings say of the folder, then comes the outermost. The
+    named preset is the one that the sidecar names, else the innermost folder preset that names
+    one; it comes after all folder presets.
     `drawn_seed` is used where nothing has a seed. Raises UserError with every problem.
     """
     folder = merged(folder_presets)
@@ -182,6 +206,10 @@ def _completed(wanted: Keys, lora: Lora | None, default_steps: int, drawn_seed: 
         keep=_or(wanted.keep, Keep.AUTO),
         format=_or(wanted.format, Format.SAME),
         quality=wanted.quality,
+        min_keep_psnr=_or(wanted.min_keep_psnr, NO_LIMIT),
+        max_shift_px=_or(wanted.max_shift_px, NO_LIMIT),
+        max_changed=_or(wanted.max_changed, NO_LIMIT),
+        min_confidence=_or(wanted.min_confidence, MinConfidence.OFF),
     )
 
 

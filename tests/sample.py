@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
-from config.values import Format, Keep, OriginalSize, Region
+from config.values import Format, Keep, MinConfidence, Off, OriginalSize, Region
 from daemon.folder.messages import FromFolder
 from daemon.folder.resolve import Resolver
 from daemon.folder.worker import FolderWorker
@@ -41,6 +41,10 @@ RECIPE = Recipe(
     keep=Keep.AUTO,
     format=Format.SAME,
     quality=None,
+    min_keep_psnr=Off.OFF,
+    max_shift_px=Off.OFF,
+    max_changed=Off.OFF,
+    min_confidence=MinConfidence.OFF,
 )
 FACTS = ModelFacts(
     path="/models/tiny",

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
+from config.values import Off
 from daemon.commands import ExitCode
 from daemon.commands.output import JSON_SCHEMA, Output, write_json
 from daemon.commands.preview import FilePreview, InboxPreview, JobPreview, preview_inboxes
@@ -17,6 +18,7 @@ from daemon.fs.names import Kind, kind_of, printable
 from daemon.job import State
 
 _PROMPT_COLUMNS = 60
+_LIMITS = ("min_keep_psnr", "max_shift_px", "max_changed", "min_confidence")
 
 
 def plan(arguments: argparse.Namespace) -> ExitCode:
@@ -74,6 +76,10 @@ def _choices(job: JobPreview) -> Iterator[str]:
     if recipe.region is not None:
         region = recipe.region
         yield f"region {region.width}x{region.height} at {region.x}, {region.y}"
+    for key in _LIMITS:
+        limit = getattr(recipe, key)
+        if limit != Off.OFF:
+            yield f"{key} {limit:g}" if isinstance(limit, float) else f"{key} {limit}"
 
 
 def _rows(file: FilePreview) -> Iterator[tuple[str, str, str]]:

@@ -79,11 +79,11 @@ class JobPreviewer:
 
     def job_preview(self, image: str) -> JobPreview | None:
         """The job of an image of the inbox; None where its instruction does not make one."""
-        folder = image.rpartition("/")[0]
+        folder, settings = image.rpartition("/")[0], self._seen.folder.keys
         try:
             resolved = recipe.resolve(
                 self._instruction(image),
-                folder_presets=self._seen.opened_inbox.presets_for(folder),
+                folder_presets=(settings, *self._seen.opened_inbox.presets_for(folder)),
                 presets=self._settings.presets,
                 loras=self._settings.model.loras,
                 limits=self._settings.limits,

@@ -67,11 +67,14 @@ class JobDone(JobEvent):
     results: tuple[str, ...]  # relative to the root: "outbox/portraits/hero.png"
     seconds: float
     weights: str  # "trained", "random", "none"
+    doubts: tuple[str, ...] = ()  # what makes the fidelity of those that passed uncertain
 
     def __str__(self) -> str:
         results = ", ".join(self.results)
         caution = _CAUTIONS.get(self.weights, "")
-        return f"{self.path} was edited in {duration(self.seconds)}: {results}{caution}."
+        told = f"{self.path} was edited in {duration(self.seconds)}: {results}{caution}."
+        doubts = "; ".join(self.doubts)
+        return f"{told} Have a look at it, its confidence is low: {doubts}." if doubts else told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

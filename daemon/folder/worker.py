@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from config.instruction_keys import Keys
 from config.problems import UserError
 from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
@@ -80,7 +81,7 @@ class FolderWorker(threading.Thread):
             scratch=scratch,
             clock=clock,
             resolver=resolver,
-            presets_for=self._inbox.presets_for,
+            presets_for=self._presets_for,
             reply=self._reply,
         )
         self._clock, self._deliver = clock, deliver
@@ -274,6 +275,9 @@ class FolderWorker(threading.Thread):
         self._inbox.reconfigure(self.folder, settings)
         self._executor.resolver = self._executor.resolver.with_settings(settings)
         self._scan_at = self._clock.monotonic()
+
+    def _presets_for(self, folder: str) -> tuple[Keys, ...]:
+        return (self.folder.keys, *self._inbox.presets_for(folder))
 
     def _set_state(self, state: FolderState, reason: str, *, is_passing: bool = False) -> None:
         if state is FolderState.OFFLINE:

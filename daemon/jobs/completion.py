@@ -113,12 +113,24 @@ class Completion:
 
 
 def _done(finished: FinishedJob, results: tuple[str, ...], about_it: About) -> Event:
-    seconds, weights = work_seconds(finished), finished.model.weights
-    if finished.status is State.DONE:
-        return job_events.JobDone(results=results, seconds=seconds, weights=weights, **about_it)
     missed = tuple(dict.fromkeys(it for one in finished.variants for it in one.missed))
+    passed = [one.composed.fidelity for one in finished.variants if not one.missed]
+    doubts = tuple(dict.fromkeys(it for fidelity in passed for it in fidelity.doubts))
+    if not missed:
+        return job_events.JobDone(
+            results=results,
+            seconds=work_seconds(finished),
+            weights=finished.model.weights,
+            doubts=doubts,
+            **about_it,
+        )
     return job_events.JobReviewed(
-        results=results, seconds=seconds, weights=weights, missed=missed, **about_it
+        results=results,
+        seconds=work_seconds(finished),
+        weights=finished.model.weights,
+        doubts=doubts,
+        missed=missed,
+        **about_it,
     )
 
 

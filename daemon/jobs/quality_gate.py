@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 
-from config.settings import FolderSettings
-from pipeline.picture.fidelity import Fidelity
+from config.values import MinConfidence, Off
+from pipeline.picture.fidelity import Confidence, Fidelity, Strategy, percent
+from pipeline.recipe import Recipe
 
 
-def missed_limits(fidelity: Fidelity, folder: FolderSettings) -> tuple[str, ...]:
+def missed_limits(fidelity: Fidelity, recipe: Recipe) -> tuple[str, ...]:
     """What a result falls short in, each as a phrase with its number and its limit.
 
-    What has not been measured cannot be missed.
+    A shift that has not been measured cannot be missed.
     """
-    return tuple(_misses(fidelity, folder))
+    return tuple(chain(_of_what_was_kept(fidelity, recipe), _of_what_changed(fidelity, recipe)))
 
 
-def _misses(fidelity: Fidelity, folder: FolderSettings) -> Iterator[str]:
-    least, kept = folder.min_keep_psnr, fidelity.after
-    if least is not None and kept is not None and kept.psnr_db < least:
+def _of_what_was_kept(fidelity: Fidelity, recipe: Recipe) -> Iterator[str]:
+    least, kept = recipe.min_keep_psnr, fidelity.after
+    if least is Off.OFF or fidelity.strategy is Strategy.NONE:
+        return  # nothing had to stay
+    if kept is None:
+        what = f"nothing of the original was kept ({fidelity.reason}), min_keep_psnr is {least:g}"
+        yield f"{what} (if all of it was to change, write min_keep_psnr: off)"
+    elif kept.psnr_db < least:
         yield f"what was to stay has {kept.psnr_db:.1f} dB, min_keep_psnr is {least:g}"
-    most, shift = folder.max_shift_px, fidelity.shift_px
-    if most is not None and shift is not None and math.hypot(*shift) > most:
+
+
+def _of_what_changed(fidelity: Fidelity, recipe: Recipe) -> Iterator[str]:
+    most, shift = recipe.max_shift_px, fidelity.shift_px
+    if most is not Off.OFF and shift is not None and math.hypot(*shift) > most:
         yield f"it was shifted by {math.hypot(*shift):.1f} pixels, max_shift_px is {most:g}"
-    largest, share = folder.max_changed, fidelity.changed_share
-    if largest is not None and share > largest:
-        yield f"{_percent(share)} of its pixels changed, max_changed is {largest:g}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if share < 0.995 else f"{share:.0%}"
+    largest, share = recipe.max_changed, fidelity.changed_share
+    if largest is not Off.OFF and share > largest:
+        yield f"{percent(share)} of its pixels changed, max_changed is {largest:g}"
+    if recipe.min_confidence is MinConfidence.HIGH and fidelity.confidence is Confidence.LOW:
+        yield f"its confidence is low: {'; '.join(fidelity.doubts)}; min_confidence is high"

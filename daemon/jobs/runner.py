@@ -231,7 +231,7 @@ class JobRunner:
             self._editor.drop(job_run.request_ids(job.resolved_job))
 
     def _composed(self, job: JobRun, index: int, composed: Composed, seconds: float) -> None:
-        missed = missed_limits(composed.fidelity, self._folder_workers[job.root].folder)
+        missed = missed_limits(composed.fidelity, job.resolved_job.recipe)
         self._finish(job.with_variant(index, composed, seconds, missed))
 
     def _finish(self, job: JobRun) -> None:

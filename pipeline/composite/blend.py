@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from pipeline.composite.align import Matrix
 from pipeline.composite.arrays import Plane
+from pipeline.composite.flow import Flow
 
 Levels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # height x width (x 3)
 Floats = npt.NDArray[np.float32]
 
 STRIP_PIXELS = 1 << 20  # of the original: 12 MB in each array of floats
 BLOCK = 1024  # columns of a strip that are recoloured at once: they stay in the caches
-OUTWARD = 4  # pixels of the canvas that a strip needs around itself
+STILL = 0.05  # pixels of the canvas; less is no movement
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,26 @@ class Edit:
 
     colours: Floats  # height x width (x 3), levels 0 to 255 in the original's colours
     matrix: Matrix  # where a point of the canvas lies in `colours`
+    flow: Flow | None  # and how far beside itself before that; None = nowhere
     shown: Shown
     map: ColourMap | None  # None = the edit itself shows everywhere
+
+    def in_strip(self, strip: Strip, scale: tuple[float, float]) -> Floats:
+        """Return the colours that lie on a strip of an original, not clipped."""
+        if self.flow is None:
+            return sampled(self.colours, self.matrix, strip, scale, cv2.INTER_CUBIC)
+        flow = sampled(self.flow, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
+        if np.abs(flow).max() < STILL:
+            return sampled(self.colours, self.matrix, strip, scale, cv2.INTER_CUBIC)
+        flow[..., 0] += _centres(strip.left, strip.right, scale[0])
+        flow[..., 1] += _centres(strip.top, strip.bottom, scale[1])[:, None]
+        across, down = cv2.split(cv2.transform(flow, self.matrix))
+        return np.asarray(
+            cv2.remap(
+                self.colours, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            ),
+            np.float32,
+        )
 
 
 def lay(base: Levels, edit: Edit, *, strip_pixels: int = STRIP_PIXELS) -> None:
@@ -126,7 +145,7 @@ def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float
 def _edited(source: Floats, edit: Edit, strip: Strip, scale: tuple[float, float]) -> Floats:
     """The edit at full size: the original recoloured, and the edit itself where that fails."""
     if edit.map is None:
-        return sampled(edit.colours, edit.matrix, strip, scale, cv2.INTER_CUBIC)
+        return edit.in_strip(strip, scale)
     result = np.empty_like(source)
     for left in range(strip.left, strip.right, BLOCK):
         block = replace(strip, left=left, right=min(strip.right, left + BLOCK))
@@ -145,7 +164,7 @@ def _mapped(
     result = np.asarray(cv2.merge(list(made)), np.float32).reshape(source.shape)
     drawn = _stretched(found.drawn, full, block)
     if drawn.any():
-        colours = sampled(edit.colours, edit.matrix, block, scale, cv2.INTER_CUBIC)
+        colours = edit.in_strip(block, scale)
         colours -= result
         colours *= drawn if source.ndim == 2 else drawn[..., None]
         result += colours
@@ -222,17 +241,23 @@ def sampled(
     )
 
 
+def _centres(first: int, end: int, scale: float) -> Floats:
+    """Where the centres of an original's pixels lie on the canvas, along one side."""
+    return ((np.arange(first, end, dtype=np.float32) + 0.5) / scale - 0.5).astype(np.float32)
+
+
 def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
     """Bring an edit down to an original smaller than its canvas."""
     if min(scale) >= 1:
         return edit
     height, width = edit.shown.weight.shape
     size = max(1, round(width * scale[0])), max(1, round(height * scale[1]))
-    laid = sampled(edit.colours, edit.matrix, Strip(0, height, 0, width), (1, 1), cv2.INTER_CUBIC)
+    laid = edit.in_strip(Strip(0, height, 0, width), (1, 1))
     colours = np.clip(_area(laid, size), 0, 255)
     return Edit(
         colours=colours,
         matrix=np.eye(2, 3),
+        flow=None,
         shown=Shown(_area(edit.shown.weight, size), edit.shown.bound),
         map=edit.map,
     )

@@ -18,12 +18,17 @@ FLAT = 1.5  # levels a pixel: no edge is there
 AROUND = 6  # pixels around an edit whose border the looks have blurred
 FINE, COARSE = 1.0, 3.5  # pixels: deviations of the two looks
 SURE, SURE_COARSE, LIKELY, CERTAIN = 6.5, 7.0, 2.7, 14.0
+GONE_LEVELS, GONE_SHARE, GONE_LOOK = 6.0, 0.35, 2.0  # of contrast that is gone; pixels
 ISLAND, SPECK = 0.0003, 0.00008  # of the picture; what is smaller has to be certain; is noise
 GAP = 4  # pixels; what is narrower between parts of an edit belongs to it
 HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
 BORDER = 4  # pixels
 BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
 BORDER_LEVELS = 25.0  # what differs more is never taken off
+SEAM_INWARD, SEAM_OUTWARD = 1, 10  # pixels by which the border may move
+SEAM_TAIL, SEAM_LEVELS = 0.4, 15.0  # of the greatest difference nearby: the blur of a sharp border
+SEAM_AWAY = 1.0  # cost of each pixel of distance
+SEAM_ALIKE = 2.7  # improbability of a difference that costs nothing
 FEATHER = 1.25  # pixels outside the change in which the edit fades out
 GROWTH = 1.2  # pixels around the change that are the edit's as well
 
@@ -58,6 +63,7 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
     limited = np.clip(difference, -LIMIT, LIMIT)  # or strong borders would shine far out
     coarse, _ = _improbable(limited, steep, shared, COARSE)
     levels = np.sqrt((blurred(difference, 0.6) ** 2).sum(axis=2))
+    fine = _with_gone(fine, first[..., 0], second[..., 0], levels)
     return Change(
         fine=_continued(fine, valid),
         coarse=_continued(coarse, valid),
@@ -65,6 +71,25 @@ def change(before: Colours, after: Colours, valid: Flags, shared: Flags) -> Chan
         blur=blur,
         noise=noise,
     )
+
+
+def _with_gone(fine: Plane, first: Plane, second: Plane, levels: Plane) -> Plane:
+    """Count as certain where small shapes of the canvas are gone: no loss takes all of a stroke.
+
+    The slope of a faint stroke would else excuse its own loss.
+    """
+    one, two = (_contrast(it) for it in (first, second))
+    gone = (one > GONE_LEVELS) & (two < GONE_SHARE * one) & (levels > GONE_LEVELS)
+    core = cv2.morphologyEx(gone.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    around = cv2.dilate(core, np.ones((5, 5), np.uint8)).astype(bool)
+    fine = np.where(around, np.maximum(fine, LIKELY + 0.1), fine)
+    return np.where(core.astype(bool), np.maximum(fine, CERTAIN + 0.1), fine).astype(np.float32)
+
+
+def _contrast(plane: Plane) -> Plane:
+    """The deviation of the neighbourhood, in levels."""
+    mean = blurred(plane, GONE_LOOK)
+    return np.sqrt(np.maximum(blurred(plane * plane, GONE_LOOK) - mean * mean, 0))
 
 
 def _unedited(difference: Colours, steep: Colours, shared: Flags) -> Flags:
@@ -174,6 +199,29 @@ def extent(change: Change) -> Extent:
     found = _closed(found, GAP)
     found = _filled(found, HOLE * likely.size)
     return feathered(found)
+
+
+def along_agreement(extent: Extent, before: Colours, after: Colours, change: Change) -> Extent:
+    """Move the border of an extent to where both pictures agree: no word is cut, no stroke.
+
+    The minimum cut of the squared differences of colour along the border (Kwatra et al. 2003),
+    within a few pixels of where it was.
+    """
+    core = cv2.erode(extent.changed.astype(np.uint8), disc(SEAM_INWARD), borderValue=1)
+    outer = near(extent.changed, SEAM_OUTWARD)
+    greatest = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
+    tail = np.minimum(SEAM_TAIL * greatest, SEAM_LEVELS)  # the blur of a sharp border
+    alike = np.maximum(
+        SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1)
+    )
+    unlike = np.maximum(1 - alike, 0) * np.sqrt(((after - before) ** 2).sum(axis=2))
+    away = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
+    costs = np.dstack([unlike, np.sqrt(SEAM_AWAY * away), np.zeros_like(away)])
+    finder = cv2.detail.GraphCutSeamFinder("COST_COLOR")  # squares them, and adds 1 for its length
+    pictures = [cv2.UMat(costs), cv2.UMat(np.zeros_like(costs))]  # type: ignore[call-overload]  # its stub
+    masks = [cv2.UMat(np.where(it, np.uint8(255), np.uint8(0))) for it in (outer, core == 0)]  # type: ignore[call-overload]  # knows no arrays
+    taken, _ = finder.find(pictures, [(0, 0), (0, 0)], masks)
+    return feathered(np.asarray(taken.get()) > 0)
 
 
 def feathered(changed: Flags) -> Extent:

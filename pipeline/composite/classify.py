@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.composite.arrays import Colours, Flags, Plane, blurred, luma, near
 from pipeline.composite.change_mask import Extent
 
-WINDOW = 2.5  # pixels: deviation of the neighbourhood
+LOOK, WINDOW = 2.5, 6.0  # pixels: deviations; at 1 to 2 pixels models draw texture anew
 LEAST_CONTRAST = 2.5  # levels; flatter places show nothing that could be compared
 SAME = 0.75  # a correlation
 NOTHING = 0.00002  # of the picture
@@ -18,6 +18,7 @@ EVIDENCE = 0.003  # of the picture: structure that is enough to judge by
 KEPT_SAME = 0.7  # of the structure in what seems unchanged
 CHANGED_SAME = 0.45  # of the structure in what changed
 REACH, BORDER = 3, 3  # deviations of a window; pixels
+SEEN, SEEN_KEPT, EDITED_SAME = 0.1, 0.3, 0.6  # of the edited, of the kept part; of its shapes
 KEPT_CORE = 0.004  # of the picture
 USUAL = 1.3  # the median improbability of what nobody touched is about 1
 NEW_CONTRAST = 0.14  # logarithm of a gain; drift and blur stay below
@@ -37,7 +38,7 @@ def structure(before: Colours, after: Colours) -> Structure:
 
     Inverted brightness is the same structure, with a gain below 0.
     """
-    first, second = blurred(luma(before), 0.7), blurred(luma(after), 0.7)
+    first, second = blurred(luma(before), LOOK), blurred(luma(after), LOOK)
     mean_first, mean_second = blurred(first, WINDOW), blurred(second, WINDOW)
     variance_first = np.maximum(blurred(first * first, WINDOW) - mean_first**2, 0)
     variance_second = np.maximum(blurred(second * second, WINDOW) - mean_second**2, 0)
@@ -59,7 +60,7 @@ class Unchanged:
 class Local:
     """Parts were edited; the rest is the original."""
 
-    reason: str
+    reason: str  # the end of a sentence on how much changed, "" where there is nothing to say
     extent: Extent
 
 
@@ -83,14 +84,15 @@ def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     pixel is as a loss of the model.
     """
     share = extent.share
-    for why in (_beyond(extent, structure), _nearly_all(extent, structure, fine)):
+    tone = _only_flat_parts_kept(extent, structure)
+    for why in (_beyond(extent, structure), tone, _nearly_all(extent, structure, fine)):
         if why is not None:
             return Whole(why)
     if share < NOTHING:
         return Unchanged("nothing changed by more than a model loses")
     if share > HALF:
-        return Local(f"{share:.0%} of the picture changed, as with another background", extent)
-    return Local(f"{share:.1%} of the picture changed", extent)
+        return Local(", as with another background", extent)
+    return Local("", extent)
 
 
 def _beyond(extent: Extent, structure: Structure) -> str | None:
@@ -103,6 +105,22 @@ def _beyond(extent: Extent, structure: Structure) -> str | None:
     return None
 
 
+def _only_flat_parts_kept(extent: Extent, structure: Structure) -> str | None:
+    """What says that the tone of all of it changed: flat parts stay under any change of tone.
+
+    Black stays black in a sepia. Where most of it changed and shows the same shapes, what was
+    kept has to show shapes, too.
+    """
+    kept, edited = (~near(it, round(REACH * WINDOW)) for it in (extent.changed, ~extent.changed))
+    if extent.share <= HALF or not edited.any():
+        return None
+    is_seen = (structure.visible & edited).sum() >= SEEN * edited.sum()
+    has_shapes = (structure.same & kept).sum() >= SEEN_KEPT * max(1, kept.sum())
+    if not is_seen or has_shapes or _same(structure, edited) <= EDITED_SAME:
+        return None
+    return "tone changed all over the picture, only flat parts of it look as before"
+
+
 def _nearly_all(extent: Extent, structure: Structure, fine: Plane) -> str | None:
     """What says that the little which did not change is chance."""
     kept = ~near(extent.changed, round(REACH * WINDOW))
@@ -111,12 +129,11 @@ def _nearly_all(extent: Extent, structure: Structure, fine: Plane) -> str | None
     shapes = (structure.visible & kept).mean() >= EVIDENCE and _same(structure, kept) > KEPT_SAME
     if shapes and _same(structure, extent.changed) <= CHANGED_SAME:
         return None
-    said = f"{extent.share:.0%} of the picture changed"
     if extent.share > NEARLY_ALL:
-        return said
+        return "nearly all of the picture changed"
     if _same(structure, extent.changed) > CHANGED_SAME:
-        return f"{said}, but not its shapes, as with another light"
-    return f"{said}, and nothing shows that the rest did not"
+        return "most of the picture changed, but not its shapes, as with another light"
+    return "most of the picture changed, and nothing shows that the rest did not"
 
 
 def _is_kept(core: Flags, fine: Plane) -> bool:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pipeline.composite.align import Matrix
 from pipeline.composite.arrays import Flags, Plane, blurred
 from pipeline.composite.blend import ColourMap, Floats, Levels, Strip, recoloured
+from pipeline.composite.flow import Flow
 
 UNMOVED: Matrix = np.eye(2, 3)
 HALF = 2  # pixels of the canvas: models are fitted and judged at half of its size
@@ -51,31 +52,33 @@ Mixing = npt.NDArray[np.float32]  # channels x channels x rows x columns
 
 @dataclass(frozen=True, slots=True)
 class Laying:
-    """Where an edit of the whole picture is laid, and what the original's own pixels do for it."""
+    """Where an edit is laid, and what the original's own pixels do for it."""
 
     matrix: Matrix  # where a point of the canvas lies in the edit
+    flow: Flow | None  # and how far beside itself before that
     map: ColourMap | None
 
 
-def place(matrix: Matrix, found: ColourMap | None, shape: tuple[int, ...]) -> Laying:
+def place(moved: Laying, shape: tuple[int, ...]) -> Laying:
     """Decide how an edit of the whole picture lies, so that its borders are never smeared.
 
     An edit that was moved back to the original and no longer reaches its borders is laid so if
     the map covers them; else it stays as the model drew it, without detail at the wrong place.
+    What moved on its own is put back only where detail of the original comes with it.
     """
-    reached = _reached(matrix, shape)
-    if reached.all():
-        return Laying(matrix, found)
+    found, reached = moved.map, _reached(moved.matrix, shape)
     if found is None:
-        return Laying(UNMOVED, None)
+        return Laying(moved.matrix if reached.all() else UNMOVED, None, None)
+    if reached.all():
+        return moved
     size = found.drawn.shape[1], found.drawn.shape[0]
     border = cv2.resize((~reached).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     beside = cv2.dilate(border.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~border
     if (found.drawn[beside] < 0.5).mean() < LEAST_BORDER:
-        return Laying(UNMOVED, None)
+        return Laying(UNMOVED, None, None)
     covered = np.asarray(cv2.dilate(border.astype(np.float32), np.ones((15, 15), np.uint8)))
     faded = 1 - blurred(covered.astype(np.float32), 1.5)
-    return Laying(matrix, replace(found, drawn=np.minimum(found.drawn, faded)))
+    return replace(moved, map=replace(found, drawn=np.minimum(found.drawn, faded)))
 
 
 def _reached(matrix: Matrix, shape: tuple[int, ...]) -> Flags:
@@ -89,21 +92,17 @@ def _reached(matrix: Matrix, shape: tuple[int, ...]) -> Flags:
     return result
 
 
-def fit(original: Levels, edit: Floats, matrix: Matrix) -> ColourMap | None:
-    """Fit the map from an original, of any size, to an edit of it at the canvas' size.
+def fit(original: Levels, over: Floats, matrix: Matrix) -> ColourMap | None:
+    """Fit the map from an original, of any size, to an edit laid over its canvas.
 
     Both RGB or both grey; `matrix` says where a point of the canvas lies in the edit. None where
     too little of the edit is a map, as with another style.
     """
-    height, width = edit.shape[:2]
+    height, width = over.shape[:2]
     size = max(1, width // HALF), max(1, height // HALF)
-    whole = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(
-        edit, matrix, (width, height), flags=whole, borderMode=cv2.BORDER_REPLICATE
-    )
     source = _planes(_small(original, (width, height)), size)
-    target = _planes(np.asarray(laid, np.float32), size)
-    reached = _reached(matrix, edit.shape).astype(np.float32)
+    target = _planes(over, size)
+    reached = _reached(matrix, over.shape).astype(np.float32)
     known = (cv2.resize(reached, size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.float32)
     mixing = _fitted(source, target, known)
     mapped = np.clip(_mapped(source, mixing), 0, 255)

@@ -1,15 +1,16 @@
-"""The tone that an edit has drifted by, a gain and an offset per channel, and the way back."""
+"""The tone that an edit has drifted by: a gain and an offset per channel, and a slow rest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import assert_never
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.composite.align import Aligned, Alignment, Unaligned, around
-from pipeline.composite.arrays import Canvas, Colours, Flags, blurred
+from pipeline.composite.arrays import Canvas, Colours, Flags, blurred, luma, slope
 
 MOST_GAIN = 0.08  # more or less than 1
 MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
@@ -24,6 +25,15 @@ STEADY_GAIN, STEADY_OFFSET = (
     6.0,
 )  # how far drift strays; decides where a picture says nothing
 NEAR_POINT = 8  # pixels around a point that both pictures share
+
+LEAST_SPAN = 0.6  # of the edit's levels: a tone read from fewer says nothing of the others
+
+FIELD_REACH = 0.035  # of the long side: deviation of the average
+FIELD_LEVELS = 6.0  # by so much the slow rest moves a level at most
+FIELD_CUTS = (12.0, 7.0)  # levels; what differs by more is no slow rest
+FIELD_STEP = 4  # pixels: it is averaged at a part of the size
+FIELD_LOOK, FIELD_FLAT = 2.0, 3.0  # pixels; levels a pixel
+FIELD_PRIOR = 0.05  # of the neighbourhood: where less is known, the rest is nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,43 @@ class Tone:
 SAME = Tone((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What moved all levels of an edit that nobody asked to change."""
+
+    tone: Tone
+    rest: Colours | None  # levels to be added on the canvas after the tone; None = nothing
+
+    def undone(self, laid: Colours) -> Colours:
+        """Return an edit that lies on the canvas in the original's tone."""
+        toned = self.tone.applied(laid)
+        if self.rest is not None:
+            toned += self.rest
+        return np.clip(toned, 0, 255)
+
+
+NO_DRIFT = Drift(SAME, None)
+
+
+def drift(before: Canvas, laid: Colours, tone: Tone, known: Flags) -> Drift:
+    """Complete a tone by what varies slowly; `known` marks where the edit may be read."""
+    return Drift(tone, _slow_rest(before, np.clip(tone.applied(laid), 0, 255), known))
+
+
+def spans(laid: Colours, kept: Flags) -> bool:
+    """Whether the levels of a part say something of the levels of all the edit.
+
+    A tone that is read in the dark would burn out what is light.
+    """
+    step = max(1, int(np.sqrt(kept.size / PIXELS)))
+    grid = (slice(step // 2, None, step), slice(step // 2, None, step))
+    levels = laid[grid]
+    low, high = np.quantile(levels[kept[grid]], (0.02, 0.98), axis=0)
+    least, most = np.quantile(levels.reshape(-1, 3), (0.02, 0.98), axis=0)
+    shared = np.minimum(high, most) - np.maximum(low, least)
+    return bool((shared >= LEAST_SPAN * (most - least)).all())
+
+
 def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> Tone:
     """Fit the tone of an aligned edit where it was not edited.
 
@@ -60,6 +107,28 @@ def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> T
     unclipped = ((target > 4) & (target < 251) & (source > 4) & (source < 251)).all(axis=1)
     fitted = _fitted(source, target, trusted * np.where(unclipped, 1.0, 0.05))
     return fitted if _is_drift(fitted, source) else SAME
+
+
+def _slow_rest(before: Canvas, toned: Colours, known: Flags) -> Colours:
+    """Return what is left of a drifted tone after its gains and offsets, in levels to be added.
+
+    It varies slowly over the picture; read in flat places, with less weight for what differs more
+    (Tukey's biweight), and bounded. `known` marks where the edit may be read.
+    """
+    height, width = known.shape
+    flat = slope(blurred(luma(before), FIELD_LOOK / 2 + 0.5)) < FIELD_FLAT
+    target, source = (blurred(np.asarray(it, np.float32), FIELD_LOOK) for it in (before, toned))
+    size = max(1, width // FIELD_STEP), max(1, height // FIELD_STEP)
+    reach = FIELD_REACH * max(height, width) / FIELD_STEP
+    rest = np.zeros((height, width, 3), np.float32)
+    for cut in FIELD_CUTS:
+        off = target - source - rest
+        weight = np.maximum(1 - (np.abs(off).max(axis=2) / cut) ** 2, 0) ** 2 * (known & flat)
+        total = cv2.resize(off * weight[..., None], size, interpolation=cv2.INTER_AREA)
+        share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+        mean = blurred(total, reach) / (blurred(share, reach) + FIELD_PRIOR)[..., None]
+        rest += cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(rest, -FIELD_LEVELS, FIELD_LEVELS), np.float32)
 
 
 def near_points(alignment: Alignment, shape: tuple[int, ...]) -> Flags:

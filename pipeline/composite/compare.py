@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
-from pipeline.composite.change_mask import Change, change, extent
+from pipeline.composite.change_mask import Change, along_agreement, change, extent
 from pipeline.composite.classify import (
     BORDER,
     HALF,
@@ -23,7 +23,8 @@ from pipeline.composite.classify import (
     judge,
     structure,
 )
-from pipeline.composite.colour_match import SAME, Tone
+from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
+from pipeline.composite.flow import Flow, Movement, find_movement, followed
 
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
 STEEP = 3.0  # levels a pixel
@@ -36,11 +37,42 @@ class Comparison:
     before: Canvas
     after: Canvas
     alignment: Alignment
-    tone: Tone  # of drift; SAME where all of the picture was edited
+    flow: Flow  # what moved on its own: where the canvas' pixels lie in the aligned edit
+    drift: Drift  # of the tone; none where all of the picture was edited
     aligned: Colours  # the edit laid over the canvas in its tone
     change: Change
     structure: Structure
     verdict: Verdict
+    doubts: tuple[str, ...]  # words for people; () = nothing makes the verdict uncertain
+
+    def in_tone(self, after: Canvas) -> Canvas:
+        """Return the edit where it lies, in the original's tone."""
+        if self.drift == NO_DRIFT:
+            return after
+        toned = self.drift.tone.applied(after)
+        if self.drift.rest is not None:
+            height, width = after.shape[:2]
+            toned += cv2.warpAffine(
+                self.drift.rest,
+                self.alignment.matrix,
+                (width, height),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        result: Canvas = np.clip(np.rint(toned), 0, 255).astype(np.uint8)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """An edit as it lies on its canvas."""
+
+    colours: Colours  # in its own tone
+    valid: Flags  # where there is any of it
+    movement: Movement
+
+    def along(self, flow: Flow) -> Colours:
+        return np.clip(followed(self.colours, flow), 0, 255)
 
 
 def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> Comparison:
@@ -49,42 +81,52 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     `outside` marks what may not be edited, where somebody said so: tone and losses are read there.
     """
     alignment = align(before, after)
-    laid, valid = _laid(after, alignment)
+    laid = _laid(before, after, alignment)
+    valid, flow = laid.valid, laid.movement.smoothed()
+    moved = laid.along(flow)
     known = valid if outside is None or (outside & valid).mean() < 0.05 else outside & valid
-    tone = tones.fit(before, laid, known, alignment)
-    toned = np.clip(tone.applied(laid), 0, 255)
+    drift = tones.drift(before, moved, tones.fit(before, moved, known, alignment), valid)
+    toned = drift.undone(moved)
     shared = tones.near_points(alignment, valid.shape)
     source = before.astype(np.float32)
     found = change(source, toned, valid, shared if outside is None else shared | outside)
     same = structure(blurred(source, found.blur), toned)
     verdict = judge(extent(found), same, found.fine)
-    tone = _tone(verdict, tone, before, laid, valid)
-    toned = np.clip(tone.applied(laid), 0, 255)
+    if isinstance(verdict, Local):
+        kept = valid & ~near(verdict.extent.changed, BORDER)
+        flow = laid.movement.smoothed(kept)
+        moved = laid.along(flow)
+        drift = _kept_drift(verdict, drift, before, moved, kept)
+        toned = drift.undone(moved)
+        verdict = replace(verdict, extent=along_agreement(verdict.extent, source, toned, found))
+    elif isinstance(verdict, Whole):
+        drift = NO_DRIFT
+        toned = moved
     return Comparison(
         before=before,
         after=after,
         alignment=alignment,
-        tone=tone,
+        flow=flow,
+        drift=drift,
         aligned=toned,
         change=found,
         structure=same,
         verdict=verdict,
+        doubts=(),
     )
 
 
-def _tone(verdict: Verdict, found: Tone, before: Canvas, laid: Colours, valid: Flags) -> Tone:
-    """The tone of the drift once it is known where the edit is."""
-    match verdict:
-        case Whole():
-            return SAME
-        case Local(_, edited) if edited.share > HALF:  # more pixels that mislead than others
-            kept = valid & ~near(edited.changed, BORDER)
-            is_enough = kept.mean() >= LEAST_KEPT
-            return tones.fit(before, laid, kept, Unaligned("")) if is_enough else SAME
-        case Local() | Unchanged():
-            return found
-        case _:
-            assert_never(verdict)
+def _kept_drift(
+    verdict: Local, found: Drift, before: Canvas, moved: Colours, kept: Flags
+) -> Drift:
+    """The drift of the tone once it is known where the edit is."""
+    if kept.mean() < LEAST_KEPT or not tones.spans(moved, kept):
+        tone = SAME
+    elif verdict.extent.share > HALF:  # more pixels that mislead than others
+        tone = tones.fit(before, moved, kept, Unaligned(""))
+    else:
+        tone = found.tone
+    return tones.drift(before, moved, tone, kept)
 
 
 def weight(verdict: Verdict, shape: tuple[int, ...]) -> Plane:
@@ -100,15 +142,15 @@ def weight(verdict: Verdict, shape: tuple[int, ...]) -> Plane:
             assert_never(verdict)
 
 
-def _laid(after: Canvas, alignment: Alignment) -> tuple[Colours, Flags]:
-    """The edit laid over the canvas, and where there is any of it."""
+def _laid(before: Canvas, after: Canvas, alignment: Alignment) -> _Laid:
+    """The edit laid over the canvas."""
     height, width = after.shape[:2]
     match alignment:
         case Unaligned():
-            return after.astype(np.float32), np.ones((height, width), bool)
+            colours, valid = after.astype(np.float32), np.ones((height, width), bool)
         case Aligned(matrix):
             way = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-            colours = cv2.warpAffine(
+            moved = cv2.warpAffine(
                 after.astype(np.float32),
                 matrix,
                 (width, height),
@@ -117,10 +159,11 @@ def _laid(after: Canvas, alignment: Alignment) -> tuple[Colours, Flags]:
             )
             full = np.full((height, width), 255, np.uint8)
             way = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            reached = cv2.warpAffine(full, matrix, (width, height), flags=way)
-            return np.clip(colours, 0, 255).astype(np.float32), np.asarray(reached) == 255
+            valid = np.asarray(cv2.warpAffine(full, matrix, (width, height), flags=way)) == 255
+            colours = np.clip(moved, 0, 255).astype(np.float32)
         case _:
             assert_never(alignment)
+    return _Laid(colours, valid, find_movement(before, colours, valid))
 
 
 def sharpness(comparison: Comparison) -> float | None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 
 from config.values import Region
 from pipeline.composite.align import Aligned, Alignment, Unaligned
-from pipeline.composite.blend import Bound, Edit, Levels, Shown, lay
+from pipeline.composite.blend import Bound, Edit, Levels, Shown, Strip, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.colour_map import UNMOVED, Laying, fit, place
 from pipeline.composite.compare import Comparison, sharpness, weight
 from pipeline.composite.metrics import changed_share, mapped_share, measure_likeness, of, scaled
-from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy
+from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy, percent
 
 NOT_COMPARED = "not looked for"
 
@@ -77,7 +77,7 @@ def compose(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> La
             return Laid(base, _untouched("the editor gave back what it got"), None)
         case Plain(colours):
             every = Shown(np.ones(colours.shape[:2], np.float32), bound)
-            result, _ = _laid(base, part, _edit(colours, Laying(UNMOVED, None), every))
+            result, _ = _laid(base, part, _edit(colours, Laying(UNMOVED, None, None), every))
             return Laid(result, _unlooked(base, part, every), None)
         case Compared():
             return _composed(base, part, layer, bound)
@@ -91,22 +91,23 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
     every = np.ones(shape, np.float32)
     shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
     original = _view(base, part)
-    laying = _laying(original, layer)
-    result, laid = _laid(base, part, _edit(layer.colours, laying, shown))
-    mapped = mapped_share(laying.map, shown) * _share(base, part)
-    strategy, reason = _strategy(layer, bound)
+    edit = _edit(layer.colours, _laying(original, layer), shown)
+    result, laid = _laid(base, part, edit)
+    share = changed_share(original, shown) * _share(base, part)
+    mapped = mapped_share(edit.map, shown) * _share(base, part)
+    strategy, reason = _strategy(layer, bound, share)
     turn = _movement(found.alignment, part.width / shape[1])
     fidelity = Fidelity(
         strategy=strategy,
         reason=reason + _recoloured(mapped),
         alignment=_words(found.alignment),
-        changed_share=changed_share(original, shown) * _share(base, part),
+        changed_share=share,
         before=measure_likeness(original, scaled(layer.raw.astype(np.float32), original), shown),
         after=measure_likeness(original, of(laid), shown),
         shift_px=turn[0],
         zoom=turn[1],
         rotation_degrees=turn[2],
-        tone_gain=found.tone.gains,
+        tone_gain=found.drift.tone.gains,
         sharpness=sharpness(found),
         mapped_share=mapped if isinstance(found.verdict, Whole) else None,
     )
@@ -116,20 +117,26 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
 def _laying(original: Levels, layer: Compared) -> Laying:
     """How the edit lies; one of the whole picture may be a map of the original's colours."""
     found = layer.comparison
+    moved = Laying(found.alignment.matrix, found.flow, None)
     match found.verdict:
         case Unchanged() | Local():
-            return Laying(found.alignment.matrix, None)
+            return moved
         case Whole():
-            edit = layer.colours.astype(np.float32)
-            fitted = fit(original, edit, found.alignment.matrix)
-            return place(found.alignment.matrix, fitted, edit.shape)
+            height, width = found.before.shape[:2]
+            edit = _edit(layer.colours, moved, Shown(np.ones((height, width), np.float32), None))
+            over = edit.in_strip(Strip(0, height, 0, width), (1, 1))
+            return place(replace(moved, map=fit(original, over, moved.matrix)), over.shape)
         case _:
             assert_never(found.verdict)
 
 
 def _edit(colours: Levels, laying: Laying, shown: Shown) -> Edit:
     return Edit(
-        colours=colours.astype(np.float32), matrix=laying.matrix, shown=shown, map=laying.map
+        colours=colours.astype(np.float32),
+        matrix=laying.matrix,
+        flow=laying.flow,
+        shown=shown,
+        map=laying.map,
     )
 
 
@@ -149,7 +156,7 @@ def _share(base: Levels, part: Region) -> float:
     return float(part.width * part.height / (base.shape[0] * base.shape[1]))
 
 
-def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
+def _strategy(layer: Compared, bound: Bound | None, share: float) -> tuple[Strategy, str]:
     if layer.takes_all:
         return Strategy.MASK, "the instruction says keep: mask"
     verdict: Verdict = layer.comparison.verdict
@@ -158,7 +165,7 @@ def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
         case Unchanged(reason):
             return Strategy.UNCHANGED, reason
         case Local(reason, _):
-            return Strategy.LOCAL, f"{reason}{inside}"
+            return Strategy.LOCAL, f"{percent(share)} of the picture changed{reason}{inside}"
         case Whole(reason):
             return Strategy.WHOLE, f"{reason}{inside}"
         case _:
@@ -166,7 +173,7 @@ def _strategy(layer: Compared, bound: Bound | None) -> tuple[Strategy, str]:
 
 
 def _recoloured(mapped: float) -> str:
-    return f"; {mapped:.0%} of it is the original recoloured at full size" if mapped else ""
+    return f"; {percent(mapped)} of it is the original recoloured at full size" if mapped else ""
 
 
 Movement = tuple[tuple[float, float] | None, float | None, float | None]

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from config.values import Keep, Region
 from pipeline.composite.arrays import Canvas, Flags
-from pipeline.composite.colour_match import SAME
+from pipeline.composite.colour_match import NO_DRIFT
 from pipeline.composite.compare import Comparison, compare
 from pipeline.picture.canvas import box, content, scaled
 from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
@@ -43,7 +43,9 @@ def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Compari
     if request.recipe.keep is Keep.NONE:
         return Edited(after, after), None
     comparison = compare(_array(before), _array(after), outside=_outside(request, mask))
-    return Edited(_toned(after, comparison), after), comparison
+    if comparison.drift == NO_DRIFT:
+        return Edited(after, after), comparison
+    return Edited(Image.fromarray(comparison.in_tone(_array(after))), after), comparison
 
 
 def _canvases(request: Compose) -> tuple[Image.Image, Image.Image]:
@@ -78,13 +80,6 @@ def inside(free: Image.Image, within: Region | None, region: Region) -> Image.Im
     limited = Image.new("L", free.size, 0)
     limited.paste(free.crop(part), part)
     return limited
-
-
-def _toned(after: Image.Image, comparison: Comparison) -> Image.Image:
-    if comparison.tone == SAME:
-        return after
-    toned = np.clip(np.rint(comparison.tone.applied(_array(after))), 0, 255)
-    return Image.fromarray(toned.astype(np.uint8))
 
 
 def _array(image: Image.Image) -> Canvas:

@@ -89,6 +89,13 @@ class Fidelity:
         }
 
 
+def percent(share: float) -> str:
+    """A share of a picture's pixels as people read it."""
+    if 0 < share < 0.0005:
+        return "less than 0.1%"
+    return f"{share:.1%}" if share < 0.995 else f"{share:.0%}"
+
+
 def _pair(fidelity: Fidelity, name: str, digits: int) -> dict[str, JsonValue]:
     """One measure of the edit as it came, of the result and of its file."""
     stages = {"before": fidelity.before, "after": fidelity.after, "file": fidelity.file}

@@ -16,7 +16,9 @@ Levels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 def flat(weight: npt.NDArray[np.float32], level: float) -> Edit:
     """An edit of one colour."""
     colours = np.full((*weight.shape, 3), level, np.float32)
-    return Edit(colours=colours, matrix=np.eye(2, 3), shown=Shown(weight, None), map=None)
+    return Edit(
+        colours=colours, matrix=np.eye(2, 3), flow=None, shown=Shown(weight, None), map=None
+    )
 
 
 def grain(height: int, width: int, dtype: type[np.uint8] | type[np.uint16]) -> Levels:
@@ -44,7 +46,7 @@ def test_strips_leave_no_seam() -> None:
     weight = np.random.default_rng(2).random((64, 48), dtype=np.float32)
     colours = np.random.default_rng(3).random((64, 48, 3), dtype=np.float32) * 255
     matrix = np.array([[1.01, 0.002, -0.4], [-0.002, 1.01, 0.7]])
-    edit = Edit(colours=colours, matrix=matrix, shown=Shown(weight, None), map=None)
+    edit = Edit(colours=colours, matrix=matrix, flow=None, shown=Shown(weight, None), map=None)
     whole, strips = grain(333, 250, np.uint8), grain(333, 250, np.uint8)
     lay(whole, edit)
     lay(strips, edit, strip_pixels=17 * 250)
@@ -67,7 +69,10 @@ def test_a_bound_limits_what_shows() -> None:
     bound[20:60, 20:60] = 255
     edit = flat(np.ones((20, 20), np.float32), 100)
     shown = Shown(edit.shown.weight, softened(bound, 2))
-    lay(base, Edit(colours=edit.colours, matrix=edit.matrix, shown=shown, map=None))
+    lay(
+        base,
+        Edit(colours=edit.colours, matrix=edit.matrix, flow=edit.flow, shown=shown, map=None),
+    )
     assert (base[bound == 0] == 0).all()
     assert (base[24:56, 24:56] == 100).all()
     assert 0 < base[20, 40, 0] < 100

@@ -179,20 +179,20 @@ def a_map(drawn: npt.NDArray[np.float32]) -> ColourMap:
 
 def test_an_edit_that_reaches_all_borders_lies_where_it_was_moved() -> None:
     found = a_map(np.zeros((128, 192), np.float32))
-    assert place(ZOOMED_IN, found, (256, 384)) == Laying(ZOOMED_IN, found)
-    assert place(ZOOMED_IN, None, (256, 384)) == Laying(ZOOMED_IN, None)
+    assert place(Laying(ZOOMED_IN, None, found), (256, 384)) == Laying(ZOOMED_IN, None, found)
+    assert place(Laying(ZOOMED_IN, None, None), (256, 384)) == Laying(ZOOMED_IN, None, None)
 
 
 def test_half_a_pixel_is_no_border() -> None:
     matrix = np.array([[1, 0, 0.4], [0, 1, -0.4]])
-    assert place(matrix, None, (256, 384)).matrix is matrix
+    assert place(Laying(matrix, None, None), (256, 384)).matrix is matrix
 
 
 def test_the_map_covers_borders_that_a_moved_edit_does_not_reach() -> None:
     drawn_anew = np.zeros((128, 192), np.float32)
     drawn_anew[50:70, 80:110] = 1
     drawn_anew[:8] = 0.4
-    laying = place(ZOOMED_OUT, a_map(drawn_anew), (256, 384))
+    laying = place(Laying(ZOOMED_OUT, None, a_map(drawn_anew)), (256, 384))
     assert laying.matrix is ZOOMED_OUT
     assert laying.map is not None
     assert laying.map.drawn[0].max() == 0
@@ -201,8 +201,8 @@ def test_the_map_covers_borders_that_a_moved_edit_does_not_reach() -> None:
 
 def test_an_edit_whose_borders_are_new_stays_where_the_model_drew_it() -> None:
     found = a_map(np.ones((128, 192), np.float32))
-    assert place(ZOOMED_OUT, found, (256, 384)) == Laying(UNMOVED, None)
-    assert place(ZOOMED_OUT, None, (256, 384)) == Laying(UNMOVED, None)
+    assert place(Laying(ZOOMED_OUT, None, found), (256, 384)) == Laying(UNMOVED, None, None)
+    assert place(Laying(ZOOMED_OUT, None, None), (256, 384)) == Laying(UNMOVED, None, None)
 
 
 @pytest.mark.parametrize(("gain", "is_map"), [(2, True), (6, False)])

@@ -9,7 +9,7 @@ from rig.edits import SCOPE, edit
 from rig.studio import KINDS, over, picture
 
 from pipeline.composite.classify import Local, Unchanged, Whole
-from pipeline.composite.colour_match import SAME
+from pipeline.composite.colour_match import NO_DRIFT
 from pipeline.composite.compare import Comparison, compare, sharpness, weight
 
 WIDTH, HEIGHT = 480, 320
@@ -76,13 +76,13 @@ def test_a_new_background_keeps_what_stands_before_it(kind: str) -> None:
 def test_an_edit_of_the_whole_picture_is_recognised(kind: str, name: str) -> None:
     found, _ = compared(kind, name, DRIFTS["mild"])
     assert isinstance(found.verdict, Whole)
-    assert found.tone == SAME
+    assert found.drift == NO_DRIFT
 
 
 def test_a_drifted_tone_is_found_and_undone() -> None:
     gains = (1.05, 0.97, 1.0)
     found, _ = compared("textured", "paste", Drift(gains=gains, noise=1, blur=0.5))
-    undone = np.array(found.tone.gains) * np.array(gains)
+    undone = np.array(found.drift.tone.gains) * np.array(gains)
     assert undone == pytest.approx(np.ones(3), abs=0.02)
 
 

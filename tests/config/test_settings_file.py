@@ -23,6 +23,7 @@ from config.settings import (
     settings_without_file,
 )
 from config.settings_file import SHIPPED_FILE, default_text, find, load, read_settings
+from config.values import MinConfidence, Off
 
 
 def read(text: str) -> Settings:
@@ -65,7 +66,7 @@ model:
   loras:
     lightning-8: {path: /loras/l8.safetensors, steps: 8, cfg: 1}
   hang_seconds: 60
-defaults: {settle_seconds: 1, on_duplicate: skip, min_free_gib: 0.5}
+defaults: {settle_seconds: 1, on_duplicate: skip, min_free_gib: 0.5, min_keep_psnr: 40}
 folders:
   - root: /srv/a
   - root: /srv/b/
@@ -77,14 +78,24 @@ folders:
     min_free_gib: 3
     on_duplicate: redo
     watch: poll
+    min_keep_psnr: off
+    min_confidence: high
 presets:
-  product: {prompt: red, steps: 20, lora: lightning-8}
+  product: {prompt: red, steps: 20, lora: lightning-8, max_changed: off}
 limits: {max_megapixels: 1.5, max_steps: 9, max_variants: 2, max_file_mib: 3}
 """
 
 
+PRODUCT = Keys(prompt="red", steps=20, lora="lightning-8", max_changed=Off.OFF)
+
+
 def test_every_key_is_read_and_folders_inherit_the_defaults() -> None:
-    defaults = {"settle_seconds": 1.0, "on_duplicate": OnDuplicate.SKIP, "min_free_gib": 0.5}
+    defaults = {
+        "settle_seconds": 1.0,
+        "on_duplicate": OnDuplicate.SKIP,
+        "min_free_gib": 0.5,
+        "min_keep_psnr": 40.0,
+    }
     assert read(WHOLE) == Settings(
         model=ModelSettings(
             path=Path("/models/Qwen"),
@@ -106,10 +117,12 @@ def test_every_key_is_read_and_folders_inherit_the_defaults() -> None:
                 min_free_gib=3.0,
                 on_duplicate=OnDuplicate.REDO,
                 watch=Watch.POLL,
+                min_keep_psnr=Off.OFF,
+                min_confidence=MinConfidence.HIGH,
             ),
         ),
         defaults=FolderSettings(root=Path(), **defaults),  # type: ignore[arg-type]  # typed above
-        presets={"product": Keys(prompt="red", steps=20, lora="lightning-8")},
+        presets={"product": PRODUCT},
         limits=Limits(max_megapixels=1.5, max_steps=9, max_variants=2, max_file_mib=3.0),
     )
 
@@ -141,6 +154,8 @@ def test_settings_without_keys_are_the_defaults(text: str) -> None:
         ("defaults: {poll_seconds: 0}", "defaults.poll_seconds is 0"),
         ("defaults: {on_duplicate: no}", "write one of version, redo, skip"),
         ("defaults: {watch: inotify}", "write one of auto, events, poll"),
+        ("defaults: {min_confidence: low}", "min_confidence is low; write one of off, high"),
+        ("presets: {a: {max_changed: 2}}", "presets.a.max_changed is 2; write a number from 0 to"),
         ("folders: /srv/hot", "folders is not a list of mappings"),
         ("folders: [/srv/hot]", "folders is not a list of mappings"),
         ("folders:\n- settle_seconds: 1", "line 2: folders[0].root is missing"),

@@ -4,6 +4,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from dataclasses import fields as facts_of
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,14 @@ def test_every_event_has_one_whole_sentence_and_one_line_fields(kind: type[Event
 def test_an_edit_is_told_with_its_result_and_time() -> None:
     told = sentence(_done("trained"))
     assert told == "portraits/hero.png was edited in 41 s: outbox/portraits/hero.png."
+
+
+def test_an_edit_of_low_confidence_is_told_with_its_doubts() -> None:
+    doubted = replace(_done("trained"), doubts=("nothing says how it lies", "edges moved"))
+    assert sentence(doubted) == (
+        "portraits/hero.png was edited in 41 s: outbox/portraits/hero.png."
+        " Have a look at it, its confidence is low: nothing says how it lies; edges moved."
+    )
 
 
 def test_random_weights_are_called_a_test_pattern() -> None:

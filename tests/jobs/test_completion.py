@@ -7,20 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import folder_worker, job
+from sample import FIDELITY, finished, folder_worker, job, resolved_job
 
-from daemon.events.events import Event
+from daemon.events.events import Event, sentence
 from daemon.folder import messages
 from daemon.history import History
 from daemon.job import EndedJob, State
 from daemon.jobs.completion import Completion
-from daemon.jobs.job_run import JobTable
+from daemon.jobs.job_run import JobRun, JobTable, Publishing
 
 
 class Ended:
     """The endings of one hot folder."""
 
     def __init__(self, base: Path) -> None:
+        self.base, self.jobs = base, JobTable()
         self.told: list[Event] = []
         self.troubles: list[str] = []
         self.history = History(base, self.troubles.append)
@@ -28,7 +29,7 @@ class Ended:
         self.folder_worker = folder_worker(base / "hot", base / "scratch", lambda _: None)
         self.folder_worker.identity = "the-id"
         self.completion = Completion(
-            jobs=JobTable(),
+            jobs=self.jobs,
             folder_workers={self.root: self.folder_worker},
             history=self.history,
             clock=time,
@@ -40,6 +41,26 @@ class Ended:
         one = replace(job(f"{number}.png"), job_id=f"job-{number:04}")
         filed = messages.Filed(one, State.FAILED, "failed/today", "It is broken.", "Mend it.")
         self.completion.filed(self.root, filed)
+
+    def publish(self, *doubts: tuple[str, ...], missed: tuple[int, ...] = ()) -> None:
+        """Publish a job with a result of each of these doubts; `missed` did not pass."""
+        number, scratch = len(self.told), self.base / "scratch"
+        scratch.mkdir(exist_ok=True)
+        one = replace(job(), job_id=f"job-{number:04}")
+        done = finished(resolved_job(one, scratch=scratch), *(b"picture" for _ in doubts))
+        variants = tuple(
+            replace(
+                it,
+                composed=replace(it.composed, fidelity=replace(FIDELITY, doubts=doubts[it.index])),
+                missed=("it is too far off",) if it.index in missed else (),
+            )
+            for it in done.variants
+        )
+        done = replace(done, variants=variants)
+        run = JobRun(root=self.root, resolved_job=done.resolved_job, phase=Publishing())
+        self.jobs.put(run)
+        results = tuple(f"outbox/{it.index}.png" for it in variants)
+        self.completion.published(messages.Published(done, results))
 
 
 @pytest.fixture
@@ -69,3 +90,18 @@ def test_whoever_wants_the_rows_is_shown_each(ended: Ended) -> None:
     ended.fail(1)
     (row,) = rows
     assert (row.file, row.state, row.result) == ("1.png", State.FAILED, "failed/today")
+
+
+def test_the_log_of_a_done_job_says_that_its_confidence_is_low(ended: Ended) -> None:
+    ended.publish(("edges moved",), ("edges moved", "nothing says how it lies"))
+    ended.publish(())
+    doubted, sure = map(sentence, ended.told)
+    assert doubted.endswith("confidence is low: edges moved; nothing says how it lies.")
+    assert "confidence" not in sure
+
+
+def test_what_goes_to_review_says_its_reason_and_the_rest_its_doubts(ended: Ended) -> None:
+    ended.publish(("edges moved",), ("nothing says how it lies",), missed=(0,))
+    (told,) = map(sentence, ended.told)
+    assert "its confidence is low: nothing says how it lies. Look at what is in review" in told
+    assert told.endswith("it is too far off.")

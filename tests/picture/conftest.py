@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from config.settings import Gps
-from config.values import Format, Keep, OriginalSize, Region, Size
+from config.values import Format, Keep, MinConfidence, Off, OriginalSize, Region, Size
 from pipeline.editor import ModelFacts
 from pipeline.picture.tasks import compose, prepare
 from pipeline.pixel_requests import Compose, Composed, Prepare, Prepared
@@ -69,6 +69,10 @@ class Job:
             keep=self.keep,
             format=self.format,
             quality=self.quality,
+            min_keep_psnr=Off.OFF,
+            max_shift_px=Off.OFF,
+            max_changed=Off.OFF,
+            min_confidence=MinConfidence.OFF,
         )
 
     def prepare(self, image: Path) -> Prepared:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from sample import FIDELITY
 
-from pipeline.picture.fidelity import IDENTICAL, Strategy
+from pipeline.picture.fidelity import IDENTICAL, Strategy, percent
 
 
 def test_the_receipt_s_fidelity_says_all_that_was_measured() -> None:
@@ -47,3 +48,17 @@ def test_any_doubt_makes_the_confidence_low_and_is_said() -> None:
     doubted = replace(FIDELITY, doubts=("nothing says how the edit lies", "edges moved")).as_json()
     assert doubted["confidence"] == "low"
     assert doubted["confidence_reason"] == "nothing says how the edit lies; edges moved"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.0, "0.0%"),
+        (0.0002, "less than 0.1%"),
+        (0.0217, "2.2%"),
+        (0.425, "42.5%"),
+        (1.0, "100%"),
+    ],
+)
+def test_a_share_is_said_as_people_read_it(share: float, said: str) -> None:
+    assert percent(share) == said

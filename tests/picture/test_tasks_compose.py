@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter, ImageOps, JpegImagePlugin
 from rig.studio import picture
 
 from config.values import ExactSize, Format, Keep, ModelSize, Region, Size
-from pipeline.picture.fidelity import Strategy
+from pipeline.picture.fidelity import Strategy, percent
 from pipeline.picture.save import result_kind
 from pipeline.picture.tasks import compose
 from pipeline.pixel_requests import PictureError
@@ -450,6 +450,19 @@ def test_a_mask_limits_what_is_found_to_have_changed(
     image.save(mask)
     after = pixels(job(mask=mask, **LARGER).run(large, edge_of).path)
     assert (after[:, 200:] == pixels(large)[:, 200:]).all()
+
+
+@pytest.mark.parametrize(
+    "limits", [{}, {"region": Region(100, 60, 120, 90)}], ids=["all", "region"]
+)
+def test_the_log_says_the_share_that_the_receipt_has(
+    large: Path, job: MakeJob, limits: dict[str, Any]
+) -> None:
+    composed = job(**limits, **LARGER).run(large, edge_of)
+    share = percent(composed.fidelity.changed_share)
+    assert composed.fidelity.strategy is Strategy.LOCAL
+    assert composed.fidelity.reason.startswith(f"{share} of the picture changed")
+    assert f"large.png: {composed.fidelity.reason} (strategy: local)." in composed.notes
 
 
 def test_keep_mask_takes_all_that_the_mask_lets_change(

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from config.instruction_keys import Keys
 from config.problems import Problem, UserError
-from config.values import ExactSize, Format, Keep, ModelSize, OriginalSize, Region
+from config.values import (
+    ExactSize,
+    Format,
+    Keep,
+    MinConfidence,
+    ModelSize,
+    Off,
+    OriginalSize,
+    Region,
+)
 from pipeline.instruction import NONE, parse
 
 WHOLE = """\
@@ -26,6 +35,10 @@ size: 1024x768
 keep: mask
 format: jpeg
 quality: 90
+min_keep_psnr: 38.5
+max_shift_px: off
+max_changed: 0.25
+min_confidence: high
 """
 
 
@@ -57,6 +70,10 @@ def test_every_key_is_read() -> None:
         keep=Keep.MASK,
         format=Format.JPG,
         quality=90,
+        min_keep_psnr=38.5,
+        max_shift_px=Off.OFF,
+        max_changed=0.25,
+        min_confidence=MinConfidence.HIGH,
     )
 
 
@@ -91,6 +108,12 @@ def test_every_key_is_read() -> None:
         ("format: same", "format", Format.SAME),
         ("quality: 1", "quality", 1),
         ("priority: 0", "priority", 0),
+        ("min_keep_psnr: 100", "min_keep_psnr", 100.0),
+        ("min_keep_psnr: Off", "min_keep_psnr", Off.OFF),
+        ("max_shift_px: 0", "max_shift_px", 0.0),
+        ("max_changed: 1", "max_changed", 1.0),
+        ("max_changed: null", "max_changed", None),
+        ("min_confidence: 'off'", "min_confidence", MinConfidence.OFF),
     ],
 )
 def test_what_people_may_write(line: str, key: str, value: object) -> None:
@@ -147,6 +170,12 @@ def test_what_people_may_write(line: str, key: str, value: object) -> None:
         ("keep: no", "keep is no; write one of auto, mask, none"),
         ("format: heic", "write one of same, png, jpg, webp"),
         ("quality: 0", "write a whole number from 1 to 100"),
+        ("min_keep_psnr: 101", "is 101; write a number from 0 to 100, or off"),
+        ("min_keep_psnr: no", "is no; write a number from 0 to 100, or off"),
+        ("max_shift_px: -1", "is -1; write a number from 0 to 16384, or off"),
+        ("max_changed: 20%", "is 20%; write a number from 0 to 1, or off"),
+        ("min_confidence: 0.9", "is 0.9; write one of off, high"),
+        ("max_change: 0.2", "'max_change' is no key; did you mean 'max_changed'?"),
         ("stepz: 4", "'stepz' is no key; did you mean 'steps'?"),
         ("Prompt: x", "did you mean 'prompt'?"),
         ("negative-prompt: x", "did you mean 'negative_prompt'?"),

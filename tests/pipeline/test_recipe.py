@@ -7,8 +7,16 @@ import yaml
 
 from config.instruction_keys import Keys
 from config.problems import UserError
-from config.settings import Limits, Lora
-from config.values import ExactSize, Format, Keep, OriginalSize, Region
+from config.settings import FolderSettings, Limits, Lora
+from config.values import (
+    ExactSize,
+    Format,
+    Keep,
+    MinConfidence,
+    Off,
+    OriginalSize,
+    Region,
+)
 from pipeline.instruction import NONE, parse
 from pipeline.recipe import Recipe, Resolved, resolve
 
@@ -61,6 +69,10 @@ def test_a_prompt_alone_has_the_documented_defaults() -> None:
             keep=Keep.AUTO,
             format=Format.SAME,
             quality=None,
+            min_keep_psnr=Off.OFF,
+            max_shift_px=Off.OFF,
+            max_changed=Off.OFF,
+            min_confidence=MinConfidence.OFF,
         ),
         notes=(),
     )
@@ -98,6 +110,19 @@ def test_the_preset_of_the_sidecar_replaces_that_of_the_folder() -> None:
 
 def test_a_picture_runs_on_a_preset_alone() -> None:
     assert make(None, folders=[Keys(prompt="red")]).recipe.prompt == "red"
+
+
+def test_the_gate_s_limits_are_resolved_like_any_key_beneath_them_the_folder_s() -> None:
+    folder = FolderSettings(
+        root=Path("/hot"), min_keep_psnr=30.0, max_changed=0.5, min_confidence=MinConfidence.HIGH
+    )
+    recipe = make(
+        "prompt: red\npreset: product\nmin_keep_psnr: off\n",
+        folders=[folder.keys, Keys(min_keep_psnr=40.0, max_shift_px=2.0)],
+        presets={"product": Keys(max_shift_px=3.0, min_confidence=MinConfidence.OFF)},
+    ).recipe
+    found = (recipe.min_keep_psnr, recipe.max_shift_px, recipe.max_changed, recipe.min_confidence)
+    assert found == (Off.OFF, 3.0, 0.5, MinConfidence.OFF)
 
 
 def test_zero_is_a_value_and_not_a_gap() -> None:
@@ -192,6 +217,10 @@ WHOLE = Recipe(
     keep=Keep.MASK,
     format=Format.WEBP,
     quality=80,
+    min_keep_psnr=40.5,
+    max_shift_px=3.0,
+    max_changed=0.0,
+    min_confidence=MinConfidence.HIGH,
 )
 
 

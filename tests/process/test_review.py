@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import HotFolder, wait_for
@@ -20,7 +21,8 @@ def hot(tmp_path: Path) -> HotFolder:
 
 def choose(hot: HotFolder, *choices: str) -> None:
     usual = ("settle_seconds: 0.1", "sidecar_grace_seconds: 0", "min_free_gib: 0")
-    hot.write_settings(f"defaults: {{{', '.join((*usual, 'max_changed: 0.5', *choices))}}}")
+    keys = dict(choice.split(": ") for choice in (*usual, "max_changed: 0.5", *choices))
+    hot.write_settings(f"defaults: {{{', '.join(f'{key}: {keys[key]}' for key in keys)}}}")
 
 
 def work(hot: HotFolder) -> str:
@@ -31,8 +33,8 @@ def work(hot: HotFolder) -> str:
     return said
 
 
-def receipt_of(path: Path) -> dict[str, object]:
-    document: dict[str, object] = json.loads(path.with_name(f"{path.name}.json").read_text())
+def receipt_of(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.with_name(f"{path.name}.json").read_text())
     return document
 
 
@@ -60,7 +62,7 @@ def test_what_falls_short_twice_lies_in_review_with_its_reason(hot: HotFolder) -
     assert hot.files("review") == names
     receipt = receipt_of(hot.root / "review/sub/cat.png")
     assert receipt["status"] == "review"
-    assert receipt["fidelity"] == {**receipt["fidelity"], "missed": [REASON], "first_seed": 7}  # type: ignore[dict-item]
+    assert receipt["fidelity"] == {**receipt["fidelity"], "missed": [REASON], "first_seed": 7}
     assert {Path(name).name for name in hot.files("done")} == {"cat.png", "cat.yaml"}
     (log,) = hot.root.glob("logs/LOG-*.txt")
     assert f"Look at what is in review: {REASON}." in log.read_text()
@@ -68,6 +70,34 @@ def test_what_falls_short_twice_lies_in_review_with_its_reason(hot: HotFolder) -
     status = hot.call("status").stdout
     assert "1 review" in status
     assert REASON in status
+
+
+def test_a_picture_of_which_nothing_was_kept_needs_a_look_unless_its_instruction_says_so(
+    hot: HotFolder,
+) -> None:
+    choose(hot, "max_changed: off", "min_keep_psnr: 40")
+    hot.drop("lost.png", ALWAYS, seed=7)
+    hot.drop("meant.png", ALWAYS, seed=7, min_keep_psnr="off")
+    hot.drop("taken.png", ALWAYS, seed=7, keep="none")
+    (hot.inbox / "styles").mkdir()
+    (hot.inbox / "styles/_preset.yaml").write_text("min_keep_psnr: off\n")
+    hot.drop("styles/preset.png", ALWAYS, seed=7)
+    work(hot)
+    results = {"meant.png", "taken.png", "styles/preset.png"}
+    assert hot.files("outbox") == results | {f"{name}.json" for name in results}
+    assert hot.files("review") == {"lost.png", "lost.png.json"}
+    receipt = receipt_of(hot.root / "review/lost.png")
+    (reason,) = receipt["fidelity"]["missed"]
+    assert reason.startswith("nothing of the original was kept (")
+    assert "min_keep_psnr is 40" in reason
+    assert reason in hot.call("why", "lost.png").stdout
+    assert receipt["recipe"]["min_keep_psnr"] == 40.0
+    assert hot.receipt("meant.png")["recipe"]["min_keep_psnr"] == "off"
+
+
+def test_a_plan_says_which_limits_hold(hot: HotFolder) -> None:
+    hot.drop("cat.png", ALWAYS, seed=7, min_keep_psnr=38.5)
+    assert "min_keep_psnr 38.5, max_changed 0.5)" in hot.call("plan").stdout
 
 
 def test_variants_are_judged_one_by_one(hot: HotFolder) -> None:

@@ -9,7 +9,7 @@ from sample import RECIPE, finished, job, resolved_job
 from config.instruction_keys import Keys
 from config.problems import Problem
 from config.settings import Limits, Lora
-from config.values import ExactSize, Format, Keep, Region
+from config.values import ExactSize, Format, Keep, MinConfidence, Region
 from daemon.job import State
 from daemon.spool.receipts import (
     FailureReason,
@@ -36,6 +36,9 @@ FULL = replace(
     format=Format.WEBP,
     quality=80,
     priority=9,
+    min_keep_psnr=40.0,
+    max_changed=0.25,
+    min_confidence=MinConfidence.HIGH,
 )
 
 
@@ -125,7 +128,7 @@ def test_the_recipe_of_a_receipt_is_a_sidecar_that_repeats_the_job(
     text = json.dumps(written(first)["recipe"], ensure_ascii=False).encode()
     again = recipe.resolve(
         instruction.parse(text, "cat.yaml"),
-        folder_presets=[Keys(steps=50)],
+        folder_presets=[Keys(steps=50, max_changed=0.5, max_shift_px=2.0)],
         presets={"night": Keys(cfg=9.0)},
         loras={"fast": Lora(path=Path("/l"), steps=8, cfg=1.0)},
         limits=Limits(),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sample import FACTS, RECIPE, finished, job, resolved_job
 
-from config.values import ExactSize, Region
+from config.values import ExactSize, MinConfidence, Region
 from daemon import codec
 from daemon.spool.receipts import FinishedJob
 from daemon.spool.scratch import ScratchDirs, load_finished, save_finished
@@ -25,6 +25,7 @@ def of(scratch: Path) -> FinishedJob:
     recipe = replace(
         RECIPE, variants=2, lora="night", size=ExactSize(640, 480), region=Region(1, 2, 3, 4)
     )
+    recipe = replace(recipe, min_keep_psnr=38.5, min_confidence=MinConfidence.HIGH)
     one = replace(
         resolved_job(JOB, recipe, scratch), companions={"logo.png": scratch / "original-2"}
     )
