@@ -5,7 +5,7 @@ Run it from the project's environment:
     .venv/bin/python benchmarks/fidelity.py [--out FILE] [--quick] [--minutes N] [--part NAME ...]
 
 Pictures, edits and drifts are drawn (`tests/rig/`), so the right answer is known; the small model
-alone edits for real. All of it takes about half an hour on two cores; the parts are restoring,
+alone edits for real. All of it takes about an hour on two cores; the parts are restoring, mapping,
 removing, composing, encoding and stages. A part that is not measured stays in the file as it was.
 Times want a machine that has nothing else to do. Where a floor of the restoring is missed, it is
 named, and the exit code is 1.
@@ -23,11 +23,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import composing, encoding, machine, plot, removing, restoring, stages, tallying
+from benchmarks import (
+    composing,
+    encoding,
+    machine,
+    mapping,
+    plot,
+    removing,
+    restoring,
+    stages,
+    tallying,
+)
 
 _OUT = Path(__file__).resolve().parent / "results" / "fidelity.json"
 _PICTURES = Path(__file__).resolve().parents[1] / "docs" / "fidelity"
-_PARTS = ("restoring", "removing", "composing", "encoding", "stages")
+_PARTS = ("restoring", "mapping", "removing", "composing", "encoding", "stages")
 
 Json = dict[str, object]
 
@@ -64,6 +74,8 @@ def _measured(name: str, base: Path, arguments: argparse.Namespace) -> Json:
     quick = bool(arguments.quick)
     if name == "restoring":
         return _restored(quick=quick, minutes=arguments.minutes)
+    if name == "mapping":
+        return mapping.measure(quick=quick)
     if name == "removing":
         return removing.measure(base / name)
     if name == "composing":

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from config.values import Region
 from pipeline.composite.arrays import Colours, luma
 from pipeline.composite.compare import Comparison, compare
-from pipeline.composite.compose import Compared, compose
+from pipeline.composite.compose import Compared, Laid, compose
 
 Canvas = npt.NDArray[np.uint8]
 
@@ -37,11 +37,17 @@ class Job:
 
 def ours(job: Job) -> tuple[Canvas, Comparison]:
     """What Hotfolder does, and what it found."""
+    laid, found = composed(job)
+    return np.asarray(laid.pixels, np.uint8), found
+
+
+def composed(job: Job) -> tuple[Laid, Comparison]:
+    """The same with what the receipt says."""
     found = compare(job.before, job.after)
     toned = found.in_tone(job.after)
     layer = Compared(colours=toned, raw=job.after, comparison=found, takes_all=False)
     whole = Region(0, 0, job.original.shape[1], job.original.shape[0])
-    return np.asarray(compose(job.original, whole, layer, None).pixels, np.uint8), found
+    return compose(job.original, whole, layer, None), found
 
 
 def plain(job: Job) -> Canvas:

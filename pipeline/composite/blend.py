@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,15 +19,16 @@ Floats = npt.NDArray[np.float32]
 
 STRIP_PIXELS = 1 << 20  # of the original: 12 MB in each array of floats
 FRINGE_COLUMNS = 512  # pixels of the original: the outline is laid in pieces so wide
+BLOCK = 1024  # columns of a strip that are recoloured at once: they stay in the caches
 STILL = 0.05  # pixels of the canvas; less is no movement
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
-    """Fine detail of the original for an edit that kept its shapes."""
+class ColourMap:
+    """What an edit of the whole picture made of the original's colours, place by place."""
 
-    brightness: Plane  # of the canvas, at the canvas' size
-    gain: Plane  # by what the original's contrast is multiplied there; 0 = no detail
+    mixing: Floats  # channels x channels + 1 x rows x columns: gains of each channel, an offset
+    drawn: Plane  # at any size: how much of the edit itself shows, 0 where the map explains it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Edit:
     matrix: Matrix  # where a point of the canvas lies in `colours`
     flow: Flow | None  # and how far beside itself before that; None = nowhere
     shown: Shown
-    detail: Detail | None
+    map: ColourMap | None  # None = the edit itself shows everywhere
     fringe: Fringe | None = None  # of a subject before a new background
 
     def in_strip(self, strip: Strip, scale: tuple[float, float]) -> Floats:
@@ -128,25 +129,26 @@ def scale_of(base: Levels, shown: Shown) -> tuple[float, float]:
 
 def _lay_strip(part: Levels, edit: Edit, strip: Strip, scale: tuple[float, float]) -> None:
     white = 257.0 if part.dtype == np.uint16 else 1.0
-    colours = edit.in_strip(strip, scale)
     weight = edit.shown.in_strip(strip, scale)
     source = part.astype(np.float32)
     if white != 1:
         source *= np.float32(1 / white)
-    if edit.detail is not None:
-        colours += _detail(source, edit.detail, strip, scale)
+    colours = _edited(source, edit, strip, scale)
     if part.ndim == 3:
         weight = weight[..., None]
-    colours -= source
-    colours *= weight
-    colours += source
+    is_all = bool(weight.min() >= 1)
+    if not is_all:
+        colours -= source
+        colours *= weight
+        colours += source
     touched = weight > 0
     if edit.fringe is not None:
         touched = touched | _lay_fringe(colours, source, edit, strip, scale)
     np.clip(colours, 0, 255, out=colours)
     if white != 1:
         colours *= np.float32(white)
-    np.copyto(part, np.rint(colours).astype(part.dtype), where=touched)
+    np.rint(colours, out=colours)
+    np.copyto(part, colours, casting="unsafe", where=True if is_all else touched)
 
 
 def _lay_fringe(
@@ -184,12 +186,79 @@ def _sampled_fringe(
     return Fringe(weight=weight, **planes)
 
 
-def _detail(source: Floats, detail: Detail, strip: Strip, scale: tuple[float, float]) -> Floats:
-    """What the original has and its canvas had lost, as contrast of brightness."""
-    grey = source if source.ndim == 2 else cv2.cvtColor(source, cv2.COLOR_RGB2GRAY)
-    lost = grey - sampled(detail.brightness, np.eye(2, 3), strip, scale, cv2.INTER_CUBIC)
-    lost *= sampled(detail.gain, np.eye(2, 3), strip, scale, cv2.INTER_LINEAR)
-    return np.asarray(lost if source.ndim == 2 else lost[..., None], np.float32)
+def _edited(source: Floats, edit: Edit, strip: Strip, scale: tuple[float, float]) -> Floats:
+    """The edit at full size: the original recoloured, and the edit itself where that fails."""
+    if edit.map is None:
+        return edit.in_strip(strip, scale)
+    result = np.empty_like(source)
+    for left in range(strip.left, strip.right, BLOCK):
+        block = replace(strip, left=left, right=min(strip.right, left + BLOCK))
+        inside = slice(block.left - strip.left, block.right - strip.left)
+        result[:, inside] = _mapped(source[:, inside], edit, edit.map, block, scale)
+    return result
+
+
+def _mapped(
+    source: Floats, edit: Edit, found: ColourMap, block: Strip, scale: tuple[float, float]
+) -> Floats:
+    full = scale[0] * edit.shown.weight.shape[1], scale[1] * edit.shown.weight.shape[0]
+    planes = np.stack([np.asarray(it, np.float32) for it in cv2.split(source)])
+    made = recoloured(planes, found.mixing, full, block)
+    np.clip(made, 0, 255, out=made)
+    result = np.asarray(cv2.merge(list(made)), np.float32).reshape(source.shape)
+    drawn = _stretched(found.drawn, full, block)
+    if drawn.any():
+        colours = edit.in_strip(block, scale)
+        colours -= result
+        colours *= drawn if source.ndim == 2 else drawn[..., None]
+        result += colours
+    return result
+
+
+def recoloured(source: Floats, mixing: Floats, full: tuple[float, float], strip: Strip) -> Floats:
+    """Mix a strip (channels x rows x columns) of an original of `full` width and height."""
+    result = np.empty_like(source)
+    for made, row in zip(result, mixing, strict=True):
+        stretched = _stretched(row, full, strip)
+        made[...] = stretched[-1]
+        for gain, plane in zip(stretched, source, strict=False):
+            cv2.accumulateProduct(gain, plane, made)
+    return result
+
+
+def _stretched(planes: Floats, full: tuple[float, float], strip: Strip) -> Floats:
+    """Return what planes that span an original of `full` width and height show in a strip.
+
+    Bilinear; the last two axes are rows and columns. Few rows of such a plane lie in a strip, so
+    they are widened first; what lies between two of them is filled at once.
+    """
+    rows, columns = planes.shape[-2:]
+    above, below, share = _neighbours(strip.top, strip.bottom, rows / full[1], rows)
+    before, after, part = _neighbours(strip.left, strip.right, columns / full[0], columns)
+    few = planes[..., above[0] : below[-1] + 1, :]
+    wide = few[..., before]
+    wide += (few[..., after] - wide) * part
+    result = np.empty((*planes.shape[:-2], len(above), len(before)), np.float32)
+    for first in np.unique(above):
+        between = slice(*np.searchsorted(above, (first, first + 1)))
+        upper = wide[..., first - above[0], :]
+        lower = wide[..., min(first + 1, below[-1]) - above[0], :]
+        filled = result[..., between, :]
+        np.multiply(share[between, None], (lower - upper)[..., None, :], out=filled)
+        filled += upper[..., None, :]
+    return result
+
+
+Indices = npt.NDArray[np.intp]
+
+
+def _neighbours(
+    first: int, last: int, scale: float, count: int
+) -> tuple[Indices, Indices, npt.NDArray[np.float32]]:
+    """Between which two of `count` samples pixels lie, and how near to the second."""
+    at = np.clip((np.arange(first, last) + 0.5) * scale - 0.5, 0, count - 1)
+    before = np.floor(at).astype(np.intp)
+    return before, np.minimum(before + 1, count - 1), (at - before).astype(np.float32)
 
 
 def sampled(
@@ -222,7 +291,7 @@ def _centres(first: int, end: int, scale: float) -> Floats:
 
 
 def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
-    """Bring an edit down to an original smaller than its canvas; detail there is none."""
+    """Bring an edit down to an original smaller than its canvas."""
     if min(scale) >= 1:
         return edit
     height, width = edit.shown.weight.shape
@@ -234,7 +303,7 @@ def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
         matrix=np.eye(2, 3),
         flow=None,
         shown=Shown(_area(edit.shown.weight, size), edit.shown.bound),
-        detail=None,
+        map=edit.map,
     )
 
 

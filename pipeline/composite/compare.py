@@ -12,7 +12,6 @@ import numpy as np
 from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
-from pipeline.composite.blend import Detail
 from pipeline.composite.change_mask import (
     Change,
     Extent,
@@ -36,7 +35,6 @@ from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
 from pipeline.composite.flow import Flow, Movement, Outlines, find_movement, followed, outlines
 from pipeline.composite.matting import Matte, find
 
-MOST_GAIN = 1.5
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
 AROUND_CHANGE = 8  # pixels
 MOST_LOST, MOST_ASTRAY = 0.5, 1 / 3  # of the outlines that were to stay
@@ -96,49 +94,87 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     """
     alignment = align(before, after)
     laid = _laid(before, after, alignment)
-    valid, flow = laid.valid, laid.movement.smoothed()
-    moved = laid.along(flow)
-    known = valid if outside is None or (outside & valid).mean() < 0.05 else outside & valid
-    drift = tones.drift(before, moved, tones.fit(before, moved, known, alignment), valid)
+    moved = laid.along(laid.movement.smoothed())
+    drift = _drift(before, moved, laid.valid, alignment, outside)
     toned = drift.undone(moved)
-    shared = tones.near_points(alignment, valid.shape)
+    shared = tones.near_points(alignment, laid.valid.shape)
     source = before.astype(np.float32)
-    found = change(source, toned, valid, shared if outside is None else shared | outside)
+    found = change(source, toned, laid.valid, shared if outside is None else shared | outside)
     same = structure(blurred(source, found.blur), toned)
     reached = extent(found)
     verdict = judge(reached, same, found.fine)
     matte = None if isinstance(verdict, Unchanged) else find(source, toned, reached.changed)
     astray = _astray(before, laid, verdict)
-    if matte is not None:
-        verdict = _of_new_ground(matte, reached)
-    elif astray.lost > MOST_LOST and isinstance(verdict, Local):
-        verdict = Whole("nearly all of the picture was drawn anew, a little beside itself")
-    if matte is not None:
-        drift = NO_DRIFT  # a new background is shown as it was asked for
-        toned = moved
-    elif isinstance(verdict, Local):
-        kept = valid & ~near(verdict.extent.changed, BORDER)
-        flow = laid.movement.smoothed(kept)
-        moved = laid.along(flow)
-        drift = _kept_drift(verdict, drift, before, moved, kept)
-        toned = drift.undone(moved)
-        verdict = replace(verdict, extent=along_agreement(verdict.extent, source, toned, found))
-    elif isinstance(verdict, Whole):
-        drift = NO_DRIFT
-        toned = moved
+    verdict = _corrected(verdict, matte, astray, reached)
+    lies = _lying(verdict, matte, drift, laid, before)
+    if isinstance(verdict, Local) and matte is None:
+        border = along_agreement(verdict.extent, source, lies.toned, found)
+        verdict = replace(verdict, extent=border)
     return Comparison(
         before=before,
         after=after,
         alignment=alignment,
-        flow=flow,
-        drift=drift,
-        aligned=toned,
+        flow=lies.flow,
+        drift=lies.drift,
+        aligned=lies.toned,
         change=found,
         structure=same,
         verdict=verdict,
         matte=matte,
         doubts=tuple(_doubts(alignment, astray)),
     )
+
+
+def _drift(
+    before: Canvas, moved: Colours, valid: Flags, alignment: Alignment, outside: Flags | None
+) -> Drift:
+    """The drift of the tone before it is known where the edit is."""
+    known = valid if outside is None or (outside & valid).mean() < 0.05 else outside & valid
+    return tones.drift(before, moved, tones.fit(before, moved, known, alignment), valid)
+
+
+def _corrected(
+    verdict: Verdict, matte: Matte | None, astray: Outlines, reached: Extent
+) -> Verdict:
+    """The verdict once more is known: of a subject before a new background, of outlines."""
+    if matte is not None:
+        changed = feathered(matte.changed(reached.changed))
+        return Local(", as with another background", changed)
+    if astray.lost > MOST_LOST and isinstance(verdict, Local):
+        return Whole("nearly all of the picture was drawn anew, a little beside itself")
+    return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Lying:
+    """How an edit is laid."""
+
+    flow: Flow
+    drift: Drift
+    toned: Colours  # laid over the canvas
+
+
+def _lying(
+    verdict: Verdict, matte: Matte | None, drift: Drift, laid: _Laid, before: Canvas
+) -> _Lying:
+    """What moved and what drifted, read where the edit is not.
+
+    A new background is shown in the tone that was asked for.
+    """
+    flow = laid.movement.smoothed()
+    match verdict:
+        case Local(_, edited) if matte is None:
+            kept = laid.valid & ~near(edited.changed, BORDER)
+            flow = laid.movement.smoothed(kept)
+            moved = laid.along(flow)
+            drift = _kept_drift(verdict, drift, before, moved, kept)
+        case Local() | Whole():
+            moved, drift = laid.along(flow), NO_DRIFT
+        case Unchanged():
+            moved = laid.along(flow)
+        case _:
+            assert_never(verdict)
+    return _Lying(flow, drift, drift.undone(moved))
 
 
 def _astray(before: Canvas, laid: _Laid, verdict: Verdict) -> Outlines:
@@ -160,10 +196,6 @@ def _doubts(alignment: Alignment, astray: Outlines) -> Iterator[str]:
         yield f"nothing says how the edit lies: {alignment.why}"
     if astray.astray > MOST_ASTRAY:
         yield f"{astray.astray:.0%} of the outlines that were to stay are not where they were"
-
-
-def _of_new_ground(matte: Matte, reached: Extent) -> Local:
-    return Local(", as with another background", feathered(matte.changed(reached.changed)))
 
 
 def _kept_drift(
@@ -214,18 +246,6 @@ def _laid(before: Canvas, after: Canvas, alignment: Alignment) -> _Laid:
         case _:
             assert_never(alignment)
     return _Laid(colours, valid, find_movement(before, colours, valid))
-
-
-def detail(comparison: Comparison) -> Detail | None:
-    """Fine detail that an edit of the whole picture may take from the original.
-
-    Only where both show the same structure, and as much of it as the edit has of the canvas.
-    """
-    if not isinstance(comparison.verdict, Whole):
-        return None
-    gain = np.clip(comparison.structure.gain, -MOST_GAIN, MOST_GAIN)
-    gain *= cv2.erode(comparison.structure.same.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return Detail(luma(comparison.before), blurred(gain.astype(np.float32), 1.5))
 
 
 def sharpness(comparison: Comparison) -> float | None:

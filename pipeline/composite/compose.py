@@ -12,9 +12,10 @@ from config.values import Region
 from pipeline.composite.align import Aligned, Alignment, Unaligned
 from pipeline.composite.blend import Bound, Edit, Levels, Shown, Strip, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
-from pipeline.composite.compare import Comparison, detail, sharpness, weight
+from pipeline.composite.colour_map import UNMOVED, Laying, fit, place
+from pipeline.composite.compare import Comparison, sharpness, weight
 from pipeline.composite.matting import Matte, fringe
-from pipeline.composite.metrics import changed_share, measure_likeness, of, scaled
+from pipeline.composite.metrics import changed_share, mapped_share, measure_likeness, of, scaled
 from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy, percent
 
 NOT_COMPARED = "not looked for"
@@ -77,7 +78,7 @@ def compose(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> La
             return Laid(base, _untouched("the editor gave back what it got"), None)
         case Plain(colours):
             every = Shown(np.ones(colours.shape[:2], np.float32), bound)
-            result, _ = _laid(base, part, _edit(colours, every))
+            result, _ = _laid(base, part, _edit(colours, Laying(UNMOVED, None, None), every))
             return Laid(result, _unlooked(base, part, every), None)
         case Compared():
             return _composed(base, part, layer, bound)
@@ -90,18 +91,19 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
     shape = found.before.shape[:2]
     every = np.ones(shape, np.float32)
     shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
-    edit = _edit(layer.colours, shown, found)
+    original = _view(base, part)
+    edit = _edit(layer.colours, _laying(original, layer), shown)
     if found.matte is not None and not layer.takes_all:
-        edit = _with_fringe(edit, found.matte, _view(base, part))
+        edit = _with_fringe(edit, found.matte, original)
         shown = Shown(found.matte.shown(shown.weight), bound)
     result, laid = _laid(base, part, edit)
-    original = _view(base, part)
     share = changed_share(original, shown) * _share(base, part)
+    mapped = mapped_share(edit.map, shown) * _share(base, part)
     strategy, reason = _strategy(layer, bound, share)
     turn = _movement(found.alignment, part.width / shape[1])
     fidelity = Fidelity(
         strategy=strategy,
-        reason=reason,
+        reason=reason + _recoloured(mapped),
         alignment=_words(found.alignment),
         changed_share=share,
         before=measure_likeness(original, scaled(layer.raw.astype(np.float32), original), shown),
@@ -111,18 +113,35 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
         rotation_degrees=turn[2],
         tone_gain=found.drift.tone.gains,
         sharpness=sharpness(found),
+        mapped_share=mapped if isinstance(found.verdict, Whole) else None,
         doubts=found.doubts,
     )
     return Laid(result, fidelity, Outside(original, part, shown))
 
 
-def _edit(colours: Levels, shown: Shown, found: Comparison | None = None) -> Edit:
+def _laying(original: Levels, layer: Compared) -> Laying:
+    """How the edit lies; one of the whole picture may be a map of the original's colours."""
+    found = layer.comparison
+    moved = Laying(found.alignment.matrix, found.flow, None)
+    match found.verdict:
+        case Unchanged() | Local():
+            return moved
+        case Whole():
+            height, width = found.before.shape[:2]
+            edit = _edit(layer.colours, moved, Shown(np.ones((height, width), np.float32), None))
+            over = edit.in_strip(Strip(0, height, 0, width), (1, 1))
+            return place(replace(moved, map=fit(original, over, moved.matrix)), over.shape)
+        case _:
+            assert_never(found.verdict)
+
+
+def _edit(colours: Levels, laying: Laying, shown: Shown) -> Edit:
     return Edit(
         colours=colours.astype(np.float32),
-        matrix=np.eye(2, 3) if found is None else found.alignment.matrix,
-        flow=None if found is None else found.flow,
+        matrix=laying.matrix,
+        flow=laying.flow,
         shown=shown,
-        detail=None if found is None else detail(found),
+        map=laying.map,
     )
 
 
@@ -164,6 +183,10 @@ def _strategy(layer: Compared, bound: Bound | None, share: float) -> tuple[Strat
             return Strategy.WHOLE, f"{reason}{inside}"
         case _:
             assert_never(verdict)
+
+
+def _recoloured(mapped: float) -> str:
+    return f"; {percent(mapped)} of it is the original recoloured at full size" if mapped else ""
 
 
 Movement = tuple[tuple[float, float] | None, float | None, float | None]

@@ -12,6 +12,7 @@ from pipeline.composite.arrays import Flags, Plane, blurred
 from pipeline.composite.blend import (
     STRIP_PIXELS,
     Bound,
+    ColourMap,
     Floats,
     Levels,
     Shown,
@@ -34,6 +35,8 @@ def measure_likeness(base: Levels, other: Part, shown: Shown) -> Likeness | None
 
     None where the edit is everywhere.
     """
+    if shown.bound is None and shown.weight.min() >= HALF:
+        return None
     factor = max(1, math.ceil(math.sqrt(base.shape[0] * base.shape[1] / SSIM_PIXELS)))
     squares, count, first, second, places = 0.0, 0, [], [], []
     for strip in _rows(base, factor):
@@ -86,6 +89,21 @@ def changed_share(base: Levels, shown: Shown) -> float:
         for strip in _rows(base, 1)
     )
     return float(inside / (base.shape[0] * base.shape[1]))
+
+
+def mapped_share(found: ColourMap | None, shown: Shown) -> float:
+    """Return the share of the pixels that are the original's own, recoloured."""
+    if found is None:
+        return 0.0
+    size = found.drawn.shape[1], found.drawn.shape[0]
+    mapped = (found.drawn < HALF) & (_resized(shown.weight, size) >= HALF)
+    if shown.bound is not None:
+        mapped &= _resized(shown.bound, size) >= HALF * 255
+    return float(mapped.mean())
+
+
+def _resized(plane: Plane | Bound, size: tuple[int, int]) -> Plane:
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _outside(shown: Shown, strip: Strip, base: Levels) -> Bound:

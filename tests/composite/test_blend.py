@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.composite.blend import Detail, Edit, Shown, lay, softened
+from pipeline.composite.blend import Edit, Shown, lay, softened
 from pipeline.composite.metrics import measure_likeness, of
 from pipeline.picture.fidelity import IDENTICAL_DB
 
@@ -17,7 +17,7 @@ def flat(weight: npt.NDArray[np.float32], level: float) -> Edit:
     """An edit of one colour."""
     colours = np.full((*weight.shape, 3), level, np.float32)
     return Edit(
-        colours=colours, matrix=np.eye(2, 3), flow=None, shown=Shown(weight, None), detail=None
+        colours=colours, matrix=np.eye(2, 3), flow=None, shown=Shown(weight, None), map=None
     )
 
 
@@ -46,7 +46,7 @@ def test_strips_leave_no_seam() -> None:
     weight = np.random.default_rng(2).random((64, 48), dtype=np.float32)
     colours = np.random.default_rng(3).random((64, 48, 3), dtype=np.float32) * 255
     matrix = np.array([[1.01, 0.002, -0.4], [-0.002, 1.01, 0.7]])
-    edit = Edit(colours=colours, matrix=matrix, flow=None, shown=Shown(weight, None), detail=None)
+    edit = Edit(colours=colours, matrix=matrix, flow=None, shown=Shown(weight, None), map=None)
     whole, strips = grain(333, 250, np.uint8), grain(333, 250, np.uint8)
     lay(whole, edit)
     lay(strips, edit, strip_pixels=17 * 250)
@@ -71,7 +71,7 @@ def test_a_bound_limits_what_shows() -> None:
     shown = Shown(edit.shown.weight, softened(bound, 2))
     lay(
         base,
-        Edit(colours=edit.colours, matrix=edit.matrix, flow=edit.flow, shown=shown, detail=None),
+        Edit(colours=edit.colours, matrix=edit.matrix, flow=edit.flow, shown=shown, map=None),
     )
     assert (base[bound == 0] == 0).all()
     assert (base[24:56, 24:56] == 100).all()
@@ -82,26 +82,6 @@ def test_a_bound_is_not_softened_along_the_picture_s_own_border() -> None:
     bound = np.zeros((30, 30), np.uint8)
     bound[:, :15] = 255
     assert (softened(bound, 3)[:, :9] == 255).all()
-
-
-def test_detail_of_the_original_comes_with_the_edit_s_contrast() -> None:
-    base = grain(160, 160, np.uint8) // 4 + 60
-    original = base.copy()
-    small = np.full((40, 40), float(base.mean()), np.float32)
-    detail = Detail(small, np.full((40, 40), 0.5, np.float32))
-    edit = flat(np.ones((40, 40), np.float32), 120)
-    lay(
-        base,
-        Edit(
-            colours=edit.colours,
-            matrix=edit.matrix,
-            flow=edit.flow,
-            shown=edit.shown,
-            detail=detail,
-        ),
-    )
-    slope = np.polyfit(original.mean(axis=2).ravel(), base.mean(axis=2).ravel(), 1)[0]
-    assert slope == pytest.approx(0.5, abs=0.05)
 
 
 def test_likeness_looks_outside_the_edit_alone() -> None:

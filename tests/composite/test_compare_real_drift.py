@@ -31,7 +31,7 @@ class Laid(NamedTuple):
 def laid(before: Canvas, after: Canvas) -> Laid:
     """The result for an original of the canvas' size."""
     found = compare(before, after)
-    toned = np.clip(np.rint(found.tone.applied(after)), 0, 255).astype(np.uint8)
+    toned = found.in_tone(after)
     layer = Compared(colours=toned, raw=after, comparison=found, takes_all=False)
     result = compose(before, Region(0, 0, WIDTH, HEIGHT), layer, None)
     return Laid(found, np.asarray(result.pixels, np.uint8))

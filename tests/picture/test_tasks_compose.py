@@ -100,7 +100,7 @@ def test_grey_with_a_coloured_edit_becomes_rgb(
 ) -> None:
     path = tmp_path / "photo.png"
     scene(60, 40).convert("L").save(path)
-    composed = job().run(path, lambda canvas: scene(*canvas.size))
+    composed = job(keep=Keep.NONE).run(path, lambda canvas: scene(*canvas.size))
     assert (pixels(composed.path) == np.asarray(scene(60, 40))).all()
     assert pixels(job().run(path, painted).path).shape == (40, 60)
 
