@@ -43,7 +43,7 @@ def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Compari
     if request.recipe.keep is Keep.NONE:
         return Edited(after, after), None
     comparison = compare(_array(before), _array(after), outside=_outside(request, mask))
-    if comparison.drift == NO_DRIFT:
+    if comparison.drift is NO_DRIFT:
         return Edited(after, after), comparison
     return Edited(Image.fromarray(comparison.in_tone(_array(after))), after), comparison
 
