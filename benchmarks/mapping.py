@@ -195,6 +195,7 @@ def _floor(
         "what": what,
         "floor": floor,
         "cases": len(values),
+        "holds": min(values) >= floor,
         "kept_by": round(sum(it >= floor for it in values) / max(1, len(values)), 4),
         "worst": round(values[0], 4),
         "median": round(statistics.median(values), 4),
