@@ -178,7 +178,11 @@ def _summary(all_tried: Sequence[Tried]) -> Json:
             _floor("share that is mapped", 0.8, maps, lambda it: it.mapped_share),
             _floor("other styles are not mapped", 0.95, styles, lambda it: 1 - it.mapped_share),
         ],
-        "edits": [_row(name, [it for it in whole if it.case.name == name]) for name in EDITS],
+        "edits": [
+            _row(name, those)
+            for name in EDITS
+            if (those := [it for it in whole if it.case.name == name])
+        ],
     }
 
 
@@ -191,6 +195,7 @@ def _floor(
         "what": what,
         "floor": floor,
         "cases": len(values),
+        "holds": min(values) >= floor,
         "kept_by": round(sum(it >= floor for it in values) / max(1, len(values)), 4),
         "worst": round(values[0], 4),
         "median": round(statistics.median(values), 4),

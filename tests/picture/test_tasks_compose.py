@@ -493,6 +493,22 @@ def test_an_edit_that_changed_nothing_is_the_original_and_said(
     assert "nothing changed" in composed.fidelity.reason
 
 
+def test_a_dark_picture_with_a_bright_new_half_is_composed(tmp_path: Path, job: MakeJob) -> None:
+    """What was kept is too dark to say anything of the tone of what is bright."""
+    path = tmp_path / "photo.png"
+    dark = picture("textured", 240, 160, 1) * 0.25
+    Image.fromarray(dark.astype(np.uint8)).save(path)
+
+    def brightened(canvas: Image.Image) -> Image.Image:
+        made = np.asarray(canvas, np.float32) + 2
+        made[:, 120:] = (picture("shapes", 240, 160, 3) * 0.7 + 70)[:, 120:]
+        return Image.fromarray(made.astype(np.uint8))
+
+    fidelity = job(working_pixels=240 * 160).run(path, brightened).fidelity
+    assert fidelity.strategy is Strategy.LOCAL
+    assert fidelity.tone_gain == (1, 1, 1)
+
+
 def test_an_edit_of_all_of_it_is_returned_whole(large: Path, job: MakeJob) -> None:
     fidelity = job(**LARGER).run(large, painted).fidelity
     assert fidelity.strategy is Strategy.WHOLE
