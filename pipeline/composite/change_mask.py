@@ -209,7 +209,8 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     within a few pixels of where it was.
     """
     off = np.sqrt(((after - before) ** 2).sum(axis=2))
-    away = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
+    gap = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
+    away = np.asarray(gap, np.float32)
     reach = away <= SEAM_OUTWARD * max(away.shape)
     outer, inner = extent.changed | reach & _is_cut(off, away), extent.changed
     greatest = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
