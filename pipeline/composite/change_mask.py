@@ -25,9 +25,10 @@ HOLE = 0.004  # of the picture; what is smaller belongs to the edit around it
 BORDER = 4  # pixels
 BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
 BORDER_LEVELS = 25.0  # what differs more is never taken off
-SEAM_OUTWARD = 16  # pixels by which the border may move
-SEAM_TAIL, SEAM_LEVELS = 0.4, 16.0  # of the greatest difference nearby: the blur of a sharp border
-SEAM_AWAY = 1.0  # cost of each pixel of distance
+SEAM_OUTWARD = 0.0125  # of the long side: how far a border may move
+SEAM_RING, SEAM_NEAR, SEAM_CUT = (1.5, 3.5), 6.0, 7.0  # pixels around a border; levels
+SEAM_TAIL, SEAM_LEVELS = 0.3, 6.0  # of the greatest difference nearby: the blur of a sharp border
+SEAM_AWAY = 0.7  # cost of each pixel of distance
 SEAM_ALIKE = 2.7  # improbability of a difference that costs nothing
 FEATHER = 1.25  # pixels outside the change in which the edit fades out
 GROWTH = 1.2  # pixels around the change that are the edit's as well
@@ -207,14 +208,16 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     The minimum cut of the squared differences of colour along the border (Kwatra et al. 2003),
     within a few pixels of where it was.
     """
-    outer, inner = near(extent.changed, SEAM_OUTWARD), extent.changed
+    off = np.sqrt(((after - before) ** 2).sum(axis=2))
+    away = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
+    reach = away <= SEAM_OUTWARD * max(away.shape)
+    outer, inner = extent.changed | reach & _is_cut(off, away), extent.changed
     greatest = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
     tail = np.minimum(SEAM_TAIL * greatest, SEAM_LEVELS)  # the blur of a sharp border
     alike = np.maximum(
         SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1)
     )
-    unlike = np.maximum(1 - alike, 0) * np.sqrt(((after - before) ** 2).sum(axis=2))
-    away = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
+    unlike = np.maximum(1 - alike, 0) * off
     costs = np.dstack([unlike, np.sqrt(SEAM_AWAY * away), np.zeros_like(away)])
     finder = cv2.detail.GraphCutSeamFinder("COST_COLOR")  # squares them, and adds 1 for its length
     pictures = [cv2.UMat(costs), cv2.UMat(np.zeros_like(costs))]  # type: ignore[call-overload]  # its stub
@@ -223,6 +226,13 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     grown = np.asarray(taken.get()) > 0
     weight = np.maximum(extent.weight, feathered(grown, 0.4).weight)
     return Extent(grown, weight)
+
+
+def _is_cut(off: Plane, away: Plane) -> Flags:
+    """Where a border runs through what differs; where that ends with the border, it is right."""
+    ring = ((away > SEAM_RING[0]) & (away <= SEAM_RING[1])).astype(np.float32)
+    around = blurred(ring, SEAM_NEAR)
+    return np.asarray(blurred(off * ring, SEAM_NEAR) > SEAM_CUT * np.maximum(around, 1e-4), bool)
 
 
 def feathered(changed: Flags, growth: float = GROWTH) -> Extent:

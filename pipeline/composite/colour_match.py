@@ -53,12 +53,17 @@ class Tone:
 SAME = Tone((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Drift:
     """What moved all levels of an edit that nobody asked to change."""
 
     tone: Tone
     rest: Colours | None  # levels to be added on the canvas after the tone; None = nothing
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no level moved."""
+        return self.tone == SAME and self.rest is None
 
     def undone(self, laid: Colours) -> Colours:
         """Return an edit that lies on the canvas in the original's tone."""

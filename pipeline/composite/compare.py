@@ -59,7 +59,7 @@ class Comparison:
 
     def in_tone(self, after: Canvas) -> Canvas:
         """Return the edit where it lies, in the original's tone."""
-        if self.drift.tone == SAME and self.drift.rest is None:
+        if self.drift.is_none:
             return after
         toned = self.drift.tone.applied(after)
         if self.drift.rest is not None:

@@ -11,7 +11,6 @@ from PIL import Image, ImageChops, ImageStat
 
 from config.values import Keep, Region
 from pipeline.composite.arrays import Canvas, Flags
-from pipeline.composite.colour_match import NO_DRIFT
 from pipeline.composite.compare import Comparison, compare
 from pipeline.picture.canvas import box, content, scaled
 from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
@@ -43,7 +42,7 @@ def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Compari
     if request.recipe.keep is Keep.NONE:
         return Edited(after, after), None
     comparison = compare(_array(before), _array(after), outside=_outside(request, mask))
-    if comparison.drift is NO_DRIFT:
+    if comparison.drift.is_none:
         return Edited(after, after), comparison
     return Edited(Image.fromarray(comparison.in_tone(_array(after))), after), comparison
 
