@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -316,32 +316,11 @@ def _edit(editor: QwenEditor, request: EditRequest) -> None:
 
 
 def _recipe(words: str) -> Recipe:
-    from config.values import Format, Keep, MinConfidence, Off, OriginalSize
-    from pipeline.recipe import Recipe
+    from benchmarks.real_edits import RECIPE
+    from config.values import Format
     from training.exam import STEPS
 
-    return Recipe(
-        prompt=words,
-        negative_prompt=" ",
-        preset=None,
-        steps=STEPS,
-        cfg=1.0,
-        seed=7,
-        lora=None,
-        images=(),
-        mask=None,
-        region=None,
-        variants=1,
-        priority=5,
-        size=OriginalSize(),
-        keep=Keep.AUTO,
-        format=Format.SAME,
-        quality=None,
-        min_keep_psnr=Off.OFF,
-        max_shift_px=Off.OFF,
-        max_changed=Off.OFF,
-        min_confidence=MinConfidence.OFF,
-    )
+    return replace(RECIPE, prompt=words, steps=STEPS, cfg=1.0, seed=7, format=Format.SAME)
 
 
 def _composing(

@@ -139,7 +139,7 @@ def _run(pair: Pair, scratch: Path) -> tuple[Compose, Composed]:
             name=pair.before.name,
             references=(),
             mask=None,
-            recipe=_RECIPE,
+            recipe=RECIPE,
             working_pixels=WORKING_PIXELS,
             multiple=MULTIPLE,
             max_megapixels=70,
@@ -152,7 +152,7 @@ def _run(pair: Pair, scratch: Path) -> tuple[Compose, Composed]:
         image=pair.before,
         name=pair.before.name,
         mask=None,
-        recipe=_RECIPE,
+        recipe=RECIPE,
         prepared=prepared,
         edited=edited,
         told=_told(pair),
@@ -175,7 +175,7 @@ def _on_canvas(after: Path, prepared: Prepared) -> Image.Image:
         return made
 
 
-_RECIPE = Recipe(
+RECIPE = Recipe(
     prompt="a real edit",
     negative_prompt=" ",
     preset=None,
@@ -202,7 +202,7 @@ _RECIPE = Recipe(
 def _told(pair: Pair) -> Provenance:
     return Provenance(
         job_id="20260101-000000-aaaaaaaa",
-        recipe=_RECIPE,
+        recipe=RECIPE,
         model=ModelFacts(
             path="",
             class_name="",

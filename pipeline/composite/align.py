@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.arrays import Canvas, Flags, Plane, blurred, luma, slope
+from pipeline.composite.arrays import Canvas, Flags, Plane, blurred, luma, slope, variance
 
 Points = npt.NDArray[np.float32]  # n x 2, x and y
 
@@ -33,9 +33,9 @@ def levelled(canvas: Canvas, factor: int) -> Canvas:
     size = canvas.shape[1] // factor, canvas.shape[0] // factor
     small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
     grey = blurred(luma(np.asarray(small, np.uint8)), 0.8)
-    mean = blurred(grey, 12)
-    spread = np.sqrt(np.maximum(blurred(grey * grey, 12) - mean * mean, 0))
-    levelled: Canvas = np.clip(128 + 48 * (grey - mean) / (spread + 3), 0, 255).astype(np.uint8)
+    spread = np.sqrt(variance(grey, 12))
+    off = 48 * (grey - blurred(grey, 12))
+    levelled: Canvas = np.clip(128 + off / (spread + 3), 0, 255).astype(np.uint8)
     return levelled
 
 

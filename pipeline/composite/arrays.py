@@ -30,6 +30,18 @@ def opponent(colours: Colours) -> Colours:
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2YCrCb), np.float32)
 
 
+def variance(plane: Plane, deviation: float) -> Plane:
+    """Return the variance around each pixel, under a Gaussian of this deviation in pixels."""
+    mean = blurred(plane, deviation)
+    return np.asarray(np.maximum(blurred(plane * plane, deviation) - mean * mean, 0), np.float32)
+
+
+def covariance(first: Plane, second: Plane, deviation: float) -> Plane:
+    """Return how two planes vary together around each pixel, in the same window."""
+    means = blurred(first, deviation) * blurred(second, deviation)
+    return np.asarray(blurred(first * second, deviation) - means, np.float32)
+
+
 def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return how steep each plane is, in levels a pixel."""
     across = cv2.Sobel(planes, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.composite.arrays import Colours, Flags, Plane, blurred, disc, near, opponent, slope
+from pipeline.composite.arrays import (
+    Colours,
+    Flags,
+    Plane,
+    blurred,
+    disc,
+    near,
+    opponent,
+    slope,
+    variance,
+)
 
 BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2)  # pixels: what a model may lose of detail
 NOISE, STEEP = (0.7, 2.5), (0.06, 0.6)  # bounds: levels, and levels for each level a pixel
@@ -79,18 +89,12 @@ def _with_gone(fine: Plane, first: Plane, second: Plane, levels: Plane) -> Plane
 
     The slope of a faint stroke would else excuse its own loss.
     """
-    one, two = (_contrast(it) for it in (first, second))
+    one, two = (np.sqrt(variance(it, GONE_LOOK)) for it in (first, second))
     gone = (one > GONE_LEVELS) & (two < GONE_SHARE * one) & (levels > GONE_LEVELS)
     core = cv2.morphologyEx(gone.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     around = cv2.dilate(core, np.ones((5, 5), np.uint8)).astype(bool)
     fine = np.where(around, np.maximum(fine, LIKELY + 0.1), fine)
     return np.where(core.astype(bool), np.maximum(fine, CERTAIN + 0.1), fine).astype(np.float32)
-
-
-def _contrast(plane: Plane) -> Plane:
-    """The deviation of the neighbourhood, in levels."""
-    mean = blurred(plane, GONE_LOOK)
-    return np.sqrt(np.maximum(blurred(plane * plane, GONE_LOOK) - mean * mean, 0))
 
 
 def _unedited(difference: Colours, steep: Colours, shared: Flags) -> Flags:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.composite.arrays import Colours, Flags, Plane, blurred, luma, near
+from pipeline.composite.arrays import (
+    Colours,
+    Flags,
+    Plane,
+    blurred,
+    covariance,
+    luma,
+    near,
+    variance,
+)
 from pipeline.composite.change_mask import Extent
 
 LOOK, WINDOW = 2.5, 6.0  # pixels: deviations; at 1 to 2 pixels models draw texture anew
@@ -39,10 +48,8 @@ def structure(before: Colours, after: Colours) -> Structure:
     Inverted brightness is the same structure, with a gain below 0.
     """
     first, second = blurred(luma(before), LOOK), blurred(luma(after), LOOK)
-    mean_first, mean_second = blurred(first, WINDOW), blurred(second, WINDOW)
-    variance_first = np.maximum(blurred(first * first, WINDOW) - mean_first**2, 0)
-    variance_second = np.maximum(blurred(second * second, WINDOW) - mean_second**2, 0)
-    shared = blurred(first * second, WINDOW) - mean_first * mean_second
+    variance_first, variance_second = variance(first, WINDOW), variance(second, WINDOW)
+    shared = covariance(first, second, WINDOW)
     visible = variance_first > LEAST_CONTRAST**2
     floor = np.float32(0.5)
     correlation = np.abs(shared) / np.sqrt((variance_first + floor) * (variance_second + floor))
@@ -84,10 +91,13 @@ def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     pixel is as a loss of the model.
     """
     share = extent.share
-    tone = _only_flat_parts_kept(extent, structure)
-    for why in (_beyond(extent, structure), _nearly_all(extent, structure, fine), tone):
-        if why is not None:
-            return Whole(why)
+    kept = _clear_of(extent.changed)
+    why = _beyond(structure, kept)
+    if why is None and share > HALF:
+        why = _nearly_all(extent, structure, fine, kept)
+        why = why or _only_flat_parts_kept(extent, structure, kept)
+    if why is not None:
+        return Whole(why)
     if share < NOTHING:
         return Unchanged("nothing changed by more than a model loses")
     if share > HALF:
@@ -95,9 +105,13 @@ def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     return Local("", extent)
 
 
-def _beyond(extent: Extent, structure: Structure) -> str | None:
+def _clear_of(flags: Flags) -> Flags:
+    """What lies so far from them that they show in none of its windows."""
+    return ~near(flags, round(REACH * WINDOW))
+
+
+def _beyond(structure: Structure, kept: Flags) -> str | None:
     """What says that the picture changed where it seems not to have."""
-    kept = ~near(extent.changed, round(REACH * WINDOW))  # or what changed would show in windows
     if _has_new_shapes(structure, kept):
         return "shapes changed all over the picture, as with another style"
     if _has_new_contrast(structure, kept):
@@ -105,14 +119,14 @@ def _beyond(extent: Extent, structure: Structure) -> str | None:
     return None
 
 
-def _only_flat_parts_kept(extent: Extent, structure: Structure) -> str | None:
+def _only_flat_parts_kept(extent: Extent, structure: Structure, kept: Flags) -> str | None:
     """What says that the tone of all of it changed: flat parts stay under any change of tone.
 
     Black stays black in a sepia. Where most of it changed and shows the same shapes, what was
     kept has to show shapes, too.
     """
-    kept, edited = (~near(it, round(REACH * WINDOW)) for it in (extent.changed, ~extent.changed))
-    if extent.share <= HALF or not edited.any():
+    edited = _clear_of(~extent.changed)
+    if not edited.any():
         return None
     is_seen = (structure.visible & edited).sum() >= SEEN * edited.sum()
     has_shapes = (structure.same & kept).sum() >= SEEN_KEPT * max(1, kept.sum())
@@ -121,10 +135,9 @@ def _only_flat_parts_kept(extent: Extent, structure: Structure) -> str | None:
     return "tone changed all over the picture, only flat parts of it look as before"
 
 
-def _nearly_all(extent: Extent, structure: Structure, fine: Plane) -> str | None:
+def _nearly_all(extent: Extent, structure: Structure, fine: Plane, kept: Flags) -> str | None:
     """What says that the little which did not change is chance."""
-    kept = ~near(extent.changed, round(REACH * WINDOW))
-    if extent.share <= HALF or _is_kept(~near(extent.changed, BORDER), fine):
+    if _is_kept(~near(extent.changed, BORDER), fine):
         return None
     shapes = (structure.visible & kept).mean() >= EVIDENCE and _same(structure, kept) > KEPT_SAME
     if shapes and _same(structure, extent.changed) <= CHANGED_SAME:

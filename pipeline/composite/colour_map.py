@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.composite.align import Matrix
-from pipeline.composite.arrays import Flags, Plane, blurred
+from pipeline.composite.arrays import Flags, Plane, blurred, variance
 from pipeline.composite.blend import ColourMap, Floats, Levels, Strip, recoloured
 from pipeline.composite.flow import Flow
 
@@ -343,5 +343,5 @@ def _holes(flags: Flags) -> Plane:
 def _variance(planes: Planes) -> Plane:
     result = np.zeros(planes.shape[1:], np.float32)
     for plane in planes:
-        result += np.maximum(blurred(plane * plane, CONTRAST) - blurred(plane, CONTRAST) ** 2, 0)
+        result += variance(plane, CONTRAST)
     return np.asarray(result / len(planes), np.float32)

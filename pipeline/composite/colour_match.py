@@ -86,13 +86,18 @@ def spans(laid: Colours, kept: Flags) -> bool:
 
     A tone that is read in the dark would burn out what is light.
     """
-    step = max(1, int(np.sqrt(kept.size / PIXELS)))
-    grid = (slice(step // 2, None, step), slice(step // 2, None, step))
+    grid = _grid(kept.size)
     levels = laid[grid]
     low, high = np.quantile(levels[kept[grid]], (0.02, 0.98), axis=0)
     least, most = np.quantile(levels.reshape(-1, 3), (0.02, 0.98), axis=0)
     shared = np.minimum(high, most) - np.maximum(low, least)
     return bool((shared >= LEAST_SPAN * (most - least)).all())
+
+
+def _grid(pixels: int) -> tuple[slice, slice]:
+    """Of a picture with so many pixels, evenly as many as are enough."""
+    step = max(1, int(np.sqrt(pixels / PIXELS)))
+    return slice(step // 2, None, step), slice(step // 2, None, step)
 
 
 def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> Tone:
@@ -102,8 +107,7 @@ def fit(before: Canvas, after: Colours, valid: Flags, alignment: Alignment) -> T
     (Tukey's biweight), under a prior for what drift can be; most of the picture may be edited.
     Where both show the same points, they count most.
     """
-    step = max(1, int(np.sqrt(valid.size / PIXELS)))
-    grid = (slice(step // 2, None, step), slice(step // 2, None, step))
+    grid = _grid(valid.size)
     kept = valid[grid].ravel()
     source = blurred(after, 1.5)[grid].reshape(-1, 3)[kept]
     target = blurred(before.astype(np.float32), 1.5)[grid].reshape(-1, 3)[kept]

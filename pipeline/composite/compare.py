@@ -94,7 +94,8 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     """
     alignment = align(before, after)
     laid = _laid(before, after, alignment)
-    moved = laid.along(laid.movement.smoothed())
+    flow = laid.movement.smoothed()
+    moved = laid.along(flow)
     drift = _drift(before, moved, laid.valid, alignment, outside)
     toned = drift.undone(moved)
     shared = tones.near_points(alignment, laid.valid.shape)
@@ -106,7 +107,11 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     matte = None if isinstance(verdict, Unchanged) else find(source, toned, reached.changed)
     astray = _astray(before, laid, verdict)
     verdict = _corrected(verdict, matte, astray, reached)
-    lies = _lying(verdict, matte, drift, laid, before)
+    lies = _Lying(flow, drift, toned)
+    if matte is not None or isinstance(verdict, Whole):
+        lies = _Lying(flow, NO_DRIFT, moved)  # a new background is shown in the tone asked for
+    elif isinstance(verdict, Local):
+        lies = _lying(verdict, drift, laid, before)
     if isinstance(verdict, Local) and matte is None:
         border = along_agreement(verdict.extent, source, lies.toned, found)
         verdict = replace(verdict, extent=border)
@@ -154,26 +159,12 @@ class _Lying:
     toned: Colours  # laid over the canvas
 
 
-def _lying(
-    verdict: Verdict, matte: Matte | None, drift: Drift, laid: _Laid, before: Canvas
-) -> _Lying:
-    """What moved and what drifted, read where the edit is not.
-
-    A new background is shown in the tone that was asked for.
-    """
-    flow = laid.movement.smoothed()
-    match verdict:
-        case Local(_, edited) if matte is None:
-            kept = laid.valid & ~near(edited.changed, BORDER)
-            flow = laid.movement.smoothed(kept)
-            moved = laid.along(flow)
-            drift = _kept_drift(verdict, drift, before, moved, kept)
-        case Local() | Whole():
-            moved, drift = laid.along(flow), NO_DRIFT
-        case Unchanged():
-            moved = laid.along(flow)
-        case _:
-            assert_never(verdict)
+def _lying(verdict: Local, drift: Drift, laid: _Laid, before: Canvas) -> _Lying:
+    """What moved and what drifted, read where the edit is not."""
+    kept = laid.valid & ~near(verdict.extent.changed, BORDER)
+    flow = laid.movement.smoothed(kept)
+    moved = laid.along(flow)
+    drift = _kept_drift(verdict, drift, before, moved, kept)
     return _Lying(flow, drift, drift.undone(moved))
 
 

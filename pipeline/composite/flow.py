@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.composite.align import levelled
-from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, slope
+from pipeline.composite.arrays import (
+    Canvas,
+    Colours,
+    Flags,
+    Plane,
+    blurred,
+    covariance,
+    luma,
+    slope,
+    variance,
+)
 
 Flow = npt.NDArray[np.float32]  # height x width x 2, pixels right and down
 
@@ -98,9 +108,7 @@ def followed(
 def _is_alike(first: Plane, second: Plane) -> Flags:
     """Where both show the same small shapes, and there are any."""
     first, second = blurred(first, LOOK), blurred(second, LOOK)
-    mean_first, mean_second = blurred(first, WINDOW), blurred(second, WINDOW)
-    variance_first = np.maximum(blurred(first * first, WINDOW) - mean_first**2, 0)
-    variance_second = np.maximum(blurred(second * second, WINDOW) - mean_second**2, 0)
-    shared = blurred(first * second, WINDOW) - mean_first * mean_second
-    correlation = shared / np.sqrt((variance_first + 1) * (variance_second + 1))
-    return np.asarray((correlation > CORRELATED) & (variance_first > LEAST_CONTRAST**2), bool)
+    spread = variance(first, WINDOW)
+    correlation = covariance(first, second, WINDOW)
+    correlation /= np.sqrt((spread + 1) * (variance(second, WINDOW) + 1))
+    return np.asarray((correlation > CORRELATED) & (spread > LEAST_CONTRAST**2), bool)
