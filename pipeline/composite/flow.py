@@ -17,13 +17,15 @@ from pipeline.composite.arrays import (
     blurred,
     covariance,
     luma,
+    near,
     slope,
     variance,
 )
 
 Flow = npt.NDArray[np.float32]  # height x width x 2, pixels right and down
 
-MOST = 6.0  # pixels; what moved farther was drawn anew
+MOST = 0.0055  # of the long side; what moved farther was drawn anew
+FAR_OFF, TOGETHER, BESIDE = 2.0, 0.002, 4  # pixels; of the picture; pixels
 ROUND_TRIP = 0.7  # pixels between a place and where the way there and back leads
 LOOK, WINDOW = 1.0, 4.0  # pixels: deviations of what is correlated and of its neighbourhood
 CORRELATED, LEAST_CONTRAST = 0.85, 3.0  # a correlation; levels
@@ -88,9 +90,17 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     back = np.asarray(search.calc(second, first, np.zeros((0, 0), np.float32)), np.float32)
     gap = there + followed(back, there, cv2.INTER_LINEAR)
     returns = (cv2.magnitude(gap[..., 0], gap[..., 1]) < ROUND_TRIP) & valid
-    returns &= cv2.magnitude(there[..., 0], there[..., 1]) < MOST
+    returns &= cv2.magnitude(there[..., 0], there[..., 1]) < MOST * max(valid.shape)
     alike = _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
-    return Movement(there, np.asarray(returns, bool), np.asarray(returns & alike, bool))
+    return Movement(there, np.asarray(returns, bool), _moved_together(there, returns & alike))
+
+
+def _moved_together(there: Flow, sure: Flags) -> Flags:
+    """Leave out what lies far off alone: an object moves as one, a corner that moves was edited."""
+    far = sure & (cv2.magnitude(there[..., 0], there[..., 1]) > FAR_OFF)
+    count, labels = cv2.connectedComponents(near(far, BESIDE).astype(np.uint8))
+    sizes = np.bincount(labels[far], minlength=count)
+    return np.asarray(sure & ~(far & (sizes < TOGETHER * far.size)[labels]), bool)
 
 
 def followed(
