@@ -36,7 +36,8 @@ BORDER = 4  # pixels
 BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
 BORDER_LEVELS = 25.0  # what differs more is never taken off
 SEAM_OUTWARD = 0.0125  # of the long side: how far a border may move
-SEAM_RING, SEAM_NEAR, SEAM_CUT = (1.5, 3.5), 6.0, 9.0  # pixels around a border; levels
+SEAM_RING, SEAM_NEAR, SEAM_FAR = (1.5, 3.5), 6.0, 8.0  # pixels around a border
+SEAM_USUAL, SEAM_CUT = 2.2, (5.0, 8.5)  # of what differs anyway; bounds in levels
 SEAM_TAIL, SEAM_LEVELS = 0.3, 6.0  # of the greatest difference nearby: the blur of a sharp border
 SEAM_AWAY = 0.7  # cost of each pixel of distance
 SEAM_ALIKE = 2.7  # improbability of a difference that costs nothing
@@ -234,10 +235,15 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
 
 
 def _is_cut(off: Plane, away: Plane) -> Flags:
-    """Where a border runs through what differs; where that ends with the border, it is right."""
+    """Where a border runs through what differs; where that ends with the border, it is right.
+
+    What differs there is compared with what differs far from all edits.
+    """
     ring = ((away > SEAM_RING[0]) & (away <= SEAM_RING[1])).astype(np.float32)
     around = blurred(ring, SEAM_NEAR)
-    return np.asarray(blurred(off * ring, SEAM_NEAR) > SEAM_CUT * np.maximum(around, 1e-4), bool)
+    far = off[away > SEAM_FAR]
+    limit = np.clip(SEAM_USUAL * np.median(far), *SEAM_CUT) if far.size else SEAM_CUT[0]
+    return np.asarray(blurred(off * ring, SEAM_NEAR) > limit * np.maximum(around, 1e-4), bool)
 
 
 def feathered(changed: Flags, growth: float = GROWTH) -> Extent:

@@ -24,7 +24,7 @@ from pipeline.composite.arrays import (
 
 Flow = npt.NDArray[np.float32]  # height x width x 2, pixels right and down
 
-MOST = 0.0055  # of the long side; what moved farther was drawn anew
+MOST, MOST_SHARE = 6.0, 1 / 128  # pixels, of the long side; what moved farther was drawn anew
 FAR_OFF, TOGETHER, BESIDE = 2.0, 0.002, 4  # pixels; of the picture; pixels
 ROUND_TRIP = 0.7  # pixels between a place and where the way there and back leads
 LOOK, WINDOW = 1.0, 4.0  # pixels: deviations of what is correlated and of its neighbourhood
@@ -90,7 +90,7 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     back = np.asarray(search.calc(second, first, np.zeros((0, 0), np.float32)), np.float32)
     gap = there + followed(back, there, cv2.INTER_LINEAR)
     returns = (cv2.magnitude(gap[..., 0], gap[..., 1]) < ROUND_TRIP) & valid
-    returns &= cv2.magnitude(there[..., 0], there[..., 1]) < MOST * max(valid.shape)
+    returns &= cv2.magnitude(there[..., 0], there[..., 1]) < min(MOST, MOST_SHARE * max(valid.shape))
     alike = _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
     return Movement(there, np.asarray(returns, bool), _moved_together(there, returns & alike))
 
