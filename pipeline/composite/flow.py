@@ -16,6 +16,7 @@ from pipeline.composite.arrays import (
     Plane,
     blurred,
     covariance,
+    length,
     luma,
     near,
     slope,
@@ -72,7 +73,7 @@ def outlines(before: Canvas, movement: Movement, kept: Flags) -> Outlines:
     count = int(steep.sum())
     if count < LEAST_OUTLINES * kept.size:
         return Outlines(0.0, 0.0)
-    far = cv2.magnitude(movement.there[..., 0], movement.there[..., 1]) > STRAY
+    far = _distance(movement.there) > STRAY
     moved = steep & movement.returns & np.asarray(far, bool)
     return Outlines(float((steep & ~movement.returns).sum()) / count, float(moved.sum()) / count)
 
@@ -89,15 +90,19 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     there = np.asarray(search.calc(first, second, np.zeros((0, 0), np.float32)), np.float32)
     back = np.asarray(search.calc(second, first, np.zeros((0, 0), np.float32)), np.float32)
     gap = there + followed(back, there, cv2.INTER_LINEAR)
-    returns = (cv2.magnitude(gap[..., 0], gap[..., 1]) < ROUND_TRIP) & valid
-    returns &= cv2.magnitude(there[..., 0], there[..., 1]) < min(MOST, MOST_SHARE * max(valid.shape))
+    most = min(MOST, MOST_SHARE * max(valid.shape))
+    returns = (_distance(gap) < ROUND_TRIP) & valid & (_distance(there) < most)
     alike = _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
     return Movement(there, np.asarray(returns, bool), _moved_together(there, returns & alike))
 
 
+def _distance(flow: Flow) -> Plane:
+    return length(flow[..., 0], flow[..., 1])
+
+
 def _moved_together(there: Flow, sure: Flags) -> Flags:
     """Leave out what lies far off alone: an object moves as one, a corner that moves was edited."""
-    far = sure & (cv2.magnitude(there[..., 0], there[..., 1]) > FAR_OFF)
+    far = sure & (_distance(there) > FAR_OFF)
     count, labels = cv2.connectedComponents(near(far, BESIDE).astype(np.uint8))
     sizes = np.bincount(labels[far], minlength=count)
     return np.asarray(sure & ~(far & (sizes < TOGETHER * far.size)[labels]), bool)
