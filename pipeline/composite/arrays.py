@@ -12,11 +12,30 @@ Plane = npt.NDArray[np.float32]  # height x width
 Flags = npt.NDArray[np.bool_]  # height x width
 
 
+WIDE, WIDE_PART = 10.0, 4  # pixels; by what the sides are divided
+
+
 def blurred(plane: npt.NDArray[np.float32], deviation: float) -> npt.NDArray[np.float32]:
-    """Return a plane, or three, under a Gaussian of this deviation in pixels."""
+    """Return a plane, or several, under a Gaussian of this deviation in pixels.
+
+    A wide one is laid at a part of the size: nothing that it leaves is finer.
+    """
     if deviation <= 0:
         return plane
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), deviation), np.float32)
+    if deviation < WIDE:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), deviation), np.float32)
+    height, width = plane.shape[:2]
+    part = -(-width // WIDE_PART), -(-height // WIDE_PART)
+    small = cv2.resize(plane, part, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), deviation / WIDE_PART)
+    return np.asarray(
+        cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
+
+
+def largest(differences: npt.NDArray[np.floating]) -> Plane:
+    """Return the largest difference of a channel in each pixel, whatever its sign."""
+    return np.asarray(np.maximum.reduce(cv2.split(np.abs(differences))), np.float32)
 
 
 def luma(colours: npt.NDArray[np.uint8] | Colours) -> Plane:
@@ -44,8 +63,10 @@ def covariance(first: Plane, second: Plane, deviation: float) -> Plane:
 
 def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return how steep each plane is, in levels a pixel."""
-    across = cv2.Sobel(planes, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
-    down = cv2.Sobel(planes, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    across, down = (
+        np.asarray(cv2.Sobel(planes, cv2.CV_32F, *way, ksize=3, scale=1 / 8), np.float32)
+        for way in ((1, 0), (0, 1))
+    )
     return length(across, down).reshape(planes.shape)
 
 
@@ -55,9 +76,7 @@ def length(across: npt.NDArray[np.float32], down: npt.NDArray[np.float32]) -> Pl
     OpenCV's magnitude is not: what it calls on Intel's processors takes other ways for arrays that
     lie otherwise, and one picture would be laid in two ways on two days.
     """
-    square = across * across
-    square += down * down
-    return np.sqrt(square, out=square)
+    return np.asarray(np.sqrt(across * across + down * down), np.float32)
 
 
 def near(flags: Flags, reach: int) -> Flags:

@@ -13,6 +13,7 @@ from pipeline.composite.arrays import (
     Plane,
     blurred,
     disc,
+    largest,
     near,
     opponent,
     slope,
@@ -103,7 +104,7 @@ def _unedited(difference: Colours, steep: Colours, shared: Flags) -> Flags:
 
     Its borders are steep and differ too; taken for losses they would excuse themselves.
     """
-    doubtless = (np.abs(difference).max(axis=2) > LIMIT) & (steep.max(axis=2) < FLAT)
+    doubtless = (largest(difference) > LIMIT) & (largest(steep) < FLAT)
     return _enough(shared & ~near(doubtless, AROUND), shared)
 
 
@@ -218,8 +219,8 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     away = np.asarray(gap, np.float32)
     reach = away <= SEAM_OUTWARD * max(away.shape)
     outer, inner = extent.changed | reach & _is_cut(off, away), extent.changed
-    greatest = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
-    tail = np.minimum(SEAM_TAIL * greatest, SEAM_LEVELS)  # the blur of a sharp border
+    nearby = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
+    tail = np.minimum(SEAM_TAIL * nearby, SEAM_LEVELS)  # the blur of a sharp border
     alike = np.maximum(
         SEAM_ALIKE / np.maximum(change.fine, SEAM_ALIKE), tail / np.maximum(change.levels, 0.1)
     )
@@ -270,10 +271,10 @@ def _trimmed(flags: Flags, levels: Plane) -> Flags:
     There the difference falls to half within a pixel or two. What falls more slowly is a shadow,
     and stays: where it is faint, but wider than a pixel.
     """
-    greatest = np.asarray(cv2.dilate(levels, disc(BORDER)), np.float32)
+    nearby = np.asarray(cv2.dilate(levels, disc(BORDER)), np.float32)
     core = cv2.erode(flags.astype(np.uint8), disc(BORDER), borderType=cv2.BORDER_REPLICATE)
-    clear = (levels > np.minimum(BORDER_SHARE * greatest, BORDER_LEVELS)) | core.astype(bool)
-    faint = flags & ~clear & (levels > np.minimum(SHADOW_SHARE * greatest, BORDER_LEVELS))
+    clear = (levels > np.minimum(BORDER_SHARE * nearby, BORDER_LEVELS)) | core.astype(bool)
+    faint = flags & ~clear & (levels > np.minimum(SHADOW_SHARE * nearby, BORDER_LEVELS))
     wide = cv2.morphologyEx(faint.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     result: Flags = flags & clear | faint & near(wide.astype(bool), 1)
     return result

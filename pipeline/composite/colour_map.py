@@ -64,11 +64,13 @@ def place(moved: Laying, shape: tuple[int, ...]) -> Laying:
 
     An edit that was moved back to the original and no longer reaches its borders is laid so if
     the map covers them; else it stays as the model drew it, without detail at the wrong place.
+    So does one without a map that lies off by less than is seen: to lay it anew would blur it.
     What moved on its own is put back only where detail of the original comes with it.
     """
     found, reached = moved.map, _reached(moved.matrix, shape)
     if found is None:
-        return Laying(moved.matrix if reached.all() else UNMOVED, None, None)
+        lies = reached.all() and _moves(moved.matrix, shape)
+        return Laying(moved.matrix if lies else UNMOVED, None, None)
     if reached.all():
         return moved
     size = found.drawn.shape[1], found.drawn.shape[0]
@@ -79,6 +81,14 @@ def place(moved: Laying, shape: tuple[int, ...]) -> Laying:
     covered = np.asarray(cv2.dilate(border.astype(np.float32), np.ones((15, 15), np.uint8)))
     faded = 1 - blurred(covered.astype(np.float32), 1.5)
     return replace(moved, map=replace(found, drawn=np.minimum(found.drawn, faded)))
+
+
+def _moves(matrix: Matrix, shape: tuple[int, ...]) -> bool:
+    """Whether a corner of the canvas lies elsewhere in the edit."""
+    height, width = shape[:2]
+    corners = np.array([(x, y) for x in (0, width - 1) for y in (0, height - 1)], np.float64)
+    off = corners @ matrix[:, :2].T + matrix[:, 2] - corners
+    return bool(np.hypot(*off.T).max() > REPEATED)
 
 
 def _reached(matrix: Matrix, shape: tuple[int, ...]) -> Flags:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.composite.align import Aligned, Alignment, Unaligned, around
-from pipeline.composite.arrays import Canvas, Colours, Flags, blurred, luma, slope
+from pipeline.composite.arrays import Canvas, Colours, Flags, blurred, largest, luma, slope
 
 MOST_GAIN = 0.08  # more or less than 1
 MOST_LEVELS = 16.0  # by so much drift moves a level at most; more is an edit of the tone
@@ -33,6 +33,7 @@ FIELD_LEVELS = 6.0  # by so much the slow rest moves a level at most
 FIELD_CUTS = (12.0, 7.0)  # levels; what differs by more is no slow rest
 FIELD_STEP = 4  # pixels: it is averaged at a part of the size
 FIELD_LOOK, FIELD_FLAT = 2.0, 3.0  # pixels; levels a pixel
+FIELD_EVERY = 2  # pixels of which one is read
 FIELD_PRIOR = 0.05  # of the neighbourhood: where less is known, the rest is nothing
 
 
@@ -127,17 +128,22 @@ def _slow_rest(before: Canvas, toned: Colours, known: Flags) -> Colours:
     height, width = known.shape
     flat = slope(blurred(luma(before), FIELD_LOOK / 2 + 0.5)) < FIELD_FLAT
     target, source = (blurred(np.asarray(it, np.float32), FIELD_LOOK) for it in (before, toned))
+    every = np.s_[::FIELD_EVERY, ::FIELD_EVERY]
+    off, usable = (target - source)[every], (known & flat)[every]
+    full = usable.shape[1], usable.shape[0]
     size = max(1, width // FIELD_STEP), max(1, height // FIELD_STEP)
     reach = FIELD_REACH * max(height, width) / FIELD_STEP
-    rest = np.zeros((height, width, 3), np.float32)
+    rest = np.zeros((size[1], size[0], 3), np.float32)
     for cut in FIELD_CUTS:
-        off = target - source - rest
-        weight = np.maximum(1 - (np.abs(off).max(axis=2) / cut) ** 2, 0) ** 2 * (known & flat)
-        total = cv2.resize(off * weight[..., None], size, interpolation=cv2.INTER_AREA)
+        left = off - cv2.resize(rest, full, interpolation=cv2.INTER_LINEAR)
+        weight = np.maximum(1 - (largest(left) / cut) ** 2, 0) ** 2 * usable
+        total = cv2.resize(left * weight[..., None], size, interpolation=cv2.INTER_AREA)
         share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-        mean = blurred(total, reach) / (blurred(share, reach) + FIELD_PRIOR)[..., None]
-        rest += cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(rest, -FIELD_LEVELS, FIELD_LEVELS), np.float32)
+        rest += blurred(total, reach) / (blurred(share, reach) + FIELD_PRIOR)[..., None]
+    rest = np.clip(rest, -FIELD_LEVELS, FIELD_LEVELS)
+    return np.asarray(
+        cv2.resize(rest, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def near_points(alignment: Alignment, shape: tuple[int, ...]) -> Flags:

@@ -101,7 +101,7 @@ def _distance(flow: Flow) -> Plane:
 
 
 def _moved_together(there: Flow, sure: Flags) -> Flags:
-    """Leave out what lies far off alone: an object moves as one, a corner that moves was edited."""
+    """Leave out what lies far off alone: an object moves as one, a moved corner was edited."""
     far = sure & (_distance(there) > FAR_OFF)
     count, labels = cv2.connectedComponents(near(far, BESIDE).astype(np.uint8))
     sizes = np.bincount(labels[far], minlength=count)

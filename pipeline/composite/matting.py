@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.composite.arrays import Colours, Flags, Plane, blurred, disc, luma, near
+from pipeline.composite.arrays import Colours, Flags, Plane, blurred, disc, largest, luma, near
 
 Levels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # height x width (x 3)
 
@@ -240,7 +240,7 @@ def _sure_subject(
     square = _dot(way, way)
     stayed = 1 - _dot(after - before, way) / np.maximum(square, APART**2)
     alpha = blurred(np.asarray(stayed, np.float32), 0.7)
-    rest = _most(after - before - (1 - alpha[..., None]) * way)
+    rest = largest(after - before - (1 - alpha[..., None]) * way)
     apart = (_length(before - old) > APART) & (square > APART**2)
     stays = apart & (alpha > 1 - MOST_SHINE) & (alpha < 1.3) & (rest < NOT_EXPLAINED)
     thin = 0.3 * (stays & (alpha > 0.75) & (rest < EXPLAINED))
@@ -296,7 +296,7 @@ def _explained(
     """
     covered = alpha > 0.5
     shine = _left(off, ways[0], (-0.1, most_shine))
-    plain = np.where(covered, shine, _most(off))
+    plain = np.where(covered, shine, largest(off))
     outline = near(covered, REACH) & near(~covered, REACH)
     far = cv2.dilate(_wide(np.where(outline, 0, plain)), disc(REACH))  # what is added ends there
     dent = _left(off, ways[1], (-1.0, 1.0))
@@ -316,7 +316,7 @@ def _left(off: Colours, way: Colours, most: tuple[float, float | Plane], norm: i
     square = np.maximum(_dot(way, way), APART**2)
     share = np.clip(_dot(off, way) / square, *most)[..., None]
     rest = off - share * way
-    levels = _length(rest) if norm == 2 else _most(rest)
+    levels = _length(rest) if norm == 2 else largest(rest)
     return np.asarray(levels, np.float32)
 
 
@@ -344,11 +344,6 @@ def _dot(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> P
     if product.shape[2] == 1:
         return np.asarray(product[..., 0], np.float32)
     return np.asarray(cv2.transform(product, np.ones((1, product.shape[2]))), np.float32)
-
-
-def _most(colours: npt.NDArray[np.floating]) -> Plane:
-    """The largest difference of a channel."""
-    return np.asarray(np.maximum.reduce(cv2.split(np.abs(colours))), np.float32)
 
 
 def carried_on(planes: Colours | Plane, weight: Plane) -> Colours:
