@@ -27,7 +27,7 @@ def blurred(plane: npt.NDArray[np.float32], deviation: float) -> npt.NDArray[np.
     height, width = plane.shape[:2]
     part = -(-width // WIDE_PART), -(-height // WIDE_PART)
     small = cv2.resize(plane, part, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), deviation / WIDE_PART)
+    small = cv2.GaussianBlur(small, (0, 0), deviation / WIDE_PART, borderType=cv2.BORDER_REFLECT)
     return np.asarray(
         cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
     )

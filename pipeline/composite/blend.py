@@ -304,6 +304,7 @@ def _shrunk(edit: Edit, scale: tuple[float, float]) -> Edit:
         flow=None,
         shown=Shown(_area(edit.shown.weight, size), edit.shown.bound),
         map=edit.map,
+        fringe=None if edit.fringe is None else edit.fringe.shrunk(size),
     )
 
 

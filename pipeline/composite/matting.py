@@ -85,6 +85,14 @@ class Fringe:
     new: Colours | Plane  # the new one
     subject: Colours | Plane  # the subject's colour, carried on over the background
 
+    def shrunk(self, size: tuple[int, int]) -> Fringe:
+        """Return the same for an original smaller than its canvas; width and height in pixels."""
+        weight, bounds, old, new, colour = (
+            np.asarray(cv2.resize(it, size, interpolation=cv2.INTER_AREA), np.float32)
+            for it in (self.weight, self.bounds, self.old, self.new, self.subject)
+        )
+        return Fringe(weight=weight, bounds=bounds, old=old, new=new, subject=colour)
+
     def over(self, shown: Colours | Plane) -> Colours | Plane:
         """What an original shows, before the new background; all planes at its size."""
         planes = [

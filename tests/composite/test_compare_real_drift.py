@@ -14,6 +14,7 @@ from rig.scenes import retitled, scene
 from rig.studio import Pixels, lettered, outline, over, picture, pink, ramp
 
 from config.values import Region
+from pipeline.composite.arrays import disc
 from pipeline.composite.classify import Local, Whole
 from pipeline.composite.compare import Comparison, compare, weight
 from pipeline.composite.compose import Compared, compose
@@ -199,3 +200,29 @@ def test_a_flat_black_part_that_stayed_makes_no_local_edit(kind: str, name: str)
     before, after = (levels(over(it, it * 0, black)) for it in (original, made))
     found = compare(before, drifted(after, Drift(noise=0.5), 1))
     assert isinstance(found.verdict, Whole)
+
+
+def rounded(width: int, height: int, radius: int) -> Pixels:
+    """A red button with corners of this radius before a textured ground."""
+    twice = 2 * width, 2 * height
+    ground = pink(*twice, np.random.default_rng(4))[..., None] * 2 + np.float32(140)
+    cover = np.zeros(twice[::-1], np.uint8)
+    top, left = height // 2, width // 2
+    inner = (left + 2 * radius, top + 2 * radius, width - 4 * radius, height - 4 * radius)
+    cv2.rectangle(cover, inner, 255, -1)
+    cover = cv2.dilate(cover, disc(2 * radius)) if radius else cover
+    red = np.broadcast_to(np.array((210, 60, 50), np.float32), ground.repeat(3, axis=2).shape)
+    made = over(ground.repeat(3, axis=2), red, cover.astype(np.float32) / 255)
+    return np.asarray(cv2.resize(made, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+@pytest.mark.parametrize(("size", "radius"), [((1152, 768), 18), ((384, 256), 16)])
+def test_corners_that_were_rounded_are_shown_and_not_put_back(
+    size: tuple[int, int], radius: int
+) -> None:
+    before, ideal = levels(rounded(*size, 0)), levels(rounded(*size, radius))
+    edited = np.abs(ideal.astype(np.float32) - before).max(axis=2) > 20
+    found = compare(before, drifted(ideal, Drift(noise=1.0, blur=0.4), 1))
+    shows = weight(found.verdict, size[::-1]) > 0.5
+    assert (shows & edited).sum() > 0.85 * edited.sum()
+    assert (shows & ~edited).mean() < 0.003

@@ -96,6 +96,19 @@ def test_strands_of_hair_are_as_fine_as_they_were() -> None:
     assert likeness(_enlarged(after)) < 0.8
 
 
+@pytest.mark.parametrize("kind", ["hair", "fur"])
+def test_an_original_smaller_than_its_canvas_has_its_own_outline(kind: str) -> None:
+    _, original, ideal, found, after = _exchanged(kind)
+    size = MODEL[0] - 20, MODEL[1] - 15
+    small = canvas(original.astype(np.float32), *size)
+    matte = found.matte
+    assert matte is not None
+    outline = cv2.resize(matte.weight * (np.abs(matte.alpha - 0.5) < 0.45), size) > 0.5
+    error = np.abs(_laid(small, after, found) - canvas(ideal, *size))[outline].mean()
+    plain = np.abs(canvas(after.astype(np.float32), *size) - canvas(ideal, *size).astype(float))
+    assert error < 0.75 * plain[outline].mean()
+
+
 def test_sixteen_bits_are_laid_as_eight_are() -> None:
     _, original, _, found, after = _exchanged("fur")
     deep = _laid(original.astype(np.uint16) * np.uint16(257), after, found)

@@ -170,7 +170,7 @@ def _texture(made: Pixels) -> Plane:
     """
     soft = _blurred(made, 2.5)
     across, down = (cv2.Sobel(soft, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
-    outlined = np.clip(cv2.magnitude(across, down).max(axis=2) / 2.5 - 1.4, 0, 1)
+    outlined = np.clip(np.hypot(across, down).max(axis=2) / 2.5 - 1.4, 0, 1)
     inked = np.clip(np.abs(made - soft).max(axis=2) / 15 - 3, 0, 1)
     kept = cv2.dilate(np.maximum(outlined, inked), np.ones((5, 5), np.uint8))
     return 1 - _blurred(np.asarray(kept, np.float32), 1.0)
