@@ -1,15 +1,21 @@
-"""The stages of one composition as pictures, for the documentation."""
+"""The stages of one composition, and what models do unasked, as pictures for the documentation."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from rig.drift import Drift, canvas, drifted
+from rig.edits import edit
+from rig.scenes import retitled, scene
+from rig.studio import Pixels
 
-from benchmarks.restoring import Case, drawn
+from benchmarks import mapping
+from benchmarks.restoring import RETITLED, Case, drawn
 from benchmarks.returning import Job, ours
 from pipeline.composite.compare import Comparison, weight
 
@@ -18,6 +24,26 @@ Canvas = npt.NDArray[np.uint8]
 CASE = Case(kind="face", name="write", drift="bad", seed=1, has_rivals=False)
 WIDTH = 480
 AMPLIFIED = 4
+SIZE, SEED = (768, 512), 1  # of the pictures that show one fault each
+PANEL = 300  # pixels
+MAPPED = mapping.Case(kind="fabric", name="dusk", drift="bad", is_redrawn=True, scale=4.0)
+MAPPED_PART = 200  # pixels of the original
+
+
+class Fault(NamedTuple):
+    """What a model does unasked to a picture, beside the edit that was asked for."""
+
+    kind: str
+    edit: str
+    drift: Drift
+
+
+FAULTS = {
+    "texture": Fault("meadow", "recolour", Drift(redrawn=1.0, texture_contrast=0.88, noise=1.0)),
+    "slow-tone": Fault("wall", "write", Drift(slow_tone=3.0, noise=1.0)),
+    "moved": Fault("poster", "recolour", Drift(strayed=4.0, noise=1.0)),
+    "strokes": Fault("cover", RETITLED, Drift(redrawn=0.7, blur=0.4, noise=1.0)),
+}
 
 
 def draw(folder: Path) -> list[str]:
@@ -37,7 +63,40 @@ def draw(folder: Path) -> list[str]:
     }
     for name, stage in stages.items():
         _small(stage).save(folder / f"{name}.jpg", quality=85)
-    return list(stages)
+    strips = {f"fault-{name}": _fault_shown(fault) for name, fault in FAULTS.items()}
+    strips["map"] = _map_shown()
+    for name, strip in strips.items():
+        Image.fromarray(strip).save(folder / f"{name}.jpg", quality=85)
+    return [*stages, *strips]
+
+
+def _fault_shown(fault: Fault) -> Canvas:
+    """Original, edit, how the edit differs, and how the result does, side by side."""
+    before, made = _asked(fault)
+    after = drifted(canvas(made, *SIZE), fault.drift, SEED)
+    job = Job(_levels(before), canvas(before, *SIZE), after)
+    result, _ = ours(job)
+    differences = (_difference(job.before, it) for it in (after, result))
+    return np.hstack([np.asarray(_small(it, PANEL)) for it in (job.before, after, *differences)])
+
+
+def _asked(fault: Fault) -> tuple[Pixels, Pixels]:
+    if fault.edit == RETITLED:
+        return retitled(*SIZE, SEED)
+    before = scene(fault.kind, *SIZE, SEED)
+    return before, edit(fault.edit, before, SEED + 3).pixels
+
+
+def _map_shown() -> Canvas:
+    """A part of original, edit, result and ideal, pixel by pixel."""
+    job, ideal, _ = mapping.drawn(MAPPED)
+    result, _ = ours(job)
+    middle = [(side - MAPPED_PART) // 2 for side in job.original.shape[:2]]
+    part = tuple(slice(it, it + MAPPED_PART) for it in middle)
+    plain = _levels(job.enlarged(job.after))
+    shown = [np.asarray(it[part]) for it in (job.original, plain, result, ideal)]
+    size = (PANEL, PANEL)
+    return np.hstack([cv2.resize(it, size, interpolation=cv2.INTER_NEAREST) for it in shown])
 
 
 def numbers() -> dict[str, object]:
@@ -76,8 +135,8 @@ def _levels(values: npt.NDArray[np.floating]) -> Canvas:
     return levels
 
 
-def _small(stage: Canvas) -> Image.Image:
-    height = round(stage.shape[0] * WIDTH / stage.shape[1])
+def _small(stage: Canvas, width: int = WIDTH) -> Image.Image:
+    height = round(stage.shape[0] * width / stage.shape[1])
     return Image.fromarray(
-        np.asarray(cv2.resize(stage, (WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
+        np.asarray(cv2.resize(stage, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     )
