@@ -61,13 +61,18 @@ def covariance(first: Plane, second: Plane, deviation: float) -> Plane:
     return np.asarray(blurred(first * second, deviation) - means, np.float32)
 
 
-def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return how steep each plane is, in levels a pixel."""
+def gradient(planes: npt.NDArray[np.float32]) -> tuple[Plane, Plane]:
+    """Return by how many levels a pixel each plane rises to the right, and downwards."""
     across, down = (
         np.asarray(cv2.Sobel(planes, cv2.CV_32F, *way, ksize=3, scale=1 / 8), np.float32)
         for way in ((1, 0), (0, 1))
     )
-    return length(across, down).reshape(planes.shape)
+    return across.reshape(planes.shape), down.reshape(planes.shape)
+
+
+def slope(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return how steep each plane is, in levels a pixel."""
+    return length(*gradient(planes))
 
 
 def length(across: npt.NDArray[np.float32], down: npt.NDArray[np.float32]) -> Plane:

@@ -38,10 +38,10 @@ BORDER_SHARE, SHADOW_SHARE = 0.4, 0.2  # of the greatest difference nearby
 BORDER_LEVELS = 25.0  # what differs more is never taken off
 SEAM_OUTWARD = 0.0125  # of the long side: how far a border may move
 SEAM_RING, SEAM_NEAR, SEAM_FAR = (1.5, 3.5), 6.0, 8.0  # pixels around a border
-SEAM_USUAL, SEAM_CUT = 2.2, (5.0, 8.5)  # of what differs anyway; bounds in levels
+SEAM_USUAL, SEAM_CUT = 2.2, (3.0, 8.5)  # of what differs anyway; bounds in levels
 SEAM_TAIL, SEAM_LEVELS = 0.3, 6.0  # of the greatest difference nearby: the blur of a sharp border
 SEAM_AWAY = 0.7  # cost of each pixel of distance
-SEAM_ALIKE = 2.7  # improbability of a difference that costs nothing
+SEAM_ALIKE = 4.4  # improbability of a difference that costs nothing
 FEATHER = 1.25  # pixels outside the change in which the edit fades out
 GROWTH = 1.2  # pixels around the change that are the edit's as well
 

@@ -14,7 +14,6 @@ from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
 from pipeline.composite.change_mask import (
     Change,
-    Extent,
     along_agreement,
     change,
     extent,
@@ -37,7 +36,7 @@ from pipeline.composite.matting import Matte, find
 
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
 AROUND_CHANGE = 8  # pixels
-MOST_LOST, MOST_ASTRAY = 0.5, 1 / 3  # of the outlines that were to stay
+MOST_ASTRAY = 1 / 3  # of the outlines that were to stay
 STEEP = 3.0  # levels a pixel
 
 
@@ -106,7 +105,9 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
     verdict = judge(reached, same, found.fine)
     matte = None if isinstance(verdict, Unchanged) else find(source, toned, reached.changed)
     astray = _astray(before, laid, verdict)
-    verdict = _corrected(verdict, matte, astray, reached)
+    if matte is not None:
+        subject_kept = feathered(matte.changed(reached.changed))
+        verdict = Local(", as with another background", subject_kept)
     lies = _Lying(flow, drift, toned)
     if matte is not None or isinstance(verdict, Whole):
         lies = _Lying(flow, NO_DRIFT, moved)  # a new background is shown in the tone asked for
@@ -136,18 +137,6 @@ def _drift(
     """The drift of the tone before it is known where the edit is."""
     known = valid if outside is None or (outside & valid).mean() < 0.05 else outside & valid
     return tones.drift(before, moved, tones.fit(before, moved, known, alignment), valid)
-
-
-def _corrected(
-    verdict: Verdict, matte: Matte | None, astray: Outlines, reached: Extent
-) -> Verdict:
-    """The verdict once more is known: of a subject before a new background, of outlines."""
-    if matte is not None:
-        changed = feathered(matte.changed(reached.changed))
-        return Local(", as with another background", changed)
-    if astray.lost > MOST_LOST and isinstance(verdict, Local):
-        return Whole("nearly all of the picture was drawn anew, a little beside itself")
-    return verdict
 
 
 @dataclass(frozen=True, slots=True)

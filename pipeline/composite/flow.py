@@ -16,10 +16,10 @@ from pipeline.composite.arrays import (
     Plane,
     blurred,
     covariance,
+    gradient,
     length,
     luma,
     near,
-    slope,
     variance,
 )
 
@@ -41,8 +41,8 @@ class Movement:
     """Where places of the canvas are found in the aligned edit, relative to where they were."""
 
     there: Flow
-    returns: Flags  # found again at both ends, and not far
-    is_sure: Flags  # and alike
+    gap: Flow  # between a place and where the way there and back leads
+    is_sure: Flags  # found again at both ends, not far, and alike
 
     def smoothed(self, known: Flags | None = None) -> Flow:
         """Return the movement near what is sure, or sure and `known`; farther off it fades out."""
@@ -68,14 +68,24 @@ class Outlines:
 
 
 def outlines(before: Canvas, movement: Movement, kept: Flags) -> Outlines:
-    """Look for the kept outlines of a canvas in its aligned edit; too few say nothing."""
-    steep = (slope(blurred(luma(before), LOOK)) > STEEP) & kept
+    """Look for the kept outlines of a canvas in its aligned edit; too few say nothing.
+
+    What counts is how far an outline lies beside itself: along a straight one all places look
+    alike, and nothing says how far they moved.
+    """
+    across, down = gradient(blurred(luma(before), LOOK))
+    steepness = length(across, down)
+    steep = (steepness > STEEP) & kept
     count = int(steep.sum())
     if count < LEAST_OUTLINES * kept.size:
         return Outlines(0.0, 0.0)
-    far = _distance(movement.there) > STRAY
-    moved = steep & movement.returns & np.asarray(far, bool)
-    return Outlines(float((steep & ~movement.returns).sum()) / count, float(moved.sum()) / count)
+    beside, gap = (
+        np.abs(it[..., 0] * across + it[..., 1] * down)[steep] / steepness[steep]
+        for it in (movement.there, movement.gap)
+    )
+    found = (gap < ROUND_TRIP) & (beside < _most(kept))
+    moved = int((found & (beside > STRAY)).sum())
+    return Outlines((count - int(found.sum())) / count, moved / count)
 
 
 def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
@@ -90,10 +100,13 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     there = np.asarray(search.calc(first, second, np.zeros((0, 0), np.float32)), np.float32)
     back = np.asarray(search.calc(second, first, np.zeros((0, 0), np.float32)), np.float32)
     gap = there + followed(back, there, cv2.INTER_LINEAR)
-    most = min(MOST, MOST_SHARE * max(valid.shape))
-    returns = (_distance(gap) < ROUND_TRIP) & valid & (_distance(there) < most)
+    returns = (_distance(gap) < ROUND_TRIP) & valid & (_distance(there) < _most(valid))
     alike = _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
-    return Movement(there, np.asarray(returns, bool), _moved_together(there, returns & alike))
+    return Movement(there, gap, _moved_together(there, returns & alike))
+
+
+def _most(valid: Flags) -> float:
+    return float(min(MOST, MOST_SHARE * max(valid.shape)))
 
 
 def _distance(flow: Flow) -> Plane:

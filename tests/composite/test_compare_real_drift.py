@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from rig.drift import Drift, canvas, drifted
+from rig.drift import Drift, canvas, drifted, real
 from rig.edits import edit
 from rig.scenes import retitled, scene
 from rig.studio import Pixels, lettered, outline, over, picture, pink, ramp
@@ -226,3 +226,15 @@ def test_corners_that_were_rounded_are_shown_and_not_put_back(
     shows = weight(found.verdict, size[::-1]) > 0.5
     assert (shows & edited).sum() > 0.85 * edited.sum()
     assert (shows & ~edited).mean() < 0.003
+
+
+@pytest.mark.parametrize("name", ["write", "recolour", "nothing"])
+def test_straight_outlines_on_a_plain_wall_are_where_they_were(name: str) -> None:
+    """Along a straight outline all places look alike; that says nothing of its movement."""
+    original = scene("wall", WIDTH, HEIGHT, 0)
+    made = edit(name, original, 3)
+    after = drifted(canvas(made.pixels, WIDTH, HEIGHT), real(0), 0)
+    found = compare(canvas(original, WIDTH, HEIGHT), after)
+    assert not isinstance(found.verdict, Whole)
+    assert leak(found, made.extent) < 0.02
+    assert found.doubts == ()
