@@ -107,7 +107,7 @@ def main() -> None:
     """Entry of `python -m pipeline.editor_worker DESCRIPTOR`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection = ipc.connect(int(sys.argv[1]))
+        connection = ipc.connect(sys.argv[1:])
         log = logging.getLogger("pipeline")
         log.setLevel(logging.INFO)
         log.addHandler(Remarks(connection))

@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -99,15 +100,18 @@ ToPixels = Prepare | Compose
 FromPixels = Prepared | Composed | Refused | MachineFault
 
 
-def connect(descriptor: int) -> Connection:
+def connect(arguments: Sequence[str]) -> Connection:
     """The child's end of the line; from now on the child dies with its daemon.
 
-    Raises SystemExit if the daemon has died already.
+    The arguments are the descriptor of the line and the daemon's process id. Raises SystemExit if
+    the daemon has died already.
     """
+    descriptor, daemon = map(int, arguments)
     faulthandler.enable()
     # A Ctrl-C at the terminal is the daemon's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
+    # Who takes on orphans may be any process, and a container's process 1 is the daemon itself.
+    if os.getppid() != daemon:
         raise SystemExit(0)
     return Connection(descriptor)

@@ -8,10 +8,14 @@ import sys
 from multiprocessing.connection import Connection
 from typing import assert_never
 
+import cv2
+
 from pipeline import editor, ipc
 from pipeline.picture import tasks
 from pipeline.picture.open import MEMORY_BYTES
 from pipeline.pixel_requests import Compose, PictureError, Prepare
+
+THREADS = 4  # of OpenCV: more are hardly faster, and take address space
 
 
 def answer(request: ipc.ToPixels) -> ipc.FromPixels:
@@ -41,16 +45,17 @@ def answer(request: ipc.ToPixels) -> ipc.FromPixels:
 def serve(connection: Connection) -> None:
     """Answer the daemon until it hangs up."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    cv2.setNumThreads(min(THREADS, cv2.getNumberOfCPUs()))
     connection.send(ipc.PixelsReady())
     while True:
         connection.send(answer(connection.recv()))
 
 
 def main() -> None:
-    """Entry of `python -m pipeline.pixel_worker DESCRIPTOR`."""
+    """Entry of `python -m pipeline.pixel_worker DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(ipc.connect(int(sys.argv[1])))
+        serve(ipc.connect(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ def main() -> None:
     """Entry of `python -m scripted DESCRIPTOR`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        Player(ipc.connect(int(sys.argv[1]))).serve()
+        Player(ipc.connect(sys.argv[1:])).serve()
 
 
 if __name__ == "__main__":

@@ -103,5 +103,5 @@ _WAYS: dict[str, Callable[[Connection], None]] = {
 }
 
 if __name__ == "__main__":
-    line = ipc.connect(int(sys.argv[1]))
+    line = ipc.connect(sys.argv[1:])
     _WAYS[line.recv()](line)

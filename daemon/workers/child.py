@@ -10,18 +10,20 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 import pipeline
 
 _LAST_WORDS_BYTES = 4096
 _DYING_SECONDS = 2.0
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)  # before the next, by how many ended in a row
 # Too many processes, files or threads, too little memory, a program that is gone.
 _NOT_STARTED = (OSError, MemoryError, RuntimeError)
@@ -57,25 +59,30 @@ class Ended:
 class ChildProcess:
     """One process running `python -m MODULE`; `deliver` is called from a thread."""
 
-    def __init__(self, module: str, deliver: Callable[[Said | Ended], None]) -> None:
+    def __init__(
+        self,
+        module: str,
+        deliver: Callable[[Said | Ended], None],
+        environment: Mapping[str, str] = _NOTHING,  # beside the daemon's own
+    ) -> None:
         self._deliver = deliver
         self._last_words: deque[bytes] = deque(maxlen=_LAST_WORDS_BYTES // 64)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         try:
-            self._begin(module)
+            self._begin(module, environment)
         except _NOT_STARTED as error:
             self._abandon()
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             deliver(Ended(self, f"it could not be started: {why}", "", is_started=False))
 
-    def _begin(self, module: str) -> None:
+    def _begin(self, module: str, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),
-                env=_environment(),
+                env={**_environment(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
@@ -276,13 +277,25 @@ def fitting(name: str, *paths: Path, made_pixels: int = 0) -> Iterator[None]:
     The MemoryError stays as it is where they need so little that it is the machine's.
     """
     try:
-        yield
+        with _memory_of_opencv():
+            yield
     except MemoryError as error:
         needed = made_pixels * _BYTES_A_PIXEL + sum(map(_needed_bytes, paths))
         if needed < MEMORY_BYTES // _SMALL_PART:
             raise
         cause = f"{name} does not fit into the memory that a picture may take"
         raise PictureError(cause, SMALLER) from error
+
+
+@contextmanager
+def _memory_of_opencv() -> Iterator[None]:
+    """Let the end of memory be a MemoryError in OpenCV, too."""
+    try:
+        yield
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        raise MemoryError from error
 
 
 def _needed_bytes(path: Path) -> int:

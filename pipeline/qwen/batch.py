@@ -115,14 +115,15 @@ class Batch:
         encoded = encode.look(
             means.pipe, job.prepared, texts, seed=request.seed, device=means.device
         )
-        denoising = Denoising(
-            encoded,
-            transformer=means.pipe.transformer,
-            schedule=lora.schedule_for(job.lora, means.pipe.scheduler.config),
-            steps=request.steps,
-            cfg=request.cfg,
-            device=means.device,
-        )
+        with errors.mapped("reading the model's scheduler/", (Exception,)):
+            denoising = Denoising(
+                encoded,
+                transformer=means.pipe.transformer,
+                schedule=lora.schedule_for(job.lora, means.pipe.scheduler.config),
+                steps=request.steps,
+                cfg=request.cfg,
+                device=means.device,
+            )
         return DenoisingJob(job=job, denoising=denoising)
 
     def _decode(self, flights: Sequence[DenoisingJob]) -> None:

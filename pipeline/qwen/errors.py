@@ -17,10 +17,15 @@ log = logging.getLogger(__name__)
 _SMALLER = "Close other programs on the GPU, use fewer reference images, or set model.vram_gib."
 
 
+_OF_LIBRARIES = (MemoryError, OSError, RuntimeError, ValueError)
+
+
 @contextmanager
-def mapped(doing: str) -> Iterator[None]:
+def mapped(doing: str, kinds: tuple[type[Exception], ...] = _OF_LIBRARIES) -> Iterator[None]:
     """Turn a library's error into an EditError; two of the GPU's own pass as they are.
 
+    Other kinds than a library's usual ones are bugs of ours, but for what it makes of a file of
+    unknown origin.
     Out-of-memory, which a smaller plan may cure. And any other CUDA error: every later call fails
     too, only a new process helps, so that such an error must end this one.
     """
@@ -28,7 +33,7 @@ def mapped(doing: str) -> Iterator[None]:
         yield
     except (EditError, torch.OutOfMemoryError):
         raise
-    except (MemoryError, OSError, RuntimeError, ValueError) as error:
+    except kinds as error:
         if is_sticky(error):
             raise
         log.warning("%s failed", doing, exc_info=error)

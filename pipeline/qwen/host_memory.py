@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from config.problems import Problem, UserError
 from pipeline.checkpoint import Checkpoint
-from pipeline.qwen import model_sizes
+from pipeline.qwen import control_groups, model_sizes
 
 GIB = 2**30
 _SPARE_BYTES = 2 * GIB  # pictures, libraries, and the pages of the file that is being read
 _SMALLEST_ITEM_BYTES = 2  # of a number in bf16
-_RECLAIMABLE = ("inactive_file", "active_file")  # the group's share of the file cache
 
 
 def available_bytes(
-    meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
+    meminfo: Path = Path("/proc/meminfo"), process: Path = Path("/proc/self")
 ) -> int:
-    """What programs can still take without swapping: of the machine, and of the container.
-
-    `group` is the folder of the control group (version 2) that limits the container, if any.
-    """
-    return min([_available_of_machine(meminfo), *_available_of_group(group)])
+    """What this process can still take without swapping: of the machine, and of its groups."""
+    return min([_available_of_machine(meminfo), *control_groups.available_bytes(process)])
 
 
 def needed_bytes(source: Checkpoint, item_bytes: int) -> int:
@@ -61,16 +56,3 @@ def _available_of_machine(meminfo: Path) -> int:
             return int(line.split()[1]) * 1024
     message = f"{meminfo} has no line MemAvailable"
     raise RuntimeError(message)
-
-
-def _available_of_group(group: Path) -> Iterator[int]:
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used_bytes = int((group / "memory.current").read_text(encoding="ascii"))
-        stat = (group / "memory.stat").read_text(encoding="ascii")
-    except OSError:  # the root group has no limit and no such files
-        return
-    if limit != "max":
-        counts = dict(line.split() for line in stat.splitlines())
-        reclaimable_bytes = sum(int(counts[name]) for name in _RECLAIMABLE)
-        yield max(0, int(limit) - used_bytes + reclaimable_bytes)

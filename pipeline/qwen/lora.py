@@ -12,7 +12,6 @@ from diffusers.loaders import QwenImageLoraLoaderMixin
 
 from config.settings import Lora
 from pipeline import checkpoint
-from pipeline.checkpoint import BrokenWeightsError
 from pipeline.editor import EditError, Failure
 
 # The schedule that the Lightning models were distilled on: generate_with_diffusers.py of
@@ -99,6 +98,7 @@ def _factors(
     if lora is None:
         return {}
     tensors = _read(lora)
+    _refuse_unless_understood(lora, tensors)
     layers = dict(transformer.named_modules())
     factors = {}
     for key in [key for key in tensors if key.endswith(_DOWN)]:
@@ -113,11 +113,25 @@ def _factors(
     return factors
 
 
+def _refuse_unless_understood(lora: Lora, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise EditError for what would be left out without a word, or is no number as it stands."""
+    for key, tensor in tensors.items():
+        if not key.endswith((_DOWN, _UP)):
+            raise _foreign(lora, f"its {key} is nothing that is understood")
+        pair = (
+            key.removesuffix(_UP) + _DOWN if key.endswith(_UP) else key.removesuffix(_DOWN) + _UP
+        )
+        if pair not in tensors:
+            raise _foreign(lora, f"its {key} has no {pair}")
+        if not tensor.is_floating_point():
+            raise _foreign(lora, f"its {key} holds {tensor.dtype} without a scale")
+
+
 def _read(lora: Lora) -> dict[str, torch.Tensor]:
     if not lora.path.is_absolute() or not lora.path.is_file():
         raise _foreign(lora, "there is no such file")
     try:
-        checkpoint.read_weight_file(lora.path)
+        header = checkpoint.read_weight_file(lora.path).header
         # Knows the spellings of the usual trainers, and folds their alpha in.
         tensors: dict[str, torch.Tensor] = QwenImageLoraLoaderMixin.lora_state_dict(
             str(lora.path.parent),
@@ -125,14 +139,19 @@ def _read(lora: Lora) -> dict[str, torch.Tensor]:
             local_files_only=True,
             use_safetensors=True,
         )
-    except (OSError, ValueError, BrokenWeightsError) as error:
-        raise _foreign(lora, f"it cannot be read ({error})") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a library makes of a file of unknown origin
+        raise _foreign(lora, f"it cannot be read ({type(error).__name__}: {error})") from error
+    if b"dora_scale" in header:
+        raise _foreign(lora, "it is a DoRA, of which only a part would be used")
     return tensors
 
 
 def _fits(layer: torch.nn.Module, down: torch.Tensor, up: torch.Tensor) -> bool:
     return (
         isinstance(layer, torch.nn.Linear)
+        and down.ndim == up.ndim == 2
         and down.shape == (up.shape[1], layer.in_features)
         and up.shape[0] == layer.out_features
     )

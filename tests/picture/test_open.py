@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -132,6 +133,19 @@ def test_memory_that_runs_out_over_a_small_picture_is_no_fault_of_it(
         raise MemoryError
     with pytest.raises(PictureError), fitting("photo.png", path, made_pixels=8192 * 8192):
         raise MemoryError
+
+
+def test_the_end_of_memory_in_opencv_is_the_end_of_memory(tmp_path: Path, scene: Scene) -> None:
+    path = tmp_path / "photo.png"
+    scene(256, 192).save(path)
+    dot = np.zeros((2, 2, 4))
+    side = 200_000
+    with pytest.raises(PictureError), fitting("photo.png", path, made_pixels=side * side):
+        cv2.copyMakeBorder(dot, 0, side, 0, side, cv2.BORDER_CONSTANT)
+    with pytest.raises(MemoryError), fitting("photo.png", path):
+        cv2.copyMakeBorder(dot, 0, side, 0, side, cv2.BORDER_CONSTANT)
+    with pytest.raises(cv2.error), fitting("photo.png", path):
+        cv2.resize(dot, (0, 0))
 
 
 def in_mode(mode: str, image: Image.Image) -> Image.Image:

@@ -43,7 +43,23 @@ def loras(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Lora]:
     foreign = {key.replace("to_q", "to_x"): value for key, value in plain.items()}
     wide = {f"transformer.{LAYER}.lora_A.weight": torch.zeros(RANK, SIZE + 1)}
     wide[f"transformer.{LAYER}.lora_B.weight"] = up
-    kinds = {"plain": plain, "kohya": kohya, "foreign": foreign, "wide": wide, "empty": {}}
+    a, b = plain
+    flat = plain | {b: torch.zeros(SIZE)}
+    kinds = {
+        "plain": plain,
+        "kohya": kohya,
+        "foreign": foreign,
+        "wide": wide,
+        "empty": {},
+        "flat": flat,
+        "half": {a: down},
+        "other half": {b: up},
+        "half of kohya": {f"{LAYER}.lora_down.weight": down, f"{LAYER}.alpha": torch.tensor(1.0)},
+        "two alphas": kohya | {f"{LAYER}.alpha": torch.tensor([1.0, 2.0])},
+        "dora": plain | {f"transformer.{LAYER}.lora_magnitude.dora_scale": torch.ones(SIZE)},
+        "bias": plain | {f"transformer.{LAYER}.lora_B.bias": torch.zeros(SIZE)},
+        "integers": {key: value.to(torch.int8) for key, value in plain.items()},
+    }
     for name, tensors in kinds.items():
         save_file(tensors, folder / f"{name}.safetensors")
     (folder / "broken.safetensors").write_bytes(b"broken")
@@ -132,6 +148,14 @@ def test_a_lightning_lora_edits(
         ("empty", "no layer"),
         ("foreign", "to_x is none of this model's"),
         ("wide", "to_q is none of this model's"),
+        ("flat", "to_q is none of this model's"),
+        ("half", "has no transformer.transformer_blocks.1.attn.to_q.lora_B.weight"),
+        ("other half", "has no transformer.transformer_blocks.1.attn.to_q.lora_A.weight"),
+        ("half of kohya", "cannot be read (KeyError"),
+        ("two alphas", "cannot be read (RuntimeError"),
+        ("dora", "is a DoRA"),
+        ("bias", "lora_B.bias is nothing that is understood"),
+        ("integers", "torch.int8 without a scale"),
     ],
 )
 def test_a_lora_that_cannot_be_worn_fails_its_job_for_good(

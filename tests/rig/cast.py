@@ -30,7 +30,7 @@ class CastDaemon(Daemon):
 
 def main() -> int:
     """Run one command line, or be the editor of one."""
-    if len(sys.argv) == 2 and sys.argv[1].isdecimal():
+    if len(sys.argv) == 3 and sys.argv[1].isdecimal():
         _be_editor()
         return 0
     arguments = cli.parser().parse_args()
@@ -47,7 +47,7 @@ def _run(arguments: Namespace) -> int:
 
 def _be_editor() -> None:
     if (Path(os.environ["HOME"]) / LOCK).exists():
-        line = ipc.connect(int(sys.argv[1]))
+        line = ipc.connect(sys.argv[1:])
         line.recv()
         line.send(ipc.Unusable((PROBLEM,)))
     else:

@@ -32,7 +32,7 @@ if __name__ == "__main__":
         print("the disk with its libraries is gone")
         raise SystemExit(1)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        line = ipc.connect(int(sys.argv[1]))
+        line = ipc.connect(sys.argv[1:])
         line.send(ipc.PixelsReady())
         while True:
             asked = line.recv()
