@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from config.settings import ModelSettings
 from pipeline import editor_worker
 from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import Done, EditRequest, Event, Failed, Failure, Stage, StageName, Step
+from pipeline.qwen import engine
 
 
 class HangUpError(Exception):
@@ -152,6 +155,26 @@ def test_one_failed_request_stops_no_other(
     assert len(endings) == 3
     found = {ending.request_id: type(ending) for ending in endings}
     assert [found[one.request_id] for one in requests] == [Done, Failed, Done]
+
+
+def test_whatever_a_library_makes_of_a_foreign_schedule_costs_the_job_alone(
+    tmp_path: Path,
+    tiny_models: dict[str, Path],
+    request_of: Callable[..., EditRequest],
+    edit: Callable[..., Event],
+) -> None:
+    model = shutil.copytree(tiny_models[EDIT_PLUS], tmp_path / "model")
+    file = model / "scheduler" / "scheduler_config.json"
+    schedule = json.loads(file.read_text())
+    file.write_text(json.dumps(schedule | {"shift_terminal": "much"}))
+    opened = engine.open_editor(ModelSettings(path=model), {"DTYPE": "fp32"})
+    try:
+        for _ in range(2):  # and the editor goes on
+            ending = edit(opened, request_of())
+            assert isinstance(ending, Failed)
+            assert "failed while reading the model's scheduler/ (TypeError" in ending.error.cause
+    finally:
+        opened.close()
 
 
 def _events_of_one_edit() -> list[Any]:
