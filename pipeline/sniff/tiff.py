@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ MOST_PIECES = 1_000_000
 
 STRIP_OFFSETS, STRIP_LENGTHS = 273, 279
 TILE_OFFSETS, TILE_LENGTHS = 324, 325
+_OF_PIXELS = frozenset({STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS})
 
 # TIFF 6.0, section 2, and the BigTIFF extension: bytes of one value of each type.
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
@@ -35,37 +37,49 @@ class Layout:
         """Tag, type, count and value."""
         return 4 + 2 * self.offset_bytes
 
+    @property
+    def entry(self) -> struct.Struct:
+        """An entry's tag, type, count, and value or the offset of its values."""
+        order = "<" if self.order == "little" else ">"
+        return struct.Struct(order + ("HHI4s" if self.offset_bytes == 4 else "HHQ8s"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A tag with the place of its values."""
+    """Where the values of a tag are."""
 
-    tag: int
     value_bytes: int  # of one value
     count: int
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A directory: where it stands, and its entries about pixels, by tag."""
+
+    offset: int
+    entries: dict[int, Entry]
+
+
 def check_tiff(window: Window) -> None:
     """A TIFF is whole when every page's directory, values and pixels lie inside the file.
 
-    The end of the pixels must not be zeros either: raw pixels hold no other sign of a half copy.
+    The end of the pixels must not be zeros either, unless a directory lies behind them: raw pixels
+    hold no other sign of a half copy.
     """
     layout = _layout(window)
-    start, end = window.size, 0
-    for number, (offset, length) in enumerate(_all_pieces(window, layout), start=1):
-        if number > MOST_PIECES:  # pages may share their lists: a small file could go on for ever
-            why = f"its pages declare more than {MOST_PIECES} strips or tiles"
-            raise CutShortError(why)
-        window.require(offset, length)
-        start, end = min(start, offset), max(end, offset + length)
-    if end:
-        window.require_tail(start, end)
-
-
-def _all_pieces(window: Window, layout: Layout) -> Iterator[tuple[int, int]]:
+    start, end, number, last_directory = window.size, 0, 0, 0
     for page in _pages(window, layout):
-        yield from _pieces(window, layout, page)
+        last_directory = max(last_directory, page.offset)
+        for offset, length in _pieces(window, layout, page):
+            number += 1
+            if number > MOST_PIECES:  # pages may share lists: a small file could go on for ever
+                why = f"its pages declare more than {MOST_PIECES} strips or tiles"
+                raise CutShortError(why)
+            window.require(offset, length)
+            start, end = min(start, offset), max(end, offset + length)
+    if end > last_directory:
+        window.require_tail(start, end)
 
 
 def _layout(window: Window) -> Layout:
@@ -75,7 +89,7 @@ def _layout(window: Window) -> Layout:
     return Layout(order=order, offset_bytes=4, count_bytes=2)
 
 
-def _pages(window: Window, layout: Layout) -> Iterator[list[Entry]]:
+def _pages(window: Window, layout: Layout) -> Iterator[Page]:
     offset = window.number(layout.offset_bytes, layout.offset_bytes, layout.order)
     seen: set[int] = set()
     while offset not in seen and len(seen) < MOST_PAGES:
@@ -85,7 +99,7 @@ def _pages(window: Window, layout: Layout) -> Iterator[list[Entry]]:
             why = f"no page directory stands where it should, at byte {offset}"
             raise CutShortError(why)
         first = offset + layout.count_bytes
-        yield [_entry(window, layout, first + i * layout.entry_bytes) for i in range(count)]
+        yield Page(offset, _entries(window, layout, first, count))
         offset = window.number(
             first + count * layout.entry_bytes, layout.offset_bytes, layout.order
         )
@@ -93,24 +107,27 @@ def _pages(window: Window, layout: Layout) -> Iterator[list[Entry]]:
             return
 
 
-def _entry(window: Window, layout: Layout, offset: int) -> Entry:
-    value_bytes = TYPE_BYTES.get(window.number(offset + 2, 2, layout.order), 1)
-    count = window.number(offset + 4, layout.offset_bytes, layout.order)
-    place = offset + 4 + layout.offset_bytes
-    if value_bytes * count > layout.offset_bytes:
-        place = window.number(place, layout.offset_bytes, layout.order)
-    window.require(place, value_bytes * count)
-    return Entry(
-        tag=window.number(offset, 2, layout.order),
-        value_bytes=value_bytes,
-        count=count,
-        offset=place,
-    )
+def _entries(window: Window, layout: Layout, first: int, count: int) -> dict[int, Entry]:
+    """The entries that say where pixels lie; the values of all have to lie inside the file.
+
+    Read at once: a hostile file has a million of them.
+    """
+    table = window.at(first, count * layout.entry_bytes)
+    found = {}
+    for number, (tag, kind, values, value) in enumerate(layout.entry.iter_unpack(table)):
+        value_bytes = TYPE_BYTES.get(kind, 1)
+        place = first + number * layout.entry_bytes + 4 + layout.offset_bytes
+        if value_bytes * values > layout.offset_bytes:
+            place = int.from_bytes(value, layout.order)
+            window.require(place, value_bytes * values)
+        if tag in _OF_PIXELS:
+            found[tag] = Entry(value_bytes=value_bytes, count=values, offset=place)
+    return found
 
 
-def _pieces(window: Window, layout: Layout, page: list[Entry]) -> Iterator[tuple[int, int]]:
+def _pieces(window: Window, layout: Layout, page: Page) -> Iterator[tuple[int, int]]:
     """Offset and length in bytes of every strip or tile of a page."""
-    entries = {entry.tag: entry for entry in page}
+    entries = page.entries
     for offsets, lengths in ((STRIP_OFFSETS, STRIP_LENGTHS), (TILE_OFFSETS, TILE_LENGTHS)):
         if offsets in entries and lengths in entries:
             places = _values(window, layout, entries[offsets])
