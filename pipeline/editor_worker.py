@@ -104,7 +104,7 @@ def _edit_for_ever(connection: Connection, editor: Editor) -> None:
 
 
 def main() -> None:
-    """Entry of `python -m pipeline.editor_worker DESCRIPTOR`."""
+    """Entry of `python -m pipeline.editor_worker DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection = ipc.connect(sys.argv[1:])

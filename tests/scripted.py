@@ -236,7 +236,7 @@ _DEEDS: dict[str, Callable[[Connection, EditRequest | None], None]] = {
 
 
 def main() -> None:
-    """Entry of `python -m scripted DESCRIPTOR`."""
+    """Entry of `python -m scripted DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         Player(ipc.connect(sys.argv[1:])).serve()

@@ -94,12 +94,12 @@ class _Forked:
     roles: Mapping[str, str] = {}
 
     def __init__(self, command: Sequence[str], *, pass_fds: Sequence[int], **_: object) -> None:
-        # python -P -m MODULE DESCRIPTOR
-        module, (descriptor,) = command[3], pass_fds
+        # python -P -m MODULE DESCRIPTOR DAEMON
+        module, arguments, (descriptor,) = command[3], command[4:], pass_fds
         heard, said = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _be_child(self.roles.get(module, module), descriptor, said)
+            _be_child(self.roles.get(module, module), arguments, descriptor, said)
         os.close(said)
         self.stdout: IO[bytes] = os.fdopen(heard, "rb", 0)
         self._code: int | None = None
@@ -121,7 +121,7 @@ class _Forked:
         return self._code
 
 
-def _be_child(module: str, descriptor: int, output: int) -> NoReturn:
+def _be_child(module: str, arguments: Sequence[str], descriptor: int, output: int) -> NoReturn:
     os.setpgid(0, 0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -132,7 +132,7 @@ def _be_child(module: str, descriptor: int, output: int) -> NoReturn:
     os.closerange(descriptor + 1, 1024)
     sys.stdout = os.fdopen(1, "w", 1, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, closefd=False)
-    sys.argv = [module, str(descriptor)]
+    sys.argv = [module, *arguments]
     code = 1
     try:
         importlib.import_module(module).main()

@@ -92,7 +92,7 @@ def judge(extent: Extent, structure: Structure, fine: Plane) -> Verdict:
     """
     share = extent.share
     kept = _clear_of(extent.changed)
-    why = _beyond(structure, kept)
+    why = _beyond(extent, structure, kept)
     if why is None and share > HALF:
         why = _nearly_all(extent, structure, fine, kept)
         why = why or _only_flat_parts_kept(extent, structure, kept)
@@ -110,13 +110,16 @@ def _clear_of(flags: Flags) -> Flags:
     return ~near(flags, round(REACH * WINDOW))
 
 
-def _beyond(structure: Structure, kept: Flags) -> str | None:
+def _beyond(extent: Extent, structure: Structure, kept: Flags) -> str | None:
     """What says that the picture changed where it seems not to have."""
     if _has_new_shapes(structure, kept):
         return "shapes changed all over the picture, as with another style"
-    if _has_new_contrast(structure, kept):
-        return "contrast changed all over the picture, as with another light"
-    return None
+    if not _has_new_contrast(structure, kept):
+        return None
+    seen = (structure.visible & extent.changed).mean() >= EVIDENCE
+    if seen and _same(structure, extent.changed) <= EDITED_SAME:
+        return "contrast changed all over the picture, and most of it was drawn anew"
+    return "contrast changed all over the picture, as with another light"
 
 
 def _only_flat_parts_kept(extent: Extent, structure: Structure, kept: Flags) -> str | None:
