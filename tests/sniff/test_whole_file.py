@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -126,6 +128,40 @@ def test_a_tiff_whose_directory_comes_last_is_seen_to_end(scene: Scene) -> None:
     directory = struct.unpack_from("<I", content, 4)[0]
     assert directory > len(content) // 2
     assert isinstance(examined(content[:directory].ljust(len(content), b"\0")), Incomplete)
+
+
+@pytest.mark.parametrize("extension", [".tif", ".tiff"])
+def test_a_black_end_is_no_half_copy_where_the_directory_came_after_it(extension: str) -> None:
+    """As libtiff writes: OpenCV, ImageMagick, GIMP."""
+    night = np.zeros((200, 300, 3), np.uint8)
+    night[:40] = np.random.default_rng(1).integers(0, 255, (40, 300, 3))
+    done, content = cv2.imencode(extension, night, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    assert done
+    assert examined(content.tobytes()) == Whole(Kind.TIFF)
+    assert isinstance(examined(content.tobytes()[:-1000]), Incomplete)
+
+
+class Counted(io.BytesIO):
+    """A file that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+def test_a_hostile_tiff_of_a_million_entries_is_read_a_directory_at_a_time() -> None:
+    entries, pages = 4096, 256
+    entry = struct.pack("<HHI4s", 60_000, 1, 1, b"")
+    size = 2 + entries * len(entry) + 4
+    content = bytearray(b"II*\0" + struct.pack("<I", 8))
+    for page in range(1, pages + 1):
+        follows = 0 if page == pages else 8 + page * size
+        content += struct.pack("<H", entries) + entries * entry + struct.pack("<I", follows)
+    file = Counted(bytes(content))
+    assert examine(file, len(content)) == Whole(Kind.TIFF)
+    assert file.reads < 10 * pages
 
 
 def test_a_tiff_that_points_to_itself_ends() -> None:
