@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import re
 import struct
 import warnings
 import zlib
@@ -69,6 +70,11 @@ _BYTES_A_PIXEL = 64  # at most: an 8192 x 8192 picture with 16 bits a channel ta
 _SMALL_PART = 4  # what needs less than a quarter of it is not why there is none left
 
 
+MOST_SCANS = 500  # of a progressive JPEG
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)  # no stuffing, restart or fill byte
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """An opened picture: upright, 8 bits per channel, in the file's own colours."""
@@ -99,6 +105,7 @@ def open_picture(path: Path, name: str, *, most_pixels: int, all_bits: bool = Fa
             _require_small(image, name, most_pixels)
             _require_whole(name, verdict)
             _require_sound(image, file)
+            _require_few_scans(image, file, name)
             picture = _decoded(image, file, name, all_bits=all_bits)
     said = dict.fromkeys(f"{name}: {warning.message}" for warning in heard)
     return dataclasses.replace(picture, notes=(*picture.notes, *said))
@@ -148,6 +155,28 @@ def _require_sound(image: ImageFile.ImageFile, file: BinaryIO) -> None:
         with Image.open(file, formats=(Kind.PNG,)) as twin:
             twin.verify()
         file.seek(place)
+
+
+def _require_few_scans(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> None:
+    """Refuse a JPEG of which each few bytes cost a decoder as much as the whole picture."""
+    if image.info.get("progression"):
+        place = file.tell()
+        file.seek(0)
+        if _has_many_scans(file.read()):
+            cause = f"{name} is a JPEG of more than {MOST_SCANS} scans; photos have a dozen"
+            raise PictureError(cause, "Open it in a picture program and save it again.")
+        file.seek(place)
+
+
+def _has_many_scans(content: bytes) -> bool:
+    """Go from marker to marker (ITU-T T.81, B.1.1.3) to the end of the picture."""
+    scans, offset = 0, 2
+    while (found := _MARKER.search(content, offset)) and found[0] != _END_OF_IMAGE:
+        scans += found[0] == _START_OF_SCAN
+        if scans > MOST_SCANS:
+            return True
+        offset = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
+    return False
 
 
 @contextmanager

@@ -135,6 +135,23 @@ def test_memory_that_runs_out_over_a_small_picture_is_no_fault_of_it(
         raise MemoryError
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(
+    tmp_path: Path, scene: Scene, many: bool
+) -> None:
+    path = tmp_path / "photo.jpg"
+    scene(64, 48).save(path, progressive=True)
+    content = path.read_bytes()
+    last = content.rindex(b"\xff\xda")
+    scan = content[last:-2]
+    comment = b"\xff\xfe\0\4\xff\xd9"  # the end of the image, if it were no comment
+    path.write_bytes(content[:last] + comment + scan * (1000 if many else 1) + b"\xff\xd9")
+    if many:
+        assert "scans" in refused(path).cause
+    else:
+        assert opened(path).pixels.size == (64, 48)
+
+
 def test_the_end_of_memory_in_opencv_is_the_end_of_memory(tmp_path: Path, scene: Scene) -> None:
     path = tmp_path / "photo.png"
     scene(256, 192).save(path)
