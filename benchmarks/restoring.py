@@ -146,7 +146,7 @@ def tried(case: Case) -> Tried:
 
 def drawn(case: Case) -> tuple[Job, Canvas, Flags]:
     """The job, the ideal edit at full size and its extent."""
-    original, made = _edited(case)
+    original, made = edited(case)
     original = _levels(original).astype(np.float32)
     drift: Drift = (DRIFTS | REAL_DRIFTS)[case.drift](case.seed)
     after = drifted(canvas(made.pixels, *MODEL), drift, case.seed)
@@ -154,13 +154,13 @@ def drawn(case: Case) -> tuple[Job, Canvas, Flags]:
     return job, _levels(made.pixels), made.extent
 
 
-def _edited(case: Case) -> tuple[Pixels, Edit]:
-    """The original and its ideal edit."""
+def edited(case: Case, size: tuple[int, int] = SIZE) -> tuple[Pixels, Edit]:
+    """The original of this size and its ideal edit."""
     if case.name == RETITLED:
-        before, after = retitled(*SIZE, case.seed)
+        before, after = retitled(*size, case.seed)
         return before, Edit(pixels=after, extent=_clear(_levels(before), _levels(after), SEEN))
     draw = scene if case.kind in SCENES else picture
-    original = draw(case.kind, *SIZE, case.seed)
+    original = draw(case.kind, *size, case.seed)
     return original, edit(case.name, _levels(original).astype(np.float32), case.seed + 3)
 
 

@@ -10,12 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from rig.drift import Drift, canvas, drifted
-from rig.edits import edit
-from rig.scenes import retitled, scene
-from rig.studio import Pixels
 
 from benchmarks import mapping
-from benchmarks.restoring import RETITLED, Case, drawn
+from benchmarks.restoring import RETITLED, Case, drawn, edited
 from benchmarks.returning import Job, ours
 from pipeline.composite.compare import Comparison, weight
 
@@ -36,6 +33,11 @@ class Fault(NamedTuple):
     kind: str
     edit: str
     drift: Drift
+
+    @property
+    def case(self) -> Case:
+        """The edit that was asked for."""
+        return Case(kind=self.kind, name=self.edit, drift="", seed=SEED, has_rivals=False)
 
 
 FAULTS = {
@@ -72,19 +74,12 @@ def draw(folder: Path) -> list[str]:
 
 def _fault_shown(fault: Fault) -> Canvas:
     """Original, edit, how the edit differs, and how the result does, side by side."""
-    before, made = _asked(fault)
-    after = drifted(canvas(made, *SIZE), fault.drift, SEED)
+    before, made = edited(fault.case, SIZE)
+    after = drifted(canvas(made.pixels, *SIZE), fault.drift, SEED)
     job = Job(_levels(before), canvas(before, *SIZE), after)
     result, _ = ours(job)
     differences = (_difference(job.before, it) for it in (after, result))
     return np.hstack([np.asarray(_small(it, PANEL)) for it in (job.before, after, *differences)])
-
-
-def _asked(fault: Fault) -> tuple[Pixels, Pixels]:
-    if fault.edit == RETITLED:
-        return retitled(*SIZE, SEED)
-    before = scene(fault.kind, *SIZE, SEED)
-    return before, edit(fault.edit, before, SEED + 3).pixels
 
 
 def _map_shown() -> Canvas:

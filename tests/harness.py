@@ -3,12 +3,13 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +44,15 @@ def within(seconds: float, act: Callable[[], T]) -> T:
         if time.monotonic() - began < seconds:
             return given
     raise AssertionError("it takes longer")  # noqa: TRY003 - as an assertion says it
+
+
+def unshared(*flags: str) -> tuple[str, ...]:
+    """A command before another one that gives it namespaces of its own; () where not allowed."""
+    words = ("unshare", *flags)
+    if shutil.which("unshare") is None:
+        return ()
+    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
+    return words if tried.returncode == 0 else ()
 
 
 @contextmanager
@@ -83,16 +93,18 @@ class HotFolder:
             self.settings.write_text(default_text(self.root), encoding="utf-8")
             self.settings.chmod(0o644)
 
-    def call(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run `hotfolder` to its end."""
+    def call(
+        self, *words: object, within: Sequence[str] = (), seconds: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `hotfolder` to its end, as what another command runs where one is given."""
         return subprocess.run(
-            [sys.executable, "-m", "daemon", *map(str, words)],
+            [*within, sys.executable, "-m", "daemon", *map(str, words)],
             cwd=self.cwd,
             env=self.environment,
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=seconds,
         )
 
     def once(self, *words: object) -> subprocess.CompletedProcess[str]:

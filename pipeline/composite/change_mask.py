@@ -215,8 +215,7 @@ def along_agreement(extent: Extent, before: Colours, after: Colours, change: Cha
     within a few pixels of where it was.
     """
     off = np.sqrt(((after - before) ** 2).sum(axis=2))
-    gap = cv2.distanceTransform((~extent.changed).astype(np.uint8), cv2.DIST_L2, 5)
-    away = np.asarray(gap, np.float32)
+    away = _away(extent.changed)
     reach = away <= SEAM_OUTWARD * max(away.shape)
     outer, inner = extent.changed | reach & _is_cut(off, away), extent.changed
     nearby = np.asarray(cv2.dilate(change.levels, disc(BORDER)), np.float32)
@@ -249,9 +248,14 @@ def _is_cut(off: Plane, away: Plane) -> Flags:
 
 def feathered(changed: Flags, growth: float = GROWTH) -> Extent:
     """Give an area its soft border."""
-    distance = cv2.distanceTransform((~changed).astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(1 - (distance - growth) / FEATHER, 0, 1).astype(np.float32)
+    weight = np.clip(1 - (_away(changed) - growth) / FEATHER, 0, 1).astype(np.float32)
     return Extent(changed, weight)
+
+
+def _away(changed: Flags) -> Plane:
+    """How many pixels each place lies off what changed; 0 inside."""
+    gap = cv2.distanceTransform((~changed).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(gap, np.float32)
 
 
 def _connected(likely: Flags, sure: Flags, certain: Flags) -> Flags:

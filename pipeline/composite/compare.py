@@ -31,7 +31,7 @@ from pipeline.composite.classify import (
     structure,
 )
 from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
-from pipeline.composite.flow import Flow, Movement, Outlines, find_movement, followed, outlines
+from pipeline.composite.flow import Flow, Movement, find_movement, followed, share_astray
 from pipeline.composite.matting import Matte, find
 
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
@@ -113,7 +113,6 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
         lies = _Lying(flow, NO_DRIFT, moved)  # a new background is shown in the tone asked for
     elif isinstance(verdict, Local):
         lies = _lying(verdict, drift, laid, before)
-    if isinstance(verdict, Local) and matte is None:
         border = along_agreement(verdict.extent, source, lies.toned, found)
         verdict = replace(verdict, extent=border)
     return Comparison(
@@ -157,25 +156,25 @@ def _lying(verdict: Local, drift: Drift, laid: _Laid, before: Canvas) -> _Lying:
     return _Lying(flow, drift, drift.undone(moved))
 
 
-def _astray(before: Canvas, laid: _Laid, verdict: Verdict) -> Outlines:
-    """What became of the outlines that nobody asked to change."""
+def _astray(before: Canvas, laid: _Laid, verdict: Verdict) -> float:
+    """Of the outlines that nobody asked to change, the share that is elsewhere."""
     match verdict:
         case Local(_, edited):
             kept = laid.valid & ~near(edited.changed, AROUND_CHANGE)
-            return outlines(before, laid.movement, kept)
+            return share_astray(before, laid.movement, kept)
         case Unchanged():
-            return outlines(before, laid.movement, laid.valid)
+            return share_astray(before, laid.movement, laid.valid)
         case Whole():
-            return Outlines(0.0, 0.0)
+            return 0.0
         case _:
             assert_never(verdict)
 
 
-def _doubts(alignment: Alignment, astray: Outlines) -> Iterator[str]:
+def _doubts(alignment: Alignment, astray: float) -> Iterator[str]:
     if isinstance(alignment, Unaligned):
         yield f"nothing says how the edit lies: {alignment.why}"
-    if astray.astray > MOST_ASTRAY:
-        yield f"{astray.astray:.0%} of the outlines that were to stay are not where they were"
+    if astray > MOST_ASTRAY:
+        yield f"{astray:.0%} of the outlines that were to stay are not where they were"
 
 
 def _kept_drift(

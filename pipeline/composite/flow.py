@@ -54,38 +54,24 @@ class Movement:
         return np.asarray(flow / total[..., None], np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Outlines:
-    """What became of the outlines that were kept, as shares of them."""
-
-    lost: float  # they lead nowhere, or too far
-    moved: float  # by more than a pixel
-
-    @property
-    def astray(self) -> float:
-        """All that is not where it was."""
-        return self.lost + self.moved
-
-
-def outlines(before: Canvas, movement: Movement, kept: Flags) -> Outlines:
-    """Look for the kept outlines of a canvas in its aligned edit; too few say nothing.
+def share_astray(before: Canvas, movement: Movement, kept: Flags) -> float:
+    """Return of the kept outlines of a canvas the share that is elsewhere in its aligned edit.
 
     What counts is how far an outline lies beside itself: along a straight one all places look
-    alike, and nothing says how far they moved.
+    alike, and nothing says how far they moved. Too few outlines say nothing.
     """
     across, down = gradient(blurred(luma(before), LOOK))
     steepness = length(across, down)
     steep = (steepness > STEEP) & kept
     count = int(steep.sum())
     if count < LEAST_OUTLINES * kept.size:
-        return Outlines(0.0, 0.0)
+        return 0.0
     beside, gap = (
         np.abs(it[..., 0] * across + it[..., 1] * down)[steep] / steepness[steep]
         for it in (movement.there, movement.gap)
     )
-    found = (gap < ROUND_TRIP) & (beside < _most(kept))
-    moved = int((found & (beside > STRAY)).sum())
-    return Outlines((count - int(found.sum())) / count, moved / count)
+    is_there = (gap < ROUND_TRIP) & (beside < _most(kept)) & (beside <= STRAY)
+    return 1 - int(is_there.sum()) / count
 
 
 def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:

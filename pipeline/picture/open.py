@@ -26,7 +26,7 @@ from pipeline.picture.sixteen_bit import SixteenBitPixels
 from pipeline.picture.source_metadata import SourceMetadata, orientation, read_source_metadata
 from pipeline.pixel_requests import PictureError
 from pipeline.sniff.foreign import NotAPicture
-from pipeline.sniff.whole_file import Incomplete, Kind, Verdict, examine
+from pipeline.sniff.whole_file import JPEG_END, JPEG_SCAN, Incomplete, Kind, Verdict, examine
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -68,11 +68,8 @@ _NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
 MEMORY_BYTES = 8 << 30  # that a picture may take
 _BYTES_A_PIXEL = 64  # at most: an 8192 x 8192 picture with 16 bits a channel takes half of it
 _SMALL_PART = 4  # what needs less than a quarter of it is not why there is none left
-
-
 MOST_SCANS = 500  # of a progressive JPEG
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]", re.DOTALL)  # no stuffing, restart or fill byte
-_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +168,8 @@ def _require_few_scans(image: ImageFile.ImageFile, file: BinaryIO, name: str) ->
 def _has_many_scans(content: bytes) -> bool:
     """Go from marker to marker (ITU-T T.81, B.1.1.3) to the end of the picture."""
     scans, offset = 0, 2
-    while (found := _MARKER.search(content, offset)) and found[0] != _END_OF_IMAGE:
-        scans += found[0] == _START_OF_SCAN
+    while (found := _MARKER.search(content, offset)) and found[0] != JPEG_END:
+        scans += found[0][1] == JPEG_SCAN
         if scans > MOST_SCANS:
             return True
         offset = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")

@@ -24,10 +24,9 @@ _OF_LIBRARIES = (MemoryError, OSError, RuntimeError, ValueError)
 def mapped(doing: str, kinds: tuple[type[Exception], ...] = _OF_LIBRARIES) -> Iterator[None]:
     """Turn a library's error into an EditError; two of the GPU's own pass as they are.
 
-    Other kinds than a library's usual ones are bugs of ours, but for what it makes of a file of
-    unknown origin.
-    Out-of-memory, which a smaller plan may cure. And any other CUDA error: every later call fails
-    too, only a new process helps, so that such an error must end this one.
+    Other `kinds` than the usual ones are bugs of ours, unless a library reads what it never saw.
+    The GPU's two: out-of-memory, which a smaller plan may cure. And any other CUDA error: every
+    later call fails too, only a new process helps, so that such an error must end this one.
     """
     try:
         yield

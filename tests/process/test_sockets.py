@@ -4,24 +4,16 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from harness import HotFolder
+from harness import HotFolder, unshared
 
 from daemon.events.events import NotConfined, OfflineVerified
 from daemon.service.preflight import check_network
 
 CALL = re.compile(r"^\d+ +(socket|socketpair|connect|sendto|sendmsg|bind)\((.*)$", re.MULTILINE)
 ELSEWHERE = re.compile(r"\bAF_(?!UNIX\b|LOCAL\b)\w+")
-
-
-def alone() -> Sequence[str]:
-    """A command before another one that takes its network away, where that is allowed."""
-    words = ("unshare", "--net") if shutil.which("unshare") else ("false",)
-    tried = subprocess.run([*words, "true"], capture_output=True, check=False)
-    return words if tried.returncode == 0 else ()
 
 
 def test_a_whole_run_makes_local_sockets_and_one_attempt_that_leads_nowhere(
@@ -34,16 +26,8 @@ def test_a_whole_run_makes_local_sockets_and_one_attempt_that_leads_nowhere(
     trace = tmp_path / "trace"
     calls = "trace=socket,socketpair,connect,sendto,sendmsg,bind"
     watch = ("strace", "-f", "--seccomp-bpf", "-qq", "-o", str(trace), "-e", calls)
-    run = (sys.executable, "-m", "daemon", "run", "--once", "--model", str(tiny_model))
-    done = subprocess.run(
-        [*watch, *alone(), *run],
-        cwd=hot.cwd,
-        env=hot.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    within = (*watch, *unshared("--net"))
+    done = hot.call("run", "--once", "--model", tiny_model, within=within, seconds=300)
     assert (done.returncode, (hot.outbox / "traced.png.json").exists()) == (0, True), done.stderr
     made = CALL.findall(trace.read_text(encoding="utf-8", errors="replace"))
     assert len(made) > 5  # the children's lines, the control socket
@@ -54,10 +38,11 @@ def test_a_whole_run_makes_local_sockets_and_one_attempt_that_leads_nowhere(
 
 
 def test_where_there_is_no_network_the_attempt_says_so() -> None:
-    if not alone():
+    alone = unshared("--net")
+    if not alone:
         pytest.skip("no namespace of the network may be made here")
     code = "from daemon.service.preflight import check_network; print(check_network())"
-    said = subprocess.check_output([*alone(), sys.executable, "-c", code], text=True)
+    said = subprocess.check_output([*alone, sys.executable, "-c", code], text=True)
     assert said == "Offline verified: there is no way out (Network is unreachable).\n"
 
 
