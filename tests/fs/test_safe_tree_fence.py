@@ -1,4 +1,4 @@
-"""The fence before each change: whoever leads no more changes nothing, in the middle of a step too.
+"""The fence before each change: whoever leads no more changes nothing, not even half-way.
 
 Each changing method asks when it is called, and what is written aside asks again before it gets
 its name: between the two a share may have hung for as long as it takes another daemon to lead.

@@ -67,6 +67,13 @@ def deaths(steps: Sequence[str]) -> Iterator[Fault]:
             yield Fault(step, Way.TEAR)
 
 
+def power_cut_after_filing(steps: Sequence[str]) -> Fault:
+    """The power fails when the last job has just left work/: what it left behind is safe."""
+    made = changes(steps)
+    last = max(at for at, step in enumerate(made) if step.startswith("rmdir .hotfolder/work/"))
+    return Fault(next(it for it in made[last + 1 :] if not it.startswith("fsync")), Way.CUT)
+
+
 def failures(steps: Sequence[str]) -> Iterator[Fault]:
     """Every error at every step that changes something, and one of them at every other."""
     yield from errors_of_changes(steps)
@@ -149,7 +156,9 @@ def test_what_went_wrong_once(campaign: Campaign, case: Case) -> None:
 def test_the_daemon_may_die_anywhere(campaign: Campaign) -> None:
     cases = []
     for night in NIGHTS:
-        cases += each(night, some(deaths(night_of(campaign, night)), 3, night.name))
+        steps = night_of(campaign, night)
+        faults = [*some(deaths(steps), 2, night.name), power_cut_after_filing(steps)]
+        cases += each(night, faults)
     survive(campaign, cases)
 
 
