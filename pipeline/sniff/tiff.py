@@ -13,7 +13,8 @@ MOST_PIECES = 1_000_000
 
 STRIP_OFFSETS, STRIP_LENGTHS = 273, 279
 TILE_OFFSETS, TILE_LENGTHS = 324, 325
-_OF_PIXELS = frozenset({STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS})
+COMPRESSION, UNCOMPRESSED = 259, 1
+_OF_PIXELS = frozenset({COMPRESSION, STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS})
 
 # TIFF 6.0, section 2, and the BigTIFF extension: bytes of one value of each type.
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
@@ -68,18 +69,29 @@ def check_tiff(window: Window) -> None:
     hold no other sign of a half copy.
     """
     layout = _layout(window)
-    start, end, number, last_directory = window.size, 0, 0, 0
+    start, end, number, last_directory, is_raw = window.size, 0, 0, 0, False
     for page in _pages(window, layout):
         last_directory = max(last_directory, page.offset)
+        page_is_raw = _is_raw(window, layout, page)
         for offset, length in _pieces(window, layout, page):
             number += 1
             if number > MOST_PIECES:  # pages may share lists: a small file could go on for ever
                 why = f"its pages declare more than {MOST_PIECES} strips or tiles"
                 raise CutShortError(why)
             window.require(offset, length)
-            start, end = min(start, offset), max(end, offset + length)
+            if offset + length > end:
+                end, is_raw = offset + length, page_is_raw
+            start = min(start, offset)
     if end > last_directory:
-        window.require_tail(start, end)
+        window.require_tail(start, end, is_raw=is_raw)
+
+
+def _is_raw(window: Window, layout: Layout, page: Page) -> bool:
+    """Whether a page's pixels lie as they are, which is what no word about it means (TIFF 6.0)."""
+    said = page.entries.get(COMPRESSION)
+    if said is None:
+        return True
+    return window.number(said.offset, said.value_bytes, layout.order) == UNCOMPRESSED
 
 
 def _layout(window: Window) -> Layout:

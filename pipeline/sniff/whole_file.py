@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pipeline.sniff.foreign import CANON_RAW, NotAPicture, describe, is_canon_raw
 from pipeline.sniff.tiff import check_tiff
-from pipeline.sniff.window import CutShortError, Window
+from pipeline.sniff.window import CutShortError, Window, ZerosAtEndError
 
 MOST_SEGMENTS = 100_000  # a picture of 800 MB in PNG chunks of 8 KiB
 
@@ -109,19 +109,25 @@ def webp_chunks(window: Window) -> list[tuple[bytes, int, int]]:
 
 
 def check_bmp(window: Window) -> None:
-    """A BMP is whole when its declared length and its pixels fit and do not end in zeros."""
-    start = window.number(10, 4)
-    end = start + _bmp_pixel_bytes(window)
+    """A BMP is whole when its declared length and its pixels fit and do not end in zeros.
+
+    Its rows run upwards: it ends so where its top is black.
+    """
+    start, is_raw = window.number(10, 4), _is_raw_bmp(window)
+    end = start + (_raw_bmp_bytes(window) if is_raw else window.number(34, 4))
     window.require(0, max(end, window.number(2, 4)))
-    window.require_tail(start, end)
+    window.require_tail(start, end, is_raw=is_raw)
 
 
-def _bmp_pixel_bytes(window: Window) -> int:
+def _is_raw_bmp(window: Window) -> bool:
+    is_old = window.number(14, 4) == BMP_OLD_HEADER
+    return is_old or window.number(30, 4) in BMP_UNCOMPRESSED
+
+
+def _raw_bmp_bytes(window: Window) -> int:
     if window.number(14, 4) == BMP_OLD_HEADER:
         width, height = window.number(18, 2), window.number(20, 2)
         return _rows(width, window.number(24, 2)) * height
-    if window.number(30, 4) not in BMP_UNCOMPRESSED:
-        return window.number(34, 4)
     height = int.from_bytes(window.at(22, 4), "little", signed=True)
     return _rows(window.number(18, 4), window.number(28, 2)) * abs(height)
 
@@ -173,7 +179,18 @@ class Incomplete:
     why: str  # "its end marker (FF D9) is missing after 512 bytes"
 
 
-Verdict = Whole | Incomplete | NotAPicture
+@dataclass(frozen=True, slots=True)
+class EndsInZeros:
+    """A picture of this kind that is dark at its end, or of which the end has not arrived.
+
+    Its bytes cannot tell; how long it has rested can.
+    """
+
+    kind: Kind
+    why: str  # as of an incomplete one
+
+
+Verdict = Whole | EndsInZeros | Incomplete | NotAPicture
 
 CHECKS: dict[Kind, Callable[[Window], None]] = {
     Kind.JPEG: check_jpeg,
@@ -211,9 +228,16 @@ def examine(file: BinaryIO, size: int) -> Verdict:
             return _beginning(head)
         if kind is Kind.TIFF and is_canon_raw(head):
             return CANON_RAW
-        CHECKS[kind](window)
+        return _checked(kind, window)
     except CutShortError as cut:
         return Incomplete(str(cut))
+
+
+def _checked(kind: Kind, window: Window) -> Whole | EndsInZeros:
+    try:
+        CHECKS[kind](window)
+    except ZerosAtEndError as zeros:
+        return EndsInZeros(kind, str(zeros))
     return Whole(kind)
 
 

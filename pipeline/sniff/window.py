@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -14,6 +17,10 @@ CHUNK_BYTES = 1 << 20
 
 class CutShortError(Exception):
     """The file ends, or turns into zeros, before its picture does; the text says where."""
+
+
+class ZerosAtEndError(CutShortError):
+    """Raw pixels end in zeros that somebody wrote: dark ones, or room made for a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +59,37 @@ class Window:
                 return True
         return False
 
-    def require_tail(self, start: int, end: int) -> None:
+    def require_tail(self, start: int, end: int, *, is_raw: bool = False) -> None:
         """Raise CutShortError where the bytes from `start` to `end` finish in zeros.
 
-        Looked at are the last 4 KiB, or the last quarter of less than 16 KiB. Such an end may be
-        genuine, in raw pixels above all; half a copy is worse than asking for another format.
+        Looked at are the last 4 KiB, or the last quarter of less than 16 KiB. No packed pixels end
+        so. Raw ones do where they are dark: then it is ZerosAtEndError, unless nobody ever wrote
+        those zeros.
         """
         wanted = max(SHORTEST_TAIL_BYTES, (end - start) // 4)
         count = min(LONGEST_TAIL_BYTES, wanted, end - start)
-        if count > 0 and not any(self.at(end - count, count)):
-            why = (
-                f"the last {count} bytes of its picture are zeros, as in a copy that has not "
-                "finished (if the picture really is black or flat there, save it as PNG)"
-            )
+        if count <= 0 or any(self.at(end - count, count)):
+            return
+        why = (
+            f"the last {count} bytes of its picture are zeros, as in a copy that has not finished"
+        )
+        if not is_raw:
             raise CutShortError(why)
+        if self._is_hole(end - 1):
+            why += " (nobody wrote them; if the picture really is dark there, save it as PNG)"
+            raise CutShortError(why)
+        raise ZerosAtEndError(why)
+
+    def _is_hole(self, offset: int) -> bool:
+        """Whether the file system says that this byte was never written; not all do (lseek(2))."""
+        try:
+            descriptor = self.file.fileno()
+            # What was once read of unwritten blocks counts as data while it is in memory.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            return os.lseek(descriptor, offset, os.SEEK_DATA) > offset
+        except io.UnsupportedOperation:  # no file at all
+            return False
+        except OSError as error:
+            if error.errno not in (errno.ENXIO, errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+            return error.errno == errno.ENXIO  # no data from there to the end

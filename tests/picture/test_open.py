@@ -80,6 +80,16 @@ def test_what_has_not_arrived_is_incomplete(tmp_path: Path, content: bytes) -> N
     assert "not complete" in refused(path).cause
 
 
+@pytest.mark.parametrize(("name", "mode"), [("night.bmp", "RGB"), ("cut-out.tif", "RGBA")])
+def test_a_picture_that_ends_dark_is_opened(tmp_path: Path, name: str, mode: str) -> None:
+    dark = Image.new(mode, (80, 60))
+    dark.paste((200, 150, 100), (20, 25, 60, 35))
+    dark.save(tmp_path / name)
+    picture = opened(tmp_path / name)
+    assert picture.pixels.tobytes() == dark.convert("RGB").tobytes()
+    assert (picture.alpha is not None) is (mode == "RGBA")
+
+
 def test_a_text_named_jpg_is_called_a_text(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_text("make the sky blue\n")
