@@ -80,6 +80,7 @@ class SourceMetadata:
     iim: bytes  # the older half of IPTC's data, b"" = none
     dpi: tuple[float, float] | None  # across and down the upright picture
     quantisation: Quantisation | None  # of a JPEG
+    is_progressive: bool  # a JPEG that comes up as a whole, finer and finer
     tiff_compression: str
     is_lossless_webp: bool
 
@@ -116,6 +117,7 @@ def read_source_metadata(
         iim=_iim(image, file),
         dpi=_dpi(image, is_sideways=is_sideways),
         quantisation=read_quantisation(image),
+        is_progressive=kind is Kind.JPEG and "progressive" in image.info,
         tiff_compression=_compression(image, kind),
         is_lossless_webp=kind is Kind.WEBP and _is_lossless_webp(file),
     ), notes
