@@ -23,7 +23,12 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from pipeline.picture import sixteen_bit as deep_pixels
 from pipeline.picture.icc import Colours, settle
 from pipeline.picture.sixteen_bit import SixteenBitPixels
-from pipeline.picture.source_metadata import SourceMetadata, orientation, read_source_metadata
+from pipeline.picture.source_metadata import (
+    DECODER_ERRORS,
+    SourceMetadata,
+    orientation,
+    read_source_metadata,
+)
 from pipeline.pixel_requests import PictureError
 from pipeline.sniff.foreign import NotAPicture
 from pipeline.sniff.whole_file import JPEG_END, JPEG_SCAN, Incomplete, Kind, Verdict, examine
@@ -53,17 +58,6 @@ READY_MODES = frozenset({"RGB", "L", "CMYK", "LAB"})
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 COPY_AGAIN = "Copy the file again, or export it once more from the program that made it."
 SMALLER = "Make the picture smaller."
-DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-)
 # What a decoder says itself, and what comes of seeking where a damaged header leads.
 _NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
 MEMORY_BYTES = 8 << 30  # that a picture may take
