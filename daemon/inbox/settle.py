@@ -161,10 +161,12 @@ class InboxSnapshot:
         match self.contents.picture(image):
             case Broken(problems):
                 return problems
-            case Incomplete(why):
+            case EndsInZeros(is_abrupt=is_abrupt) if not (is_abrupt and self.rules.final):
+                return ()
+            case Incomplete(why) | EndsInZeros(why=why):
                 advice = "copy it into the inbox again, whole"
                 return (Problem(printable(image.name), f"is incomplete: {why}", advice),)
-            case Whole() | EndsInZeros() | Unread():
+            case Whole() | Unread():
                 return ()
 
     def clock(self, monotonic: float) -> str:

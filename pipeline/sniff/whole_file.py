@@ -113,28 +113,22 @@ def check_bmp(window: Window) -> None:
 
     Its rows run upwards: it ends so where its top is black.
     """
-    start, is_raw = window.number(10, 4), _is_raw_bmp(window)
-    end = start + (_raw_bmp_bytes(window) if is_raw else window.number(34, 4))
+    start, (row_bytes, rows) = window.number(10, 4), _raw_bmp_rows(window)
+    end = start + (row_bytes * rows if row_bytes else window.number(34, 4))
     window.require(0, max(end, window.number(2, 4)))
-    window.require_tail(start, end, is_raw=is_raw)
+    window.require_tail(start, end, raw_row_bytes=row_bytes)
 
 
-def _is_raw_bmp(window: Window) -> bool:
-    is_old = window.number(14, 4) == BMP_OLD_HEADER
-    return is_old or window.number(30, 4) in BMP_UNCOMPRESSED
-
-
-def _raw_bmp_bytes(window: Window) -> int:
+def _raw_bmp_rows(window: Window) -> tuple[int, int]:
+    """Bytes of a row, and rows; no bytes of a packed one. Rows end at a multiple of four."""
     if window.number(14, 4) == BMP_OLD_HEADER:
-        width, height = window.number(18, 2), window.number(20, 2)
-        return _rows(width, window.number(24, 2)) * height
-    height = int.from_bytes(window.at(22, 4), "little", signed=True)
-    return _rows(window.number(18, 4), window.number(28, 2)) * abs(height)
-
-
-def _rows(width: int, bits: int) -> int:
-    """Bytes of one row: BMP rows end at a multiple of four bytes."""
-    return (width * bits + 31) // 32 * 4
+        width, height, bits = (window.number(at, 2) for at in (18, 20, 24))
+    elif window.number(30, 4) not in BMP_UNCOMPRESSED:
+        return 0, 0
+    else:
+        width, bits = window.number(18, 4), window.number(28, 2)
+        height = abs(int.from_bytes(window.at(22, 4), "little", signed=True))
+    return (width * bits + 31) // 32 * 4, height
 
 
 class Kind(StrEnum):
@@ -188,6 +182,7 @@ class EndsInZeros:
 
     kind: Kind
     why: str  # as of an incomplete one
+    is_abrupt: bool  # a dark bar from side to side, or a half copy
 
 
 Verdict = Whole | EndsInZeros | Incomplete | NotAPicture
@@ -237,7 +232,7 @@ def _checked(kind: Kind, window: Window) -> Whole | EndsInZeros:
     try:
         CHECKS[kind](window)
     except ZerosAtEndError as zeros:
-        return EndsInZeros(kind, str(zeros))
+        return EndsInZeros(kind, str(zeros), is_abrupt=zeros.is_abrupt)
     return Whole(kind)
 
 

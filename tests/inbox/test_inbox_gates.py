@@ -293,15 +293,9 @@ class TestContent:
         assert inbox.is_taken_after(SETTLE)
 
     @pytest.mark.parametrize("name", FORMATS)
-    @pytest.mark.parametrize(
-        ("is_written", "seconds"),
-        [
-            pytest.param(False, RULES.settle_max_seconds / 2, id="hole"),
-            pytest.param(True, ZEROS_REST * SETTLE - 1, id="zeros"),
-        ],
-    )
+    @pytest.mark.parametrize("is_written", [False, True])
     def test_a_copier_that_makes_room_first_is_waited_for(
-        self, tmp_path: Path, name: str, seconds: float, *, is_written: bool
+        self, tmp_path: Path, name: str, *, is_written: bool
     ) -> None:
         inbox, content = started(tmp_path), picture(name)
         (tmp_path / name).write_bytes(bytes(len(content) * is_written))
@@ -309,7 +303,20 @@ class TestContent:
         for share in (0.0, 0.01, 0.5, 0.9):
             with (tmp_path / name).open("r+b") as file:
                 file.write(content[: int(len(content) * share)])
-            assert_incomplete(inbox, name, seconds)
+            assert_incomplete(inbox, name)
+        (tmp_path / name).write_bytes(content)
+        inbox.after()
+        assert inbox.is_taken_after(SETTLE)
+
+    @pytest.mark.parametrize("name", ["a.tif", "a.bmp"])
+    def test_a_copier_that_pauses_at_the_end_of_a_row_is_waited_for(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        inbox, content = started(tmp_path), picture(name)
+        for missing in (100, 50):
+            tail = missing * 320 * 3
+            (tmp_path / name).write_bytes(content[:-tail] + bytes(tail))
+            assert_incomplete(inbox, name, ZEROS_REST * SETTLE - 1)
         (tmp_path / name).write_bytes(content)
         inbox.after()
         assert inbox.is_taken_after(SETTLE)

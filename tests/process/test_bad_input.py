@@ -11,7 +11,6 @@ from harness import HotFolder
 from PIL import Image
 
 PROMPT = b"prompt: Make it blue\n"
-MISSING = 9000  # bytes of a file for which room was made
 
 SIDECARS = {
     "empty": (b"", "empty"),
@@ -54,10 +53,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         image.with_suffix(".yaml").write_bytes(content)
     for name, content in pictures(hot).items():
         hot.drop(f"pictures/{Path(name).stem}.png").unlink()
-        path = hot.inbox / "pictures" / name
-        path.write_bytes(content)
-        if name.startswith("zeroed-"):
-            os.truncate(path, len(content) + MISSING)
+        (hot.inbox / "pictures" / name).write_bytes(content)
     hot.drop("other size/cat.png", mask="m.png")
     Image.new("L", (10, 10), 255).save(hot.inbox / "other size/m.png")
     odd_things(hot)
@@ -72,7 +68,10 @@ def pictures(hot: HotFolder) -> dict[str, bytes]:
         path = hot.cwd / f"whole.{suffix}"
         Image.effect_noise((300, 200), 80).convert("RGB").save(path)
         whole[suffix] = path.read_bytes()
-    zeroed = {f"zeroed-{suffix}.{suffix}": content[:-MISSING] for suffix, content in whole.items()}
+    zeroed = {
+        f"zeroed-{suffix}.{suffix}": content[:-9000] + bytes(9000)
+        for suffix, content in whole.items()
+    }
     cut = {
         f"cut-{suffix}.{suffix}": content[: len(content) // 2] for suffix, content in whole.items()
     }

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipeline.sniff.foreign import NotAPicture
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Kind, Verdict, Whole, examine
@@ -31,6 +31,7 @@ WRITINGS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "bmp": (Kind.BMP, {"format": "BMP"}),
 }
 RAW = ("raw tiff", "bigtiff", "bmp")  # Pillow writes directories before their pixels
+HALF = 60 * 160 * 3  # bytes of the last 60 rows
 
 
 def written(image: Image.Image, **options: Any) -> bytes:
@@ -65,19 +66,46 @@ def test_every_tenth_of_a_picture_is_incomplete(scene: Scene, writing: str) -> N
 
 @pytest.mark.parametrize("writing", WRITINGS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.7])
-def test_a_zero_filled_tail_is_never_whole(scene: Scene, writing: str, share: float) -> None:
-    kind, options = WRITINGS[writing]
-    content = written(scene(160, 120), **options)
+def test_a_zero_filled_tail_is_incomplete(scene: Scene, writing: str, share: float) -> None:
+    content = written(scene(160, 120), **WRITINGS[writing][1])
     arrived = int(len(content) * share)
     verdict = examined(content[:arrived].ljust(len(content), b"\0"))
-    match verdict:
-        case EndsInZeros(of, why):
-            assert writing in RAW
-            assert of is kind
-            assert "are zeros, as in a copy that has not finished" in why
-        case _:
-            assert writing not in RAW
-            assert isinstance(verdict, Incomplete)
+    assert isinstance(verdict, Incomplete)
+    assert "midst of a row" in verdict.why or writing not in RAW
+
+
+@pytest.mark.parametrize("writing", RAW)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1"])
+@pytest.mark.parametrize("shape", ["disc", "strip", "dot", "nothing"])
+def test_a_dark_end_may_be_genuine(writing: str, mode: str, shape: str) -> None:
+    """What lies on black, or on nothing; the rows of a BMP run upwards."""
+    if mode == "RGBA" and writing == "bmp":
+        return
+    dark = Image.new("L", (301, 200))
+    drawn = ImageDraw.Draw(dark)
+    if shape == "disc":
+        drawn.ellipse((100, 60, 200, 140), 255)
+    elif shape == "strip":
+        drawn.rectangle((0, 80, 301, 120), 255)
+    elif shape == "dot":
+        drawn.point((150, 100), 255)
+    picture = dark.convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(dark)
+    kind, options = WRITINGS[writing]
+    verdict = examined(written(picture, **options))
+    assert isinstance(verdict, EndsInZeros)
+    assert verdict.kind is kind
+    assert verdict.is_abrupt is (shape == "strip")
+    assert "as in a copy that has not finished" in verdict.why
+
+
+@pytest.mark.parametrize("writing", RAW)
+def test_a_half_copy_whose_rows_are_whole_may_be_dark(scene: Scene, writing: str) -> None:
+    content = written(scene(160, 120), **WRITINGS[writing][1])
+    verdict = examined(content[:-HALF] + bytes(HALF))
+    assert isinstance(verdict, EndsInZeros)
+    assert verdict.is_abrupt
 
 
 @pytest.mark.parametrize("writing", RAW)
@@ -87,14 +115,14 @@ def test_zeros_that_nobody_wrote_are_incomplete(
     """Where a copier made room for the rest: a hole, or blocks that were never written."""
     content, path = written(scene(160, 120), **WRITINGS[writing][1]), tmp_path / "room"
     for make_room in (os.truncate, allocate):
-        path.write_bytes(content[:20_000])
+        path.write_bytes(content[:-HALF])
         make_room(path, len(content))
         path.read_bytes()  # a scan has looked at it before
         with path.open("rb") as file:
             verdict = examine(file, len(content))
         assert isinstance(verdict, Incomplete)
         assert "nobody wrote them" in verdict.why
-    path.write_bytes(content[:20_000].ljust(len(content), b"\0"))
+    path.write_bytes(content[:-HALF] + bytes(HALF))
     with path.open("rb") as file:
         assert isinstance(examine(file, len(content)), EndsInZeros)
 
