@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import UserError
-from config.settings import ModelSettings
+from config.settings import Lora, ModelSettings
 from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.control.client import ask_status
@@ -88,19 +88,24 @@ def look_at_model(settings: ModelSettings, means: MachineResources | None) -> It
 
 def look_at_loras(settings: ModelSettings) -> Iterator[Finding]:
     """Look at the headers of the LoRA files that instructions may name."""
-    advice = "point model.loras to a safetensors LoRA for this very model, or take it out there"
     layers = _linear_layers(settings) if settings.loras else None
     for name, lora in settings.loras.items():
         try:
             file = lora_file.read(lora.path)
             changes = file.changes if layers is None else lora_file.for_layers(file, layers)
-        except (OSError, UnusableLoraError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            yield problem(_SUBJECT, f"LoRA {name}, {lora.path}, cannot be used: {reason}", advice)
+        except UnusableLoraError as error:
+            yield _unusable(name, lora, str(error))
+        except OSError as error:
+            yield _unusable(name, lora, f"it cannot be read ({error.strerror})")
         else:
-            layers_words = f"{len(changes)} layer{'' if len(changes) == 1 else 's'}"
-            what = f"{_size(file.size_bytes)}, changes {layers_words}"
+            count = f"{len(changes)} layer{'' if len(changes) == 1 else 's'}"
+            what = f"{_size(file.size_bytes)}, changes {count}"
             yield ok(_SUBJECT, f"LoRA {name}: {lora.path}, {what}")
+
+
+def _unusable(name: str, lora: Lora, why: str) -> Finding:
+    advice = "point model.loras to a safetensors LoRA for this very model, or take it out there"
+    return problem(_SUBJECT, f"LoRA {name}, {lora.path}, cannot be used: {why}", advice)
 
 
 def _linear_layers(settings: ModelSettings) -> lora_file.Layers | None:

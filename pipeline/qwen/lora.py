@@ -256,7 +256,7 @@ def _explained(path: Path) -> Iterator[None]:
         except UnusableLoraError as error:
             raise _unusable(path, str(error)) from error
         except (FileNotFoundError, PermissionError) as error:
-            raise _unusable(path, f"it cannot be opened ({error.strerror})") from error
+            raise _unusable(path, f"it cannot be read ({error.strerror})") from error
 
 
 def _unusable(path: Path, why: str) -> EditError:

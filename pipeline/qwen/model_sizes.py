@@ -37,7 +37,7 @@ def _explained(model: Path, class_name: str) -> Iterator[None]:
     except (OSError, checkpoint.BrokenWeightsError) as error:
         what, advice = f"cannot be read: {error}", "copy the model folder again, whole"
         raise UserError([Problem(str(model), what, advice)]) from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         what = f"its weights are not those of a {class_name} ({error} is missing or odd)"
         advice = "use the model folder as it was published"
         raise UserError([Problem(str(model), what, advice)]) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -168,11 +169,16 @@ def write_broken(folder: Path) -> dict[str, tuple[Path, str]]:
             "peft keeps its strength in a file adapter_config.json, which is not beside it",
         ),
     }
+    endless = {a: {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, math.inf]}}
     of_bytes = {
         "broken": (b"broken", "it is cut off: 6 bytes"),
         "text": (b"so it goes, and so on", "it is no safetensors file"),
         "list": (_header([]), "it is no safetensors file: its header cannot be read"),  # type: ignore[arg-type] # broken
-        "deep": (_header({}).replace(b"{}", b"[" * 2), "it is no safetensors file"),
+        "deep": (
+            (100_000).to_bytes(8, "little") + b"[" * 100_000,
+            "it is no safetensors file: its header cannot be read",
+        ),
+        "endless": (_header(endless), "it is no safetensors file: its header cannot be read"),
         "odd shape": (_header(odd, bytes(4)), f"its {a} is written in a way that is not known"),
         "no text": (
             _header({"__metadata__": {"lora_adapter_metadata": {}}}),
@@ -194,6 +200,12 @@ def write_broken(folder: Path) -> dict[str, tuple[Path, str]]:
     twice = write(folder / "said twice.safetensors", kohya(), {"r": RANK, "lora_alpha": 1})
     by = f"by its lora_adapter_metadata and by {LAYER}.alpha"
     found["said twice"] = (twice, f"its strength is said twice, {by}")
+    (folder / "peft").mkdir()
+    (folder / "peft" / "adapter_config.json").write_text(
+        json.dumps({"r": RANK, "lora_alpha": 1, "use_dora": True})
+    )
+    saved = write(folder / "peft" / "adapter_model.safetensors", of_tensors["peft"][0])
+    found["configured"] = (saved, "use_dora is true in its adapter_config.json, which is not")
     return found
 
 
