@@ -157,8 +157,14 @@ def for_layers(file: LoraFile, layers: Layers) -> tuple[LayerChange, ...]:
     for change in file.changes:
         name = change.layer if change.layer in layers else flat.get(change.layer, "")
         (rank, wide), (high, _) = change.down.shape, change.up.shape
-        if layers.get(name) != (wide, high):
+        if name not in layers:
             why = f"its layer {change.layer} is none of this model's"
+            raise UnusableLoraError(why)
+        if layers[name] != (wide, high):
+            own_wide, own_high = layers[name]
+            why = (
+                f"its {name} makes {high} numbers of {wide}, this model's {own_high} of {own_wide}"
+            )
             raise UnusableLoraError(why)
         if name in found:
             raise _twice(name)

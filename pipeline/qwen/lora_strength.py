@@ -31,7 +31,6 @@ _OF_TRAINING = frozenset(
         "revision",
         "target_modules",
         "task_type",
-        "velora_config",
     }
 )
 _UNDERSTOOD = frozenset({"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"})

@@ -221,6 +221,7 @@ SAID: dict[str, dict[str, Any]] = {
     "alpha_pattern": {
         "lora_alpha": RANK,
         "alpha_pattern": {
+            "o_add_out": 99,  # is no whole word
             "attn.to_q": 1,  # of both blocks
             "to_out.0": 2,
             "linear": 16,  # not norm_out.linear_1
@@ -228,7 +229,6 @@ SAID: dict[str, dict[str, Any]] = {
             r"transformer_blocks\.\d+\.txt_mlp\.net\.2": 0.5,
             r".*\.(to_add_out|add_k_proj)": 12,
             f"{BLOCK}.attn.to_q": 99,  # comes too late
-            "o_add_out": 99,  # is no whole word
         },
     },
 }

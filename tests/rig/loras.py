@@ -85,7 +85,7 @@ def write_broken(folder: Path) -> dict[str, tuple[Path, str]]:
         ),
         "wide": (
             {**plain(), a: torch.zeros(RANK, SIZE + 1)},
-            f"its layer {LAYER} is none of this model's",
+            f"its {LAYER} makes 96 numbers of 97, this model's 96 of 96",
         ),
         "text encoder": (
             {key.replace("transformer.", "text_encoder.", 1): it for key, it in plain().items()},
