@@ -47,12 +47,20 @@ _PARTS = re.compile(r"\\[.]|\\d\+?|[.][*+]|[\w.^$|()-]")
 _MOST_WILDCARDS = 2
 _LONGEST_PATTERN = 500  # characters
 _MOST_PATTERNS = 4096
+_LONGEST_REASON = 500  # characters
 
 _Patterns = tuple[tuple[re.Pattern[str], float], ...]
 
 
 class UnusableLoraError(Exception):
-    """The file is no LoRA that can be used; says why, as the end of a sentence."""
+    """The file is no LoRA that can be used; says why, as the end of a sentence.
+
+    It quotes a file of unknown origin: what cannot be shown is escaped, and what is long is cut.
+    """
+
+    def __init__(self, why: str) -> None:
+        shown = (it if it.isprintable() else ascii(it)[1:-1] for it in why[:_LONGEST_REASON])
+        super().__init__("".join(shown) + ("..." if len(why) > _LONGEST_REASON else ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

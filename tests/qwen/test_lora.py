@@ -271,10 +271,16 @@ def test_a_lora_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
         wardrobe.chosen("one")
 
 
-def test_a_file_that_changes_between_header_and_numbers_is_said_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["cut", "replaced"])
+def test_a_file_that_changes_between_header_and_numbers_is_said_to(
+    how: str, tmp_path: Path
+) -> None:
     wardrobe = Wardrobe(tmp_path)
-    chosen = wardrobe.chosen("one")
-    wardrobe.paths["one"].write_bytes(wardrobe.paths["one"].read_bytes()[:-100])
+    chosen, path = wardrobe.chosen("one"), wardrobe.paths["one"]
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        wardrobe.paths["other"].rename(path)
     with (
         pytest.raises(EditError, match="changed while it was read") as caught,
         wardrobe.loras.applied(chosen, CPU),

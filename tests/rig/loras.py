@@ -184,6 +184,14 @@ def write_broken(folder: Path) -> dict[str, tuple[Path, str]]:
             _header({"__metadata__": {"lora_adapter_metadata": {}}}),
             "its metadata is no text",
         ),
+        "unprintable": (
+            _header({"\x1b[2J\n\ud800.alpha": odd[a]}, bytes(4)),
+            r"its \x1b[2J\n\ud800.alpha is written in a way that is not known here",
+        ),
+        "long": (
+            _header({"a" * 100_000: odd[a]}, bytes(4)),
+            f"its {'a' * 496}...",
+        ),
         "short": (
             _header({**short, b: short[a]}, bytes(4)),
             f"its {a} takes 4 bytes, and its shape another number",
