@@ -36,6 +36,15 @@ COPY_AGAIN = "copy the model folder again, whole"
 _LENGTH_BYTES = 8  # a file opens with the length of its JSON header, little-endian
 _LONGEST_HEADER_BYTES = 100_000_000  # the format's own limit
 _SAMPLE_BYTES = 64 * 1024
+_ODD_HEADER = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,7 +359,7 @@ def _tensor_bytes(header: bytes) -> int:
             for name, tensor in tensors.items()
             if name != "__metadata__"
         ]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except _ODD_HEADER as error:
         what = "it is no safetensors file: its header cannot be read"
         raise BrokenWeightsError(what) from error
     return max(ends, default=0)

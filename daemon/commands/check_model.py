@@ -14,7 +14,8 @@ from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
-from pipeline.qwen import host_memory, model_sizes, precision
+from pipeline.qwen import host_memory, lora_file, model_sizes, precision
+from pipeline.qwen.lora_strength import UnusableLoraError
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
 from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, shown_gib, usual_work
 
@@ -85,17 +86,34 @@ def look_at_model(settings: ModelSettings, means: MachineResources | None) -> It
         yield from _fitting(found, settings, means)
 
 
-def look_at_loras(loras: dict[str, Lora]) -> Iterator[Finding]:
-    """Look for the LoRA files that instructions may name."""
-    advice = "copy it there again, or remove it from model.loras"
-    for name, lora in loras.items():
+def look_at_loras(settings: ModelSettings) -> Iterator[Finding]:
+    """Look at the headers of the LoRA files that instructions may name."""
+    layers = _linear_layers(settings) if settings.loras else None
+    for name, lora in settings.loras.items():
         try:
-            size_bytes = checkpoint.read_weight_file(lora.path).size_bytes
-        except (OSError, checkpoint.BrokenWeightsError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            yield problem(_SUBJECT, f"LoRA {name}, {lora.path}: {reason}", advice)
+            file = lora_file.read(lora.path)
+            changes = file.changes if layers is None else lora_file.for_layers(file, layers)
+        except UnusableLoraError as error:
+            yield _unusable(name, lora, str(error))
+        except OSError as error:
+            yield _unusable(name, lora, f"it cannot be read ({error.strerror})")
         else:
-            yield ok(_SUBJECT, f"LoRA {name}: {lora.path}, {_size(size_bytes)}")
+            count = f"{len(changes)} layer{'' if len(changes) == 1 else 's'}"
+            what = f"{_size(file.size_bytes)}, changes {count}"
+            yield ok(_SUBJECT, f"LoRA {name}: {lora.path}, {what}")
+
+
+def _unusable(name: str, lora: Lora, why: str) -> Finding:
+    advice = "point model.loras to a safetensors LoRA for this very model, or take it out there"
+    return problem(_SUBJECT, f"LoRA {name}, {lora.path}, cannot be used: {why}", advice)
+
+
+def _linear_layers(settings: ModelSettings) -> lora_file.Layers | None:
+    """What a LoRA has to fit; None where the model cannot be read, which is told elsewhere."""
+    try:
+        return None if settings.path is None else model_sizes.linear_layers(settings.path)
+    except UserError:
+        return None
 
 
 def _described(found: Checkpoint) -> str:

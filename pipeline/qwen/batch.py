@@ -9,13 +9,13 @@ from itertools import islice
 
 import torch
 
-from config.settings import Lora
 from pipeline.editor import Done, EditError, EditRequest, EditResult, Failed, Stage, StageName
 from pipeline.qwen import decode, encode, errors, lora
 from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.denoise_loop import DenoiseLoop
 from pipeline.qwen.encode import Text
+from pipeline.qwen.lora import ChosenLora
 from pipeline.qwen.offload_plan import GIB, Plan, Work
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import DenoisingJob, Job, StageResources, Stages, whole
@@ -63,7 +63,7 @@ class Batch:
         if not self._progress.tell(Stage(name, StageName.ENCODE)):
             return
         try:
-            chosen = lora.find(means.loras, request.lora)
+            chosen = means.loras.find(request.lora)
             prepared = encode.prepare(means.pipe, request, condition_pixels=means.condition_pixels)
             work = _work(prepared, chosen)
             means.room.plan(work)
@@ -174,13 +174,13 @@ class Batch:
         )
 
 
-def _work(prepared: encode.Prepared, chosen: Lora | None) -> Work:
+def _work(prepared: encode.Prepared, chosen: ChosenLora | None) -> Work:
     return Work(
         sequences=len(prepared.prompts),
         tokens=prepared.tokens,
         text_tokens=prepared.text_tokens,
         pixels=prepared.pixels,
-        lora_bytes=lora.size_bytes(chosen),
+        lora_bytes=0 if chosen is None else chosen.size_bytes,
     )
 
 

@@ -27,6 +27,7 @@ from pipeline.qwen import (
 )
 from pipeline.qwen.batch import Batch
 from pipeline.qwen.device import ModelDevice
+from pipeline.qwen.lora import Loras
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import StageResources
@@ -96,7 +97,12 @@ class QwenEditor:
             room=space,
             device=at.device,
             condition_pixels=source.condition_pixels,
-            loras=settings.loras,
+            loras=Loras(
+                settings.loras,
+                pipe.transformer,
+                dtype=load.TORCH_DTYPES[chosen],
+                available_bytes=host_memory.available_bytes,
+            ),
             jobs_together=settings.batch,
             clock=clock,
         )

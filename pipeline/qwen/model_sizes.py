@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -22,18 +23,38 @@ def read(source: Checkpoint, item_bytes: int) -> ModelSize:
     `item_bytes` is the size of a number as it is computed with, whatever the files hold. Raises
     UserError if a file cannot be read or does not hold the weights of such a model.
     """
-    try:
+    with _explained(source.path, source.class_name):
         encoder, transformer, vae = (
             _shapes(source.path / part, spelling) for part, spelling in OF_PARTS.items()
         )
         return _size(encoder, transformer, vae, item_bytes)
+
+
+@contextmanager
+def _explained(model: Path, class_name: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, checkpoint.BrokenWeightsError) as error:
         what, advice = f"cannot be read: {error}", "copy the model folder again, whole"
-        raise UserError([Problem(str(source.path), what, advice)]) from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        what = f"its weights are not those of a {source.class_name} ({error} is missing or odd)"
+        raise UserError([Problem(str(model), what, advice)]) from error
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        what = f"its weights are not those of a {class_name} ({error} is missing or odd)"
         advice = "use the model folder as it was published"
-        raise UserError([Problem(str(source.path), what, advice)]) from error
+        raise UserError([Problem(str(model), what, advice)]) from error
+
+
+def linear_layers(model: Path) -> dict[str, tuple[int, int]]:
+    """The numbers in and out of each linear layer of a model's transformer, by its name.
+
+    Raises UserError if a file of it cannot be read.
+    """
+    with _explained(model, "transformer"):
+        shapes = _shapes(model / "transformer", OF_PARTS["transformer"])
+        return {
+            name.removesuffix(".weight"): (shape[1], shape[0])
+            for name, shape in shapes.items()
+            if name.endswith(".weight") and len(shape) == 2
+        }
 
 
 def _size(encoder: _Shapes, transformer: _Shapes, vae: _Shapes, item_bytes: int) -> ModelSize:
