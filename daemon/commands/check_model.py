@@ -16,7 +16,13 @@ from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 from pipeline.qwen import host_memory, model_sizes, precision
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
-from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, shown_gib, usual_work
+from pipeline.qwen.vram_budget import (
+    allowed_bytes,
+    plan_for_usual,
+    shown_gib,
+    usual_jobs_together,
+    usual_work,
+)
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
@@ -185,8 +191,8 @@ def _plans(
     reading, denoising, pictures = stages(found, size)
     yield ok(_PLAN_SUBJECT, f"plan: {reading}")
     yield ok(_PLAN_SUBJECT, f"plan for a job with guidance: {denoising}")
-    if settings.batch > 1:
-        several = plan(size, usual_work(source, settings.batch), budget_bytes)
-        _, denoising, _ = stages(several, size)
-        yield ok(_PLAN_SUBJECT, f"plan for {settings.batch} such jobs at once: {denoising}")
+    jobs = usual_jobs_together(size, source, settings.batch, budget_bytes)
+    if jobs > 1:
+        _, denoising, _ = stages(plan(size, usual_work(source, jobs), budget_bytes), size)
+        yield ok(_PLAN_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
     yield ok(_PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / 1e6:.1f} megapixels)")

@@ -36,9 +36,10 @@ class Batch:
         self._means.room.begin_batch()
         self._expect_prompts()
         jobs = [job for request in requests for job in self._prepared(request)]
-        flights = self._encoded(jobs)
-        DenoiseLoop(self._stages).denoise(flights)
-        self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
+        for part in self._parts(jobs):
+            flights = self._encoded(part)
+            DenoiseLoop(self._stages).denoise(flights)
+            self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
 
     def _expect_prompts(self) -> None:
         """Let the text encoder be on its way while the pictures are opened."""
@@ -74,11 +75,17 @@ class Batch:
         job.seconds[StageName.ENCODE] = means.clock() - began
         yield job
 
+    def _parts(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
+        """The jobs that go on: all together, unless what they keep would fill the GPU."""
+        while waiting := [job for job in jobs if self._stages.goes_on(job)]:
+            works = self._means.room.together([job.work for job in waiting])
+            part, jobs = waiting[: len(works)], waiting[len(works) :]
+            for job, work in zip(part, works, strict=True):
+                job.work = work
+            yield part
+
     def _encoded(self, jobs: Sequence[Job]) -> list[DenoisingJob]:
-        jobs = [job for job in jobs if self._stages.goes_on(job)]
         flights: list[DenoisingJob] = []
-        if not jobs:
-            return flights
         with self._stages.sharing(StageName.ENCODE, jobs), self._stages.failing(jobs):
             texts = iter(self._means.room.retrying("reading prompts", partial(self._read, jobs)))
             read = [(job, list(islice(texts, len(job.prepared.prompts)))) for job in jobs]
@@ -97,8 +104,13 @@ class Batch:
             for inputs in job.prepared.prompts
         ]
         found = means.room.for_reading([job.work for job in jobs])
+        stacks, together = means.parts.encoder.stacks, found.read_together
         with self._stages.on_stage(means.parts.encoder, found, _reading(found)):
-            return run_blocks(means.parts.encoder.stacks, calls)
+            return [
+                text
+                for start in range(0, len(calls), together)
+                for text in run_blocks(stacks, calls[start : start + together])
+            ]
 
     def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[DenoisingJob]:
         flights = []
@@ -180,6 +192,8 @@ def _work(prepared: encode.Prepared, chosen: Lora | None) -> Work:
         tokens=prepared.tokens,
         text_tokens=prepared.text_tokens,
         pixels=prepared.pixels,
+        kept_patches=len(prepared.prompts) * prepared.patches,
+        kept_text_tokens=prepared.all_text_tokens,
         lora_bytes=lora.size_bytes(chosen),
     )
 

@@ -164,8 +164,11 @@ def measure(pipe: Pipeline) -> ModelSize:
         transformer=blocks,
         transformer_rest_bytes=_bytes(transformer) - blocks.all_bytes,
         vae_bytes=_bytes(vae),
+        vision_width=encoder.model.visual.merger.mlp[0].in_features,
         text_width=encoder.config.text_config.hidden_size,
         transformer_width=transformer.inner_dim,
+        head_width=transformer.config.attention_head_dim,
+        patch_width=transformer.config.in_channels,
         vae_width=vae.config.base_dim,
         item_bytes=transformer.dtype.itemsize,
     )

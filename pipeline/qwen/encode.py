@@ -45,12 +45,22 @@ class Prepared:
     @property
     def text_tokens(self) -> int:
         """Of the longest prompt, its pictures counted."""
-        return max(int(one["input_ids"].shape[1]) for one in self.prompts)
+        return max(map(_tokens, self.prompts))
+
+    @property
+    def all_text_tokens(self) -> int:
+        """Of all prompts together."""
+        return sum(map(_tokens, self.prompts))
+
+    @property
+    def patches(self) -> int:
+        """Of the result and all pictures."""
+        return sum(rows * columns for _, rows, columns in self.shapes)
 
     @property
     def tokens(self) -> int:
         """Of a sequence in the transformer, at most."""
-        return sum(rows * columns for _, rows, columns in self.shapes) + self.text_tokens
+        return self.patches + self.text_tokens
 
     @property
     def pixels(self) -> int:
@@ -69,6 +79,10 @@ class Encoded:
     noise: torch.Tensor  # (1, patches, channels): where the denoising starts
     references: torch.Tensor  # (1, patches of all pictures, channels)
     shapes: tuple[tuple[int, int, int], ...]  # frames, rows, columns in patches: result, pictures
+
+
+def _tokens(prompt: BatchFeature) -> int:
+    return int(prompt["input_ids"].shape[1])
 
 
 def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> Prepared:

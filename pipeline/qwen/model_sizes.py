@@ -47,8 +47,11 @@ def _size(encoder: _Shapes, transformer: _Shapes, vae: _Shapes, item_bytes: int)
         transformer=blocks,
         transformer_rest_bytes=_numbers(transformer) * item_bytes - blocks.all_bytes,
         vae_bytes=_numbers(vae) * item_bytes,
+        vision_width=encoder["model.visual.merger.mlp.0.weight"][1],
         text_width=encoder["model.language_model.embed_tokens.weight"][1],
         transformer_width=transformer["img_in.weight"][0],
+        head_width=transformer["transformer_blocks.0.attn.norm_q.weight"][0],
+        patch_width=transformer["img_in.weight"][1],
         vae_width=vae["encoder.conv_in.weight"][0],
         item_bytes=item_bytes,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rig import stage_memory
 from rig.copy_streams import BrokenLane, CrampedLane, EarlyLane, LateLane
 from rig.stage_memory import MIXED_WORK, decide, passing_through, place
 
@@ -27,7 +28,7 @@ from pipeline.editor import (
     StageName,
     Step,
 )
-from pipeline.qwen import components, offload_plan
+from pipeline.qwen import components
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
@@ -43,7 +44,7 @@ def least_bytes(tiny_models: dict[str, Path]) -> int:
     from pipeline.qwen import load, precision
 
     pipe = load.load(checkpoint.read(tiny_models[EDIT_PLUS]), precision.Precision.FP32)
-    return offload_plan.least_bytes(components.measure(pipe), MIXED_WORK)
+    return stage_memory.least_bytes(components.measure(pipe), MIXED_WORK)
 
 
 @pytest.fixture

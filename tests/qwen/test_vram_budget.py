@@ -20,8 +20,11 @@ LARGE = ModelSize(
     transformer=StackSize(blocks=60, block_bytes=2 * GIB // 3),
     transformer_rest_bytes=GIB // 12,
     vae_bytes=GIB // 4,
+    vision_width=5120,
     text_width=3584,
     transformer_width=3072,
+    head_width=128,
+    patch_width=64,
     vae_width=96,
     item_bytes=2,
 )
@@ -44,6 +47,10 @@ def test_several_usual_jobs_have_more_sequences_of_the_same_length(
     one, four = usual_work(source), usual_work(source, 4)
     assert (one.sequences, four.sequences) == (2, 8)
     assert (one.tokens, one.pixels) == (four.tokens, source.working_pixels)
+    assert (4 * one.kept_patches, 4 * one.kept_text_tokens) == (
+        four.kept_patches,
+        four.kept_text_tokens,
+    )
 
 
 def test_a_figure_that_is_said_to_be_needed_is_enough(tiny_models: dict[str, Path]) -> None:
