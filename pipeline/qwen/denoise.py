@@ -55,7 +55,7 @@ class Denoising:
             # Stretching a schedule to its end divides by zero where the start is the end.
             schedule = {**schedule, "shift_terminal": None}
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
-        self._tables = DeviceTables()
+        self._tables = DeviceTables(transformer.pos_embed)
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
         self.done = 0  # steps asked for
 

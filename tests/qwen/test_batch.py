@@ -29,10 +29,13 @@ from pipeline.editor import (
     Step,
 )
 from pipeline.qwen import components
+from pipeline.qwen.batch import Batch
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
-from pipeline.qwen.offload_plan import Plan
+from pipeline.qwen.offload_plan import Plan, Work, smallest_bytes
+from pipeline.qwen.progress import Progress
+from pipeline.qwen.stage_memory import StageMemory
 
 BLOCKS = 4
 
@@ -188,6 +191,31 @@ def test_sequences_that_fly_in_turns_give_the_same_pictures(
     editor.edit(in_turns, lambda _event: frozenset())
     for found, expected in zip(_pictures(in_turns), alone, strict=True):
         assert np.array_equal(found, expected)
+
+
+def test_jobs_that_keep_too_much_for_one_batch_are_edited_one_after_the_other(
+    planning: Callable[..., QwenEditor],
+    mixed: Callable[[], list[EditRequest]],
+    alone: list[Any],
+    listener: Any,
+) -> None:
+    requests, editor = mixed(), planning(EarlyLane())
+    size, works = editor._parts.size, _works(editor, requests)
+    enough = place(budget_bytes=max(smallest_bytes(size, work) for work in works))
+    room = StageMemory(enough, size, usual=works[0], usual_batch=works[0])
+    editor._means = replace(editor._means, room=room)
+    editor.edit(requests, listener)
+    told = [type(event) for event in listener.events if isinstance(event, Step | Done | Failed)]
+    assert [ending for ending in told if ending is not Step] == [Done] * 3
+    assert told.index(Done) < len(told) - 1 - told[::-1].index(Step)
+    for found, expected in zip(_pictures(requests), alone, strict=True):
+        assert np.array_equal(found, expected)
+
+
+def _works(editor: QwenEditor, requests: list[EditRequest]) -> list[Work]:
+    """What each asks for alone."""
+    batch = Batch(editor._means, Progress(lambda _event: frozenset()))
+    return [job.work for request in requests for job in batch._prepared(request)]
 
 
 def test_what_stays_for_good_crosses_once(

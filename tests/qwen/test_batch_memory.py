@@ -82,7 +82,12 @@ def several(
 
 @pytest.mark.parametrize(
     ("edit_class", "count", "cfg"),
-    [(EDIT, 1, 4.0), (EDIT, 4, 4.0), (EDIT_PLUS, 1, 4.0), (EDIT_PLUS, 4, 4.0), (EDIT_PLUS, 64, 1.0)],
+    [
+        (EDIT, 1, 4.0),
+        (EDIT_PLUS, 1, 4.0),
+        (EDIT_PLUS, 4, 4.0),
+        (EDIT_PLUS, 64, 1.0),
+    ],
 )
 def test_what_a_batch_keeps_is_planned_and_not_much_more(
     *,
@@ -114,5 +119,4 @@ def test_what_a_batch_keeps_is_planned_and_not_much_more(
         denoising.most_bytes: kept_denoising_bytes(size, work, together=together),
     }
     for seen_bytes, planned_bytes in planned.items():
-        print(seen_bytes, planned_bytes, planned_bytes/seen_bytes)
         assert seen_bytes <= planned_bytes <= AT_MOST * seen_bytes

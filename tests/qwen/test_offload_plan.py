@@ -98,6 +98,25 @@ def test_many_sequences_give_blocks_their_room_first_and_then_fly_in_turns() -> 
     assert plan(REAL, many, 11 * GIB).transformer_resident == 0
 
 
+def test_many_prompts_are_read_together_as_far_as_there_is_room() -> None:
+    many = work_of(128, 9700, 1500, 2**20)
+    assert plan(REAL, many, 24 * GIB).read_together == 128
+    tight = plan(REAL, many, 7 * GIB)
+    assert 1 < tight.read_together < 128
+    assert tight.text_resident == 0
+
+
+def test_prompts_that_stay_embedded_count_in_every_stage() -> None:
+    few, many = (work_of(count, 9700, 1500, 64 * 2**20) for count in (2, 128))
+    more_bytes = smallest_bytes(REAL, many) - smallest_bytes(REAL, few)
+    embeddings_bytes = 126 * 1500 * REAL.text_width * REAL.item_bytes
+    assert embeddings_bytes <= more_bytes <= 2 * embeddings_bytes
+    side, beside_few = (plan(REAL, work, 16 * GIB).tile_side for work in (many, few))
+    assert side is not None
+    assert beside_few is not None
+    assert side < beside_few
+
+
 def test_a_large_picture_is_tiled_and_its_tiles_are_large() -> None:
     large = replace(GUIDED, pixels=64 * 2**20)
     side = plan(REAL, large, 16 * GIB).tile_side
