@@ -28,6 +28,7 @@ class Batch:
         self._means = means
         self._progress = progress
         self._stages = Stages(means, progress)
+        self._has_read = False
 
     def run(self, requests: Sequence[EditRequest]) -> None:
         """Edit them; each ends with exactly one Done or Failed, unless it is dropped."""
@@ -40,6 +41,8 @@ class Batch:
             flights = self._encoded(part)
             DenoiseLoop(self._stages).denoise(flights)
             self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
+        if not self._has_read:
+            self._means.parts.encoder.leave()
 
     def _expect_prompts(self) -> None:
         """Let the text encoder be on its way while the pictures are opened."""
@@ -106,6 +109,7 @@ class Batch:
         found = means.room.for_reading([job.work for job in jobs])
         stacks, together = means.parts.encoder.stacks, found.read_together
         with self._stages.on_stage(means.parts.encoder, found, _reading(found)):
+            self._has_read = True  # from now on the stage gives back what it takes
             return [
                 text
                 for start in range(0, len(calls), together)
