@@ -138,6 +138,7 @@ class Batch:
                 schedule=lora.schedule_for(job.lora, means.pipe.scheduler.config),
                 steps=request.steps,
                 cfg=request.cfg,
+                seed=request.seed,
                 device=means.device,
             )
         return DenoisingJob(job=job, denoising=denoising)

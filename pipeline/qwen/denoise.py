@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -45,8 +46,10 @@ class Denoising:
         schedule: dict[str, Any],  # the configuration of a FlowMatchEulerDiscreteScheduler
         steps: int,
         cfg: float,
+        seed: int,
         device: torch.device,
     ) -> None:
+        self._seed = seed
         self.latents = encoded.noise
         self._encoded = encoded
         self._transformer = transformer
@@ -86,7 +89,13 @@ class Denoising:
             # The scheduler counts a step before it has rounded the result; one that ran out of
             # memory there is not to count.
             self._scheduler._step_index = self.done
-            latents = self._scheduler.step(velocity, timestep, self.latents, return_dict=False)[0]
+            latents = self._scheduler.step(
+                velocity,
+                timestep,
+                self.latents,
+                generator=_step_noise(self._seed, self.done),
+                return_dict=False,
+            )[0]
             stepped = Stepped(number=self.done + 1, latents=latents)
             self.latents = latents
             self.done += 1
@@ -111,6 +120,16 @@ class Denoising:
             return_dict=False,
         )[0]
         return prediction
+
+
+def _step_noise(seed: int, step: int) -> torch.Generator:
+    """Where a scheduler with stochastic_sampling takes the noise of a step from.
+
+    The same for the same job on any device, however often the step is tried, and another than
+    the noise that the job began with.
+    """
+    digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def guided(prediction: torch.Tensor, away_from: torch.Tensor, cfg: float) -> torch.Tensor:
