@@ -15,7 +15,6 @@ from pipeline.qwen import decode, encode, errors, lora
 from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.denoise_loop import DenoiseLoop
-from pipeline.qwen.encode import Text
 from pipeline.qwen.offload_plan import GIB, Plan, Work
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import DenoisingJob, Job, StageResources, Stages, whole
@@ -95,7 +94,7 @@ class Batch:
             flights += self._looked(read)
         return flights
 
-    def _read(self, jobs: Sequence[Job]) -> list[Text | EditError]:
+    def _read(self, jobs: Sequence[Job]) -> list[torch.Tensor | EditError]:
         """What the text encoder makes of all prompts of all jobs, in their order."""
         means = self._means
         calls = [
@@ -116,7 +115,9 @@ class Batch:
                 for text in run_blocks(stacks, calls[start : start + together])
             ]
 
-    def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[DenoisingJob]:
+    def _looked(
+        self, read: Sequence[tuple[Job, list[torch.Tensor | EditError]]]
+    ) -> list[DenoisingJob]:
         flights = []
         with self._vae_on_stage([job for job, _ in read]):
             for job, texts in read:
@@ -125,7 +126,7 @@ class Batch:
                     flights.append(self._means.room.retrying("reading the pictures", flight))
         return flights
 
-    def _flight(self, job: Job, texts: Sequence[Text]) -> DenoisingJob:
+    def _flight(self, job: Job, texts: Sequence[torch.Tensor]) -> DenoisingJob:
         means, request = self._means, job.request
         means.vae.tile_side = means.room.plan(job.work).tile_side
         encoded = encode.look(

@@ -18,7 +18,7 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import (
 from pipeline.qwen import errors
 from pipeline.qwen.async_flag import AsyncFlag
 from pipeline.qwen.device_tables import DeviceTables
-from pipeline.qwen.encode import Encoded, Text
+from pipeline.qwen.encode import Encoded
 
 
 class Stepped:
@@ -101,20 +101,20 @@ class Denoising:
             self.done += 1
             return stepped
 
-    def _predict(self, text: Text) -> torch.Tensor:
+    def _predict(self, text: torch.Tensor) -> torch.Tensor:
         with self._tables:
             prediction = self._forward(text)
         return prediction[:, : self.latents.shape[1]]
 
-    def _forward(self, text: Text) -> torch.Tensor:
+    def _forward(self, text: torch.Tensor) -> torch.Tensor:
         latents = self.latents
         timestep = self._timesteps[self.done]
         prediction: torch.Tensor = self._transformer(
             hidden_states=torch.cat([latents, self._encoded.references], dim=1),
             timestep=timestep.expand(1).to(latents.dtype) / 1000,
             guidance=None,
-            encoder_hidden_states_mask=text.mask,
-            encoder_hidden_states=text.embeddings,
+            encoder_hidden_states_mask=None,  # every token counts
+            encoder_hidden_states=text,
             img_shapes=[list(self._encoded.shapes)],
             attention_kwargs={},
             return_dict=False,
