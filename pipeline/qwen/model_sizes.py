@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
-from pathlib import Path
 
 from config.problems import Problem, UserError
-from pipeline import checkpoint
-from pipeline.checkpoint import Checkpoint
+from pipeline.checkpoint import Checkpoint, WeightFile
 from pipeline.qwen.offload_plan import ModelSize, StackSize
 from pipeline.qwen.weight_names import OF_PARTS, WeightNames
 
@@ -20,16 +17,13 @@ def read(source: Checkpoint, item_bytes: int) -> ModelSize:
     """The sizes that a plan is made from, as they will be once the model is loaded.
 
     `item_bytes` is the size of a number as it is computed with, whatever the files hold. Raises
-    UserError if a file cannot be read or does not hold the weights of such a model.
+    UserError if they do not hold the weights of such a model.
     """
     try:
         encoder, transformer, vae = (
-            _shapes(source.path / part, spelling) for part, spelling in OF_PARTS.items()
+            _shapes(source.weight_files[part], spelling) for part, spelling in OF_PARTS.items()
         )
         return _size(encoder, transformer, vae, item_bytes)
-    except (OSError, checkpoint.BrokenWeightsError) as error:
-        what, advice = f"cannot be read: {error}", "copy the model folder again, whole"
-        raise UserError([Problem(str(source.path), what, advice)]) from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         what = f"its weights are not those of a {source.class_name} ({error} is missing or odd)"
         advice = "use the model folder as it was published"
@@ -71,11 +65,11 @@ def _numbers(shapes: _Shapes) -> int:
     return sum(map(prod, shapes.values()))
 
 
-def _shapes(folder: Path, spelling: WeightNames) -> _Shapes:
+def _shapes(files: Sequence[WeightFile], spelling: WeightNames) -> _Shapes:
     """The shape of every weight that is loaded, by its name in the model."""
-    shapes = {}
-    for file in spelling.files(folder):
-        for name, tensor in json.loads(checkpoint.read_weight_file(file).header).items():
-            if name != "__metadata__" and name not in spelling.unused:
-                shapes[spelling.renamed(name)] = tuple(map(int, tensor["shape"]))
-    return shapes
+    return {
+        spelling.renamed(name): tuple(map(int, tensor["shape"]))
+        for file in files
+        for name, tensor in file.tensors.items()
+        if name not in spelling.unused
+    }
