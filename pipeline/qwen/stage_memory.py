@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TypeVar
 
 import torch
@@ -83,11 +83,12 @@ class StageMemory:
         So the text encoder can be on its way before it is known what it is to read. Raises
         EditError if these are too large for the GPU.
         """
+        own = largest(works) if works else self._usual
         for usual in (self._usual_batch, self._usual):
-            needed = largest([usual, *works])
+            needed = _at_least(usual, own)
             if self._holds(needed):
                 return self.plan(needed)
-        return self.plan(largest(works or [self._usual]))
+        return self.plan(own)
 
     def together(self, works: Sequence[Work]) -> list[Work]:
         """As many of the first of these as there is room for what they keep, but at least one.
@@ -124,6 +125,15 @@ class StageMemory:
         )
         self._budget_bytes = smaller
         self._calm_batches = 0
+
+
+def _at_least(usual: Work, work: Work) -> Work:
+    return Work(
+        **{
+            one.name: max(getattr(usual, one.name), getattr(work, one.name))
+            for one in fields(Work)
+        }
+    )
 
 
 def _beside_each_other(works: Sequence[Work]) -> list[Work]:
