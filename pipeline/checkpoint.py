@@ -354,7 +354,7 @@ def _safetensors_header(file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def _tensors(header: bytes) -> tuple[dict[str, Any], int]:
-    """What a header says of each tensor, and where the last one ends, counted from its own end."""
+    """What a header says of each tensor, and where the last one ends, from the header on."""
     try:
         written = json.loads(header).items()
         tensors = {name: tensor for name, tensor in written if name != "__metadata__"}

@@ -37,11 +37,15 @@ class Batch:
         self._expect_prompts()
         jobs = [job for request in requests for job in self._prepared(request)]
         for part in self._parts(jobs):
-            flights = self._encoded(part)
-            DenoiseLoop(self._stages).denoise(flights)
-            self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
+            self._edit(part)
         if not self._has_read:
             self._means.parts.encoder.leave()
+
+    def _edit(self, jobs: Sequence[Job]) -> None:
+        """Take jobs through all stages; nothing of them stays on the GPU."""
+        flights = self._encoded(jobs)
+        DenoiseLoop(self._stages).denoise(flights)
+        self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
 
     def _expect_prompts(self) -> None:
         """Let the text encoder be on its way while the pictures are opened."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from pipeline.editor import (
 from pipeline.qwen import components
 from pipeline.qwen.batch import Batch
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
+from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
 from pipeline.qwen.offload_plan import Plan, Work, smallest_bytes
@@ -193,7 +195,7 @@ def test_sequences_that_fly_in_turns_give_the_same_pictures(
         assert np.array_equal(found, expected)
 
 
-def test_jobs_that_keep_too_much_for_one_batch_are_edited_one_after_the_other(
+def test_jobs_that_keep_too_much_for_one_batch_are_edited_in_parts(
     planning: Callable[..., QwenEditor],
     mixed: Callable[[], list[EditRequest]],
     alone: list[Any],
@@ -204,7 +206,16 @@ def test_jobs_that_keep_too_much_for_one_batch_are_edited_one_after_the_other(
     enough = place(budget_bytes=max(smallest_bytes(size, work) for work in works))
     room = StageMemory(enough, size, usual=works[0], usual_batch=works[0])
     editor._means = replace(editor._means, room=room)
+    under_way: list[int] = []
+
+    def count(event: Event) -> frozenset[str]:
+        if isinstance(event, Stage) and event.stage is StageName.DENOISE:
+            under_way.append(sum(type(one) is Denoising for one in gc.get_objects()))
+        return frozenset()
+
+    listener.drop_at = count
     editor.edit(requests, listener)
+    assert under_way == [1, 2, 2]  # the first alone, then the two smaller ones together
     told = [type(event) for event in listener.events if isinstance(event, Step | Done | Failed)]
     assert [ending for ending in told if ending is not Step] == [Done] * 3
     assert told.index(Done) < len(told) - 1 - told[::-1].index(Step)
