@@ -76,7 +76,8 @@ class InlineCopyStream:
 def lock_pages(host: torch.Tensor, cudart: Any) -> None:
     """Register whole pages with CUDA's runtime; raises PinningError if it refuses.
 
-    It does where a limit is reached: WSL2 locks half of the memory, a container what it may.
+    It does where a limit is reached: "Pinned system memory … availability for applications is
+    limited" (NVIDIA's CUDA on WSL User Guide), and so it is in some containers.
     """
     answer = cudart.cudaHostRegister(host.data_ptr(), host.numel(), 0)
     if answer != cudart.cudaError.success:
