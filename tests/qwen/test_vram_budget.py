@@ -10,8 +10,21 @@ import pytest
 from config.problems import UserError
 from pipeline import checkpoint
 from pipeline.checkpoint import EDIT_PLUS
-from pipeline.qwen.offload_plan import GIB, ModelSize, StackSize
-from pipeline.qwen.vram_budget import MARGIN_BYTES, allowed_bytes, plan_for_usual, usual_work
+from pipeline.qwen.offload_plan import (
+    GIB,
+    ModelSize,
+    StackSize,
+    TooSmallError,
+    plan,
+    smallest_bytes,
+)
+from pipeline.qwen.vram_budget import (
+    MARGIN_BYTES,
+    allowed_bytes,
+    plan_for_usual,
+    usual_jobs_together,
+    usual_work,
+)
 
 LARGE = ModelSize(
     vision=StackSize(blocks=32, block_bytes=GIB // 25),
@@ -51,6 +64,17 @@ def test_several_usual_jobs_have_more_sequences_of_the_same_length(
         four.kept_patches,
         four.kept_text_tokens,
     )
+
+
+def test_as_many_usual_jobs_go_together_as_the_budget_holds(tiny_models: dict[str, Path]) -> None:
+    source = checkpoint.read(tiny_models[EDIT_PLUS])
+    budget_bytes = smallest_bytes(LARGE, usual_work(source)) + GIB
+    jobs = usual_jobs_together(LARGE, source, 64, budget_bytes)
+    assert 1 < jobs < 64
+    assert plan(LARGE, usual_work(source, jobs), budget_bytes).together >= 1
+    with pytest.raises(TooSmallError):
+        plan(LARGE, usual_work(source, jobs + 1), budget_bytes)
+    assert usual_jobs_together(LARGE, source, 4, budget_bytes) == 4
 
 
 def test_a_figure_that_is_said_to_be_needed_is_enough(tiny_models: dict[str, Path]) -> None:
