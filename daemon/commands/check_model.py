@@ -17,7 +17,13 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.qwen import host_memory, lora_file, model_sizes, precision
 from pipeline.qwen.lora_strength import UnusableLoraError
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
-from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, shown_gib, usual_work
+from pipeline.qwen.vram_budget import (
+    allowed_bytes,
+    plan_for_usual,
+    shown_gib,
+    usual_jobs_together,
+    usual_work,
+)
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
@@ -111,7 +117,9 @@ def _unusable(name: str, lora: Lora, why: str) -> Finding:
 def _linear_layers(settings: ModelSettings) -> lora_file.Layers | None:
     """What a LoRA has to fit; None where the model cannot be read, which is told elsewhere."""
     try:
-        return None if settings.path is None else model_sizes.linear_layers(settings.path)
+        if settings.path is None:
+            return None
+        return model_sizes.linear_layers(checkpoint.read(settings.path))
     except UserError:
         return None
 
@@ -203,8 +211,8 @@ def _plans(
     reading, denoising, pictures = stages(found, size)
     yield ok(_PLAN_SUBJECT, f"plan: {reading}")
     yield ok(_PLAN_SUBJECT, f"plan for a job with guidance: {denoising}")
-    if settings.batch > 1:
-        several = plan(size, usual_work(source, settings.batch), budget_bytes)
-        _, denoising, _ = stages(several, size)
-        yield ok(_PLAN_SUBJECT, f"plan for {settings.batch} such jobs at once: {denoising}")
+    jobs = usual_jobs_together(size, source, settings.batch, budget_bytes)
+    if jobs > 1:
+        _, denoising, _ = stages(plan(size, usual_work(source, jobs), budget_bytes), size)
+        yield ok(_PLAN_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
     yield ok(_PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / 1e6:.1f} megapixels)")

@@ -85,7 +85,12 @@ class QwenEditor:
         self._settings = settings
         self._parts = components.place_components(pipe, at)
         self._is_tidy = True
-        space = stage_memory.StageMemory(at, self._parts.size, vram_budget.usual_work(source))
+        space = stage_memory.StageMemory(
+            at,
+            self._parts.size,
+            usual=vram_budget.usual_work(source),
+            usual_batch=vram_budget.usual_work(source, settings.batch),
+        )
         space.open()
         self._prove()
         if settings.compile:

@@ -215,7 +215,7 @@ def test_numbers_too_large_to_compute_with_are_refused(
         pass
 
 
-class Wardrobe:
+class LoraFolder:
     """LoRAs for one layer, and what they make of it."""
 
     def __init__(self, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
@@ -250,91 +250,91 @@ class Wardrobe:
 
 
 def test_a_lora_that_is_used_again_is_not_read_again(tmp_path: Path) -> None:
-    wardrobe = Wardrobe(tmp_path)
-    before = [wardrobe.worn(name) for name in wardrobe.paths]
-    for path in wardrobe.paths.values():
+    folder = LoraFolder(tmp_path)
+    before = [folder.worn(name) for name in folder.paths]
+    for path in folder.paths.values():
         spoil(path)
-    for expected, name in zip(before, wardrobe.paths, strict=True):
-        assert torch.equal(wardrobe.worn(name), expected)
+    for expected, name in zip(before, folder.paths, strict=True):
+        assert torch.equal(folder.worn(name), expected)
 
 
 def test_a_lora_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
-    wardrobe = Wardrobe(tmp_path)
-    wardrobe.worn("one")
-    expected = wardrobe.worn("other")
+    folder = LoraFolder(tmp_path)
+    folder.worn("one")
+    expected = folder.worn("other")
     fresh = tmp_path / "fresh"
-    fresh.write_bytes(wardrobe.paths["other"].read_bytes())
-    fresh.rename(wardrobe.paths["one"])
-    assert torch.equal(wardrobe.worn("one"), expected)
-    wardrobe.paths["one"].unlink()
+    fresh.write_bytes(folder.paths["other"].read_bytes())
+    fresh.rename(folder.paths["one"])
+    assert torch.equal(folder.worn("one"), expected)
+    folder.paths["one"].unlink()
     with pytest.raises(EditError, match="there is no such file"):
-        wardrobe.chosen("one")
+        folder.chosen("one")
 
 
 @pytest.mark.parametrize("how", ["cut", "replaced"])
 def test_a_file_that_changes_between_header_and_numbers_is_said_to(
     how: str, tmp_path: Path
 ) -> None:
-    wardrobe = Wardrobe(tmp_path)
-    chosen, path = wardrobe.chosen("one"), wardrobe.paths["one"]
+    folder = LoraFolder(tmp_path)
+    chosen, path = folder.chosen("one"), folder.paths["one"]
     if how == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     else:
-        wardrobe.paths["other"].rename(path)
+        folder.paths["other"].rename(path)
     with (
         pytest.raises(EditError, match="changed while it was read") as caught,
-        wardrobe.loras.applied(chosen, CPU),
+        folder.loras.applied(chosen, CPU),
     ):
         pass
     assert caught.value.failure is Failure.TRANSIENT
 
 
-def is_read_anew(wardrobe: Wardrobe, name: str, before: torch.Tensor) -> bool:
-    return not torch.equal(wardrobe.worn(name), before)
+def is_read_anew(folder: LoraFolder, name: str, before: torch.Tensor) -> bool:
+    return not torch.equal(folder.worn(name), before)
 
 
 @pytest.mark.parametrize("memory", ["short", "ample"])
 def test_what_was_not_used_for_longest_goes_where_main_memory_gets_short(
     memory: str, tmp_path: Path
 ) -> None:
-    wardrobe = Wardrobe(tmp_path)
-    before = {name: wardrobe.worn(name) for name in ("one", "other")}
+    folder = LoraFolder(tmp_path)
+    before = {name: folder.worn(name) for name in ("one", "other")}
     if memory == "short":
-        wardrobe.available_bytes = 2**20  # enough for the third, and none to spare
-    wardrobe.worn("third")
-    for path in wardrobe.paths.values():
+        folder.available_bytes = 2**20  # enough for the third, and none to spare
+    folder.worn("third")
+    for path in folder.paths.values():
         spoil(path)
-    found = [is_read_anew(wardrobe, name, before[name]) for name in ("one", "other")]
+    found = [is_read_anew(folder, name, before[name]) for name in ("one", "other")]
     assert found == [memory == "short"] * 2
 
 
 def test_a_lora_for_which_no_main_memory_is_left_is_a_sentence(tmp_path: Path) -> None:
-    wardrobe = Wardrobe(tmp_path)
-    wardrobe.available_bytes = 100
+    folder = LoraFolder(tmp_path)
+    folder.available_bytes = 100
     with pytest.raises(EditError, match=r"GiB of main memory \(RAM\), and 0.0 GiB") as caught:
-        wardrobe.worn("one")
+        folder.worn("one")
     assert caught.value.failure is Failure.TRANSIENT
-    wardrobe.available_bytes = PLENTY
-    wardrobe.worn("one")
+    folder.available_bytes = PLENTY
+    folder.worn("one")
 
 
 def test_no_more_is_kept_than_is_said(tmp_path: Path) -> None:
-    wardrobe = Wardrobe(tmp_path)
-    huge = replace(wardrobe.chosen("third"), kept_bytes=KEPT_BYTES)
-    before = wardrobe.worn("one")
-    with wardrobe.loras.applied(huge, CPU):
+    folder = LoraFolder(tmp_path)
+    huge = replace(folder.chosen("third"), kept_bytes=KEPT_BYTES)
+    before = folder.worn("one")
+    with folder.loras.applied(huge, CPU):
         pass
-    spoil(wardrobe.paths["one"])
-    assert is_read_anew(wardrobe, "one", before)
+    spoil(folder.paths["one"])
+    assert is_read_anew(folder, "one", before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_lora_takes_what_its_numbers_take_where_they_are_computed_with(
     dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    wardrobe = Wardrobe(tmp_path, dtype=dtype)
+    folder = LoraFolder(tmp_path, dtype=dtype)
     numbers = 2 * RANK * SIZE
-    chosen = wardrobe.chosen("one")
+    chosen = folder.chosen("one")
     assert chosen.size_bytes == numbers * dtype.itemsize
     assert chosen.kept_bytes == numbers * 2  # the file's own are of two bytes
 
@@ -343,7 +343,9 @@ class NotingMemory(StageMemory):
     """Plans as ever, and remembers for what."""
 
     def __init__(self, editor: QwenEditor) -> None:
-        super().__init__(InHostMemory(device=CPU), editor._parts.size, MIXED_WORK)
+        size = editor._parts.size
+        at = InHostMemory(device=CPU)
+        super().__init__(at, size, usual=MIXED_WORK, usual_batch=MIXED_WORK)
         self.works: list[Work] = []
 
     def plan(self, work: Work) -> Plan:
