@@ -10,7 +10,7 @@ import numpy as np
 
 from config.values import Region
 from pipeline.composite.align import Aligned, Alignment, Unaligned
-from pipeline.composite.arrays import Plane
+from pipeline.composite.arrays import Plane, near
 from pipeline.composite.blend import Bound, Edit, Levels, Shown, Strip, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.colour_map import UNMOVED, Laying, fit, place
@@ -20,6 +20,7 @@ from pipeline.composite.metrics import changed_share, mapped_share, measure_like
 from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy, percent
 
 NOT_COMPARED = "not looked for"
+BESIDE_SEEN = 3  # pixels of the canvas around what is seen whose colours are those of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,9 @@ def _laying(given: Levels, layer: Compared) -> Laying:
             height, width = found.before.shape[:2]
             edit = _edit(layer.colours, moved, Shown(np.ones((height, width), np.float32), None))
             over = edit.in_strip(Strip(0, height, 0, width), (1, 1))
-            return place(replace(moved, map=fit(given, over, moved.matrix)), over.shape)
+            seen = None if found.seen is None else near(found.seen > 0, BESIDE_SEEN)
+            made = fit(given, over, moved.matrix, known=seen)
+            return place(replace(moved, map=made), over.shape)
         case _:
             assert_never(found.verdict)
 

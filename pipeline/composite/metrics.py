@@ -40,8 +40,8 @@ def measure_likeness(base: Levels, other: Part, shown: Shown) -> Likeness | None
     factor = max(1, math.ceil(math.sqrt(base.shape[0] * base.shape[1] / SSIM_PIXELS)))
     squares, count, first, second, places = 0.0, 0, [], [], []
     for strip in _rows(base, factor):
-        mine, theirs = base[strip.top : strip.bottom], other(strip)
-        theirs = _with_hidden_of(mine, theirs, shown, strip)
+        mine = _seen(base[strip.top : strip.bottom], shown, strip)
+        theirs = _seen(other(strip), shown, strip)
         outside = _outside(shown, strip, base)
         squares += cv2.norm(mine, theirs, cv2.NORM_L2SQR, outside)
         count += cv2.countNonZero(outside)
@@ -119,12 +119,12 @@ def _outside(shown: Shown, strip: Strip, base: Levels) -> Bound:
     return np.where(outside, np.uint8(255), np.uint8(0))
 
 
-def _with_hidden_of(mine: Levels, theirs: Levels, shown: Shown, strip: Strip) -> Levels:
-    """Another picture with our colours where nothing is seen."""
+def _seen(levels: Levels, shown: Shown, strip: Strip) -> Levels:
+    """A strip of a picture, black where nothing is seen."""
     if shown.alpha is None:
-        return theirs
+        return levels
     seen = shown.alpha[strip.top : strip.bottom] > 0
-    return np.where(seen if mine.ndim == 2 else seen[..., None], theirs, mine)
+    return levels * (seen if levels.ndim == 2 else seen[..., None])
 
 
 def _grey(levels: Levels, size: tuple[int, int]) -> Plane:

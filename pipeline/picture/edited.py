@@ -11,15 +11,14 @@ import numpy as np
 from PIL import Image, ImageChops, ImageStat
 
 from config.values import Keep, Region
-from pipeline.composite.align import Matrix
 from pipeline.composite.arrays import Canvas, Flags
-from pipeline.composite.blend import Bound
 from pipeline.composite.colour_map import UNMOVED
 from pipeline.composite.compare import Comparison, compare
+from pipeline.composite.growth import Levels, grown
 from pipeline.picture.canvas import box, content, scaled
 from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
 from pipeline.picture.open import Picture, open_own
-from pipeline.picture.transparency import grown, share_seen
+from pipeline.picture.transparency import seen_or_not, share_seen
 from pipeline.pixel_requests import Compose, PictureError
 
 FLAT_DEVIATION = 1.0  # levels of 255; a broken decoder strays by less, a photo of fog by more
@@ -49,29 +48,33 @@ def read_edit(
     seen = _seen(request, alpha)
     canvas = None if seen is None else before
     if request.recipe.keep is Keep.NONE:
-        return Edited(_without_hidden(after, seen, UNMOVED), after, canvas), None
-    comparison = compare(_array(before), _array(after), outside=_outside(request, mask))
+        return Edited(_without_hidden(request, after, seen, None), after, canvas), None
+    outside = _outside(request, mask)
+    comparison = compare(_array(before), _array(after), outside=outside, seen=seen)
     toned = after
     if not comparison.drift.is_none:
         toned = Image.fromarray(comparison.in_tone(_array(after)))
-    laid = _without_hidden(toned, seen, comparison.alignment.matrix)
+    laid = _without_hidden(request, toned, seen, comparison)
     return Edited(laid, after, canvas), comparison
 
 
-def _seen(request: Compose, alpha: Image.Image | None) -> Bound | None:
+def _seen(request: Compose, alpha: Image.Image | None) -> Levels | None:
     """How much of each pixel of the content the original's alpha lets be seen; None = all."""
     placement = request.prepared.placement
     size = placement.content_width, placement.content_height
     return None if alpha is None else share_seen(alpha.crop(box(placement.region)), size)
 
 
-def _without_hidden(edit: Image.Image, seen: Bound | None, matrix: Matrix) -> Image.Image:
-    """Let what an editor drew under transparency come near nothing that is seen.
-
-    `matrix` says where a point of the canvas lies in the edit.
-    """
+def _without_hidden(
+    request: Compose, edit: Image.Image, seen: Levels | None, found: Comparison | None
+) -> Image.Image:
+    """Let what an editor drew under transparency come near nothing that is seen."""
     if seen is None:
         return edit
+    region = request.prepared.placement.region
+    if edit.size == (region.width, region.height) and (found is None or found.lies_still):
+        seen = seen_or_not(seen)
+    matrix = UNMOVED if found is None else found.alignment.matrix
     moved = cv2.warpAffine(seen, matrix, edit.size, borderMode=cv2.BORDER_REPLICATE)
     return Image.fromarray(grown(_array(edit), np.asarray(moved, np.uint8)))
 
