@@ -104,6 +104,8 @@ def compare(
     What an editor drew beside what is `seen` is taken for an edit of what is beside it.
     """
     alignment = align(before, after)
+    if seen is not None:
+        before = grown(before, seen)  # as its edit is, or the outlines of both would differ
     laid = _laid(before, after, alignment, seen)
     flow = laid.movement.smoothed()
     moved = laid.along(flow)
