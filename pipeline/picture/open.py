@@ -296,7 +296,7 @@ def _surprises(
     if is_deep:
         notes.append(f"{name} has more than 8 bits per channel; the model sees 8.")
     if has_alpha:
-        notes.append(f"{name} has transparency; the model sees the colours under it.")
+        notes.append(f"{name} has transparency; the model sees a plain ground there.")
     return notes
 
 
