@@ -77,17 +77,18 @@ class Window:
         if count <= 0 or any(self.at(end - count, count)):
             return
         why = (
-            f"the last {count} bytes of its picture are zeros, as in a copy that has not finished"
+            f"the last {count} bytes of its picture are zeros, as in a copy that has not finished "
+            "(if the picture really is dark there, save it as PNG)"
         )
         if raw_row_bytes == 0:
             raise CutShortError(why)
         if self._is_hole(end - 1):
-            why += " (nobody wrote them; if the picture really is dark there, save it as PNG)"
+            why += "; nobody wrote them"
             raise CutShortError(why)
         begin = self._end_of_content(start, end)
         rest = -(begin - start) % raw_row_bytes
         if rest > ROW_END_BYTES and self._goes_on(start, begin - raw_row_bytes, rest):
-            why += ": they begin in the midst of a row, and the row before goes on"
+            why += "; they begin in the midst of a row, and the row before goes on"
             raise CutShortError(why)
         is_abrupt = rest <= ROW_END_BYTES and self._goes_on(
             start, begin + rest - raw_row_bytes, raw_row_bytes

@@ -341,6 +341,14 @@ class TestContent:
         (candidate,) = plan.ready
         assert candidate.problems == ()
 
+    def test_once_a_dark_bar_from_side_to_side_is_half_a_copy(self, tmp_path: Path) -> None:
+        (tmp_path / "a.bmp").write_bytes(picture("a.bmp")[: -50 * 960] + bytes(50 * 960))
+        inbox = started(tmp_path, FINAL)
+        inbox.after()
+        (candidate,) = inbox.after(SETTLE).ready
+        assert "is incomplete: " in candidate.problems[0].what
+        assert "save it as PNG" in candidate.problems[0].what
+
     def test_zeros_at_the_end_are_no_more_doubted_than_a_copy_without_them(
         self, tmp_path: Path
     ) -> None:
