@@ -208,7 +208,7 @@ def test_a_killed_daemon_has_its_own_folder_back_at_once(hot: HotFolder, tmp_pat
         pytest.param(["fsync /outbox/*"], marks=pytest.mark.torture),
         ["link /outbox/*"],
         pytest.param(["link /outbox/*", "write /outbox/*"], marks=pytest.mark.torture),
-        ["link /outbox/*", "fsync /outbox/*"],
+        pytest.param(["link /outbox/*", "fsync /outbox/*"], marks=pytest.mark.torture),
         pytest.param(["rename /outbox/*"], marks=pytest.mark.torture),
         pytest.param(["link */work/*/cat.*"], marks=pytest.mark.torture),
         ["unlink */work/*/cat.*"],

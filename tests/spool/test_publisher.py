@@ -199,7 +199,7 @@ class TestCompleteness:
     def test_notes_on_a_variant_that_cannot_be_are_no_notes(self, root: Path, index: str) -> None:
         (root / "work" / JOB.job_id).mkdir(parents=True)
         note = {"name": "outbox/s/cat.png", "sha256": "x", "is_out": True}
-        forged = {"variants": 1, "results": {index: note}}
+        forged = {"variants": 1, "results": {"0": note, index: note}}
         (root / "work" / JOB.job_id / "published.json").write_text(json.dumps(forged))
         assert not publication(root).is_complete(JOB)
         publication(root).clear_half_done(JOB)
