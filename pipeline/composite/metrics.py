@@ -123,8 +123,11 @@ def _seen(levels: Levels, shown: Shown, strip: Strip) -> Levels:
     """A strip of a picture, black where nothing is seen."""
     if shown.alpha is None:
         return levels
-    seen = shown.alpha[strip.top : strip.bottom] > 0
-    return levels * (seen if levels.ndim == 2 else seen[..., None])
+    seen = np.ascontiguousarray(shown.alpha[strip.top : strip.bottom])
+    shown_alone = cv2.bitwise_and(levels, levels, mask=seen)
+    if levels.dtype == np.uint8:
+        return np.asarray(shown_alone, np.uint8)
+    return np.asarray(shown_alone, np.uint16)
 
 
 def _grey(levels: Levels, size: tuple[int, int]) -> Plane:

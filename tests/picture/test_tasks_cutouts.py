@@ -46,19 +46,25 @@ class CutOut:
 
     @property
     def opaque(self) -> npt.NDArray[np.bool_]:
-        return self.alpha == 255
+        return np.asarray(self.alpha == 255, bool)
 
     @property
     def visible(self) -> npt.NDArray[np.bool_]:
-        return self.alpha > 0
+        return np.asarray(self.alpha > 0, bool)
 
 
-def cut_out(path: Path, scale: float, hidden: str, bits: int = 8) -> CutOut:
+def cut_out(
+    path: Path, scale: float, hidden: str, bits: int = 8, *, textured: bool = False
+) -> CutOut:
     width, height = round(WIDTH * scale), round(HEIGHT * scale)
     alpha = np.asarray(disc(width, height))
     down, across = np.mgrid[0:height, 0:width] / scale
     shown = np.asarray(SUBJECT, np.float32) + np.zeros((height, width, 3), np.float32)
     shown += (20 * np.sin(across / 9) * np.cos(down / 7)).astype(np.float32)[..., None]
+    if textured:
+        spots = np.random.default_rng(3).integers(0, 255, (24, 40, 3)).astype(np.uint8)
+        grain = Image.fromarray(spots).resize((width, height), Image.Resampling.BICUBIC)
+        shown = 0.6 * shown + 0.35 * np.asarray(grain, np.float32)
     stored = np.where(alpha[..., None] > 0, shown, np.asarray(HIDDEN[hidden]))
     levels = np.dstack([stored[..., ::-1], alpha])
     depth = np.uint8 if bits == 8 else np.uint16
@@ -133,6 +139,35 @@ def test_an_edited_cut_out_has_no_rim_whatever_is_hidden(
     for others in results[1:]:
         assert (others[0] == results[0][0]).all()
         assert others[1] == results[0][1]
+
+
+def drifted(canvas: Image.Image) -> Image.Image:
+    """As a model gives it back: a percent larger, turned and shifted."""
+    way = 1.01, 0.004, -1.9, -0.004, 1.01, 1.1
+    return canvas.transform(canvas.size, Image.Transform.AFFINE, way, Image.Resampling.BICUBIC)
+
+
+def test_an_edit_that_drifted_is_laid_without_a_rim_too(tmp_path: Path, job: MakeJob) -> None:
+    results = []
+    for hidden in HIDDEN:
+        picture = cut_out(tmp_path / f"{hidden}.png", 2.5, hidden, textured=True)
+        composed = job(**MODEL).run(picture.path, lambda canvas: drifted(tinted(canvas)))
+        assert composed.fidelity.zoom == pytest.approx(0.99, abs=0.003)
+        result = read(composed.path)
+        expected = np.clip(picture.shown * np.asarray(TINT), 0, 255)
+        off = np.abs(result[..., :3] - expected).max(axis=2)
+        assert off[picture.opaque].max() <= FEW_LEVELS
+        results.append(result[picture.visible])
+    assert all((result == results[0]).all() for result in results)
+
+
+def test_a_cut_out_that_drifted_and_was_not_edited_is_the_original(
+    tmp_path: Path, job: MakeJob
+) -> None:
+    picture = cut_out(tmp_path / "photo.png", 1, "black", textured=True)
+    composed = job(**MODEL).run(picture.path, drifted)
+    assert composed.fidelity.shift_px is not None
+    assert (read(composed.path) == read(picture.path)).all()
 
 
 @pytest.mark.parametrize("edit", [None, losses])
