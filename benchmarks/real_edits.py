@@ -33,6 +33,7 @@ from config.values import Format, Keep, MinConfidence, Off, OriginalSize
 from pipeline.composite.arrays import Flags, Plane
 from pipeline.composite.blend import Shown, Strip
 from pipeline.composite.compare import Comparison, weight
+from pipeline.composite.compose import Compared
 from pipeline.editor import ModelFacts
 from pipeline.picture.edited import read_edit
 from pipeline.picture.tasks import compose, prepare
@@ -109,8 +110,9 @@ def measured(pair: Pair, sheets: Path | None) -> Json:
     """One pair through prepare and compose, and what its result shows."""
     with tempfile.TemporaryDirectory(prefix="hotfolder-benchmark-") as scratch:
         request, made = _run(pair, Path(scratch))
-        comparison = read_edit(request, None)[1]
-        assert comparison is not None  # keep: auto compares, and no model gives back every number
+        edit = read_edit(request, None)
+        assert isinstance(edit, Compared)  # keep: auto compares, and no model gives all back
+        comparison = edit.comparison
         original, result = _opened(request.image), _opened(made.path)
         if sheets is not None:
             _sheet(pair, request, comparison, original, result).save(

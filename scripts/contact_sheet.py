@@ -141,9 +141,11 @@ def _thumb(path: Path | None, side: int) -> Image.Image:
     """A picture upright, small and framed; grey where there is none that can be opened."""
     try:
         with Image.open(path or "") as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            seen = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, ValueError, Image.DecompressionBombError):
         return Image.new("RGB", (side, side * 3 // 4), (215, 215, 215))
+    upright = Image.new("RGB", seen.size, "white")
+    upright.paste(seen, mask=seen)
     upright.thumbnail((side - 2, side * 3 // 4 - 2))
     return ImageOps.expand(upright, 1, GREY)
 

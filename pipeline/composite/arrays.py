@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Canvas = npt.NDArray[np.uint8]  # height x width x 3, sRGB, at the model's size
+EightBits = npt.NDArray[np.uint8]  # height x width (x 3)
 Colours = npt.NDArray[np.float32]  # height x width x 3, levels 0 to 255
 Plane = npt.NDArray[np.float32]  # height x width
 Flags = npt.NDArray[np.bool_]  # height x width

@@ -11,7 +11,17 @@ import numpy as np
 
 from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
-from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
+from pipeline.composite.arrays import (
+    Canvas,
+    Colours,
+    EightBits,
+    Flags,
+    Plane,
+    blurred,
+    luma,
+    near,
+    slope,
+)
 from pipeline.composite.blend import STILL
 from pipeline.composite.change_mask import (
     Change,
@@ -33,7 +43,7 @@ from pipeline.composite.classify import (
 )
 from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
 from pipeline.composite.flow import Flow, Movement, find_movement, followed, share_astray
-from pipeline.composite.growth import Levels, grown
+from pipeline.composite.growth import grown
 from pipeline.composite.matting import Matte, find
 
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
@@ -57,7 +67,7 @@ class Comparison:
     verdict: Verdict
     matte: Matte | None  # of a subject before a new background
     doubts: tuple[str, ...]  # words for people; () = nothing makes the verdict uncertain
-    seen: Levels | None = None  # how much of each pixel transparency lets be seen; None = all
+    seen: EightBits | None = None  # how much of each pixel transparency lets be seen; None = all
 
     @property
     def lies_still(self) -> bool:
@@ -96,7 +106,7 @@ class _Laid:
 
 
 def compare(
-    before: Canvas, after: Canvas, *, outside: Flags | None = None, seen: Levels | None = None
+    before: Canvas, after: Canvas, *, outside: Flags | None = None, seen: EightBits | None = None
 ) -> Comparison:
     """Compare an edit with its canvas; both RGB, 8 bits, of one size.
 
@@ -218,7 +228,7 @@ def weight(verdict: Verdict, shape: tuple[int, ...]) -> Plane:
             assert_never(verdict)
 
 
-def _laid(before: Canvas, after: Canvas, alignment: Alignment, seen: Levels | None) -> _Laid:
+def _laid(before: Canvas, after: Canvas, alignment: Alignment, seen: EightBits | None) -> _Laid:
     """The edit laid over the canvas."""
     height, width = after.shape[:2]
     match alignment:

@@ -10,7 +10,7 @@ import numpy as np
 
 from config.values import Region
 from pipeline.composite.align import Aligned, Alignment, Unaligned
-from pipeline.composite.arrays import Plane, near
+from pipeline.composite.arrays import EightBits, Plane, near
 from pipeline.composite.blend import Bound, Edit, Levels, Shown, Strip, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.colour_map import UNMOVED, Laying, fit, place
@@ -32,18 +32,18 @@ class Same:
 class Plain:
     """An edit to be taken as it is."""
 
-    colours: Levels  # at the canvas' size, in the original's colours
+    colours: EightBits  # at the canvas' size, in the original's colours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """An edit of which is known how it lies and what it changed."""
 
-    colours: Levels  # in the original's colours and tone
-    raw: Levels  # as the editor gave it, in the original's colours
+    colours: EightBits  # in the original's colours and tone
+    raw: EightBits  # as the editor gave it, in the original's colours
     comparison: Comparison
     takes_all: bool  # all that may change is the edit's, changed or not
-    canvas: Levels | None = None  # what the editor was given; None = the original, all of it seen
+    canvas: EightBits | None = None  # what the editor was given; None = all the original
 
 
 Layer = Same | Plain | Compared

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.composite.arrays import Plane, disc, near
-
-Levels = npt.NDArray[np.uint8]  # height x width (x 3)
+from pipeline.composite.arrays import EightBits, Plane, disc, near
 
 REACH = 6  # pixels: interpolation needs two, what a model blurs and moves the rest
 SOFT = 1.5  # pixels: deviation of the window whose colours grow
@@ -19,7 +16,7 @@ FARTHEST = REACH + BESIDE
 STRIP_PIXELS = 1 << 20  # 20 MB of floats at once
 
 
-def grown(levels: Levels, seen: Levels, *, strip_pixels: int = STRIP_PIXELS) -> Levels:
+def grown(levels: EightBits, seen: EightBits, *, strip_pixels: int = STRIP_PIXELS) -> EightBits:
     """Return 8-bit colours (height x width (x 3)) with those that are seen grown into the others.
 
     What is seen in part has a part of other colours in an edit; it keeps its own only where
@@ -43,7 +40,7 @@ def _strips(height: int, width: int, pixels: int) -> Iterator[tuple[slice, slice
         yield slice(top, bottom), slice(max(0, top - FARTHEST), min(height, bottom + FARTHEST))
 
 
-def _grow(result: Levels, levels: Levels, seen: Levels, inner: slice) -> None:
+def _grow(result: EightBits, levels: EightBits, seen: EightBits, inner: slice) -> None:
     """Fill the inner rows of `levels` into `result`."""
     filled = near(seen > 0, REACH)[inner] & (seen[inner] < 255)
     trust = _trust(seen)
@@ -55,7 +52,7 @@ def _grow(result: Levels, levels: Levels, seen: Levels, inner: slice) -> None:
         made[filled] = np.rint(around + (plane[inner][filled] - around) * own)
 
 
-def _trust(seen: Levels) -> Plane:
+def _trust(seen: EightBits) -> Plane:
     """How far the colour of each pixel is that of what is seen, 0 to 1."""
     most = cv2.dilate(seen, disc(BESIDE), borderValue=0)
     return np.asarray((seen / np.maximum(most, 1, dtype=np.float32)) ** SHARP, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import assert_never
 
@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image, ImageChops, ImageStat
 
 from config.values import Keep, Region
-from pipeline.composite.arrays import Canvas, Flags
+from pipeline.composite.arrays import Canvas, EightBits, Flags
 from pipeline.composite.colour_map import UNMOVED
 from pipeline.composite.compare import Comparison, compare
-from pipeline.composite.growth import Levels, grown
+from pipeline.composite.compose import Compared, Layer, Plain, Same
+from pipeline.composite.growth import grown
 from pipeline.picture.canvas import box, content, scaled
 from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
 from pipeline.picture.open import Picture, open_own
@@ -32,33 +33,34 @@ NUMBERS = (
 
 def read_edit(
     request: Compose, mask: Image.Image | None, alpha: Image.Image | None = None
-) -> tuple[Edit, Comparison | None]:
-    """Return the edit, in the original's tone where it is compared, and what is known of it.
+) -> Layer:
+    """Return the edit in sRGB, in the original's tone where it is compared.
 
     `mask` has the upright original's size, 255 = may change; so has its alpha. Raises PictureError
     for an edit of another size and for a black or flat one.
     """
-    placement = request.prepared.placement
+    placement, keep = request.prepared.placement, request.recipe.keep
     before, after = _canvases(request)
     if ImageChops.difference(before, after).getbbox() is None:
-        return Untouched(), None
+        return Same()
     before, after = content(before, placement), content(after, placement)
     if not request.allow_flat:
         require_picture(request.name, before, after)
-    seen = _seen(request, alpha)
-    canvas = None if seen is None else before
-    if request.recipe.keep is Keep.NONE:
-        return Edited(_without_hidden(request, after, seen, None), after, canvas), None
-    outside = _outside(request, mask)
-    comparison = compare(_array(before), _array(after), outside=outside, seen=seen)
-    toned = after
-    if not comparison.drift.is_none:
-        toned = Image.fromarray(comparison.in_tone(_array(after)))
-    laid = _without_hidden(request, toned, seen, comparison)
-    return Edited(laid, after, canvas), comparison
+    given, raw, seen = _array(before), _array(after), _seen(request, alpha)
+    if keep is Keep.NONE:
+        return Plain(_without_hidden(request, raw, seen, None))
+    comparison = compare(given, raw, outside=_outside(request, mask), seen=seen)
+    toned = raw if comparison.drift.is_none else comparison.in_tone(raw)
+    return Compared(
+        colours=_without_hidden(request, toned, seen, comparison),
+        raw=raw,
+        canvas=None if seen is None else given,
+        comparison=comparison,
+        takes_all=keep is Keep.MASK,
+    )
 
 
-def _seen(request: Compose, alpha: Image.Image | None) -> Levels | None:
+def _seen(request: Compose, alpha: Image.Image | None) -> EightBits | None:
     """How much of each pixel of the content the original's alpha lets be seen; None = all."""
     placement = request.prepared.placement
     size = placement.content_width, placement.content_height
@@ -66,17 +68,18 @@ def _seen(request: Compose, alpha: Image.Image | None) -> Levels | None:
 
 
 def _without_hidden(
-    request: Compose, edit: Image.Image, seen: Levels | None, found: Comparison | None
-) -> Image.Image:
+    request: Compose, edit: Canvas, seen: EightBits | None, found: Comparison | None
+) -> Canvas:
     """Let what an editor drew under transparency come near nothing that is seen."""
     if seen is None:
         return edit
     region = request.prepared.placement.region
-    if edit.size == (region.width, region.height) and (found is None or found.lies_still):
+    height, width = edit.shape[:2]
+    if (width, height) == (region.width, region.height) and (found is None or found.lies_still):
         seen = seen_or_not(seen)
     matrix = UNMOVED if found is None else found.alignment.matrix
-    moved = cv2.warpAffine(seen, matrix, edit.size, borderMode=cv2.BORDER_REPLICATE)
-    return Image.fromarray(grown(_array(edit), np.asarray(moved, np.uint8)))
+    moved = cv2.warpAffine(seen, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return grown(edit, np.asarray(moved, np.uint8))
 
 
 def _canvases(request: Compose) -> tuple[Image.Image, Image.Image]:
@@ -117,35 +120,16 @@ def _array(image: Image.Image) -> Canvas:
     return np.asarray(image, np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """What an editor made of the region, in sRGB, at the size of its content on the canvas."""
-
-    pixels: Image.Image  # in the original's tone
-    raw: Image.Image  # as the editor gave it
-    canvas: Image.Image | None  # what the editor was given; None where it is all seen alike
-
-
-@dataclass(frozen=True, slots=True)
-class Untouched:
-    """The editor gave back what it got, so the original's own pixels stand for the edit."""
-
-
-Edit = Edited | Untouched
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """Two pictures in one mode, RGB or L, and in the colours of one profile."""
+    """An original and an edit of a region of it, in one mode and in the colours of one profile."""
 
-    base: Image.Image  # the whole upright original
-    edit: Image.Image  # the region, at any size, in the original's tone
-    raw: Image.Image  # the same as the editor gave it
-    canvas: Image.Image | None  # the same as the editor was given it; None as in Edited
+    base: Image.Image  # the whole upright original, RGB or L
+    edit: Layer
     profile: bytes | None  # None = sRGB
 
 
-def lay(picture: Picture, edit: Edit, region: Region, *, may_be_grey: bool) -> Layers:
+def lay(picture: Picture, edit: Layer, *, may_be_grey: bool) -> Layers:
     """Bring original and edit together without touching a number of the original, if possible.
 
     The original's numbers stay where it is RGB, or grey with an edit that is exactly grey too.
@@ -156,34 +140,43 @@ def lay(picture: Picture, edit: Edit, region: Region, *, may_be_grey: bool) -> L
         picture.pixels.mode == "RGB" or grey_stays
     )
     base = picture.pixels if keeps else to_srgb(picture.pixels, picture.colours)
-    profile = picture.colours.profile if keeps else None
-    canvas = None
+    own = picture.colours if keeps and isinstance(picture.colours, Own) else None
+    return Layers(
+        base=base,
+        edit=_in_colours(edit, own, base.mode),
+        profile=picture.colours.profile if keeps else None,
+    )
+
+
+def _in_colours(edit: Layer, own: Own | None, mode: str) -> Layer:
+    def turned(srgb: EightBits) -> EightBits:
+        image = Image.fromarray(srgb)
+        return _array(image.convert(mode) if own is None else from_srgb(image, own.profile, mode))
+
     match edit:
-        case Untouched():
-            pixels = raw = base.crop(box(region))
-        case Edited(toned, given, seen):
-            own = picture.colours if keeps and isinstance(picture.colours, Own) else None
-            pixels = _in_colours(toned, own, base.mode)
-            raw = pixels if given is toned else _in_colours(given, own, base.mode)
-            if seen is not None:
-                canvas = _in_colours(seen, own, base.mode)
+        case Same():
+            return edit
+        case Plain(colours):
+            return Plain(turned(colours))
+        case Compared(colours=colours, raw=raw, canvas=canvas):
+            own_colours = turned(colours)
+            return replace(
+                edit,
+                colours=own_colours,
+                raw=own_colours if raw is colours else turned(raw),
+                canvas=None if canvas is None else turned(canvas),
+            )
         case _:
             assert_never(edit)
-    return Layers(base=base, edit=pixels, raw=raw, canvas=canvas, profile=profile)
 
 
-def _in_colours(srgb: Image.Image, own: Own | None, mode: str) -> Image.Image:
-    return srgb.convert(mode) if own is None else from_srgb(srgb, own.profile, mode)
-
-
-def _is_grey(edit: Edit) -> bool:
+def _is_grey(edit: Layer) -> bool:
     match edit:
-        case Untouched():
+        case Same():
             return True
-        case Edited(pixels):
-            red, green, blue = pixels.split()
-            pairs = ((red, green), (green, blue))
-            return all(ImageChops.difference(*pair).getbbox() is None for pair in pairs)
+        case Plain(colours) | Compared(colours=colours):
+            red, green, blue = np.moveaxis(colours, -1, 0)
+            return np.array_equal(red, green) and np.array_equal(green, blue)
         case _:
             assert_never(edit)
 

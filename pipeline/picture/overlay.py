@@ -8,10 +8,9 @@ from typing import assert_never
 import numpy as np
 from PIL import Image
 
-from config.values import ExactSize, Keep, ModelSize, OriginalSize, Region, Size
+from config.values import ExactSize, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.blend import Bound, Levels, softened
-from pipeline.composite.compare import Comparison
-from pipeline.composite.compose import Compared, Layer, Outside, Plain, Same, compose
+from pipeline.composite.compose import Outside, Plain, compose
 from pipeline.picture.canvas import box, scaled
 from pipeline.picture.edited import Layers, inside
 from pipeline.picture.fidelity import Fidelity, Strategy
@@ -31,9 +30,6 @@ class Composite:
     within: Region | None  # where the recipe lets the edit show; None = anywhere
     placement: Placement
     size: Size
-    keep: Keep
-    comparison: Comparison | None  # None = the edit is taken as it is
-    is_touched: bool  # whether the editor changed a single number
 
     def shows_original(self, strategy: Strategy) -> bool:
         """Whether pixels of the original stand in the result that a strategy made."""
@@ -85,7 +81,7 @@ def compose_pixels(composite: Composite) -> Pixels:
     bound = _bound(composite, part)
     base = np.asarray(ground, np.uint8) if composite.deep is None else composite.deep
     seen = None if alpha is None else np.asarray(alpha, np.uint8)
-    laid = compose(base, part, _layer(composite), bound, seen)
+    laid = compose(base, part, composite.layers.edit, bound, seen)
     made = Pixels(
         pixels=Image.fromarray(_eight_bits(laid.pixels)),
         deep=None if composite.deep is None else np.asarray(laid.pixels, np.uint16),
@@ -158,25 +154,9 @@ def _bound(composite: Composite, part: Region) -> Bound | None:
         full = composite.mask.crop(box(region))
     full = inside(full, composite.within, region)
     bound = np.array(scaled(full, (part.width, part.height)), np.uint8)
-    if composite.keep is Keep.NONE:
+    if isinstance(composite.layers.edit, Plain):
         return bound
     return softened(bound, max(1, round(part.width / composite.placement.content_width)))
-
-
-def _layer(composite: Composite) -> Layer:
-    if not composite.is_touched:
-        return Same()
-    layers = composite.layers
-    colours = np.asarray(layers.edit)
-    if composite.comparison is None:
-        return Plain(colours)
-    return Compared(
-        colours=colours,
-        raw=np.asarray(layers.raw),
-        canvas=None if layers.canvas is None else np.asarray(layers.canvas),
-        comparison=composite.comparison,
-        takes_all=composite.keep is Keep.MASK,
-    )
 
 
 def _covering(

@@ -13,7 +13,7 @@ from PIL import Image
 from config.values import Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.compose import NOT_COMPARED
 from pipeline.picture.canvas import box, open_mask, padded, place, window
-from pipeline.picture.edited import Edited, Layers, lay, read_edit
+from pipeline.picture.edited import Layers, lay, read_edit
 from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.icc import Srgb, to_srgb
 from pipeline.picture.metadata import Label, metadata
@@ -157,10 +157,10 @@ def _composed(request: Compose) -> Composed:
     width, height, placement = prepared.width, prepared.height, prepared.placement
     picture = open_picture(request.image, request.name, most_pixels=width * height, all_bits=True)
     mask = _mask(request, picture)
-    edit, comparison = read_edit(request, mask, picture.alpha)
+    edit = read_edit(request, mask, picture.alpha)
     size = result_size(recipe.size, width, height, placement)
     kind, notes = result_kind(recipe.format, picture.kind, size)
-    layers = lay(picture, edit, placement.region, may_be_grey=kind is not Kind.WEBP)
+    layers = lay(picture, edit, may_be_grey=kind is not Kind.WEBP)
     composite = Composite(
         layers=layers,
         deep=_deep(picture, layers, recipe.size, kind),
@@ -169,9 +169,6 @@ def _composed(request: Compose) -> Composed:
         within=recipe.region,
         placement=placement,
         size=recipe.size,
-        keep=recipe.keep,
-        comparison=comparison,
-        is_touched=isinstance(edit, Edited),
     )
     made = compose_pixels(composite)
     label = _label(request, shows_original=composite.shows_original(made.fidelity.strategy))

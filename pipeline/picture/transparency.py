@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.composite.arrays import near
-from pipeline.composite.growth import REACH, Levels, grown
+from pipeline.composite.arrays import EightBits, near
+from pipeline.composite.growth import REACH, grown
 
 UNSEEN = 2  # of 255: by no more do black and white differ under such an alpha
 GROUNDS = (255, 128)  # levels: white as in previews and JPEGs, grey around what is light
@@ -70,7 +70,7 @@ def opaque(pixels: Image.Image, alpha: Image.Image | None, size: tuple[int, int]
     return Image.fromarray(levels)
 
 
-def share_seen(alpha: Image.Image | None, size: tuple[int, int]) -> Levels | None:
+def share_seen(alpha: Image.Image | None, size: tuple[int, int]) -> EightBits | None:
     """Return how much of each pixel of a picture in this size is not hidden; 255 = all of it.
 
     None where all are seen alike.
@@ -83,6 +83,6 @@ def share_seen(alpha: Image.Image | None, size: tuple[int, int]) -> Levels | Non
     return share * (share > UNSEEN) if (share > UNSEEN).any() else None
 
 
-def seen_or_not(seen: Levels) -> Levels:
+def seen_or_not(seen: EightBits) -> EightBits:
     """Return seen or not: no pixel of the original itself shows a part of other colours."""
     return np.where(seen > 0, np.uint8(255), np.uint8(0))
