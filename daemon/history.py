@@ -26,7 +26,6 @@ _EARLIER = (
     " ORDER BY finished_at DESC LIMIT 1"
 )
 _LAST = "SELECT * FROM jobs WHERE folder_id = ? AND path = ? ORDER BY finished_at DESC LIMIT 1"
-_RECENT = "SELECT * FROM jobs WHERE folder_id = ? ORDER BY finished_at DESC LIMIT ?"
 _NEWEST = "SELECT * FROM jobs WHERE state = ? ORDER BY finished_at DESC LIMIT ?"
 _COUNTS = (
     "SELECT state, count(*) FROM jobs WHERE folder_id = ? AND finished_at >= ? GROUP BY state"
@@ -129,10 +128,6 @@ class History:
         """The newest job of this name, however it ended."""
         rows = self._ask(_LAST, folder_id, os.fsencode(path))
         return _entry(rows[0]) if rows else None
-
-    def recent(self, folder_id: str, limit: int) -> tuple[Entry, ...]:
-        """The newest jobs of a hot folder, newest first."""
-        return tuple(map(_entry, self._ask(_RECENT, folder_id, limit)))
 
     def counts_since(self, folder_id: str, unix_time: float) -> Counts:
         """How the jobs ended that ended at this time or later."""

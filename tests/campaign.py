@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults import MET, Fault
-from morning import Evening, attempts_counted, receipts, wrong_in_the_end, wrong_now
+from morning import (
+    Evening,
+    attempts_counted,
+    receipts,
+    said_in_vain,
+    wrong_in_the_end,
+    wrong_now,
+)
 from nights import FOR_EVER, ONCE, SCRIPTED, Hot, Night
 from warm import Run, Warm
 
@@ -129,6 +136,7 @@ def outcome_of(case: Case, hot: Hot, warm: Warm) -> Outcome:
         met += any(step.startswith(MET) for step in run.steps)
         wrong += _wrong_with(run, (_KILLED, *_ENDS) if fault.is_deadly else _ENDS)
         wrong += [f"at once, {it}" for it in wrong_now(hot, evening)]
+        wrong += said_in_vain(hot, run.output)
         counted |= attempts_counted(hot)
     wrong += _wrong_at_last(warm, hot, case.night, evening)
     for name, receipt in receipts(hot).items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno as errors
 import io
 import os
@@ -16,6 +15,8 @@ from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from power import NAMING, Power
 
 # fmt: off
 _ONE_PATH = (
@@ -41,7 +42,7 @@ class Way(StrEnum):
 
     KILL = "kill"  # the process dies before it
     TEAR = "tear"  # the process dies in the middle of a write
-    CUT = "cut"  # the power fails before it: what was written but not synchronised is lost
+    CUT = "cut"  # the power fails before it: what was not synchronised is lost, names too
     FAIL = "fail"  # it is not done, and says an error
     LIE = "lie"  # it is done, and says an error all the same, as NFS does when a reply is lost
 
@@ -80,7 +81,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._met: Counter[str] = Counter()
         self._ids: dict[str, str] = {}
-        self._safe_bytes: dict[str, int] = {}  # of files that were written since they were safe
+        self._power = Power(root)
         self._left = 0  # steps that go wrong still
 
     def install(self) -> None:
@@ -112,7 +113,15 @@ class Ledger:
             if name == "write":
                 content = bytes(arguments[0])
                 half = lambda: real(descriptor, content[: len(content) // 2])  # noqa: E731
-            done = lambda: real(descriptor, *arguments)  # noqa: E731
+
+            def done() -> Any:
+                if name == "write":
+                    self._power.written(descriptor)
+                result = real(descriptor, *arguments)
+                if name in ("fsync", "fdatasync"):
+                    self._power.synced(descriptor, path)
+                return result
+
             return self._take(name, (path,), name in _CHANGES, done, half)
 
         return call
@@ -133,7 +142,8 @@ class Ledger:
             fault = self._goes_wrong(step)
             if fault is not None:
                 return self._go_wrong(fault, name, step, real, half)
-            self._note(name, paths)
+            if changes:  # under the lock: what the power may take back is in their order
+                return self._power.named(name, paths, real) if name in NAMING else real()
         return real()
 
     def _named(self, name: str, paths: tuple[str, ...], changes: bool) -> _Step:
@@ -171,8 +181,7 @@ class Ledger:
             case Way.TEAR if half is not None:
                 half()
             case Way.CUT:
-                for path, size in self._safe_bytes.items():
-                    _shorten(path, size)
+                self._power.cut()
             case Way.LIE:
                 real()
             case Way.FAIL if name == "close":
@@ -184,14 +193,6 @@ class Ledger:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    def _note(self, name: str, paths: tuple[str, ...]) -> None:
-        if name == "write":
-            self._safe_bytes.setdefault(paths[0], _size(paths[0]))
-        elif name in ("fsync", "fdatasync"):
-            self._safe_bytes.pop(paths[0], None)
-        elif name in ("link", "rename", "replace") and paths[0] in self._safe_bytes:
-            self._safe_bytes[paths[1]] = self._safe_bytes[paths[0]]
-
 
 def _absolute(path: Any, folder: int | None) -> str:
     if isinstance(path, int):
@@ -202,7 +203,7 @@ def _absolute(path: Any, folder: int | None) -> str:
     return f"{Path.cwd() if folder is None else _path_of(folder)}/{name}"
 
 
-_readlink, _truncate, _stat = os.readlink, os.truncate, os.stat
+_readlink = os.readlink
 
 
 def _path_of(descriptor: int) -> str:
@@ -210,16 +211,3 @@ def _path_of(descriptor: int) -> str:
         return _readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         return ""
-
-
-def _size(path: str) -> int:
-    try:
-        return _stat(path).st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _shorten(path: str, size: int) -> None:
-    # It may be gone, or renamed.
-    with contextlib.suppress(FileNotFoundError):
-        _truncate(path, size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,6 +89,25 @@ def wrong_now(hot: Hot, evening: Evening) -> Iterator[str]:
     if _outside(hot) != evening.outside:
         yield "something outside was touched"
     yield from _bad_reasons(hot)
+
+
+def said_in_vain(hot: Hot, output: str) -> Iterator[str]:
+    """What a daemon told of its jobs, and what is not so after its end."""
+    done = {receipt["job_id"] for receipt in receipts(hot).values()}
+    reports = hot.root.glob("failed/*/*/report.json")
+    failed = {json.loads(path.read_bytes())["job_id"] for path in reports}
+    counted = attempts_counted(hot)
+    for line in output.splitlines(keepends=True):
+        if " action=job_" not in line or not line.endswith("\n"):
+            continue  # the last one may be half
+        said = dict(word.split("=", 1) for word in shlex.split(line))
+        match said["action"]:
+            case "job_running" if counted.get(said["job"], 1) < 1:
+                yield "an attempt began and is not counted"
+            case "job_done" if said["job"] not in done:
+                yield "a job was said to be done, and has no receipt"
+            case "job_failed" if said["job"] not in failed:
+                yield "a job was said to have failed, and has no report"
 
 
 def _half_results(hot: Hot, evening: Evening) -> Iterator[str]:

@@ -49,14 +49,6 @@ class DirEntryAt:
         with _named(self.path):
             return os.lstat(self.path.name, dir_fd=self.folder)
 
-    def exists(self) -> bool:
-        """Whether anything is there."""
-        try:
-            self.status()
-        except FileNotFoundError:
-            return False
-        return True
-
     def read(self) -> BufferedReader:
         """Open the file there; raises NotRegularFile for anything else, and for second names."""
         return os.fdopen(self._plain(_READ), "rb")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -167,13 +166,6 @@ class SafeTree:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
-
-    def is_regular(self, path: Path) -> bool:
-        """Whether a regular file is there; a link to one is none."""
-        try:
-            return stat.S_ISREG(self.status(path).st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
 
     def are_one(self, first: Path, second: Path) -> bool:
         """Whether two names are of one file."""

@@ -210,18 +210,6 @@ def test_no_folder_is_made_where_a_share_went_away(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_only_regular_files_are_regular(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"")
-    (tmp_path / "link").symlink_to("a")
-    os.mkfifo(tmp_path / "pipe")
-    found = [
-        name
-        for name in ("a", "link", "pipe", "none", "a/b")
-        if SafeTree(tmp_path).is_regular(tmp_path / name)
-    ]
-    assert found == ["a"]
-
-
 def test_only_our_own_temporaries_are_cleared(tmp_path: Path) -> None:
     for name in (".hotfolder-00ff.tmp", "theirs.tmp", ".hidden"):
         (tmp_path / name).write_bytes(b"")

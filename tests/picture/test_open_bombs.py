@@ -1,39 +1,27 @@
 """Small files that ask for endless memory or time get neither."""
 
 import io
-import json
+import os
 import resource
 import struct
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rig.one_worker import OneWorker
+from sample import RECIPE
 
+from pipeline.ipc import Refused
+from pipeline.picture.open import MEMORY_BYTES
+from pipeline.pixel_requests import Prepare, Prepared
 from pipeline.sniff.whole_file import Incomplete, examine
 
 GIB = 1 << 30
-# What a pixel worker does, within a memory limit; it tells how each picture ended.
-WORKER = """
-import json, resource, sys
-from pathlib import Path
-from conftest import Job
-from pipeline import pixel_worker
-limit, into, *images = sys.argv[1:]
-resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
-from pipeline.pixel_requests import Prepare
-for image in map(Path, images):
-    request = Prepare(image=image, name=image.name, references=(), mask=None,
-        recipe=Job(into=Path(into)).recipe, working_pixels=1 << 16, multiple=8,
-        max_megapixels=70, into=Path(into))
-    answer = pixel_worker.answer(request)
-    said = getattr(answer, "cause", "")
-    print(json.dumps([image.name, type(answer).__name__, said]), flush=True)
-"""
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -45,6 +33,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
     )
 
 
+@cache
 def deflated_zeros(size: int) -> bytes:
     packer = zlib.compressobj(9)
     zeros = bytes(1 << 20)
@@ -91,27 +80,49 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
-def test_a_pixel_worker_answers_to_each_and_lives(tmp_path: Path) -> None:
-    paths = []
-    for name, make in BOMBS.items():
-        paths.append(tmp_path / name)
-        paths[-1].write_bytes(make())
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(2 * GIB), tmp_path, *paths],
-        env={"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+def opening(path: Path, content: bytes, max_megapixels: float = 70) -> Prepare:
+    """A request to open a file of that content."""
+    path.write_bytes(content)
+    return Prepare(
+        image=path,
+        name=path.name,
+        references=(),
+        mask=None,
+        recipe=RECIPE,
+        working_pixels=1 << 16,
+        multiple=8,
+        max_megapixels=max_megapixels,
+        into=path.parent,
     )
-    answers = {
-        name: (kind, said) for name, kind, said in map(json.loads, done.stdout.splitlines())
-    }
-    assert set(answers) == set(BOMBS), done.stderr
-    assert {kind for kind, _ in answers.values()} <= {"Refused", "Prepared"}
+
+
+def test_a_pixel_worker_answers_to_each_and_lives(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with closing(OneWorker()) as worker:
+        answers = {
+            name: worker.ask(opening(tmp_path / name, make())) for name, make in BOMBS.items()
+        }
+        assert worker.memory_mib("VmHWM") < 2048
+    assert {type(answer) for answer in answers.values()} <= {Refused, Prepared}
     assert time.monotonic() - began < 60
-    assert answers["deep.tif"][0] == answers["profile.png"][0] == "Refused"
+    for name in ("deep.tif", "profile.png"):
+        assert isinstance(answers[name], Refused)
+
+
+def test_what_needs_more_memory_than_a_picture_may_take_is_refused_for_that(
+    tmp_path: Path,
+) -> None:
+    side = 10_000  # of 400 MB as pixels; the file holds no more than the first row
+    wide = png(body=zlib.compress(bytes(3 * side + 1)), side=side)
+    with closing(OneWorker()) as worker:
+        assert resource.prlimit(worker.pid, resource.RLIMIT_AS) == (MEMORY_BYTES, MEMORY_BYTES)
+        # Lowered, so that the proof takes little memory itself.
+        limit = int(worker.memory_mib("VmSize") + 100) << 20
+        resource.prlimit(worker.pid, resource.RLIMIT_AS, (limit, limit))
+        refused = worker.ask(opening(tmp_path / "wide.png", wide, max_megapixels=100))
+        assert isinstance(refused, Refused)
+        assert "does not fit into the memory that a picture may take" in refused.cause
+        assert isinstance(worker.ask(opening(tmp_path / "small.png", png())), Prepared)
 
 
 @pytest.mark.parametrize("pages", [1, 256])
@@ -129,9 +140,29 @@ def test_lists_that_pages_share_are_gone_through_once(tmp_path: Path, pages: int
     content += struct.pack("<I", 8) * pieces
     path = tmp_path / "shared.tif"
     path.write_bytes(content)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with path.open("rb") as file:
-        verdict = examine(file, len(content))
-    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert isinstance(verdict, Incomplete) is (pages > 1)
+    is_incomplete, grown_mib = examined(path)
+    assert is_incomplete is (pages > 1)
     assert grown_mib < 100
+
+
+def examined(path: Path) -> tuple[bool, float]:
+    """Whether a file is incomplete, and how much memory it takes to know that.
+
+    In a process of its own: what this one needed at most is of other tests.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            with path.open("rb") as file:
+                verdict = examine(file, path.stat().st_size)
+            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            os.write(writer, f"{isinstance(verdict, Incomplete)} {grown / 1024}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        is_incomplete, grown_mib = said.read().split()
+    os.waitpid(child, 0)
+    return is_incomplete == "True", float(grown_mib)
