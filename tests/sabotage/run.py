@@ -3,8 +3,8 @@
     python tests/sabotage/run.py [--some COUNT] [WORD ...]
 
 Every test of the table has to pass in a copy as it is, and to fail in one with its sabotage.
---some takes so many of the table by turns: other ones at every commit. Words choose the
-sabotages that have one of them in their file, test or fault. Exit code 1: one was not noticed.
+--some takes so many of the table by turns: other ones at every commit, and one that is slow. Words
+choose the sabotages that have one of them in their file, test or fault. Exit code 1: one was not noticed.
 """
 
 from __future__ import annotations
@@ -174,7 +174,9 @@ def _chosen(table: Sequence[Sabotage], count: int | None, words: Sequence[str]) 
     if count is not None:
         turn = _git("rev-parse", "HEAD") or f"{datetime.now(UTC):%Y-%m-%d}"
         print(f"{count} of {len(table)} sabotages, by the turn of {turn}", flush=True)
-        return random.Random(turn).sample(table, count)
+        chance = random.Random(turn)
+        slow = chance.sample([one for one in table if one.is_slow], 1)  # first, beside the others
+        return slow + chance.sample([one for one in table if not one.is_slow], count - 1)
     return [
         one
         for one in table
