@@ -12,7 +12,6 @@ from daemon.install.files import InstallRequest, Machine
 from daemon.install.steps import Call, MakeFolder, MakeHotFolder, Remove, Step, Write
 
 UNITS = Path("/etc/systemd/system")
-SERVICE = UNITS / "hotfolder.service"
 _NAMES = ("hotfolder.service", "hotfolder@.service", "hotfolder-alert@.service")
 _DROP_INS = UNITS / "hotfolder.service.d"
 _FOR_MANY = UNITS / "hotfolder@.service.d" / "10-install.conf"

@@ -81,7 +81,10 @@ def test_when_it_opens_next_is_right_across_a_change_of_summer_time(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "night", "20:00", "25:00-07:00", "20:60-21:00", "Mon 8:00-8:00", "Mo 8:00-9:00", ","],
+    [
+        *("", "night", "20:00", "Mon 8:00-8:00", "Mo 8:00-9:00", ","),
+        *("25:00-07:00", "24:00-07:00", "20:00-24:01", "20:60-21:00"),
+    ],
 )
 def test_what_is_no_window_is_none(text: str) -> None:
     assert parse(text) is None

@@ -18,9 +18,9 @@ from daemon.folder import messages
 from daemon.folder.file_requests import FileRequests
 from daemon.fs.hot_folder import make_hot_folder
 from daemon.inbox.cancel_files import WaitingJob
-from daemon.job import Job, Plan, Seen, State
+from daemon.job import Candidate, Job, Plan, Seen, State
 from daemon.spool.receipts import FailureReason
-from daemon.spool.spool import Spool
+from daemon.spool.spool import ClaimTicket, Spool
 
 DAY = "2026-11-22"
 FAILED = f"failed/{DAY}/cat"
@@ -91,6 +91,21 @@ def recover(spool: Spool, scratch: Path) -> Plan:
     return answer.plan
 
 
+class BusySpool(Spool):
+    """Somebody writes to the picture as often as that, each time after a look at it."""
+
+    def __init__(self, root: Path, changes: int) -> None:
+        super().__init__(root)
+        self._changes = changes
+
+    def claim(self, candidate: Candidate, kept: frozenset[str], ticket: ClaimTicket) -> Job:
+        if self._changes:
+            self._changes -= 1
+            with (self.inbox / candidate.image.path).open("ab") as picture:
+                picture.write(b"more")
+        return super().claim(candidate, kept, ticket)
+
+
 class TestWithdrawing:
     """Files leave the inbox together."""
 
@@ -118,6 +133,27 @@ class TestWithdrawing:
             shutil.rmtree(spool.root / "done")
             steps += 1
         assert steps > 10
+
+    @pytest.mark.parametrize("changes", [1, 2])
+    def test_a_pair_that_changes_meanwhile_is_looked_at_again(
+        self, spool: Spool, changes: int
+    ) -> None:
+        drop(spool)
+        busy = BusySpool(spool.root, changes)
+        answer = FileRequests(busy, time).grant(self.WISH, DAY)
+        assert isinstance(answer, messages.Filed)
+        assert (answer.state, answer.where) == (State.CANCELLED, f"done/{DAY}/sub")
+        content = {"sub/cat.png": WHOLE + b"more" * changes, "sub/cat.txt": b"blue"}
+        assert below(spool.root / "done" / DAY) == content
+        assert below(spool.inbox) == below(spool.root / ".hotfolder" / "work") == {}
+
+    def test_a_pair_that_keeps_changing_stays(self, spool: Spool) -> None:
+        drop(spool)
+        answer = FileRequests(BusySpool(spool.root, 3), time).grant(self.WISH, DAY)
+        reason = "it is being written to; cancel it again in a moment"
+        assert answer == messages.CancelRefused("sub/cat.png", reason)
+        assert set(below(spool.inbox)) == set(PAIR)
+        assert below(spool.root / ".hotfolder" / "work") == {}
 
     def test_what_is_gone_is_said(self, file_requests: FileRequests) -> None:
         answer = file_requests.grant(self.WISH, DAY)

@@ -387,6 +387,24 @@ class TestOffline:
         assert below(kept.inbox) == {"cat.png", "cat.yaml"}
         kept.stays_online()
 
+    def test_a_pair_that_may_not_be_moved_is_held_with_its_reason_and_the_next_is_ready(
+        self, kept: Kept
+    ) -> None:
+        kept.drop("s/cat.png")
+        ready = kept.ready()
+        with sealed(kept.inbox / "s"):
+            kept.submit(messages.Claim(ready, frozenset()))
+            assert kept.next(messages.ClaimLost).candidate == ready
+            kept.drop("dog.png")
+            kept.submit(messages.Scan())
+            plan = kept.next(messages.Scanned, lambda looked: looked.plan.ready).plan
+            assert [one.image.path for one in plan.ready] == ["dog.png"]
+            (held,) = (it for it in plan.states if it.path == "s/cat.png")
+            assert held.state is State.HELD
+            assert "may not be taken by this user (Operation not permitted)" in held.reason
+        assert below(kept.inbox / "s") == {"cat.png", "cat.yaml"}
+        kept.stays_online()
+
     def test_a_job_whose_own_folder_is_closed_is_held_with_its_reason(self, kept: Kept) -> None:
         claimed = kept.claim()
         work = kept.root / ".hotfolder" / "work" / claimed.job.job_id

@@ -227,6 +227,16 @@ def test_two_jobs_that_name_each_other_both_need_both() -> None:
     assert plan.needed_by["a.jpg"] == plan.needed_by["b.jpg"] == {"a.jpg", "b.jpg"}
 
 
+@pytest.mark.parametrize(
+    ("jobs", "said"), [(3, "a0.jpg, a1.jpg, a2.jpg"), (5, "a0.jpg, a1.jpg, a2.jpg and 2 more")]
+)
+def test_a_reference_says_three_that_need_it_and_how_many_more(jobs: int, said: str) -> None:
+    pairs = {f"a{number}.jpg": WHOLE for number in range(jobs)}
+    pairs |= {f"a{number}.yaml": NAMES_LOGO for number in range(jobs)}
+    plan = PaperInbox({**pairs, "logo.png": WHOLE}).settled()
+    assert about(plan, "logo.png").reason == f"reference of {said}"
+
+
 def test_a_preset_keeps_its_reference_for_the_images_to_come() -> None:
     inbox = PaperInbox({"_preset.yaml": NAMES_LOGO, "logo.png": WHOLE, "a.jpg": WHOLE})
     plan = inbox.settled()

@@ -74,6 +74,16 @@ def test_the_block_stands_upright_and_loses_its_thumbnail(order: str, after: byt
     assert exif.endswith(after)
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("half", [0x0201, 0x0202])
+def test_half_a_thumbnail_is_unlinked(order: str, half: int) -> None:
+    entry = struct.pack(order + "HH", half, 4)
+    assert block(order).count(entry) == 1
+    exif = upright(block(order).replace(entry, struct.pack(order + "HH", 0x0203, 4)), 800, 600)
+    assert read(exif)[ExifTags.Base.Orientation] == 1
+    assert read(exif).get_ifd(ExifTags.IFD.IFD1) == {}
+
+
 def test_maker_notes_and_texts_stay_where_they_are() -> None:
     before, after = block(), upright(block(), 800, 600)
     for kept in (MAKER_NOTE, ARTIST):

@@ -9,6 +9,7 @@ from harness import HotFolder, wait_for
 from rig.cast import CastDaemon
 
 ALWAYS, ONCE, TWICE = "paint @written", "paint @written *1", "paint @written *2"
+THRICE = "paint @written *3"
 REASON = "100% of its pixels changed, max_changed is 0.5"
 
 
@@ -105,6 +106,18 @@ def test_variants_are_judged_one_by_one(hot: HotFolder) -> None:
     work(hot)
     results = {"cat_s8.png", "cat_s9.png"}
     assert hot.files("outbox") == results | {f"{name}.json" for name in results}
+
+
+def test_a_job_of_which_one_variant_falls_short_ends_in_review(hot: HotFolder) -> None:
+    hot.drop("cat.png", THRICE, seed=7, variants=2)
+    said = work(hot)
+    assert hot.files("outbox") == {"cat_s10.png", "cat_s10.png.json"}
+    (missed,) = hot.root.glob("review/*.png")
+    assert receipt_of(missed)["fidelity"]["missed"] == [REASON]
+    assert f"action=job_reviewed root={hot.root}" in said
+    assert "action=job_done" not in said
+    (folder,) = json.loads(hot.call("status", "--json").stdout)["folders"]
+    assert (folder["today"]["review"], folder["today"]["done"]) == (1, 0)
 
 
 def test_a_result_that_passed_is_not_replaced_by_one_that_does_not(hot: HotFolder) -> None:

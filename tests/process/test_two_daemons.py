@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -200,19 +201,26 @@ def test_a_killed_daemon_has_its_own_folder_back_at_once(hot: HotFolder, tmp_pat
 
 @pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 @pytest.mark.parametrize(
-    ("operation", "paths"),
+    "hangs",  # one after the other; the first ones pass
     [
-        pytest.param("create", "/outbox/*", marks=pytest.mark.torture),
-        ("link", "/outbox/*"),
-        pytest.param("rename", "/outbox/*", marks=pytest.mark.torture),
-        pytest.param("link", "*/work/*/cat.*", marks=pytest.mark.torture),
-        ("unlink", "*/work/*/cat.*"),
-        pytest.param("write", "/logs/*", marks=pytest.mark.torture),
+        pytest.param(["create /outbox/*"], marks=pytest.mark.torture),
+        pytest.param(["write /outbox/*"], marks=pytest.mark.torture),
+        pytest.param(["fsync /outbox/*"], marks=pytest.mark.torture),
+        ["link /outbox/*"],
+        pytest.param(["link /outbox/*", "write /outbox/*"], marks=pytest.mark.torture),
+        pytest.param(["link /outbox/*", "fsync /outbox/*"], marks=pytest.mark.torture),
+        pytest.param(["rename /outbox/*"], marks=pytest.mark.torture),
+        pytest.param(["link */work/*/cat.*"], marks=pytest.mark.torture),
+        ["unlink */work/*/cat.*"],
+        pytest.param(["write /logs/*"], marks=pytest.mark.torture),
     ],
-    ids=["result", "its name", "receipt", "file", "work", "log"],
+    ids=[
+        *("result", "its content", "its sync", "its name", "content of the receipt"),
+        *("sync of the receipt", "receipt", "file", "work", "log"),
+    ],
 )
 def test_a_leader_whose_share_hung_while_it_published_changes_nothing_on_return(
-    pair: Pair, tmp_path: Path, operation: str, paths: str
+    pair: Pair, tmp_path: Path, hangs: list[str]
 ) -> None:
     with closing(Share(tmp_path / "far")) as share:
         pair.serve(share.backing)
@@ -220,9 +228,11 @@ def test_a_leader_whose_share_hung_while_it_published_changes_nothing_on_return(
         wait_for(lambda: leads(first))
         second = pair.start("two", "--editor", "echo", "--root", share.backing)
         wait_for(lambda: stands_by(second))
-        share.rule("HANG", operation, paths)
+        share.rule("HANG", *hangs[0].split())
         pair.hot.drop("cat.png")
-        wait_for(share.held)
+        for number, hang in enumerate(hangs, 1):
+            share.rule("HANG", *hang.split())
+            wait_for(partial(have_hung, share, number))
         share.rule("HANG")
         wait_for(lambda: (pair.hot.outbox / "cat.png.json").exists() and pair.is_quiet())
         before = everything(share.backing)
@@ -232,6 +242,10 @@ def test_a_leader_whose_share_hung_while_it_published_changes_nothing_on_return(
         assert everything(share.backing) == before
         assert second.stop() == 0
     assert_each_done_once(pair, "cat.png")
+
+
+def have_hung(share: Share, calls: int) -> bool:
+    return len(share.held()) >= calls
 
 
 def everything(root: Path) -> dict[str, int]:

@@ -180,11 +180,26 @@ class TestCompleteness:
             assert not publication(root).is_complete(JOB)
             publication(root).clear_half_done(JOB)
 
+    @pytest.mark.parametrize(
+        "change", [{"name": 7}, {"name": ["outbox/s/cat.png"]}, {"name": None}, {"sha256": 7}]
+    )
+    def test_notes_of_which_a_field_is_no_text_are_no_notes(
+        self, root: Path, change: dict[str, object]
+    ) -> None:
+        (root / "work" / JOB.job_id).mkdir(parents=True)
+        note = {"name": "outbox/s/cat.png", "sha256": "x", "is_out": True, **change}
+        sound = {"name": "outbox/s/dog.png", "sha256": "x", "is_out": True}
+        forged = {"variants": 2, "results": {"0": note, "1": sound}}
+        (root / "work" / JOB.job_id / "published.json").write_text(json.dumps(forged))
+        assert not publication(root).is_complete(JOB)
+        assert publication(root).results(JOB) == ()
+        publication(root).clear_half_done(JOB)
+
     @pytest.mark.parametrize("index", ["9" * 5000, "9" * 10, "-1", "one", "\u0661", ""])
     def test_notes_on_a_variant_that_cannot_be_are_no_notes(self, root: Path, index: str) -> None:
         (root / "work" / JOB.job_id).mkdir(parents=True)
         note = {"name": "outbox/s/cat.png", "sha256": "x", "is_out": True}
-        forged = {"variants": 1, "results": {index: note}}
+        forged = {"variants": 1, "results": {"0": note, index: note}}
         (root / "work" / JOB.job_id / "published.json").write_text(json.dumps(forged))
         assert not publication(root).is_complete(JOB)
         publication(root).clear_half_done(JOB)

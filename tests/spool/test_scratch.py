@@ -7,8 +7,10 @@ from sample import FACTS, RECIPE, finished, job, resolved_job
 
 from config.values import ExactSize, MinConfidence, Region
 from daemon import codec
+from daemon.fs.local import sha256_of
 from daemon.spool.receipts import FinishedJob
 from daemon.spool.scratch import ScratchDirs, load_finished, save_finished
+from pipeline.pixel_requests import Preview
 from pipeline.recipe import Recipe
 
 JOB = job("Grün \udce9.png", folder="a/b")
@@ -57,6 +59,22 @@ def test_a_record_of_other_originals_counts_for_nothing(of: FinishedJob, scratch
 
 def test_a_result_that_is_not_whole_counts_for_nothing(of: FinishedJob, scratch: Path) -> None:
     of.variants[1].composed.path.write_bytes(b"seco")
+    assert load_finished(JOB, scratch) is None
+
+
+@pytest.mark.parametrize("content", [b"thi", None], ids=["damaged", "gone"])
+def test_a_preview_that_is_not_whole_counts_for_nothing(
+    of: FinishedJob, scratch: Path, content: bytes | None
+) -> None:
+    path = scratch / "preview"
+    path.write_bytes(b"this is how it looks")
+    preview = Preview(path=path, sha256=sha256_of(path))
+    first, second = of.variants
+    seen = replace(second, composed=replace(second.composed, preview=preview))
+    both = replace(of, variants=(first, seen))
+    save_finished(both)
+    assert load_finished(JOB, scratch) == both
+    path.unlink() if content is None else path.write_bytes(content)
     assert load_finished(JOB, scratch) is None
 
 
