@@ -16,6 +16,7 @@ from config.settings import ModelSettings
 from pipeline.editor import Done, EditRequest, Event, Failed, Stage, Step
 
 GIB = 2**30
+JOBS_TOGETHER = 8
 Row = dict[str, object]
 
 
@@ -177,7 +178,7 @@ class Bench:
             source=self.source,
             pipe=self.pipe,
             chosen=Precision.BF16,
-            settings=ModelSettings(batch=8, **settings),
+            settings=ModelSettings(batch=JOBS_TOGETHER, **settings),
             at=place,
         )
 

@@ -15,7 +15,12 @@ SIZE = (6000, 4000)
 Options = Mapping[str, int | str | bool]
 
 PNG: tuple[Options, ...] = tuple({"compress_level": level} for level in (1, 3, 6))
-JPEG: tuple[Options, ...] = ({"quality": 95, "subsampling": "4:4:4"},)
+FINE: Options = {"quality": 95, "subsampling": "4:4:4"}
+JPEG: tuple[Options, ...] = (
+    FINE,
+    {**FINE, "optimize": True},
+    {**FINE, "optimize": True, "progressive": True},
+)
 WEBP: tuple[Options, ...] = (
     {"quality": 95, "method": 0},
     {"quality": 95, "method": 4},

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fullsize, machine
+from pipeline import checkpoint
 from pipeline.qwen import offline
 
 GIB = 2**30
@@ -112,7 +113,8 @@ def load(folder: Path, copy_stream: Any) -> tuple[float, int]:
 
     began = time.perf_counter()
     model = meta_init.transformer(folder, torch.bfloat16)
-    weight_inventory.promise(model, folder, OF_DIFFUSERS)
+    files = [checkpoint.read_weight_file(path) for path in sorted(folder.glob("*.safetensors"))]
+    weight_inventory.promise(model, folder, files, OF_DIFFUSERS)
     blocks = [list(block.parameters()) for block in model.transformer_blocks]
     taken = {id(weight) for block in blocks for weight in block}
     rest = [weight for weight in model.parameters() if id(weight) not in taken]

@@ -13,11 +13,12 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import fullsize
-from benchmarks.bench import GIB, Bench, Row, cap, release
+from benchmarks.bench import GIB, JOBS_TOGETHER, Bench, Row, cap, release
 from pipeline.qwen import allocator, offline
 
 CAP_GIB = 16
@@ -53,7 +54,7 @@ def ours(bench: Bench) -> None:
     began = time.perf_counter()
     editor = bench.editor(place)
     release()
-    pinned = sum(loader.pinned_bytes for loader in editor._parts.loaders)
+    pinned = sum(loader.host.bytes for loader in editor._parts.loaders)
     weights = editor._parts.size.all_bytes
     bench.say(
         mode="ours, opened",
@@ -66,12 +67,22 @@ def ours(bench: Bench) -> None:
     bench.say(mode="ours, self-test", seconds=round(time.perf_counter() - began, 2))
     for cap_gib in (12, 8, 6, CAP_GIB):
         cap(cap_gib)
-        editor._means.room.allow(cap_gib * GIB)
+        _allow(bench, editor, replace(place, budget_bytes=cap_gib * GIB))
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
     bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=10, cfg=4.0)
     _windowed_pictures(bench, editor)
     _compiled(bench, editor, f"ours, {CAP_GIB} GiB, compiled")
+
+
+def _allow(bench: Bench, editor: Any, place: Any) -> None:
+    """Let the editor plan within another budget from now on."""
+    from pipeline.qwen.stage_memory import StageMemory
+    from pipeline.qwen.vram_budget import usual_work
+
+    usual, usual_batch = (usual_work(bench.source, jobs) for jobs in (1, JOBS_TOGETHER))
+    space = StageMemory(place, editor._parts.size, usual=usual, usual_batch=usual_batch)
+    editor._means = replace(editor._means, room=space)
 
 
 def group(bench: Bench) -> None:
@@ -171,14 +182,15 @@ def _measured(bench: Bench, mode: str, megapixels: int, work: Callable[[], Any])
 
 
 def _windowed_pictures(bench: Bench, editor: Any) -> None:
-    from pipeline.qwen.offload_plan import TooSmallError, Work
+    from pipeline.qwen.offload_plan import TooSmallError
+    from pipeline.qwen.vram_budget import usual_work
 
     parts, means = editor._parts, editor._means
     parts.make_way(parts.vae)
     with parts.vae.on_stage(resident=(), stays=False):
         for size in (1, 4, 64):
             pixels = size * fullsize.MEGAPIXEL
-            work = Work(sequences=1, tokens=9000, text_tokens=500, pixels=pixels)
+            work = replace(usual_work(bench.source), pixels=pixels)
             try:
                 means.vae.tile_side = means.room.plan(work).tile_side
                 mode = f"ours, {CAP_GIB} GiB, tiles of {means.vae.tile_side}"

@@ -24,7 +24,14 @@ from pipeline.qwen.stage_memory import StageMemory
 
 BLOCKS = 4
 LONGEST_DELAY_CYCLES = 200_000  # of the GPU's clock: a tenth of a millisecond, and a copy's time
-_WORK = Work(sequences=8, tokens=3000, text_tokens=1500, pixels=65536)
+_WORK = Work(
+    sequences=8,
+    tokens=3000,
+    text_tokens=1500,
+    pixels=65536,
+    kept_patches=8 * 3000,
+    kept_text_tokens=8 * 1500,
+)
 
 
 class JitteryLane(CudaCopyStream):
@@ -76,12 +83,13 @@ class Told(StageMemory):
     """One plan whatever the work, and none after the GPU has run out of memory."""
 
     def __init__(self, editor: QwenEditor, place: Streamed, resident: int) -> None:
-        super().__init__(place, editor._parts.size, _WORK)
+        super().__init__(place, editor._parts.size, usual=_WORK, usual_batch=_WORK)
         self._plan = Plan(
             keeps_all=False,
             vision_resident=0,
             text_resident=0,
             transformer_resident=resident,
+            read_together=1,
             together=1,
             tile_side=None,
         )
@@ -92,7 +100,7 @@ class Told(StageMemory):
         if self._is_exhausted:
             cause = "No plan is left for so little memory."
             raise EditError(cause, "Use smaller pictures.", Failure.PERMANENT)
-        return replace(self._plan, together=work.sequences)
+        return replace(self._plan, read_together=work.sequences, together=work.sequences)
 
     def retrying(self, doing: str, stage: Callable[[], Any]) -> Any:
         """As ever; the plan is gone after a failure."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from config.problems import Problem, UserError
 
@@ -36,6 +37,15 @@ COPY_AGAIN = "copy the model folder again, whole"
 _LENGTH_BYTES = 8  # a file opens with the length of its JSON header, little-endian
 _LONGEST_HEADER_BYTES = 100_000_000  # the format's own limit
 _SAMPLE_BYTES = 64 * 1024
+_ODD_HEADER = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,7 @@ class Checkpoint:
     weights: str  # "trained" or "random"
     fingerprint: str  # changes when anything that decides a result changes
     licence: str | None  # as the folder itself names it
+    weight_files: Mapping[str, tuple[WeightFile, ...]] = field(repr=False)  # by component
 
 
 def read(path: Path) -> Checkpoint:
@@ -69,8 +80,7 @@ def read(path: Path) -> Checkpoint:
     _refuse_what_is_no_folder(path)
     folder = ModelFolder(path)
     class_name = _class_name(folder)
-    for component in COMPONENTS:
-        _look_at(folder, component)
+    weight_files = {component: _look_at(folder, component) for component in COMPONENTS}
     declared = _declared(folder)
     if folder.problems:
         raise UserError(folder.problems)
@@ -82,6 +92,7 @@ def read(path: Path) -> Checkpoint:
         weights=declared.weights,
         fingerprint=folder.fingerprint(),
         licence=_licence(path),
+        weight_files=weight_files,
     )
 
 
@@ -109,12 +120,12 @@ def _class_name(folder: ModelFolder) -> str:
     return str(name)
 
 
-def _look_at(folder: ModelFolder, component: str) -> None:
-    """Note what is wrong with one component, and read all that counts in it."""
+def _look_at(folder: ModelFolder, component: str) -> tuple[WeightFile, ...]:
+    """The whole files of a component's weights; reads all that counts, notes what is wrong."""
     problems_before = len(folder.problems)
     names = folder.files_in(component)
     if len(folder.problems) > problems_before:
-        return
+        return ()
     for name in sorted(_required(component, names) - names):
         folder.note(f"{component}/{name}", "it is missing")
     index = f"{_WEIGHTS.get(component)}.safetensors.index.json"
@@ -123,8 +134,10 @@ def _look_at(folder: ModelFolder, component: str) -> None:
             folder.json_object(f"{component}/{name}")
         elif Path(name).suffix in _CONFIG_SUFFIXES:
             folder.content(f"{component}/{name}")
-    if component in _WEIGHTS:
-        _weigh(folder, component, names)
+    if component not in _WEIGHTS:
+        return ()
+    weighed = [folder.weigh(name) for name in _weight_files(folder, component, names)]
+    return tuple(file for file in weighed if file is not None)
 
 
 def _required(component: str, names: set[str]) -> set[str]:
@@ -141,18 +154,20 @@ def _required(component: str, names: set[str]) -> set[str]:
     return required
 
 
-def _weigh(folder: ModelFolder, component: str, names: set[str]) -> None:
+def _weight_files(folder: ModelFolder, component: str, names: set[str]) -> list[str]:
+    """Their relative names; none, and noted, if there are none to use."""
     single = f"{_WEIGHTS[component]}.safetensors"
     if f"{single}.index.json" in names:
-        for shard in _shards(folder, f"{component}/{single}.index.json"):
-            folder.weigh(f"{component}/{shard}")
-    elif single in names:
-        folder.weigh(f"{component}/{single}")
-    elif pickled := sorted(name for name in names if Path(name).suffix in _PICKLED_SUFFIXES):
+        shards = _shards(folder, f"{component}/{single}.index.json")
+        return [f"{component}/{shard}" for shard in shards]
+    if single in names:
+        return [f"{component}/{single}"]
+    if pickled := sorted(name for name in names if Path(name).suffix in _PICKLED_SUFFIXES):
         what = f"it holds only {pickled[0]}, which could run any program when it is loaded"
         folder.note(component, what, "use a checkpoint with .safetensors files")
     else:
         folder.note(f"{component}/{single}", "it is missing, and so is an index of shards")
+    return []
 
 
 def _shards(folder: ModelFolder, index: str) -> list[str]:
@@ -270,16 +285,20 @@ class ModelFolder:
         self._digests[name] = hashlib.sha256(content).digest()
         return content
 
-    def weigh(self, name: str) -> None:
-        """Look at a safetensors file's header and ends; noted if it is not whole."""
+    def weigh(self, name: str) -> WeightFile | None:
+        """A safetensors file by its header and ends; None, and noted, if it is not whole."""
         try:
-            self._digests[name] = read_weight_file(self.path / name).digest()
+            file = read_weight_file(self.path / name)
+            self._digests[name] = file.digest()
         except FileNotFoundError:
             self.note(name, "it is missing")
         except OSError as error:
             self._note_unreadable(name, error)
         except BrokenWeightsError as error:
             self.note(name, str(error))
+        else:
+            return file
+        return None
 
     def _note_unreadable(self, name: str, error: OSError) -> None:
         advice = f"let everybody read the model: chmod -R a+rX '{self.path}'"
@@ -296,6 +315,7 @@ class WeightFile:
 
     path: Path
     header: bytes
+    tensors: Mapping[str, Any]  # what the header says of each, by its name
     size_bytes: int
 
     def digest(self) -> bytes:
@@ -318,12 +338,13 @@ def read_weight_file(path: Path) -> WeightFile:
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         header = _safetensors_header(file, size_bytes)
-    whole_bytes = _LENGTH_BYTES + len(header) + _tensor_bytes(header)
+    tensors, tensor_bytes = _tensors(header)
+    whole_bytes = _LENGTH_BYTES + len(header) + tensor_bytes
     if size_bytes != whole_bytes:
         size = "cut off" if size_bytes < whole_bytes else "too long"
         what = f"it is {size}: {size_bytes} bytes where its header says {whole_bytes}"
         raise BrokenWeightsError(what)
-    return WeightFile(path=path, header=header, size_bytes=size_bytes)
+    return WeightFile(path=path, header=header, tensors=tensors, size_bytes=size_bytes)
 
 
 def _safetensors_header(file: BinaryIO, size_bytes: int) -> bytes:
@@ -341,16 +362,13 @@ def _safetensors_header(file: BinaryIO, size_bytes: int) -> bytes:
     return header
 
 
-def _tensor_bytes(header: bytes) -> int:
-    """Where the last tensor ends, counted from the end of the header."""
+def _tensors(header: bytes) -> tuple[dict[str, Any], int]:
+    """What a header says of each tensor, and where the last one ends, from the header on."""
     try:
-        tensors = json.loads(header)
-        ends = [
-            int(tensor["data_offsets"][1])
-            for name, tensor in tensors.items()
-            if name != "__metadata__"
-        ]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        written = json.loads(header).items()
+        tensors = {name: tensor for name, tensor in written if name != "__metadata__"}
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
+    except _ODD_HEADER as error:
         what = "it is no safetensors file: its header cannot be read"
         raise BrokenWeightsError(what) from error
-    return max(ends, default=0)
+    return tensors, max(ends, default=0)

@@ -152,7 +152,7 @@ def _model(named: Path | None, read: _Read | None, roots: Sequence[Path]) -> Fin
     if named is not None or read is not None:
         is_held = daemon_holds_model(roots, os.environ)
         yield from look_at_model(settings, None if is_held else machine_resources(os.environ))
-    yield from look_at_loras(settings.loras)
+    yield from look_at_loras(settings)
     yield from look_at_attention(settings.attention)
     yield from look_at_libraries()
     yield from look_at_switches(os.environ)

@@ -14,9 +14,16 @@ from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
-from pipeline.qwen import host_memory, model_sizes, precision
+from pipeline.qwen import host_memory, lora_file, model_sizes, precision
+from pipeline.qwen.lora_strength import UnusableLoraError
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
-from pipeline.qwen.vram_budget import allowed_bytes, plan_for_usual, shown_gib, usual_work
+from pipeline.qwen.vram_budget import (
+    allowed_bytes,
+    plan_for_usual,
+    shown_gib,
+    usual_jobs_together,
+    usual_work,
+)
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
@@ -85,17 +92,36 @@ def look_at_model(settings: ModelSettings, means: MachineResources | None) -> It
         yield from _fitting(found, settings, means)
 
 
-def look_at_loras(loras: dict[str, Lora]) -> Iterator[Finding]:
-    """Look for the LoRA files that instructions may name."""
-    advice = "copy it there again, or remove it from model.loras"
-    for name, lora in loras.items():
+def look_at_loras(settings: ModelSettings) -> Iterator[Finding]:
+    """Look at the headers of the LoRA files that instructions may name."""
+    layers = _linear_layers(settings) if settings.loras else None
+    for name, lora in settings.loras.items():
         try:
-            size_bytes = checkpoint.read_weight_file(lora.path).size_bytes
-        except (OSError, checkpoint.BrokenWeightsError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            yield problem(_SUBJECT, f"LoRA {name}, {lora.path}: {reason}", advice)
+            file = lora_file.read(lora.path)
+            changes = file.changes if layers is None else lora_file.for_layers(file, layers)
+        except UnusableLoraError as error:
+            yield _unusable(name, lora, str(error))
+        except OSError as error:
+            yield _unusable(name, lora, f"it cannot be read ({error.strerror})")
         else:
-            yield ok(_SUBJECT, f"LoRA {name}: {lora.path}, {_size(size_bytes)}")
+            count = f"{len(changes)} layer{'' if len(changes) == 1 else 's'}"
+            what = f"{_size(file.size_bytes)}, changes {count}"
+            yield ok(_SUBJECT, f"LoRA {name}: {lora.path}, {what}")
+
+
+def _unusable(name: str, lora: Lora, why: str) -> Finding:
+    advice = "point model.loras to a safetensors LoRA for this very model, or take it out there"
+    return problem(_SUBJECT, f"LoRA {name}, {lora.path}, cannot be used: {why}", advice)
+
+
+def _linear_layers(settings: ModelSettings) -> lora_file.Layers | None:
+    """What a LoRA has to fit; None where the model cannot be read, which is told elsewhere."""
+    try:
+        if settings.path is None:
+            return None
+        return model_sizes.linear_layers(checkpoint.read(settings.path))
+    except UserError:
+        return None
 
 
 def _described(found: Checkpoint) -> str:
@@ -185,8 +211,8 @@ def _plans(
     reading, denoising, pictures = stages(found, size)
     yield ok(_PLAN_SUBJECT, f"plan: {reading}")
     yield ok(_PLAN_SUBJECT, f"plan for a job with guidance: {denoising}")
-    if settings.batch > 1:
-        several = plan(size, usual_work(source, settings.batch), budget_bytes)
-        _, denoising, _ = stages(several, size)
-        yield ok(_PLAN_SUBJECT, f"plan for {settings.batch} such jobs at once: {denoising}")
+    jobs = usual_jobs_together(size, source, settings.batch, budget_bytes)
+    if jobs > 1:
+        _, denoising, _ = stages(plan(size, usual_work(source, jobs), budget_bytes), size)
+        yield ok(_PLAN_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
     yield ok(_PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / 1e6:.1f} megapixels)")

@@ -19,7 +19,7 @@ from daemon.job import Seen
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
 from pipeline.sniff.foreign import NotAPicture
-from pipeline.sniff.whole_file import Incomplete, Whole, examine
+from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole, examine
 
 REPORT_LIMIT_BYTES = 1 << 20  # a report quotes an instruction of 64 KiB at most
 
@@ -217,7 +217,7 @@ class ContentReader:
         match verdict:
             case NotAPicture(what, advice):
                 return _broken(image, f"is {what}, whatever its name says", advice)
-            case Whole() | Incomplete():
+            case Whole() | EndsInZeros() | Incomplete():
                 return verdict
 
     def _read_text(self, file: Seen, kind: Kind) -> Text:

@@ -14,9 +14,11 @@ from daemon.clock import local_time
 from daemon.fs.names import printable
 from daemon.job import Seen, State
 from pipeline.instruction import Instruction
-from pipeline.sniff.whole_file import Incomplete, Whole
+from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole
 
 DEFAULT_PRIORITY = 5
+# How many times the settle time a picture rests whose end is dark or has not arrived.
+ZEROS_REST = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Broken:
     problems: tuple[Problem, ...]
 
 
-Picture = Whole | Incomplete | Broken | Unread
+Picture = Whole | EndsInZeros | Incomplete | Broken | Unread
 Text = Instruction | Keys | Broken | Unread  # an instruction in a sidecar, written in a preset
 
 
@@ -89,6 +91,11 @@ class SettleRules:
     sidecar_wait_seconds: float
     sidecar_grace_seconds: float  # for a late sidecar, where a preset lets the image run alone
     final: bool  # what has settled will not change any more
+
+    @property
+    def zeros_rest_seconds(self) -> float:
+        """For the rest of a picture that ends in zeros: it may be dark there, or half a copy."""
+        return min(ZEROS_REST * self.settle_seconds, self.settle_max_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +146,13 @@ class InboxSnapshot:
             case Unread():
                 yield self._busy(image)
             case Incomplete(why):
-                until = self.watched[image] + self.rules.settle_max_seconds
-                if self.now < until and not self.rules.final:
-                    reason = f"incomplete: {why}; given up {self.clock(until)} unless it changes"
-                    yield Wait(State.HELD, reason, until)
+                rest = self.rules.settle_max_seconds
+                yield from self._incomplete(image, rest, f"incomplete: {why}; given up")
+            case EndsInZeros(why=why):
+                rest = self.rules.zeros_rest_seconds
+                yield from self._incomplete(
+                    image, rest, f"perhaps incomplete: {why}; taken as dark"
+                )
             case Whole() | Broken():
                 pass
 
@@ -151,7 +161,9 @@ class InboxSnapshot:
         match self.contents.picture(image):
             case Broken(problems):
                 return problems
-            case Incomplete(why):
+            case EndsInZeros(is_abrupt=is_abrupt) if not (is_abrupt and self.rules.final):
+                return ()
+            case Incomplete(why) | EndsInZeros(why=why):
                 advice = "copy it into the inbox again, whole"
                 return (Problem(printable(image.name), f"is incomplete: {why}", advice),)
             case Whole() | Unread():
@@ -163,6 +175,11 @@ class InboxSnapshot:
         day, time = _day_and_minute(minute)
         today = _day_and_minute(int(self.unix_at_zero + self.now) // 60)[0]
         return time if day == today else f"{day} {time}"
+
+    def _incomplete(self, image: Seen, rest_seconds: float, words: str) -> Iterator[Wait]:
+        until = self.watched[image] + rest_seconds
+        if self.now < until and not self.rules.final:
+            yield Wait(State.HELD, f"{words} {self.clock(until)} unless it changes", until)
 
     def _busy(self, file: Seen) -> Wait:
         until = self.watched[file] + self.rules.settle_max_seconds

@@ -52,6 +52,7 @@ class Shown:
 
     weight: Plane  # at any size, 0 to 1
     bound: Bound | None  # at the size of the original's part: how much may show at most
+    alpha: Bound | None = None  # of the original's part: what is 0 is never seen
 
     def in_strip(self, strip: Strip, scale: tuple[float, float]) -> Plane:
         """Return how much shows in a strip of an original that is `scale` times the weight."""

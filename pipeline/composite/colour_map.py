@@ -102,23 +102,28 @@ def _reached(matrix: Matrix, shape: tuple[int, ...]) -> Flags:
     return result
 
 
-def fit(original: Levels, over: Floats, matrix: Matrix) -> ColourMap | None:
+def fit(
+    original: Levels, over: Floats, matrix: Matrix, *, known: Flags | None = None
+) -> ColourMap | None:
     """Fit the map from an original, of any size, to an edit laid over its canvas.
 
-    Both RGB or both grey; `matrix` says where a point of the canvas lies in the edit. None where
-    too little of the edit is a map, as with another style.
+    Both RGB or both grey; `matrix` says where a point of the canvas lies in the edit, `known` what
+    of it is to be read. None where too little of the edit is a map, as with another style.
     """
     height, width = over.shape[:2]
     size = max(1, width // HALF), max(1, height // HALF)
     source = _planes(_small(original, (width, height)), size)
     target = _planes(over, size)
-    reached = _reached(matrix, over.shape).astype(np.float32)
-    known = (cv2.resize(reached, size, interpolation=cv2.INTER_AREA) > 0.99).astype(np.float32)
-    mixing = _fitted(source, target, known)
+    reached = _reached(matrix, over.shape)
+    if known is not None:
+        reached = reached & known
+    share = cv2.resize(reached.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    read = (share > 0.99).astype(np.float32)
+    mixing = _fitted(source, target, read)
     mapped = np.clip(_mapped(source, mixing), 0, 255)
-    target = np.where(known > 0, target, mapped)
+    target = np.where(read > 0, target, mapped)
     new = np.maximum(_unexplained(target, mapped), _gone(source, target))
-    drawn = _filled(new) * known
+    drawn = _filled(new) * read
     if (blurred(drawn, WIDE) < 0.1).mean() < LEAST_MAPPED:
         return None
     return ColourMap(mixing=mixing, drawn=drawn)

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.composite import colour_match as tones
 from pipeline.composite.align import Aligned, Alignment, Unaligned, align
 from pipeline.composite.arrays import Canvas, Colours, Flags, Plane, blurred, luma, near, slope
+from pipeline.composite.blend import STILL
 from pipeline.composite.change_mask import (
     Change,
     along_agreement,
@@ -32,6 +33,7 @@ from pipeline.composite.classify import (
 )
 from pipeline.composite.colour_match import NO_DRIFT, SAME, Drift
 from pipeline.composite.flow import Flow, Movement, find_movement, followed, share_astray
+from pipeline.composite.growth import Levels, grown
 from pipeline.composite.matting import Matte, find
 
 LEAST_KEPT = 0.1  # of the picture: less says too little of its tone
@@ -55,6 +57,13 @@ class Comparison:
     verdict: Verdict
     matte: Matte | None  # of a subject before a new background
     doubts: tuple[str, ...]  # words for people; () = nothing makes the verdict uncertain
+    seen: Levels | None = None  # how much of each pixel transparency lets be seen; None = all
+
+    @property
+    def lies_still(self) -> bool:
+        """Whether every pixel of the edit lies where it lay in the canvas."""
+        is_aligned = (self.alignment.matrix == np.eye(2, 3)).all()
+        return bool(is_aligned and np.abs(self.flow).max() < STILL)
 
     def in_tone(self, after: Canvas) -> Canvas:
         """Return the edit where it lies, in the original's tone."""
@@ -86,13 +95,18 @@ class _Laid:
         return np.clip(followed(self.colours, flow), 0, 255)
 
 
-def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> Comparison:
+def compare(
+    before: Canvas, after: Canvas, *, outside: Flags | None = None, seen: Levels | None = None
+) -> Comparison:
     """Compare an edit with its canvas; both RGB, 8 bits, of one size.
 
     `outside` marks what may not be edited, where somebody said so: tone and losses are read there.
+    What an editor drew beside what is `seen` is taken for an edit of what is beside it.
     """
     alignment = align(before, after)
-    laid = _laid(before, after, alignment)
+    if seen is not None:
+        before = grown(before, seen)  # as its edit is, or the outlines of both would differ
+    laid = _laid(before, after, alignment, seen)
     flow = laid.movement.smoothed()
     moved = laid.along(flow)
     drift = _drift(before, moved, laid.valid, alignment, outside)
@@ -127,6 +141,7 @@ def compare(before: Canvas, after: Canvas, *, outside: Flags | None = None) -> C
         verdict=verdict,
         matte=matte,
         doubts=tuple(_doubts(alignment, astray)),
+        seen=seen,
     )
 
 
@@ -203,7 +218,7 @@ def weight(verdict: Verdict, shape: tuple[int, ...]) -> Plane:
             assert_never(verdict)
 
 
-def _laid(before: Canvas, after: Canvas, alignment: Alignment) -> _Laid:
+def _laid(before: Canvas, after: Canvas, alignment: Alignment, seen: Levels | None) -> _Laid:
     """The edit laid over the canvas."""
     height, width = after.shape[:2]
     match alignment:
@@ -224,6 +239,8 @@ def _laid(before: Canvas, after: Canvas, alignment: Alignment) -> _Laid:
             colours = np.clip(moved, 0, 255).astype(np.float32)
         case _:
             assert_never(alignment)
+    if seen is not None:
+        colours = grown(np.rint(colours).astype(np.uint8), seen).astype(np.float32)
     return _Laid(colours, valid, find_movement(before, colours, valid))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from config.values import Region
 from pipeline.composite.align import Aligned, Alignment, Unaligned
+from pipeline.composite.arrays import Plane, near
 from pipeline.composite.blend import Bound, Edit, Levels, Shown, Strip, lay
 from pipeline.composite.classify import Local, Unchanged, Verdict, Whole
 from pipeline.composite.colour_map import UNMOVED, Laying, fit, place
@@ -19,6 +20,7 @@ from pipeline.composite.metrics import changed_share, mapped_share, measure_like
 from pipeline.picture.fidelity import IDENTICAL, Fidelity, Likeness, Strategy, percent
 
 NOT_COMPARED = "not looked for"
+BESIDE_SEEN = 3  # pixels of the canvas around what is seen whose colours are those of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Compared:
     raw: Levels  # as the editor gave it, in the original's colours
     comparison: Comparison
     takes_all: bool  # all that may change is the edit's, changed or not
+    canvas: Levels | None = None  # what the editor was given; None = the original, all of it seen
 
 
 Layer = Same | Plain | Compared
@@ -68,39 +71,72 @@ class Laid:
     outside: Outside | None  # None = nothing was looked for
 
 
-def compose(base: Levels, part: Region, layer: Layer, bound: Bound | None) -> Laid:
+def compose(
+    base: Levels, part: Region, layer: Layer, bound: Bound | None, alpha: Bound | None = None
+) -> Laid:
     """Lay an edit over a part of `base`, 8 or 16 bits a channel, RGB or grey.
 
     `bound` has the part's size; None lets the edit show everywhere in it. `base` is not touched.
+    `alpha` is that of the base; what it hides counts in no number of the fidelity.
     """
+    ground = _Ground(base, part, bound, alpha)
     match layer:
         case Same():
             return Laid(base, _untouched("the editor gave back what it got"), None)
         case Plain(colours):
-            every = Shown(np.ones(colours.shape[:2], np.float32), bound)
-            result, _ = _laid(base, part, _edit(colours, Laying(UNMOVED, None, None), every))
-            return Laid(result, _unlooked(base, part, every), None)
+            every = ground.shown(np.ones(colours.shape[:2], np.float32))
+            result, _ = _laid(ground, _edit(colours, Laying(UNMOVED, None, None), every))
+            return Laid(result, _unlooked(ground, every), None)
         case Compared():
-            return _composed(base, part, layer, bound)
+            return _composed(ground, layer)
         case _:
             assert_never(layer)
 
 
-def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) -> Laid:
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What an edit is laid over."""
+
+    base: Levels
+    part: Region
+    bound: Bound | None  # of the part
+    alpha: Bound | None  # of the base
+
+    @property
+    def original(self) -> Levels:
+        """The part."""
+        return _view(self.base, self.part)
+
+    @property
+    def share(self) -> float:
+        """Of all that is seen, how much lies in the part."""
+        if self.alpha is None:
+            return float(self.part.width * self.part.height / math.prod(self.base.shape[:2]))
+        seen = int(np.count_nonzero(_view(self.alpha, self.part)))
+        return seen / max(1, int(np.count_nonzero(self.alpha)))
+
+    def shown(self, weight: Plane) -> Shown:
+        """How much of an edit with this weight shows."""
+        alpha = None if self.alpha is None else np.asarray(_view(self.alpha, self.part), np.uint8)
+        return Shown(weight, self.bound, alpha)
+
+
+def _composed(ground: _Ground, layer: Compared) -> Laid:
     found = layer.comparison
     shape = found.before.shape[:2]
     every = np.ones(shape, np.float32)
-    shown = Shown(every if layer.takes_all else weight(found.verdict, shape), bound)
-    original = _view(base, part)
-    edit = _edit(layer.colours, _laying(original, layer), shown)
+    shown = ground.shown(every if layer.takes_all else weight(found.verdict, shape))
+    original = ground.original
+    given = original if layer.canvas is None else layer.canvas
+    edit = _edit(layer.colours, _laying(given, layer), shown)
     if found.matte is not None and not layer.takes_all:
-        edit = _with_fringe(edit, found.matte, original)
-        shown = Shown(found.matte.shown(shown.weight), bound)
-    result, laid = _laid(base, part, edit)
-    share = changed_share(original, shown) * _share(base, part)
-    mapped = mapped_share(edit.map, shown) * _share(base, part)
-    strategy, reason = _strategy(layer, bound, share)
-    turn = _movement(found.alignment, part.width / shape[1])
+        edit = _with_fringe(edit, found.matte, given)
+        shown = ground.shown(found.matte.shown(shown.weight))
+    result, laid = _laid(ground, edit)
+    share = changed_share(original, shown) * ground.share
+    mapped = mapped_share(edit.map, shown) * ground.share
+    strategy, reason = _strategy(layer, ground.bound, share)
+    turn = _movement(found.alignment, ground.part.width / shape[1])
     fidelity = Fidelity(
         strategy=strategy,
         reason=reason + _recoloured(mapped),
@@ -116,10 +152,10 @@ def _composed(base: Levels, part: Region, layer: Compared, bound: Bound | None) 
         mapped_share=mapped if isinstance(found.verdict, Whole) else None,
         doubts=found.doubts,
     )
-    return Laid(result, fidelity, Outside(original, part, shown))
+    return Laid(result, fidelity, Outside(original, ground.part, shown))
 
 
-def _laying(original: Levels, layer: Compared) -> Laying:
+def _laying(given: Levels, layer: Compared) -> Laying:
     """How the edit lies; one of the whole picture may be a map of the original's colours."""
     found = layer.comparison
     moved = Laying(found.alignment.matrix, found.flow, None)
@@ -130,7 +166,9 @@ def _laying(original: Levels, layer: Compared) -> Laying:
             height, width = found.before.shape[:2]
             edit = _edit(layer.colours, moved, Shown(np.ones((height, width), np.float32), None))
             over = edit.in_strip(Strip(0, height, 0, width), (1, 1))
-            return place(replace(moved, map=fit(original, over, moved.matrix)), over.shape)
+            seen = None if found.seen is None else near(found.seen > 0, BESIDE_SEEN)
+            made = fit(given, over, moved.matrix, known=seen)
+            return place(replace(moved, map=made), over.shape)
         case _:
             assert_never(found.verdict)
 
@@ -145,28 +183,24 @@ def _edit(colours: Levels, laying: Laying, shown: Shown) -> Edit:
     )
 
 
-def _with_fringe(edit: Edit, matte: Matte, original: Levels) -> Edit:
+def _with_fringe(edit: Edit, matte: Matte, given: Levels) -> Edit:
     """The edit with what the subject's outline is laid with."""
     height, width = matte.weight.shape
     strip = Strip(0, height, 0, width)
     laid = edit.in_strip(strip, (1, 1))
-    return replace(edit, fringe=fringe(matte, original, laid))
+    return replace(edit, fringe=fringe(matte, given, laid))
 
 
-def _laid(base: Levels, part: Region, edit: Edit) -> tuple[Levels, Levels]:
+def _laid(ground: _Ground, edit: Edit) -> tuple[Levels, Levels]:
     """A copy of the base with the edit on it, and a view of the part."""
-    result = base.copy()
-    view = _view(result, part)
+    result = ground.base.copy()
+    view = _view(result, ground.part)
     lay(view, edit)
     return result, view
 
 
 def _view(base: Levels, part: Region) -> Levels:
     return base[part.y : part.y + part.height, part.x : part.x + part.width]
-
-
-def _share(base: Levels, part: Region) -> float:
-    return float(part.width * part.height / (base.shape[0] * base.shape[1]))
 
 
 def _strategy(layer: Compared, bound: Bound | None, share: float) -> tuple[Strategy, str]:
@@ -231,12 +265,12 @@ def _untouched(reason: str) -> Fidelity:
     )
 
 
-def _unlooked(base: Levels, part: Region, shown: Shown) -> Fidelity:
+def _unlooked(ground: _Ground, shown: Shown) -> Fidelity:
     return Fidelity(
         strategy=Strategy.NONE,
         reason="the instruction says keep: none",
         alignment=NOT_COMPARED,
-        changed_share=changed_share(_view(base, part), shown) * _share(base, part),
+        changed_share=changed_share(ground.original, shown) * ground.share,
         before=None,
         after=None,
         shift_px=None,

@@ -32,6 +32,7 @@ LOOK, WINDOW = 1.0, 4.0  # pixels: deviations of what is correlated and of its n
 CORRELATED, LEAST_CONTRAST = 0.85, 3.0  # a correlation; levels
 NEAR, FAR = 6.0, 24.0  # pixels: deviations of the two averages
 STEEP, STRAY = 4.0, 1.0  # levels a pixel; pixels
+THINNEST = 16  # pixels a side: two patches, as the finest scale that is searched wants
 LEAST_OUTLINES = 0.003  # of the picture
 FAR_WEIGHT, STILL_WEIGHT = 0.05, 0.01  # where nothing near is sure
 
@@ -82,13 +83,24 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     """
     first = levelled(before, 1)
     second = levelled(np.clip(np.rint(laid), 0, 255).astype(np.uint8), 1)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    there = np.asarray(search.calc(first, second, np.zeros((0, 0), np.float32)), np.float32)
-    back = np.asarray(search.calc(second, first, np.zeros((0, 0), np.float32)), np.float32)
+    there, back = _search(first, second), _search(second, first)
     gap = there + followed(back, there, cv2.INTER_LINEAR)
     returns = (_distance(gap) < ROUND_TRIP) & valid & (_distance(there) < _most(valid))
     alike = _is_alike(luma(before), luma(followed(laid, there, cv2.INTER_LINEAR)))
     return Movement(there, gap, _moved_together(there, returns & alike))
+
+
+def _search(first: Canvas, second: Canvas) -> Flow:
+    """Dense inverse search from one to the other; OpenCV's fails on thin pictures, or crashes."""
+    height, width = first.shape
+    fill = 0, max(0, THINNEST - height), 0, max(0, THINNEST - width)
+    first, second = (
+        np.asarray(cv2.copyMakeBorder(it, *fill, cv2.BORDER_REPLICATE), np.uint8)
+        for it in (first, second)
+    )
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    found = search.calc(first, second, np.zeros((0, 0), np.float32))
+    return np.ascontiguousarray(found[:height, :width], np.float32)
 
 
 def _most(valid: Flags) -> float:

@@ -40,7 +40,8 @@ def measure_likeness(base: Levels, other: Part, shown: Shown) -> Likeness | None
     factor = max(1, math.ceil(math.sqrt(base.shape[0] * base.shape[1] / SSIM_PIXELS)))
     squares, count, first, second, places = 0.0, 0, [], [], []
     for strip in _rows(base, factor):
-        mine, theirs = base[strip.top : strip.bottom], other(strip)
+        mine = _seen(base[strip.top : strip.bottom], shown, strip)
+        theirs = _seen(other(strip), shown, strip)
         outside = _outside(shown, strip, base)
         squares += cv2.norm(mine, theirs, cv2.NORM_L2SQR, outside)
         count += cv2.countNonZero(outside)
@@ -83,12 +84,15 @@ def _rows(base: Levels, factor: int) -> list[Strip]:
 
 
 def changed_share(base: Levels, shown: Shown) -> float:
-    """Return the share of the pixels of `base` that are more the edit's than the original's."""
-    inside = sum(
-        strip.size[0] * (strip.bottom - strip.top) - cv2.countNonZero(_outside(shown, strip, base))
-        for strip in _rows(base, 1)
-    )
-    return float(inside / (base.shape[0] * base.shape[1]))
+    """Return the share of the pixels of `base` that are more the edit's than the original's.
+
+    Of those that are seen at all.
+    """
+    outside = sum(cv2.countNonZero(_outside(shown, strip, base)) for strip in _rows(base, 1))
+    seen = base.shape[0] * base.shape[1]
+    if shown.alpha is not None:
+        seen = int(np.count_nonzero(shown.alpha))
+    return float((seen - outside) / max(1, seen))
 
 
 def mapped_share(found: ColourMap | None, shown: Shown) -> float:
@@ -99,7 +103,9 @@ def mapped_share(found: ColourMap | None, shown: Shown) -> float:
     mapped = (found.drawn < HALF) & (_resized(shown.weight, size) >= HALF)
     if shown.bound is not None:
         mapped &= _resized(shown.bound, size) >= HALF * 255
-    return float(mapped.mean())
+    if shown.alpha is not None:
+        mapped = mapped[_resized(shown.alpha, size) > 0]
+    return float(mapped.mean()) if mapped.size else 0.0
 
 
 def _resized(plane: Plane | Bound, size: tuple[int, int]) -> Plane:
@@ -108,7 +114,20 @@ def _resized(plane: Plane | Bound, size: tuple[int, int]) -> Plane:
 
 def _outside(shown: Shown, strip: Strip, base: Levels) -> Bound:
     outside = shown.in_strip(strip, scale_of(base, shown)) < HALF
+    if shown.alpha is not None:
+        outside &= shown.alpha[strip.top : strip.bottom] > 0
     return np.where(outside, np.uint8(255), np.uint8(0))
+
+
+def _seen(levels: Levels, shown: Shown, strip: Strip) -> Levels:
+    """A strip of a picture, black where nothing is seen."""
+    if shown.alpha is None:
+        return levels
+    seen = np.ascontiguousarray(shown.alpha[strip.top : strip.bottom])
+    shown_alone = cv2.bitwise_and(levels, levels, mask=seen)
+    if levels.dtype == np.uint8:
+        return np.asarray(shown_alone, np.uint8)
+    return np.asarray(shown_alone, np.uint16)
 
 
 def _grey(levels: Levels, size: tuple[int, int]) -> Plane:

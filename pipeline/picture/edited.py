@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import assert_never
 
+import cv2
 import numpy as np
 from PIL import Image, ImageChops, ImageStat
 
 from config.values import Keep, Region
 from pipeline.composite.arrays import Canvas, Flags
+from pipeline.composite.colour_map import UNMOVED
 from pipeline.composite.compare import Comparison, compare
+from pipeline.composite.growth import Levels, grown
 from pipeline.picture.canvas import box, content, scaled
 from pipeline.picture.icc import OneWay, Own, from_srgb, to_srgb
 from pipeline.picture.open import Picture, open_own
+from pipeline.picture.transparency import seen_or_not, share_seen
 from pipeline.pixel_requests import Compose, PictureError
 
 FLAT_DEVIATION = 1.0  # levels of 255; a broken decoder strays by less, a photo of fog by more
@@ -26,11 +30,13 @@ NUMBERS = (
 )
 
 
-def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Comparison | None]:
+def read_edit(
+    request: Compose, mask: Image.Image | None, alpha: Image.Image | None = None
+) -> tuple[Edit, Comparison | None]:
     """Return the edit, in the original's tone where it is compared, and what is known of it.
 
-    `mask` has the upright original's size, 255 = may change. Raises PictureError for an edit of
-    another size and for a black or flat one.
+    `mask` has the upright original's size, 255 = may change; so has its alpha. Raises PictureError
+    for an edit of another size and for a black or flat one.
     """
     placement = request.prepared.placement
     before, after = _canvases(request)
@@ -39,12 +45,38 @@ def read_edit(request: Compose, mask: Image.Image | None) -> tuple[Edit, Compari
     before, after = content(before, placement), content(after, placement)
     if not request.allow_flat:
         require_picture(request.name, before, after)
+    seen = _seen(request, alpha)
+    canvas = None if seen is None else before
     if request.recipe.keep is Keep.NONE:
-        return Edited(after, after), None
-    comparison = compare(_array(before), _array(after), outside=_outside(request, mask))
-    if comparison.drift.is_none:
-        return Edited(after, after), comparison
-    return Edited(Image.fromarray(comparison.in_tone(_array(after))), after), comparison
+        return Edited(_without_hidden(request, after, seen, None), after, canvas), None
+    outside = _outside(request, mask)
+    comparison = compare(_array(before), _array(after), outside=outside, seen=seen)
+    toned = after
+    if not comparison.drift.is_none:
+        toned = Image.fromarray(comparison.in_tone(_array(after)))
+    laid = _without_hidden(request, toned, seen, comparison)
+    return Edited(laid, after, canvas), comparison
+
+
+def _seen(request: Compose, alpha: Image.Image | None) -> Levels | None:
+    """How much of each pixel of the content the original's alpha lets be seen; None = all."""
+    placement = request.prepared.placement
+    size = placement.content_width, placement.content_height
+    return None if alpha is None else share_seen(alpha.crop(box(placement.region)), size)
+
+
+def _without_hidden(
+    request: Compose, edit: Image.Image, seen: Levels | None, found: Comparison | None
+) -> Image.Image:
+    """Let what an editor drew under transparency come near nothing that is seen."""
+    if seen is None:
+        return edit
+    region = request.prepared.placement.region
+    if edit.size == (region.width, region.height) and (found is None or found.lies_still):
+        seen = seen_or_not(seen)
+    matrix = UNMOVED if found is None else found.alignment.matrix
+    moved = cv2.warpAffine(seen, matrix, edit.size, borderMode=cv2.BORDER_REPLICATE)
+    return Image.fromarray(grown(_array(edit), np.asarray(moved, np.uint8)))
 
 
 def _canvases(request: Compose) -> tuple[Image.Image, Image.Image]:
@@ -91,6 +123,7 @@ class Edited:
 
     pixels: Image.Image  # in the original's tone
     raw: Image.Image  # as the editor gave it
+    canvas: Image.Image | None  # what the editor was given; None where it is all seen alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +141,7 @@ class Layers:
     base: Image.Image  # the whole upright original
     edit: Image.Image  # the region, at any size, in the original's tone
     raw: Image.Image  # the same as the editor gave it
+    canvas: Image.Image | None  # the same as the editor was given it; None as in Edited
     profile: bytes | None  # None = sRGB
 
 
@@ -123,16 +157,19 @@ def lay(picture: Picture, edit: Edit, region: Region, *, may_be_grey: bool) -> L
     )
     base = picture.pixels if keeps else to_srgb(picture.pixels, picture.colours)
     profile = picture.colours.profile if keeps else None
+    canvas = None
     match edit:
         case Untouched():
             pixels = raw = base.crop(box(region))
-        case Edited(toned, given):
+        case Edited(toned, given, seen):
             own = picture.colours if keeps and isinstance(picture.colours, Own) else None
             pixels = _in_colours(toned, own, base.mode)
             raw = pixels if given is toned else _in_colours(given, own, base.mode)
+            if seen is not None:
+                canvas = _in_colours(seen, own, base.mode)
         case _:
             assert_never(edit)
-    return Layers(base=base, edit=pixels, raw=raw, profile=profile)
+    return Layers(base=base, edit=pixels, raw=raw, canvas=canvas, profile=profile)
 
 
 def _in_colours(srgb: Image.Image, own: Own | None, mode: str) -> Image.Image:
@@ -143,7 +180,7 @@ def _is_grey(edit: Edit) -> bool:
     match edit:
         case Untouched():
             return True
-        case Edited(pixels, _):
+        case Edited(pixels):
             red, green, blue = pixels.split()
             pairs = ((red, green), (green, blue))
             return all(ImageChops.difference(*pair).getbbox() is None for pair in pairs)

@@ -77,12 +77,12 @@ def as_xmp(block: bytes) -> Mapping[str, Value]:
 
 
 def _texts(block: bytes) -> Mapping[int, tuple[str, ...]]:
-    texts: dict[int, tuple[str, ...]] = {}
+    texts: dict[int, list[str]] = {}
     for number, content in _datasets(block):
         text = _text(content)
         if number in _NAMES and text:
-            texts[number] = (*texts.get(number, ()), text)
-    return texts
+            texts.setdefault(number, []).append(text)
+    return {number: tuple(found) for number, found in texts.items()}
 
 
 def _datasets(block: bytes) -> Iterator[tuple[int, bytes]]:
@@ -131,13 +131,14 @@ def _from_hex(profile: str) -> bytes:
 
 def _of_resources(content: bytes) -> bytes:
     """The block in a row of Photoshop's image resources, or alone."""
-    while content.startswith(_SIGNATURE) and len(content) >= 12:
-        number, length_of_name = struct.unpack_from(">HB", content, 4)
-        start = 7 + length_of_name + (length_of_name + 1) % 2
+    place = 0
+    while content.startswith(_SIGNATURE, place) and len(content) - place >= 12:
+        number, length_of_name = struct.unpack_from(">HB", content, place + 4)
+        start = place + 7 + length_of_name + (length_of_name + 1) % 2
         if start + 4 > len(content):
             return b""
         (size,) = struct.unpack_from(">L", content, start)
         if number == _RESOURCE:
             return content[start + 4 : start + 4 + size]
-        content = content[start + 4 + size + size % 2 :]
-    return content
+        place = start + 4 + size + size % 2
+    return content[place:]

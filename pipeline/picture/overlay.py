@@ -16,6 +16,7 @@ from pipeline.picture.canvas import box, scaled
 from pipeline.picture.edited import Layers, inside
 from pipeline.picture.fidelity import Fidelity, Strategy
 from pipeline.picture.sixteen_bit import Deep
+from pipeline.picture.transparency import scaled_with_alpha
 from pipeline.pixel_requests import Placement
 
 
@@ -80,14 +81,15 @@ def compose_pixels(composite: Composite) -> Pixels:
     size the result is the region alone. An exact size of another aspect is filled and cut at both
     ends, never stretched.
     """
-    ground, part = _ground(composite)
-    bound = _bound(composite, ground.size, part)
+    ground, alpha, part = _ground(composite)
+    bound = _bound(composite, part)
     base = np.asarray(ground, np.uint8) if composite.deep is None else composite.deep
-    laid = compose(base, part, _layer(composite), bound)
+    seen = None if alpha is None else np.asarray(alpha, np.uint8)
+    laid = compose(base, part, _layer(composite), bound, seen)
     made = Pixels(
         pixels=Image.fromarray(_eight_bits(laid.pixels)),
         deep=None if composite.deep is None else np.asarray(laid.pixels, np.uint16),
-        alpha=composite.alpha,
+        alpha=alpha,
         fidelity=laid.fidelity,
         outside=laid.outside,
     )
@@ -101,19 +103,13 @@ def _eight_bits(levels: Levels) -> Bound:
 
 
 def _cut(made: Pixels, composite: Composite) -> Pixels:
-    """Bring alpha, and for an exact size the pixels too, to the result's size."""
-    alpha = made.alpha
+    """Bring the pixels and their alpha to an exact size."""
     match composite.size:
-        case OriginalSize():
+        case OriginalSize() | ModelSize():
             return made
-        case ModelSize():
-            region = box(composite.placement.region)
-            small = None if alpha is None else scaled(alpha.crop(region), made.pixels.size)
-            return replace(made, alpha=small)
         case ExactSize(width, height):
-            covered = None if alpha is None else _covering(alpha, width, height)
-            pixels = _covering(made.pixels, width, height)
-            return replace(made, pixels=pixels, alpha=covered, outside=None)
+            pixels, alpha = _covering(made.pixels, made.alpha, width, height)
+            return replace(made, pixels=pixels, alpha=alpha, outside=None)
         case _:
             assert_never(composite.size)
 
@@ -131,26 +127,28 @@ def cut_away(size: Size, width: int, height: int) -> tuple[str, ...]:
     return (f"To fill {size}, {share:.0%} of the {side} was cut away, half at each end.",)
 
 
-def _ground(composite: Composite) -> tuple[Image.Image, Region]:
-    """What is laid over, and the part of it that the canvas shows.
+def _ground(composite: Composite) -> tuple[Image.Image, Image.Image | None, Region]:
+    """What is laid over, its alpha, and the part of it that the canvas shows.
 
     An exact size larger than the original gets an enlarged ground, so that an edit of the whole
     picture does not pass through the small original.
     """
-    base, placement = composite.layers.base, composite.placement
+    base, alpha, placement = composite.layers.base, composite.alpha, composite.placement
     region = placement.region
     if isinstance(composite.size, ModelSize):
         size = placement.content_width, placement.content_height
-        return scaled(base.crop(box(region)), size), Region(0, 0, *size)
+        part = box(region)
+        small = None if alpha is None else alpha.crop(part)
+        return *scaled_with_alpha(base.crop(part), small, size), Region(0, 0, *size)
     if isinstance(composite.size, ExactSize) and region == Region(0, 0, *base.size):
         factor = max(composite.size.width / base.width, composite.size.height / base.height)
         if factor > 1:
             size = round(base.width * factor), round(base.height * factor)
-            return scaled(base, size), Region(0, 0, *size)
-    return base, region
+            return *scaled_with_alpha(base, alpha, size), Region(0, 0, *size)
+    return base, alpha, region
 
 
-def _bound(composite: Composite, size: tuple[int, int], part: Region) -> Bound | None:
+def _bound(composite: Composite, part: Region) -> Bound | None:
     """How much of the edit may show in the part that is laid over; None = all of it."""
     if composite.mask is None and composite.within is None:
         return None
@@ -168,24 +166,29 @@ def _bound(composite: Composite, size: tuple[int, int], part: Region) -> Bound |
 def _layer(composite: Composite) -> Layer:
     if not composite.is_touched:
         return Same()
-    colours = np.asarray(composite.layers.edit)
+    layers = composite.layers
+    colours = np.asarray(layers.edit)
     if composite.comparison is None:
         return Plain(colours)
     return Compared(
         colours=colours,
-        raw=np.asarray(composite.layers.raw),
+        raw=np.asarray(layers.raw),
+        canvas=None if layers.canvas is None else np.asarray(layers.canvas),
         comparison=composite.comparison,
         takes_all=composite.keep is Keep.MASK,
     )
 
 
-def _covering(image: Image.Image, width: int, height: int) -> Image.Image:
+def _covering(
+    image: Image.Image, alpha: Image.Image | None, width: int, height: int
+) -> tuple[Image.Image, Image.Image | None]:
     part = _covering_box(*image.size, width, height)
     if width in (image.width, image.height) or height == image.height:
         left, top = round(part[0]), round(part[1])
         if (round(part[2]) - left, round(part[3]) - top) == (width, height):
-            return image.crop((left, top, left + width, top + height))
-    return image.resize((width, height), Image.Resampling.LANCZOS, box=part)
+            whole = left, top, left + width, top + height
+            return image.crop(whole), None if alpha is None else alpha.crop(whole)
+    return scaled_with_alpha(image, alpha, (width, height), part)
 
 
 def _covering_box(

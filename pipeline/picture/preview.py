@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.picture.canvas import scaled
 from pipeline.picture.icc import Colours, to_srgb
+from pipeline.picture.transparency import scaled_with_alpha
 from pipeline.pixel_requests import Preview
 
 LONGEST_SIDE = 1600
@@ -52,11 +52,11 @@ def write(path: Path, before: Side, after: Side, xmp: bytes) -> Preview:
 
 def _small(side: Side) -> Image.Image:
     size = _fitting(side.pixels.size)
-    small = to_srgb(scaled(side.pixels, size), side.colours)
-    if side.alpha is None:
+    pixels, alpha = scaled_with_alpha(side.pixels, side.alpha, size)
+    small = to_srgb(pixels, side.colours)
+    if alpha is None:
         return small
-    ground = Image.new("RGB", size, GROUND)
-    return Image.composite(small, ground, scaled(side.alpha, size))
+    return Image.composite(small, Image.new("RGB", size, GROUND), alpha)
 
 
 def _fitting(size: tuple[int, int]) -> tuple[int, int]:

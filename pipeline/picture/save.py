@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from config.values import Format
@@ -26,6 +28,10 @@ USUAL_QUALITY = 95
 FINE_QUALITY = 90  # from here on colour keeps its full resolution
 WITH_ALPHA = frozenset({Kind.PNG, Kind.WEBP, Kind.TIFF})
 XMP_TAG = 700  # of a TIFF
+# Of a JPEG: libjpeg-turbo (tj3JPEGBufSize) counts two for each sample of the finest.
+_MOST_BYTES_A_PIXEL = 9
+_MOST_METADATA_BYTES = 32 << 20  # a colour profile has at most 255 segments of 64 KiB
+_LONGEST_BLOCK = 16  # pixels a side, by which a JPEG is filled up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +85,13 @@ def save(finished: FinishedPicture, result: Path) -> tuple[Path, str, tuple[str,
     pixels, alpha_notes = _with_alpha(finished)
     path = result.with_name(result.name + finished.kind.extension)
     part = path.with_name(path.name + ".part")
-    if finished.deep is None:
-        pixels.save(part, format=finished.kind, **_options(finished))
-    else:
+    if finished.deep is not None:
         write_sixteen_bit(part, finished.deep, finished.kind, _options(finished))
+    elif finished.kind is Kind.JPEG:
+        with _room_for_a_jpeg(pixels.size):
+            pixels.save(part, format=finished.kind, **_options(finished))
+    else:
+        pixels.save(part, format=finished.kind, **_options(finished))
     written = open_own(part, f"the result {path.name}")
     if written.size != pixels.size:
         cause = f"the result {path.name} came back as {written.size}, not {pixels.size}"
@@ -91,6 +100,22 @@ def save(finished: FinishedPicture, result: Path) -> tuple[Path, str, tuple[str,
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return path, digest, alpha_notes
+
+
+@contextmanager
+def _room_for_a_jpeg(size: tuple[int, int]) -> Iterator[None]:
+    """Let Pillow take a buffer that holds the whole file, as libjpeg wants it for two passes.
+
+    What it takes by itself is too small for fine tables, and saving fails. Memory of which nothing
+    is written costs only address space.
+    """
+    width, height = (side + _LONGEST_BLOCK for side in size)
+    before = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = width * height * _MOST_BYTES_A_PIXEL + _MOST_METADATA_BYTES
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = before
 
 
 def _with_alpha(finished: FinishedPicture) -> tuple[Image.Image, tuple[str, ...]]:
@@ -137,12 +162,17 @@ Option = (
 
 
 def _jpeg_packing(finished: FinishedPicture) -> dict[str, Option]:
-    """The quality that was asked for, else that of the original, else the usual."""
+    """The quality that was asked for, else that of the original, else the usual.
+
+    Huffman tables are made for the picture, which never makes it larger (docs/fidelity.md).
+    """
+    order: dict[str, Option] = {"optimize": True, "progressive": finished.carried.is_progressive}
     if finished.quality is None and (as_before := finished.carried.quantisation) is not None:
         tables = [list(table) for table in as_before.tables]
-        return {"qtables": tables, "subsampling": as_before.subsampling}
+        return {**order, "qtables": tables, "subsampling": as_before.subsampling}
     quality = _quality(finished)
-    return {"quality": quality, "subsampling": "4:4:4" if quality >= FINE_QUALITY else "4:2:0"}
+    subsampling = "4:4:4" if quality >= FINE_QUALITY else "4:2:0"
+    return {**order, "quality": quality, "subsampling": subsampling}
 
 
 def _quality(finished: FinishedPicture) -> int:

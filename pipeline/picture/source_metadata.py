@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -38,7 +39,18 @@ DESCRIPTIONS = (
 )
 DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 LOSSLESS_COMPRESSIONS = frozenset({"tiff_lzw", "packbits"})
-DAMAGE = (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error)
+# What Pillow raises over a damaged file.
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
 _X_RESOLUTION = 282  # TIFF 6.0
 _TIFF_TAG = 52545
 _JPEG_SEGMENT, _JPEG_LABEL = "APP11", b"c2pa"
@@ -80,6 +92,7 @@ class SourceMetadata:
     iim: bytes  # the older half of IPTC's data, b"" = none
     dpi: tuple[float, float] | None  # across and down the upright picture
     quantisation: Quantisation | None  # of a JPEG
+    is_progressive: bool  # a JPEG that comes up as a whole, finer and finer
     tiff_compression: str
     is_lossless_webp: bool
 
@@ -88,8 +101,8 @@ def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none or it makes no sense."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except DAMAGE:
-        return 1  # read_carried says that the block is damaged
+    except DECODER_ERRORS:
+        return 1  # read_source_metadata says that the block is damaged
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -100,7 +113,7 @@ def read_source_metadata(
     notes: tuple[str, ...] = ()
     try:
         exif = _exif(image)
-    except (*DAMAGE, DamagedExifError):
+    except (*DECODER_ERRORS, DamagedExifError):
         exif = b""
         notes = (f"{name} has a damaged EXIF block; it is left out of the result.",)
     try:
@@ -116,6 +129,7 @@ def read_source_metadata(
         iim=_iim(image, file),
         dpi=_dpi(image, is_sideways=is_sideways),
         quantisation=read_quantisation(image),
+        is_progressive=kind is Kind.JPEG and "progressive" in image.info,
         tiff_compression=_compression(image, kind),
         is_lossless_webp=kind is Kind.WEBP and _is_lossless_webp(file),
     ), notes
@@ -155,7 +169,7 @@ def _xmp(image: Image.Image) -> bytes:
 def _iim(image: Image.Image, file: BinaryIO) -> bytes:
     try:
         return iptc.read(image, file)
-    except (*DAMAGE, CutShortError):
+    except (*DECODER_ERRORS, CutShortError):
         return b""
 
 
@@ -180,7 +194,7 @@ def _dpi(image: Image.Image, *, is_sideways: bool) -> tuple[float, float] | None
         return None  # Pillow makes up one dot an inch
     try:
         across, down = (float(value) for value in image.info["dpi"])
-    except (LookupError, TypeError, ValueError, ZeroDivisionError):
+    except DECODER_ERRORS:
         return None
     if not all(math.isfinite(value) and 1 <= value <= 65535 for value in (across, down)):
         return None

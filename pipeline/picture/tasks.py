@@ -12,7 +12,7 @@ from PIL import Image
 
 from config.values import Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.compose import NOT_COMPARED
-from pipeline.picture.canvas import box, open_mask, padded, place, scaled, window
+from pipeline.picture.canvas import box, open_mask, padded, place, window
 from pipeline.picture.edited import Edited, Layers, lay, read_edit
 from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.icc import Srgb, to_srgb
@@ -22,6 +22,7 @@ from pipeline.picture.overlay import Composite, Pixels, compose_pixels, cut_away
 from pipeline.picture.preview import Side, write
 from pipeline.picture.save import FinishedPicture, result_kind, save
 from pipeline.picture.sixteen_bit import KINDS, Deep, SixteenBitPixels
+from pipeline.picture.transparency import opaque
 from pipeline.pixel_requests import Compose, Composed, PictureError, Prepare, Prepared, Preview
 from pipeline.provenance import source_type
 from pipeline.sniff.whole_file import Kind
@@ -123,8 +124,12 @@ def _canvas(request: Prepare, picture: Picture, region: Region, path: Path) -> P
         ),
         region=region,
     )
-    part = picture.pixels.crop(box(region))
-    fitted = scaled(part, (placement.content_width, placement.content_height))
+    part = box(region)
+    fitted = opaque(
+        picture.pixels.crop(part),
+        None if picture.alpha is None else picture.alpha.crop(part),
+        (placement.content_width, placement.content_height),
+    )
     padded(to_srgb(fitted, picture.colours), placement).save(path, format="PPM")
     return Prepared(
         canvases=(path,), width=width, height=height, placement=placement, notes=picture.notes
@@ -152,7 +157,7 @@ def _composed(request: Compose) -> Composed:
     width, height, placement = prepared.width, prepared.height, prepared.placement
     picture = open_picture(request.image, request.name, most_pixels=width * height, all_bits=True)
     mask = _mask(request, picture)
-    edit, comparison = read_edit(request, mask)
+    edit, comparison = read_edit(request, mask, picture.alpha)
     size = result_size(recipe.size, width, height, placement)
     kind, notes = result_kind(recipe.format, picture.kind, size)
     layers = lay(picture, edit, placement.region, may_be_grey=kind is not Kind.WEBP)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -219,11 +219,16 @@ def add(to: Element, prop: str, value: Value) -> None:
 
 def drop(packet: Packet, *props: str) -> None:
     """Remove properties in both of their forms."""
+    unwanted = frozenset(map(expanded_name, props))
     for description in descriptions(packet):
-        for full in map(expanded_name, props):
-            description.attrib.pop(full, None)
-            for child in description.findall(full):
-                description.remove(child)
+        _keep_only(description, lambda full: full not in unwanted)
+
+
+def _keep_only(element: Element, is_wanted: Callable[[str], bool]) -> None:
+    """Remove all other attributes and children, in one go: there may be a million."""
+    for full in [it for it in element.attrib if not is_wanted(it)]:
+        del element.attrib[full]
+    element[:] = [child for child in element if is_wanted(child.tag)]
 
 
 def serialised(packet: Packet) -> bytes:
@@ -233,8 +238,9 @@ def serialised(packet: Packet) -> bytes:
     declared = "".join(
         f" xmlns:{prefixes[uri]}={quoteattr(uri)}" for uri in used if uri not in (XML, META)
     )
-    body = "".join(_element(packet.rdf, prefixes, declared))
-    meta = f'<x:xmpmeta xmlns:x="{META}">{body}</x:xmpmeta>'
+    body: list[str] = []
+    _append_element(body, packet.rdf, prefixes, declared)
+    meta = f'<x:xmpmeta xmlns:x="{META}">{"".join(body)}</x:xmpmeta>'
     return f"{_HEAD}{meta}{_TAIL}".encode("utf-8", "replace")
 
 
@@ -258,19 +264,22 @@ def _chosen(uris: Mapping[str, None], wished: Mapping[str, str]) -> Mapping[str,
     return chosen
 
 
-def _element(element: Element, prefixes: Mapping[str, str], declared: str = "") -> Iterator[str]:
+def _append_element(
+    to: list[str], element: Element, prefixes: Mapping[str, str], declared: str = ""
+) -> None:
+    """Append the texts of an element; each is handled once, however deep it stands."""
     tag = _short(element.tag, prefixes)
-    yield f"<{tag}{declared}"
+    to.append(f"<{tag}{declared}")
     for full, value in element.attrib.items():
-        yield f" {_short(full, prefixes)}={quoteattr(value)}"
+        to.append(f" {_short(full, prefixes)}={quoteattr(value)}")
     if element.text is None and not len(element):
-        yield "/>"
+        to.append("/>")
     else:
-        yield f">{escape(element.text or '')}"
+        to.append(f">{escape(element.text or '')}")
         for child in element:
-            yield from _element(child, prefixes)
-            yield escape(child.tail or "")
-        yield f"</{tag}>"
+            _append_element(to, child, prefixes)
+            to.append(escape(child.tail or ""))
+        to.append(f"</{tag}>")
 
 
 def _short(full: str, prefixes: Mapping[str, str]) -> str:
@@ -287,12 +296,7 @@ def without_position(content: bytes) -> bytes:
         return b""
     read = parse(content)
     for element in read.rdf.iter():
-        for full in list(element.attrib):
-            if _POSITION.match(full):
-                del element.attrib[full]
-        for child in list(element):
-            if _POSITION.match(child.tag):
-                element.remove(child)
+        _keep_only(element, lambda full: not _POSITION.match(full))
     return serialised(read)
 
 

@@ -9,13 +9,12 @@ from itertools import islice
 
 import torch
 
-from config.settings import Lora
 from pipeline.editor import Done, EditError, EditRequest, EditResult, Failed, Stage, StageName
 from pipeline.qwen import decode, encode, errors, lora
 from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.denoise_loop import DenoiseLoop
-from pipeline.qwen.encode import Text
+from pipeline.qwen.lora import ChosenLora
 from pipeline.qwen.offload_plan import GIB, Plan, Work
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import DenoisingJob, Job, StageResources, Stages, whole
@@ -28,6 +27,7 @@ class Batch:
         self._means = means
         self._progress = progress
         self._stages = Stages(means, progress)
+        self._has_read = False
 
     def run(self, requests: Sequence[EditRequest]) -> None:
         """Edit them; each ends with exactly one Done or Failed, unless it is dropped."""
@@ -36,6 +36,13 @@ class Batch:
         self._means.room.begin_batch()
         self._expect_prompts()
         jobs = [job for request in requests for job in self._prepared(request)]
+        for part in self._parts(jobs):
+            self._edit(part)
+        if not self._has_read:
+            self._means.parts.encoder.leave()
+
+    def _edit(self, jobs: Sequence[Job]) -> None:
+        """Take jobs through all stages; nothing of them stays on the GPU."""
         flights = self._encoded(jobs)
         DenoiseLoop(self._stages).denoise(flights)
         self._decode([flight for flight in flights if self._stages.goes_on(flight.job)])
@@ -63,7 +70,7 @@ class Batch:
         if not self._progress.tell(Stage(name, StageName.ENCODE)):
             return
         try:
-            chosen = lora.find(means.loras, request.lora)
+            chosen = means.loras.find(request.lora)
             prepared = encode.prepare(means.pipe, request, condition_pixels=means.condition_pixels)
             work = _work(prepared, chosen)
             means.room.plan(work)
@@ -74,18 +81,24 @@ class Batch:
         job.seconds[StageName.ENCODE] = means.clock() - began
         yield job
 
+    def _parts(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
+        """The jobs that go on: all together, unless what they keep would fill the GPU."""
+        while waiting := [job for job in jobs if self._stages.goes_on(job)]:
+            works = self._means.room.together([job.work for job in waiting])
+            part, jobs = waiting[: len(works)], waiting[len(works) :]
+            for job, work in zip(part, works, strict=True):
+                job.work = work
+            yield part
+
     def _encoded(self, jobs: Sequence[Job]) -> list[DenoisingJob]:
-        jobs = [job for job in jobs if self._stages.goes_on(job)]
         flights: list[DenoisingJob] = []
-        if not jobs:
-            return flights
         with self._stages.sharing(StageName.ENCODE, jobs), self._stages.failing(jobs):
             texts = iter(self._means.room.retrying("reading prompts", partial(self._read, jobs)))
             read = [(job, list(islice(texts, len(job.prepared.prompts)))) for job in jobs]
             flights += self._looked(read)
         return flights
 
-    def _read(self, jobs: Sequence[Job]) -> list[Text | EditError]:
+    def _read(self, jobs: Sequence[Job]) -> list[torch.Tensor | EditError]:
         """What the text encoder makes of all prompts of all jobs, in their order."""
         means = self._means
         calls = [
@@ -97,10 +110,18 @@ class Batch:
             for inputs in job.prepared.prompts
         ]
         found = means.room.for_reading([job.work for job in jobs])
+        stacks, together = means.parts.encoder.stacks, found.read_together
         with self._stages.on_stage(means.parts.encoder, found, _reading(found)):
-            return run_blocks(means.parts.encoder.stacks, calls)
+            self._has_read = True  # from now on the stage gives back what it takes
+            return [
+                text
+                for start in range(0, len(calls), together)
+                for text in run_blocks(stacks, calls[start : start + together])
+            ]
 
-    def _looked(self, read: Sequence[tuple[Job, list[Text | EditError]]]) -> list[DenoisingJob]:
+    def _looked(
+        self, read: Sequence[tuple[Job, list[torch.Tensor | EditError]]]
+    ) -> list[DenoisingJob]:
         flights = []
         with self._vae_on_stage([job for job, _ in read]):
             for job, texts in read:
@@ -109,7 +130,7 @@ class Batch:
                     flights.append(self._means.room.retrying("reading the pictures", flight))
         return flights
 
-    def _flight(self, job: Job, texts: Sequence[Text]) -> DenoisingJob:
+    def _flight(self, job: Job, texts: Sequence[torch.Tensor]) -> DenoisingJob:
         means, request = self._means, job.request
         means.vae.tile_side = means.room.plan(job.work).tile_side
         encoded = encode.look(
@@ -122,6 +143,7 @@ class Batch:
                 schedule=lora.schedule_for(job.lora, means.pipe.scheduler.config),
                 steps=request.steps,
                 cfg=request.cfg,
+                seed=request.seed,
                 device=means.device,
             )
         return DenoisingJob(job=job, denoising=denoising)
@@ -174,13 +196,15 @@ class Batch:
         )
 
 
-def _work(prepared: encode.Prepared, chosen: Lora | None) -> Work:
+def _work(prepared: encode.Prepared, chosen: ChosenLora | None) -> Work:
     return Work(
         sequences=len(prepared.prompts),
         tokens=prepared.tokens,
         text_tokens=prepared.text_tokens,
         pixels=prepared.pixels,
-        lora_bytes=lora.size_bytes(chosen),
+        kept_patches=len(prepared.prompts) * prepared.patches,
+        kept_text_tokens=prepared.all_text_tokens,
+        lora_bytes=0 if chosen is None else chosen.size_bytes,
     )
 
 

@@ -141,6 +141,7 @@ class _Sequence(Generic[T]):
     def result(self, stacks: Sequence[BlockStack]) -> T | EditError:
         """What the forward returns now that all blocks are done."""
         found = self._run(lambda: self._forward(stacks))
+        self._tapes.clear()
         if self.error is not None:
             return self.error
         assert found is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pipeline.qwen.block_pass import BlockStack
 from pipeline.qwen.copy_stream import InlineCopyStream
 from pipeline.qwen.device import InHostMemory, ModelDevice, Streamed
 from pipeline.qwen.load import Pipeline
-from pipeline.qwen.offload_plan import ModelSize, StackSize
+from pipeline.qwen.offload_plan import GIB, ModelSize, StackSize
 from pipeline.qwen.pinned_memory import PinnedMemory
 from pipeline.qwen.weight_files import UnreadWeight
 from pipeline.qwen.weight_streaming import Loader, ResidentLoader, StreamLoader
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +135,7 @@ def _read_into_host(units: Sequence[Sequence[torch.nn.Parameter]], device: torch
 def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     """Bring the pipeline's weights, from files or memory, to where they wait for their stages.
 
-    Raises UserError if a file cannot be read.
+    Raises UserError if a file cannot be read or the system gives no memory.
     """
     stowing = _LoaderFactory(place)
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
@@ -142,12 +145,27 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     carried = ("encoder_hidden_states", "hidden_states")
     blocks = stowing.stack(transformer, "transformer_blocks", carried)
     of_encoder = [*vision.blocks, *text.blocks]
-    return Components(
+    found = Components(
         encoder=Component(rest=stowing.rest(encoder, of_encoder), stacks=(vision, text)),
         transformer=Component(rest=stowing.rest(transformer, blocks.blocks), stacks=(blocks,)),
         vae=Component(rest=stowing.rest(vae, ())),
         size=size,
         loaders=tuple(stowing.loaders),
+    )
+    _tell_what_is_not_pinned(found.loaders)
+    return found
+
+
+def _tell_what_is_not_pinned(loaders: Sequence[StreamLoader]) -> None:
+    if not (refusals := {loader.host.refusal for loader in loaders if loader.host.refusal}):
+        return
+    log.warning(
+        "the GPU's driver locks no more main memory (%s): %.1f of %.1f GiB of weights wait"
+        " unlocked, and every step is slower; raise the limit (WSL2: memory= in .wslconfig; a"
+        " container: --ulimit memlock=-1), or use a smaller DTYPE or model",
+        ", ".join(sorted(refusals)),
+        sum(loader.host.unpinned_bytes for loader in loaders) / GIB,
+        sum(loader.host.bytes for loader in loaders) / GIB,
     )
 
 
@@ -164,8 +182,11 @@ def measure(pipe: Pipeline) -> ModelSize:
         transformer=blocks,
         transformer_rest_bytes=_bytes(transformer) - blocks.all_bytes,
         vae_bytes=_bytes(vae),
+        vision_width=encoder.model.visual.merger.mlp[0].in_features,
         text_width=encoder.config.text_config.hidden_size,
         transformer_width=transformer.inner_dim,
+        head_width=transformer.config.attention_head_dim,
+        patch_width=transformer.config.in_channels,
         vae_width=vae.config.base_dim,
         item_bytes=transformer.dtype.itemsize,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -13,11 +14,18 @@ _PIECE_BYTES = 32 * 2**20
 Mark: TypeAlias = Any
 
 
+class PinningError(Exception):
+    """The driver does not lock this memory; copies from it are right all the same, but slow."""
+
+
 class CopyStream(Protocol):
-    """Copies in the order that it is asked to; never makes the caller wait."""
+    """Copies in the order that it is asked to; makes the caller wait only for unpinned memory."""
 
     def pin(self, host: torch.Tensor) -> None:
-        """Make the copies from this memory fast; to be undone before the memory is given back."""
+        """Make the copies from this memory fast; to be undone before the memory is given back.
+
+        Raises PinningError, and nothing is to be undone, if the driver refuses.
+        """
         ...
 
     def unpin(self, host: torch.Tensor) -> None:
@@ -65,6 +73,17 @@ class InlineCopyStream:
         """Nothing is under way."""
 
 
+def lock_pages(host: torch.Tensor, cudart: Any) -> None:
+    """Register whole pages with CUDA's runtime; raises PinningError if it refuses.
+
+    It does where a limit is reached: "Pinned system memory … availability for applications is
+    limited" (NVIDIA's CUDA on WSL User Guide), and so it is in some containers.
+    """
+    answer = cudart.cudaHostRegister(host.data_ptr(), host.numel(), 0)
+    if answer != cudart.cudaError.success:
+        raise PinningError(cudart.cudaGetErrorString(answer))
+
+
 class CudaCopyStream:
     """A stream of its own; streams wait for each other by events, the host for none."""
 
@@ -74,9 +93,13 @@ class CudaCopyStream:
 
     def pin(self, host: torch.Tensor) -> None:
         """Lock the memory's pages; torch's own pinned memory comes in powers of two only."""
-        torch.cuda.check_error(
-            torch.cuda.cudart().cudaHostRegister(host.data_ptr(), host.numel(), 0)
-        )
+        try:
+            lock_pages(host, torch.cuda.cudart())
+        except PinningError:
+            # The runtime tells whatever is launched next of the refusal, too, and then is quiet.
+            with suppress(RuntimeError):
+                torch.empty(1, device=self._device).fill_(0)
+            raise
 
     def unpin(self, host: torch.Tensor) -> None:
         """Unlock the memory's pages."""

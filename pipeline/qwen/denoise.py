@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import (
 from pipeline.qwen import errors
 from pipeline.qwen.async_flag import AsyncFlag
 from pipeline.qwen.device_tables import DeviceTables
-from pipeline.qwen.encode import Encoded, Text
+from pipeline.qwen.encode import Encoded
 
 
 class Stepped:
@@ -45,8 +46,10 @@ class Denoising:
         schedule: dict[str, Any],  # the configuration of a FlowMatchEulerDiscreteScheduler
         steps: int,
         cfg: float,
+        seed: int,
         device: torch.device,
     ) -> None:
+        self._seed = seed
         self.latents = encoded.noise
         self._encoded = encoded
         self._transformer = transformer
@@ -55,7 +58,7 @@ class Denoising:
             # Stretching a schedule to its end divides by zero where the start is the end.
             schedule = {**schedule, "shift_terminal": None}
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
-        self._tables = DeviceTables()
+        self._tables = DeviceTables(transformer.pos_embed)
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
         self.done = 0  # steps asked for
 
@@ -86,31 +89,47 @@ class Denoising:
             # The scheduler counts a step before it has rounded the result; one that ran out of
             # memory there is not to count.
             self._scheduler._step_index = self.done
-            latents = self._scheduler.step(velocity, timestep, self.latents, return_dict=False)[0]
+            latents = self._scheduler.step(
+                velocity,
+                timestep,
+                self.latents,
+                generator=_step_noise(self._seed, self.done),
+                return_dict=False,
+            )[0]
             stepped = Stepped(number=self.done + 1, latents=latents)
             self.latents = latents
             self.done += 1
             return stepped
 
-    def _predict(self, text: Text) -> torch.Tensor:
+    def _predict(self, text: torch.Tensor) -> torch.Tensor:
         with self._tables:
             prediction = self._forward(text)
         return prediction[:, : self.latents.shape[1]]
 
-    def _forward(self, text: Text) -> torch.Tensor:
+    def _forward(self, text: torch.Tensor) -> torch.Tensor:
         latents = self.latents
         timestep = self._timesteps[self.done]
         prediction: torch.Tensor = self._transformer(
             hidden_states=torch.cat([latents, self._encoded.references], dim=1),
             timestep=timestep.expand(1).to(latents.dtype) / 1000,
             guidance=None,
-            encoder_hidden_states_mask=text.mask,
-            encoder_hidden_states=text.embeddings,
+            encoder_hidden_states_mask=None,  # every token counts
+            encoder_hidden_states=text,
             img_shapes=[list(self._encoded.shapes)],
             attention_kwargs={},
             return_dict=False,
         )[0]
         return prediction
+
+
+def _step_noise(seed: int, step: int) -> torch.Generator:
+    """Where a scheduler with stochastic_sampling takes the noise of a step from.
+
+    The same for the same job on any device, however often the step is tried, and another than
+    the noise that the job began with.
+    """
+    digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def guided(prediction: torch.Tensor, away_from: torch.Tensor, cfg: float) -> torch.Tensor:

@@ -9,7 +9,6 @@ from itertools import islice
 import torch
 
 from pipeline.editor import EditError, Stage, StageName, Step
-from pipeline.qwen import lora
 from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Stepped
 from pipeline.qwen.stages import DenoisingJob, Stages, whole
@@ -50,12 +49,9 @@ class DenoiseLoop:
         if not (active := self._active(group)):
             return
         found = self._stages.plan([flight.job for flight in active])
-        dtype = active[0].denoising.latents.dtype
         with (
             self._stages.on_stage(means.parts.transformer, found, [found.transformer_resident]),
-            lora.applied(
-                means.pipe.transformer, active[0].job.lora, device=means.device, dtype=dtype
-            ),
+            means.loras.applied(active[0].job.lora, means.device),
         ):
             self._steps(group, found.together)
 

@@ -21,14 +21,6 @@ _LONGEST_ASPECT = 100  # the text encoder refuses 200, and its own rounding may 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """A prompt as the encoder saw it together with the pictures."""
-
-    embeddings: torch.Tensor  # (1, tokens, width of the text encoder)
-    mask: torch.Tensor | None  # (1, tokens), None where every token counts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A request as the text encoder and the VAE take it; everything on the CPU."""
 
@@ -45,12 +37,22 @@ class Prepared:
     @property
     def text_tokens(self) -> int:
         """Of the longest prompt, its pictures counted."""
-        return max(int(one["input_ids"].shape[1]) for one in self.prompts)
+        return max(map(_tokens, self.prompts))
+
+    @property
+    def all_text_tokens(self) -> int:
+        """Of all prompts together."""
+        return sum(map(_tokens, self.prompts))
+
+    @property
+    def patches(self) -> int:
+        """Of the result and all pictures."""
+        return sum(rows * columns for _, rows, columns in self.shapes)
 
     @property
     def tokens(self) -> int:
         """Of a sequence in the transformer, at most."""
-        return sum(rows * columns for _, rows, columns in self.shapes) + self.text_tokens
+        return self.patches + self.text_tokens
 
     @property
     def pixels(self) -> int:
@@ -62,13 +64,15 @@ class Prepared:
 class Encoded:
     """All that denoising one picture needs; every tensor in the model's dtype, on its device."""
 
-    width: int  # of the result, pixels
-    height: int
-    prompt: Text
-    negative: Text | None  # None: no classifier-free guidance
+    prompt: torch.Tensor  # (1, tokens, width of the text encoder)
+    negative: torch.Tensor | None  # like it; None: no classifier-free guidance
     noise: torch.Tensor  # (1, patches, channels): where the denoising starts
     references: torch.Tensor  # (1, patches of all pictures, channels)
     shapes: tuple[tuple[int, int, int], ...]  # frames, rows, columns in patches: result, pictures
+
+
+def _tokens(prompt: BatchFeature) -> int:
+    return int(prompt["input_ids"].shape[1])
 
 
 def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> Prepared:
@@ -88,11 +92,11 @@ def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> P
     return Prepared(canvases=tuple(canvases), shapes=shapes, prompt=prompt, negative=negative)
 
 
-def read_text(pipe: Pipeline, inputs: BatchFeature, device: torch.device) -> Text:
-    """What the text encoder makes of a prompt, as the pipelines' encode_prompt has it.
+def read_text(pipe: Pipeline, inputs: BatchFeature, device: torch.device) -> torch.Tensor:
+    """What the text encoder makes of a prompt and its pictures: (1, tokens, width).
 
-    They drop the tokens of the template before the pictures. A single prompt has no padding,
-    and where every token counts they pass no mask.
+    As in the pipelines' encode_prompt: they drop the tokens of the template before the pictures.
+    A single prompt has no padding: every token counts, and the transformer needs no mask.
     """
     # Without its head (load.drop_the_logits) the encoder's logits are its last hidden states.
     states = pipe.text_encoder(
@@ -102,13 +106,14 @@ def read_text(pipe: Pipeline, inputs: BatchFeature, device: torch.device) -> Tex
         image_grid_thw=inputs["image_grid_thw"].to(device),
         use_cache=False,
     ).logits
-    return Text(embeddings=states[:, pipe.prompt_template_encode_start_idx :], mask=None)
+    embeddings: torch.Tensor = states[:, pipe.prompt_template_encode_start_idx :]
+    return embeddings
 
 
 def look(
     pipe: Pipeline,
     prepared: Prepared,
-    texts: Sequence[Text],
+    texts: Sequence[torch.Tensor],
     *,
     seed: int,
     device: torch.device,
@@ -118,11 +123,9 @@ def look(
     `texts` is what became of the prepared prompts. Raises EditError if it goes wrong.
     """
     with errors.mapped("reading the pictures"):
-        dtype = texts[0].embeddings.dtype
+        dtype = texts[0].dtype
         noise, references = _latents(pipe, prepared.canvases, seed, dtype, device)
     return Encoded(
-        width=prepared.canvases[0].width,
-        height=prepared.canvases[0].height,
         prompt=texts[0],
         negative=texts[1] if len(texts) == 2 else None,
         noise=noise,

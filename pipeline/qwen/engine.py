@@ -27,6 +27,7 @@ from pipeline.qwen import (
 )
 from pipeline.qwen.batch import Batch
 from pipeline.qwen.device import ModelDevice
+from pipeline.qwen.lora import Loras
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import StageResources
@@ -84,7 +85,12 @@ class QwenEditor:
         self._settings = settings
         self._parts = components.place_components(pipe, at)
         self._is_tidy = True
-        space = stage_memory.StageMemory(at, self._parts.size, vram_budget.usual_work(source))
+        space = stage_memory.StageMemory(
+            at,
+            self._parts.size,
+            usual=vram_budget.usual_work(source),
+            usual_batch=vram_budget.usual_work(source, settings.batch),
+        )
         space.open()
         self._prove()
         if settings.compile:
@@ -96,7 +102,12 @@ class QwenEditor:
             room=space,
             device=at.device,
             condition_pixels=source.condition_pixels,
-            loras=settings.loras,
+            loras=Loras(
+                settings.loras,
+                pipe.transformer,
+                dtype=load.TORCH_DTYPES[chosen],
+                available_bytes=host_memory.available_bytes,
+            ),
             jobs_together=settings.batch,
             clock=clock,
         )

@@ -53,7 +53,7 @@ def load(checkpoint: Checkpoint, precision: Precision) -> Pipeline:
         }
     drop_the_logits(models["text_encoder"])
     restore_picture_positions(models["text_encoder"])
-    _promise(models, checkpoint.path)
+    _promise(models, checkpoint)
     with _explained(checkpoint.path):
         pipe = _PIPELINES[checkpoint.class_name].from_pretrained(
             str(checkpoint.path),
@@ -115,11 +115,12 @@ def compile_blocks(pipe: Pipeline, backend: Any = "inductor") -> None:
         block.compile(backend=backend, dynamic=True)
 
 
-def _promise(models: Mapping[str, meta_init.Model], folder: Path) -> None:
+def _promise(models: Mapping[str, meta_init.Model], source: Checkpoint) -> None:
     problems: list[Problem] = []
     for name, model in models.items():
         try:
-            weight_inventory.promise(model, folder / name, OF_PARTS[name])
+            files = source.weight_files[name]
+            weight_inventory.promise(model, source.path / name, files, OF_PARTS[name])
         except UserError as error:
             problems += error.problems
     if problems:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import BufferedReader
+from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.loaders import QwenImageLoraLoaderMixin
 
 from config.settings import Lora
-from pipeline import checkpoint
 from pipeline.editor import EditError, Failure
+from pipeline.qwen import errors, lora_file
+from pipeline.qwen.lora_file import Identity, LayerChange, LoraFile, Tensor
+from pipeline.qwen.lora_strength import UnusableLoraError
+
+GIB = 2**30
+KEPT_BYTES = 2 * GIB  # of main memory, for LoRAs that may be used again
+_SPARE_BYTES = GIB  # of main memory, which is left to others
 
 # The schedule that the Lightning models were distilled on: generate_with_diffusers.py of
 # ModelTC/Qwen-Image-Lightning.
@@ -32,132 +40,226 @@ LIGHTNING_SCHEDULE: dict[str, Any] = {
     "use_exponential_sigmas": False,
     "use_karras_sigmas": False,
 }
-_PREFIX = "transformer."
-_DOWN = ".lora_A.weight"
-_UP = ".lora_B.weight"
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
 
 
-def schedule_for(lora: Lora | None, own: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenLora:
+    """A LoRA that fits the transformer, by its file's header."""
+
+    settings: Lora
+    identities: tuple[Identity, ...]
+    changes: tuple[LayerChange, ...]
+    size_bytes: int  # of its numbers as they are computed with
+    kept_bytes: int  # of its numbers as they are kept in main memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Factors:
+    """The numbers of one layer's change, in main memory."""
+
+    change: LayerChange
+    down: torch.Tensor  # (rank, in)
+    up: torch.Tensor  # (out, rank)
+
+    @property
+    def size_bytes(self) -> int:
+        return int(self.down.nbytes + self.up.nbytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    identities: tuple[Identity, ...]
+    factors: tuple[_Factors, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(it.size_bytes for it in self.factors)
+
+
+def schedule_for(chosen: ChosenLora | None, own: dict[str, Any]) -> dict[str, Any]:
     """The scheduler's configuration: one that does without guidance was distilled on its own."""
-    return LIGHTNING_SCHEDULE if lora is not None and lora.cfg <= 1 else own
+    return LIGHTNING_SCHEDULE if chosen is not None and chosen.settings.cfg <= 1 else own
 
 
-def find(loras: Mapping[str, Lora], name: str | None) -> Lora | None:
-    """The LoRA of that name; raises EditError if the settings have none."""
-    if name is None:
-        return None
-    if name not in loras:
-        known = ", ".join(sorted(loras)) or "none"
-        cause = f"The settings know no LoRA '{name}' (known: {known})."
-        advice = "Write a known one, or add it under model.loras."
-        raise EditError(cause, advice, Failure.PERMANENT)
-    return loras[name]
+class Loras:
+    """The LoRAs of the settings, for one transformer.
 
-
-def size_bytes(lora: Lora | None) -> int:
-    """How much memory it takes to wear it, or nothing for one that cannot be worn."""
-    try:
-        return 0 if lora is None else lora.path.stat().st_size
-    except OSError:
-        return 0
-
-
-@contextmanager
-def applied(
-    transformer: torch.nn.Module, lora: Lora | None, *, device: torch.device, dtype: torch.dtype
-) -> Iterator[None]:
-    """Within this context the transformer's layers add the LoRA's product to what they compute.
-
-    The weights stay as they are, so that nothing is left behind, and no precision is lost.
-    Raises EditError if the LoRA is none for this transformer.
+    The one that was used last stays in main memory, and those before it as long as all together
+    take no more than `KEPT_BYTES`, and 1 GiB is left to others. A file that has changed is read
+    anew.
     """
-    factors = _factors(transformer, lora)
-    handles = []
-    try:
-        for layer, (down, up) in factors.items():
-            add = _addition(down.to(device, dtype), up.to(device, dtype))
-            handles.append(layer.register_forward_hook(add))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def __init__(
+        self,
+        known: Mapping[str, Lora],
+        transformer: torch.nn.Module,
+        *,
+        dtype: torch.dtype,
+        available_bytes: Callable[[], int],
+    ) -> None:
+        self._known = known
+        self._transformer = transformer
+        self._dtype = dtype
+        self._available_bytes = available_bytes  # of main memory
+        self._chosen: dict[Path, ChosenLora] = {}
+        self._kept: dict[Path, _Kept] = {}  # the last one was used last
+
+    def find(self, name: str | None) -> ChosenLora | None:
+        """The LoRA of that name.
+
+        Raises EditError if the settings have none, or its file is no LoRA for this transformer.
+        """
+        if name is None:
+            return None
+        if name not in self._known:
+            known = ", ".join(sorted(self._known)) or "none"
+            cause = f"The settings know no LoRA '{name}' (known: {known})."
+            advice = "Write a known one, or add it under model.loras."
+            raise EditError(cause, advice, Failure.PERMANENT)
+        lora = self._known[name]
+        with _explained(lora.path):
+            found = lora_file.identities(lora.path)
+            before = self._chosen.get(lora.path)
+            if before is None or before.identities != found:
+                self._chosen[lora.path] = self._fitted(lora, lora_file.read(lora.path))
+        chosen = self._chosen[lora.path]
+        return replace(chosen, settings=lora)  # two names may have one file
+
+    @contextmanager
+    def applied(self, chosen: ChosenLora | None, device: torch.device) -> Iterator[None]:
+        """Within this context the transformer's layers add the LoRA's product to their output.
+
+        The weights stay as they are, so that nothing is left behind, and no precision is lost.
+        Raises EditError if the LoRA cannot be read.
+        """
+        handles = []
+        try:
+            for it in [] if chosen is None else self._factors(chosen):
+                down, up = (factor.to(device, self._dtype) for factor in (it.down, it.up))
+                layer = self._transformer.get_submodule(it.change.layer)
+                add = _addition(down, up, it.change.scale)
+                handles.append(layer.register_forward_hook(add))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _fitted(self, lora: Lora, file: LoraFile) -> ChosenLora:
+        layers = {
+            name: (layer.in_features, layer.out_features)
+            for name, layer in self._transformer.named_modules()
+            if isinstance(layer, torch.nn.Linear)
+        }
+        changes = lora_file.for_layers(file, layers)
+        tensors = [tensor for change in changes for tensor in (change.down, change.up)]
+        item_bytes = self._dtype.itemsize
+        return ChosenLora(
+            settings=lora,
+            identities=file.identities,
+            changes=changes,
+            size_bytes=sum(tensor.numbers * item_bytes for tensor in tensors),
+            kept_bytes=sum(min(it.size_bytes, it.numbers * item_bytes) for it in tensors),
+        )
+
+    def _factors(self, chosen: ChosenLora) -> tuple[_Factors, ...]:
+        path = chosen.settings.path
+        kept = self._kept.pop(path, None)
+        if kept is None or kept.identities != chosen.identities:
+            del kept
+            self._make_room(chosen)
+            with _explained(path):
+                factors = _read(chosen, self._dtype)
+            kept = _Kept(identities=chosen.identities, factors=factors)
+        self._kept[path] = kept
+        return kept.factors
+
+    def _make_room(self, chosen: ChosenLora) -> None:
+        """Forget what was not used for longest, so that another finds room in main memory."""
+        needed_bytes = chosen.kept_bytes
+        while self._kept and not self._is_room_beside(needed_bytes):
+            del self._kept[next(iter(self._kept))]
+        available_bytes = self._available_bytes()
+        if available_bytes < needed_bytes:
+            cause = (
+                f"The LoRA {chosen.settings.path} needs {needed_bytes / GIB:.1f} GiB of main "
+                f"memory (RAM), and {available_bytes / GIB:.1f} GiB are available."
+            )
+            raise EditError(cause, "Close other programs or add memory.", Failure.TRANSIENT)
+
+    def _is_room_beside(self, needed_bytes: int) -> bool:
+        kept_bytes = sum(it.size_bytes for it in self._kept.values())
+        is_allowed = kept_bytes + needed_bytes <= KEPT_BYTES
+        return is_allowed and needed_bytes + _SPARE_BYTES <= self._available_bytes()
 
 
-def _addition(down: torch.Tensor, up: torch.Tensor) -> Any:
-    def add(_layer: Any, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+def _addition(down: torch.Tensor, up: torch.Tensor, scale: float) -> Any:
+    """A hook that adds to a linear layer's output in place: it is nobody else's yet."""
+
+    def add(_layer: Any, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         low_rank = torch.nn.functional.linear(args[0], down)
-        return output + torch.nn.functional.linear(low_rank, up)
+        output.view(-1, up.shape[0]).addmm_(low_rank.view(-1, down.shape[0]), up.t(), alpha=scale)
 
     return add
 
 
-def _factors(
-    transformer: torch.nn.Module, lora: Lora | None
-) -> dict[torch.nn.Module, tuple[torch.Tensor, torch.Tensor]]:
-    """The (rank, in) and (out, rank) matrices of each layer that the LoRA changes."""
-    if lora is None:
-        return {}
-    tensors = _read(lora)
-    _refuse_unless_understood(lora, tensors)
-    layers = dict(transformer.named_modules())
-    factors = {}
-    for key in [key for key in tensors if key.endswith(_DOWN)]:
-        name = key.removeprefix(_PREFIX).removesuffix(_DOWN)
-        up = tensors.get(key.removesuffix(_DOWN) + _UP)
-        layer = layers.get(name)
-        if up is None or layer is None or not _fits(layer, tensors[key], up):
-            raise _foreign(lora, f"its layer {name} is none of this model's")
-        factors[layer] = (tensors[key], up)
-    if not factors:
-        raise _foreign(lora, "it changes no layer of this model")
-    return factors
-
-
-def _refuse_unless_understood(lora: Lora, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise EditError for what would be left out without a word, or is no number as it stands."""
-    for key, tensor in tensors.items():
-        if not key.endswith((_DOWN, _UP)):
-            raise _foreign(lora, f"its {key} is nothing that is understood")
-        pair = (
-            key.removesuffix(_UP) + _DOWN if key.endswith(_UP) else key.removesuffix(_DOWN) + _UP
+def _read(chosen: ChosenLora, dtype: torch.dtype) -> tuple[_Factors, ...]:
+    """Raises UnusableLoraError if there are other numbers than the header said, or none."""
+    by_start = sorted(chosen.changes, key=lambda change: change.down.start_byte)
+    path = chosen.settings.path
+    with path.open("rb") as file:
+        found = tuple(
+            _Factors(
+                change=change,
+                down=_numbers(file, change.down, dtype),
+                up=_numbers(file, change.up, dtype),
+            )
+            for change in by_start
         )
-        if pair not in tensors:
-            raise _foreign(lora, f"its {key} has no {pair}")
-        if not tensor.is_floating_point():
-            raise _foreign(lora, f"its {key} holds {tensor.dtype} without a scale")
+    if lora_file.identities(path) != chosen.identities:
+        raise _changed(path)
+    return found
 
 
-def _read(lora: Lora) -> dict[str, torch.Tensor]:
-    if not lora.path.is_absolute() or not lora.path.is_file():
-        raise _foreign(lora, "there is no such file")
-    try:
-        header = checkpoint.read_weight_file(lora.path).header
-        # Knows the spellings of the usual trainers, and folds their alpha in.
-        tensors: dict[str, torch.Tensor] = QwenImageLoraLoaderMixin.lora_state_dict(
-            str(lora.path.parent),
-            weight_name=lora.path.name,
-            local_files_only=True,
-            use_safetensors=True,
-        )
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a library makes of a file of unknown origin
-        raise _foreign(lora, f"it cannot be read ({type(error).__name__}: {error})") from error
-    if b"dora_scale" in header:
-        raise _foreign(lora, "it is a DoRA, of which only a part would be used")
-    return tensors
+def _numbers(file: BufferedReader, tensor: Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The numbers of a tensor, in the file's dtype or in `dtype`, whichever is smaller."""
+    read = torch.empty(tensor.size_bytes, dtype=torch.uint8)
+    file.seek(tensor.start_byte)
+    if file.readinto(read.numpy()) != tensor.size_bytes:
+        raise _changed(Path(file.name))
+    own = read.view(_DTYPES[tensor.dtype]).view(tensor.shape)
+    computed = own.to(dtype)
+    if not torch.isfinite(computed).all():
+        why = f"its {tensor.key} holds values that are no numbers (NaN or infinite) in {dtype}"
+        raise UnusableLoraError(why)
+    return own if own.itemsize < computed.itemsize else computed
 
 
-def _fits(layer: torch.nn.Module, down: torch.Tensor, up: torch.Tensor) -> bool:
-    return (
-        isinstance(layer, torch.nn.Linear)
-        and down.ndim == up.ndim == 2
-        and down.shape == (up.shape[1], layer.in_features)
-        and up.shape[0] == layer.out_features
-    )
+def _changed(path: Path) -> EditError:
+    cause = f"The LoRA {path} changed while it was read."
+    return EditError(cause, "Once it is copied whole, the job goes through.", Failure.TRANSIENT)
 
 
-def _foreign(lora: Lora, why: str) -> EditError:
-    cause = f"The LoRA {lora.path} cannot be used: {why}."
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what a file of unknown origin raises into an EditError."""
+    with errors.mapped(f"reading the LoRA {path}", (Exception,)):
+        try:
+            yield
+        except UnusableLoraError as error:
+            raise _unusable(path, str(error)) from error
+        except (FileNotFoundError, PermissionError) as error:
+            raise _unusable(path, f"it cannot be read ({error.strerror})") from error
+
+
+def _unusable(path: Path, why: str) -> EditError:
+    cause = f"The LoRA {path} cannot be used: {why}."
     advice = "Point model.loras to a safetensors LoRA for this very model."
     return EditError(cause, advice, Failure.PERMANENT)

@@ -11,11 +11,14 @@ SLOTS = 2  # blocks under way: one at work, one on the bus
 # What a stage needs beside weights, in numbers of the model's width for each token, or of the
 # VAE's width for each pixel: peaks measured on the full-size architecture, rounded up.
 _TRANSFORMER_WIDTHS_PER_TOKEN = 20
-_KEPT_WIDTHS_PER_TOKEN = 2  # by each further sequence in flight
+_KEPT_WIDTHS_PER_TOKEN = 2  # by each sequence in flight
 _TEXT_WIDTHS_PER_TOKEN = 64
+_READ_WIDTHS_PER_TOKEN = 1.5  # by each prompt that is being read: its state, its position tables
+_POSITION_BYTES = 8  # of a complex number: the rotary tables have one for two of a head's numbers
+_KEPT_OF_PATCH = 3  # its picture or noise, its latents, its prediction
 _VAE_WIDTHS_PER_PIXEL = 12
 _VAE_BYTES_PER_PIXEL = 140  # what even a tiled picture takes: its coarsest layers, its result
-_MARGIN_BYTES = 3 * GIB // 4  # workspaces of the libraries, and what fragmentation wastes
+_MARGIN_BYTES = 3 * GIB // 4  # workspaces of the libraries, fixed tables, waste by fragmentation
 _SMALLEST_TILE = 256  # pixels along its side
 _TILE_MULTIPLE = 64
 _TILE_BORDER = 256  # pixels that a tile is computed wider than it is used, both sides together
@@ -54,8 +57,11 @@ class ModelSize:
     transformer: StackSize
     transformer_rest_bytes: int
     vae_bytes: int
+    vision_width: int  # numbers of the vision tower that become one token of a prompt
     text_width: int  # numbers for each token in the text encoder
     transformer_width: int
+    head_width: int  # numbers for each token in one head of the transformer
+    patch_width: int  # numbers of latents in each patch of a picture
     vae_width: int  # channels of the VAE at full resolution
     item_bytes: int  # of one number
 
@@ -69,12 +75,14 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """The largest of what a batch asks for."""
+    """The largest of what a batch asks for, and all of what is kept until its end."""
 
     sequences: int  # passes through the transformer in each step: two for a job with guidance
     tokens: int  # of the longest sequence: result, references and text
     text_tokens: int  # of the longest prompt with its pictures
     pixels: int  # of the largest picture
+    kept_patches: int  # of the pictures in all sequences of the batch: a token each
+    kept_text_tokens: int  # of all prompts of the batch, which stay embedded until its end
     lora_bytes: int = 0
 
 
@@ -88,6 +96,7 @@ class Plan:
     vision_resident: int
     text_resident: int
     transformer_resident: int  # blocks that stay while denoising; the others pass through
+    read_together: int  # prompts that share one passage of the text encoder
     together: int  # sequences that share one passage of the blocks
     tile_side: int | None  # pixels along a tile of the VAE; None: pictures are taken whole
 
@@ -98,15 +107,17 @@ def plan(size: ModelSize, work: Work, budget_bytes: int) -> Plan:
     tile_side = _tile_side(size, work, room_bytes)
     if size.all_bytes + _most_working_bytes(size, work) <= room_bytes:
         return everything(size, work)
-    _refuse_unless("reading the prompt", _encoding_bytes(size, work), room_bytes)
+    _refuse_unless("reading the prompt", _encoding_bytes(size, work, together=1), room_bytes)
     _refuse_unless("denoising", _denoising_bytes(size, work, together=1), room_bytes)
     together = _together(size, work, room_bytes)
-    vision, text = _reading_resident(size, work, room_bytes)
+    read_together = _read_together(size, work, room_bytes)
+    vision, text = _reading_resident(size, work, room_bytes, read_together)
     return Plan(
         keeps_all=False,
         vision_resident=vision,
         text_resident=text,
         transformer_resident=_resident(size, work, room_bytes, together),
+        read_together=read_together,
         together=together,
         tile_side=tile_side,
     )
@@ -119,6 +130,7 @@ def everything(size: ModelSize, work: Work) -> Plan:
         vision_resident=size.vision.blocks,
         text_resident=size.text.blocks,
         transformer_resident=size.transformer.blocks,
+        read_together=work.sequences,
         together=work.sequences,
         tile_side=None,
     )
@@ -129,23 +141,13 @@ def after_out_of_memory(budget_bytes: int) -> int:
     return int(budget_bytes * _AFTER_OUT_OF_MEMORY)
 
 
-def least_bytes(size: ModelSize, work: Work) -> int:
-    """The smallest budget that holds a plan with untiled pictures and nothing resident."""
-    stages = (
-        _encoding_bytes(size, work),
-        _denoising_bytes(size, work, together=work.sequences),
-        size.vae_bytes + _whole_picture_bytes(size, work),
-    )
-    return max(stages) + _MARGIN_BYTES
-
-
 def smallest_bytes(size: ModelSize, work: Work) -> int:
     """The smallest budget that holds any plan: sequences one by one, pictures in tiles."""
     picture = min(_whole_picture_bytes(size, work), _smallest_tiles_bytes(size, work))
     in_stages = max(
-        _encoding_bytes(size, work),
+        _encoding_bytes(size, work, together=1),
         _denoising_bytes(size, work, together=1),
-        size.vae_bytes + picture,
+        size.vae_bytes + kept_bytes(size, work) + picture,
     )
     return min(in_stages, size.all_bytes + _most_working_bytes(size, work)) + _MARGIN_BYTES
 
@@ -190,27 +192,56 @@ def _refuse_unless(stage: str, needed_bytes: int, room_bytes: int) -> None:
 
 
 def _most_working_bytes(size: ModelSize, work: Work) -> int:
-    denoising = _sequence_bytes(size, work, together=work.sequences) + work.lora_bytes
-    return max(denoising, _text_bytes(size, work), _whole_picture_bytes(size, work))
+    reading = _reading_bytes(size, work, together=work.sequences)
+    denoising = _sequences_bytes(size, work, together=work.sequences) + work.lora_bytes
+    return max(reading, denoising, kept_bytes(size, work) + _whole_picture_bytes(size, work))
 
 
-def _text_bytes(size: ModelSize, work: Work) -> int:
-    return work.text_tokens * size.text_width * size.item_bytes * _TEXT_WIDTHS_PER_TOKEN
+def kept_bytes(size: ModelSize, work: Work) -> int:
+    """What all jobs of the batch keep from their reading on, whichever is at work."""
+    patch_bytes = _KEPT_OF_PATCH * size.patch_width * size.item_bytes
+    position_bytes = size.head_width // 2 * _POSITION_BYTES
+    embeddings = work.kept_text_tokens * size.text_width * size.item_bytes
+    return embeddings + work.kept_patches * (patch_bytes + position_bytes)
 
 
-def _encoding_bytes(size: ModelSize, work: Work) -> int:
+def kept_reading_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    """What stays from layer to layer while so many prompts are read, the others being embedded.
+
+    Until a prompt is embedded it keeps what the vision tower made of its pictures, too.
+    """
+    being_read = min(work.kept_text_tokens, together * work.text_tokens)
+    widths = math.ceil(_READ_WIDTHS_PER_TOKEN * size.text_width) + size.vision_width
+    embedded = (work.kept_text_tokens - being_read) * size.text_width
+    return (being_read * widths + embedded) * size.item_bytes
+
+
+def kept_denoising_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    """What stays from block to block while so many sequences pass through them."""
+    widths = _KEPT_WIDTHS_PER_TOKEN * together
+    in_flight = work.tokens * size.transformer_width * size.item_bytes * widths
+    return in_flight + kept_bytes(size, work)
+
+
+def _reading_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    text = work.text_tokens * size.text_width * size.item_bytes * _TEXT_WIDTHS_PER_TOKEN
+    return text + kept_reading_bytes(size, work, together=together)
+
+
+def _encoding_bytes(size: ModelSize, work: Work, *, together: int) -> int:
     slots = SLOTS * (size.vision.block_bytes + size.text.block_bytes)
-    return size.encoder_rest_bytes + slots + _text_bytes(size, work)
+    return size.encoder_rest_bytes + slots + _reading_bytes(size, work, together=together)
 
 
-def _sequence_bytes(size: ModelSize, work: Work, *, together: int) -> int:
-    widths = _TRANSFORMER_WIDTHS_PER_TOKEN + _KEPT_WIDTHS_PER_TOKEN * together
-    return work.tokens * size.transformer_width * size.item_bytes * widths
+def _sequences_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    widths = _TRANSFORMER_WIDTHS_PER_TOKEN
+    at_work = work.tokens * size.transformer_width * size.item_bytes * widths
+    return at_work + kept_denoising_bytes(size, work, together=together)
 
 
 def _denoising_bytes(size: ModelSize, work: Work, *, together: int) -> int:
     weights = size.transformer_rest_bytes + SLOTS * size.transformer.block_bytes
-    return weights + work.lora_bytes + _sequence_bytes(size, work, together=together)
+    return weights + work.lora_bytes + _sequences_bytes(size, work, together=together)
 
 
 def _together(size: ModelSize, work: Work, room_bytes: int) -> int:
@@ -220,9 +251,18 @@ def _together(size: ModelSize, work: Work, room_bytes: int) -> int:
     return 1
 
 
-def _reading_resident(size: ModelSize, work: Work, room_bytes: int) -> tuple[int, int]:
+def _read_together(size: ModelSize, work: Work, room_bytes: int) -> int:
+    for together in range(work.sequences, 1, -1):
+        if _encoding_bytes(size, work, together=together) <= room_bytes:
+            return together
+    return 1
+
+
+def _reading_resident(
+    size: ModelSize, work: Work, room_bytes: int, together: int
+) -> tuple[int, int]:
     """Of the vision tower, which comes first, and of the text layers."""
-    spare_bytes = room_bytes - _encoding_bytes(size, work)
+    spare_bytes = room_bytes - _encoding_bytes(size, work, together=together)
     vision = _staying(size.vision, spare_bytes)
     taken_bytes = vision * size.vision.block_bytes
     return vision, _staying(size.text, spare_bytes - taken_bytes)
@@ -254,12 +294,13 @@ def _window_bytes_per_pixel(size: ModelSize) -> int:
 
 
 def _tile_side(size: ModelSize, work: Work, room_bytes: int) -> int | None:
-    for_windows = room_bytes - size.vae_bytes - work.pixels * _VAE_BYTES_PER_PIXEL
+    beside = size.vae_bytes + kept_bytes(size, work)
+    for_windows = room_bytes - beside - work.pixels * _VAE_BYTES_PER_PIXEL
     if work.pixels * _window_bytes_per_pixel(size) <= for_windows:
         return None
     widest = math.isqrt(max(for_windows, 0) // _window_bytes_per_pixel(size))
     side = (widest - _TILE_BORDER) // _TILE_MULTIPLE * _TILE_MULTIPLE
     if side < _SMALLEST_TILE:
-        needed_bytes = size.vae_bytes + _smallest_tiles_bytes(size, work)
+        needed_bytes = beside + _smallest_tiles_bytes(size, work)
         _refuse_unless("the picture", needed_bytes, room_bytes)
     return max(side, _SMALLEST_TILE)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.qwen.copy_stream import CopyStream
+from config.problems import Problem, UserError
+from pipeline.qwen.copy_stream import CopyStream, PinningError
+from pipeline.qwen.offload_plan import GIB
 from pipeline.qwen.weight_loading import fill
 
 _ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
@@ -48,13 +50,16 @@ class PinnedMemory:
     """Holds units of weights; each parameter becomes a view of its place in the slab.
 
     One mapping of exactly the size that is needed. Each unit is pinned as soon as its weights
-    have come from where they were, while the next are on their way.
+    have come from where they were, while the next are on their way; from the first that the
+    driver refuses on, units stay as they are.
     """
 
     def __init__(
         self, units: Sequence[Sequence[torch.nn.Parameter]], copy_stream: CopyStream
     ) -> None:
-        """Raises UserError if a weight cannot be read from its file."""
+        """Raises UserError if there is no memory or a weight cannot be read from its file."""
+        self.refusal: str | None = None  # why not all of it could be pinned
+        self.unpinned_bytes = 0
         self._copy_stream = copy_stream
         self._units = units
         self._pinned: list[torch.Tensor] = []
@@ -87,18 +92,38 @@ class PinnedMemory:
 
     def _pin(self, index: int) -> None:
         flat = self._flats[index]
-        if flat.numel():
-            self._copy_stream.pin(flat)
-            self._pinned.append(flat)
+        if not flat.numel():
+            return
+        if self.refusal is None:
+            try:
+                self._copy_stream.pin(flat)
+            except PinningError as error:
+                self.refusal = str(error)
+            else:
+                self._pinned.append(flat)
+                return
+        self.unpinned_bytes += flat.numel()
 
 
 def _rounded_up(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
+def _no_memory(size: int, error: OSError) -> Problem:
+    what = f"the system gives no {size / GIB:.1f} GiB at once for weights ({error.strerror})"
+    advice = (
+        "raise the limit of address space (ulimit -v, LimitAS= of the service), or with "
+        "vm.overcommit_memory=2 vm.overcommit_ratio or the swap space"
+    )
+    return Problem("main memory (RAM)", what, advice)
+
+
 def _memory(size: int) -> torch.Tensor:
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    mapped = mmap.mmap(-1, max(size, mmap.PAGESIZE), flags=private)
+    try:
+        mapped = mmap.mmap(-1, max(size, mmap.PAGESIZE), flags=private)
+    except OSError as error:
+        raise UserError([_no_memory(size, error)]) from error
     with suppress(OSError):  # a kernel without huge pages has small ones that do as well
         mapped.madvise(mmap.MADV_HUGEPAGE)  # quicker to fill and to pin
     return torch.frombuffer(mapped, dtype=torch.uint8)[:size]

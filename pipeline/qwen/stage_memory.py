@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from typing import TypeVar
 
 import torch
@@ -35,9 +36,13 @@ _ADVICE = "Use smaller pictures or fewer reference images, or raise model.vram_g
 class StageMemory:
     """Plans within a budget, which shrinks when the GPU proves smaller than thought."""
 
-    def __init__(self, place: ModelDevice, size: ModelSize, usual: Work) -> None:
+    def __init__(
+        self, place: ModelDevice, size: ModelSize, *, usual: Work, usual_batch: Work
+    ) -> None:
+        """`usual` is one job, `usual_batch` as many as are edited together."""
         self._size = size
         self._usual = usual
+        self._usual_batch = usual_batch
         self._allowed_bytes = place.budget_bytes if isinstance(place, Streamed) else None
         self._budget_bytes = self._allowed_bytes  # less, after the GPU ran out of memory
         self._calm_batches = 0
@@ -50,19 +55,15 @@ class StageMemory:
         found = plan_for_usual(self._size, self._usual, self._budget_bytes)
         log.info("%s", describe(found, self._size, self._budget_bytes))
 
-    def allow(self, budget_bytes: int) -> None:
-        """Plan within another budget from now on."""
-        self._allowed_bytes = self._budget_bytes = budget_bytes
-
     def begin_batch(self) -> None:
         """Plan with all that is allowed again where the GPU's narrowness was a spell."""
         self._calm_batches += 1
-        if not self._holds_usual() or self._calm_batches >= _CALM_BATCHES:
+        if not self._holds(self._usual) or self._calm_batches >= _CALM_BATCHES:
             self._budget_bytes = self._allowed_bytes
 
-    def _holds_usual(self) -> bool:
+    def _holds(self, work: Work) -> bool:
         budget_bytes = self._budget_bytes
-        return budget_bytes is None or smallest_bytes(self._size, self._usual) <= budget_bytes
+        return budget_bytes is None or smallest_bytes(self._size, work) <= budget_bytes
 
     def plan(self, work: Work) -> Plan:
         """The plan for this work; raises EditError if it is too large for the GPU."""
@@ -82,8 +83,23 @@ class StageMemory:
         So the text encoder can be on its way before it is known what it is to read. Raises
         EditError if these are too large for the GPU.
         """
-        needed = largest([self._usual, *works])
-        return self.plan(needed if self._holds_usual() or not works else largest(works))
+        own = largest(works) if works else self._usual
+        for usual in (self._usual_batch, self._usual):
+            needed = _at_least(usual, own)
+            if self._holds(needed):
+                return self.plan(needed)
+        return self.plan(own)
+
+    def together(self, works: Sequence[Work]) -> list[Work]:
+        """As many of the first of these as there is room for what they keep, but at least one.
+
+        Each with what all of them keep until the last is done.
+        """
+        for count in range(len(works), 1, -1):
+            found = _beside_each_other(works[:count])
+            if self._holds(largest(found)):
+                return found
+        return list(works[:1])
 
     def retrying(self, doing: str, stage: Callable[[], T]) -> T:
         """What `stage` returns, asked again with a smaller budget when the GPU runs out of memory.
@@ -111,12 +127,29 @@ class StageMemory:
         self._calm_batches = 0
 
 
+def _at_least(usual: Work, work: Work) -> Work:
+    return Work(
+        **{
+            one.name: max(getattr(usual, one.name), getattr(work, one.name))
+            for one in fields(Work)
+        }
+    )
+
+
+def _beside_each_other(works: Sequence[Work]) -> list[Work]:
+    tokens = sum(work.kept_patches for work in works)
+    text_tokens = sum(work.kept_text_tokens for work in works)
+    return [replace(one, kept_patches=tokens, kept_text_tokens=text_tokens) for one in works]
+
+
 def largest(works: Sequence[Work]) -> Work:
-    """The work of several jobs together."""
+    """The work of several jobs of one batch."""
     return Work(
         sequences=sum(work.sequences for work in works),
         tokens=max(work.tokens for work in works),
         text_tokens=max(work.text_tokens for work in works),
         pixels=max(work.pixels for work in works),
+        kept_patches=max(work.kept_patches for work in works),
+        kept_text_tokens=max(work.kept_text_tokens for work in works),
         lora_bytes=max(work.lora_bytes for work in works),
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 
-from config.settings import Lora
 from pipeline.editor import EditError, EditRequest, Failed, StageName
 from pipeline.qwen import encode, errors
 from pipeline.qwen.components import Component, Components
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.load import Pipeline
+from pipeline.qwen.lora import ChosenLora, Loras
 from pipeline.qwen.offload_plan import Plan, Work
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stage_memory import StageMemory, largest
@@ -33,7 +33,7 @@ class StageResources:
     room: StageMemory
     device: torch.device
     condition_pixels: int
-    loras: Mapping[str, Lora]
+    loras: Loras
     jobs_together: int
     clock: Callable[[], float]
 
@@ -43,7 +43,7 @@ class Job:
     """A request with what it is made from, and the time that it has cost so far."""
 
     request: EditRequest
-    lora: Lora | None
+    lora: ChosenLora | None
     prepared: encode.Prepared
     work: Work
     seconds: dict[StageName, float] = field(default_factory=lambda: dict.fromkeys(StageName, 0.0))

@@ -19,7 +19,7 @@ from pipeline.qwen.offload_plan import (
 MARGIN_BYTES = 3 * GIB // 4  # what the driver and other programs may come to need
 
 _USUAL_TEXT_TOKENS = 1500  # a long prompt beside a picture of a megapixel
-_PIXELS_PER_TOKEN = 16 * 16
+_PIXELS_PER_PATCH = 16 * 16
 _SEQUENCES_OF_A_GUIDED_JOB = 2
 
 
@@ -36,12 +36,24 @@ def allowed_bytes(free_bytes: int, vram_gib: float | None) -> int:
 def usual_work(source: Checkpoint, jobs: int = 1) -> Work:
     """Jobs with guidance, each on one picture of the model's own area."""
     pixels = source.working_pixels
+    sequences = _SEQUENCES_OF_A_GUIDED_JOB * jobs
+    patches = 2 * pixels // _PIXELS_PER_PATCH  # of the result and of the picture
     return Work(
-        sequences=_SEQUENCES_OF_A_GUIDED_JOB * jobs,
-        tokens=2 * pixels // _PIXELS_PER_TOKEN + _USUAL_TEXT_TOKENS,
+        sequences=sequences,
+        tokens=patches + _USUAL_TEXT_TOKENS,
         text_tokens=_USUAL_TEXT_TOKENS,
         pixels=pixels,
+        kept_patches=sequences * patches,
+        kept_text_tokens=sequences * _USUAL_TEXT_TOKENS,
     )
+
+
+def usual_jobs_together(size: ModelSize, source: Checkpoint, most: int, budget_bytes: int) -> int:
+    """How many usual jobs are edited together: the most, unless what they keep is too large."""
+    for jobs in range(most, 1, -1):
+        if smallest_bytes(size, usual_work(source, jobs)) <= budget_bytes:
+            return jobs
+    return 1
 
 
 def plan_for_usual(size: ModelSize, usual: Work, budget_bytes: int) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 
 from config.problems import Problem, UserError
-from pipeline import checkpoint
 from pipeline.checkpoint import COPY_AGAIN, BrokenWeightsError, WeightFile
 from pipeline.qwen.weight_files import Extent, UnreadWeight
 from pipeline.qwen.weight_names import WeightNames
@@ -29,13 +27,15 @@ _LENGTH_BYTES = 8  # of the number in front of a file's header
 _MOST_NAMES = 12  # in one message
 
 
-def promise(model: torch.nn.Module, folder: Path, spelling: WeightNames) -> None:
+def promise(
+    model: torch.nn.Module, folder: Path, files: Sequence[WeightFile], spelling: WeightNames
+) -> None:
     """Let every weight of the model be one that is yet to be read from the folder's files.
 
-    Only headers are read now. Raises UserError with every file that cannot be read, or with all
-    weights that are missing, that the model does not have, or that have another shape there.
+    Raises UserError with every file that cannot be used, or with all weights that are missing,
+    that the model does not have, or that have another shape there.
     """
-    found = _inventory(folder, spelling)
+    found = _inventory(files, spelling)
     needed = dict(model.named_parameters())
     if problems := _mismatches(needed, found, folder):
         raise UserError(problems)
@@ -45,30 +45,21 @@ def promise(model: torch.nn.Module, folder: Path, spelling: WeightNames) -> None
         model.get_submodule(owner).register_parameter(own_name, unread)
 
 
-def _inventory(folder: Path, spelling: WeightNames) -> dict[str, Extent]:
+def _inventory(files: Sequence[WeightFile], spelling: WeightNames) -> dict[str, Extent]:
     """Where each weight lies, by its name in the model."""
     problems = []
     found: dict[str, Extent] = {}
-    for path in spelling.files(folder):
+    for file in files:
         try:
-            found |= _extents(checkpoint.read_weight_file(path))
-        except (OSError, BrokenWeightsError) as error:
-            problems.append(Problem(str(path), f"it cannot be used ({error})", COPY_AGAIN))
+            found |= {name: _extent(file, name, one) for name, one in file.tensors.items()}
+        except BrokenWeightsError as error:
+            problems.append(Problem(str(file.path), f"it cannot be used ({error})", COPY_AGAIN))
     if problems:
         raise UserError(problems)
     return {
         spelling.renamed(name): extent
         for name, extent in found.items()
         if name not in spelling.unused
-    }
-
-
-def _extents(file: WeightFile) -> dict[str, Extent]:
-    tensors = json.loads(file.header)
-    return {
-        name: _extent(file, name, tensor)
-        for name, tensor in tensors.items()
-        if name != "__metadata__"
     }
 
 

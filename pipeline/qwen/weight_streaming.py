@@ -77,14 +77,9 @@ class StreamLoader:
         self._units = units
         self._copy_stream = copy_stream
         self._device = device
-        self._pinned = PinnedMemory(units, copy_stream)
-        self._unit_bytes = max(layout.bytes for layout in self._pinned.layouts)
+        self.host = PinnedMemory(units, copy_stream)
+        self._unit_bytes = max(layout.bytes for layout in self.host.layouts)
         self._begun_with: int | None = None
-
-    @property
-    def pinned_bytes(self) -> int:
-        """Host memory that is pinned for the units."""
-        return self._pinned.bytes
 
     def begin(self, resident: int) -> None:
         """Take memory for the resident units and the slots, and start the first copies."""
@@ -110,7 +105,7 @@ class StreamLoader:
         self._begun_with = None
         self._copy_stream.drain()
         for index in list(self._places):
-            self._pinned.bind(index)
+            self.host.bind(index)
         self._places.clear()
         self._arrivals.clear()
         self._free.clear()
@@ -119,7 +114,7 @@ class StreamLoader:
         """See Loader."""
         if index in self._arrivals:
             self._copy_stream.wait(self._arrivals.pop(index))
-            layout = self._pinned.layouts[index]
+            layout = self.host.layouts[index]
             views = layout.views(self._places[index])
             for weight, view in zip(self._units[index], views, strict=True):
                 weight.data = view
@@ -130,7 +125,7 @@ class StreamLoader:
         if index in self._stay:
             return
         # Whoever used the unit now would be told, and not compute with another's weights.
-        self._pinned.bind(index)
+        self.host.bind(index)
         slot = self._places.pop(index)
         self._usable[slot.data_ptr()] = self._copy_stream.mark()
         self._free.append(slot)
@@ -156,7 +151,7 @@ class StreamLoader:
     def close(self) -> None:
         """Give all memory back; the parameters remain readable as long as they live."""
         self.end()
-        self._pinned.close()
+        self.host.close()
 
     def _allocate(self) -> torch.Tensor:
         return torch.empty(self._unit_bytes, dtype=torch.uint8, device=self._device)
@@ -170,7 +165,7 @@ class StreamLoader:
                 usable = self._usable[place.data_ptr()]
             else:
                 return
-            source = self._pinned.flat(index)
+            source = self.host.flat(index)
             self._places[index] = place
             self._arrivals[index] = self._copy_stream.fetch(
                 place[: source.numel()], source, after=usable
@@ -187,7 +182,7 @@ class StreamLoader:
 
     def _is_as_sent(self, index: int) -> torch.Tensor:
         """One truth value on the device."""
-        source = self._pinned.flat(index)
+        source = self.host.flat(index)
         place = self._places[index]
         intact = [
             (place[start : start + part.numel()] == part.to(self._device, non_blocking=True)).all()

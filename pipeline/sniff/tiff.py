@@ -13,7 +13,11 @@ MOST_PIECES = 1_000_000
 
 STRIP_OFFSETS, STRIP_LENGTHS = 273, 279
 TILE_OFFSETS, TILE_LENGTHS = 324, 325
-_OF_PIXELS = frozenset({STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS})
+COMPRESSION, UNCOMPRESSED = 259, 1
+PLANAR, CHUNKY = 284, 1
+WIDTH, BITS, SAMPLES, TILE_WIDTH = 256, 258, 277, 322
+_OF_PLACES = frozenset({STRIP_OFFSETS, STRIP_LENGTHS, TILE_OFFSETS, TILE_LENGTHS})
+_OF_PIXELS = _OF_PLACES | {COMPRESSION, PLANAR, WIDTH, BITS, SAMPLES, TILE_WIDTH}
 
 # TIFF 6.0, section 2, and the BigTIFF extension: bytes of one value of each type.
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
@@ -68,18 +72,37 @@ def check_tiff(window: Window) -> None:
     hold no other sign of a half copy.
     """
     layout = _layout(window)
-    start, end, number, last_directory = window.size, 0, 0, 0
+    start, end, number, last_directory, row_bytes = window.size, 0, 0, 0, 0
     for page in _pages(window, layout):
         last_directory = max(last_directory, page.offset)
+        row_bytes_here = _raw_row_bytes(window, layout, page)
         for offset, length in _pieces(window, layout, page):
             number += 1
             if number > MOST_PIECES:  # pages may share lists: a small file could go on for ever
                 why = f"its pages declare more than {MOST_PIECES} strips or tiles"
                 raise CutShortError(why)
             window.require(offset, length)
-            start, end = min(start, offset), max(end, offset + length)
+            if offset + length > end:
+                end, row_bytes = offset + length, row_bytes_here
+            start = min(start, offset)
     if end > last_directory:
-        window.require_tail(start, end)
+        window.require_tail(start, end, raw_row_bytes=row_bytes)
+
+
+def _raw_row_bytes(window: Window, layout: Layout, page: Page) -> int:
+    """The bytes of a row of a page's pixels; 0 where they are packed (TIFF 6.0, section 8)."""
+
+    def said(tag: int, usual: int) -> int:
+        entry = page.entries.get(tag)
+        if entry is None:
+            return usual
+        return window.number(entry.offset, entry.value_bytes, layout.order)
+
+    if said(COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED:
+        return 0
+    samples = said(SAMPLES, 1) if said(PLANAR, CHUNKY) == CHUNKY else 1
+    width = said(TILE_WIDTH, said(WIDTH, 1))
+    return max(1, (width * samples * said(BITS, 1) + 7) // 8)
 
 
 def _layout(window: Window) -> Layout:

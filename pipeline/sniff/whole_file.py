@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from pipeline.sniff.foreign import CANON_RAW, NotAPicture, describe, is_canon_raw
 from pipeline.sniff.tiff import check_tiff
-from pipeline.sniff.window import CutShortError, Window
+from pipeline.sniff.window import CutShortError, Window, ZerosAtEndError
 
 MOST_SEGMENTS = 100_000  # a picture of 800 MB in PNG chunks of 8 KiB
 
@@ -109,26 +109,26 @@ def webp_chunks(window: Window) -> list[tuple[bytes, int, int]]:
 
 
 def check_bmp(window: Window) -> None:
-    """A BMP is whole when its declared length and its pixels fit and do not end in zeros."""
-    start = window.number(10, 4)
-    end = start + _bmp_pixel_bytes(window)
+    """A BMP is whole when its declared length and its pixels fit and do not end in zeros.
+
+    Its rows run upwards: it ends so where its top is black.
+    """
+    start, (row_bytes, rows) = window.number(10, 4), _raw_bmp_rows(window)
+    end = start + (row_bytes * rows if row_bytes else window.number(34, 4))
     window.require(0, max(end, window.number(2, 4)))
-    window.require_tail(start, end)
+    window.require_tail(start, end, raw_row_bytes=row_bytes)
 
 
-def _bmp_pixel_bytes(window: Window) -> int:
+def _raw_bmp_rows(window: Window) -> tuple[int, int]:
+    """Bytes of a row, and rows; no bytes of a packed one. Rows end at a multiple of four."""
     if window.number(14, 4) == BMP_OLD_HEADER:
-        width, height = window.number(18, 2), window.number(20, 2)
-        return _rows(width, window.number(24, 2)) * height
-    if window.number(30, 4) not in BMP_UNCOMPRESSED:
-        return window.number(34, 4)
-    height = int.from_bytes(window.at(22, 4), "little", signed=True)
-    return _rows(window.number(18, 4), window.number(28, 2)) * abs(height)
-
-
-def _rows(width: int, bits: int) -> int:
-    """Bytes of one row: BMP rows end at a multiple of four bytes."""
-    return (width * bits + 31) // 32 * 4
+        width, height, bits = (window.number(at, 2) for at in (18, 20, 24))
+    elif window.number(30, 4) not in BMP_UNCOMPRESSED:
+        return 0, 0
+    else:
+        width, bits = window.number(18, 4), window.number(28, 2)
+        height = abs(int.from_bytes(window.at(22, 4), "little", signed=True))
+    return (width * bits + 31) // 32 * 4, height
 
 
 class Kind(StrEnum):
@@ -173,7 +173,19 @@ class Incomplete:
     why: str  # "its end marker (FF D9) is missing after 512 bytes"
 
 
-Verdict = Whole | Incomplete | NotAPicture
+@dataclass(frozen=True, slots=True)
+class EndsInZeros:
+    """A picture of this kind that is dark at its end, or of which the end has not arrived.
+
+    Its bytes cannot tell; how long it has rested can.
+    """
+
+    kind: Kind
+    why: str  # as of an incomplete one
+    is_abrupt: bool  # a dark bar from side to side, or a half copy
+
+
+Verdict = Whole | EndsInZeros | Incomplete | NotAPicture
 
 CHECKS: dict[Kind, Callable[[Window], None]] = {
     Kind.JPEG: check_jpeg,
@@ -211,9 +223,16 @@ def examine(file: BinaryIO, size: int) -> Verdict:
             return _beginning(head)
         if kind is Kind.TIFF and is_canon_raw(head):
             return CANON_RAW
-        CHECKS[kind](window)
+        return _checked(kind, window)
     except CutShortError as cut:
         return Incomplete(str(cut))
+
+
+def _checked(kind: Kind, window: Window) -> Whole | EndsInZeros:
+    try:
+        CHECKS[kind](window)
+    except ZerosAtEndError as zeros:
+        return EndsInZeros(kind, str(zeros), is_abrupt=zeros.is_abrupt)
     return Whole(kind)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
 from daemon.inbox.inbox import Inbox
-from daemon.inbox.settle import SettleRules
+from daemon.inbox.settle import ZEROS_REST, SettleRules
 from daemon.job import Plan, State
 
 SETTLE = RULES.settle_seconds
@@ -293,9 +293,13 @@ class TestContent:
         assert inbox.is_taken_after(SETTLE)
 
     @pytest.mark.parametrize("name", FORMATS)
-    def test_a_copier_that_makes_room_first_is_waited_for(self, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize("is_written", [False, True])
+    def test_a_copier_that_makes_room_first_is_waited_for(
+        self, tmp_path: Path, name: str, *, is_written: bool
+    ) -> None:
         inbox, content = started(tmp_path), picture(name)
-        (tmp_path / name).write_bytes(bytes(len(content)))  # as Explorer and --preallocate do
+        (tmp_path / name).write_bytes(bytes(len(content) * is_written))
+        os.truncate(tmp_path / name, len(content))  # as Explorer and --preallocate do
         for share in (0.0, 0.01, 0.5, 0.9):
             with (tmp_path / name).open("r+b") as file:
                 file.write(content[: int(len(content) * share)])
@@ -303,6 +307,57 @@ class TestContent:
         (tmp_path / name).write_bytes(content)
         inbox.after()
         assert inbox.is_taken_after(SETTLE)
+
+    @pytest.mark.parametrize("name", ["a.tif", "a.bmp"])
+    def test_a_copier_that_pauses_at_the_end_of_a_row_is_waited_for(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        inbox, content = started(tmp_path), picture(name)
+        for missing in (100, 50):
+            tail = missing * 320 * 3
+            (tmp_path / name).write_bytes(content[:-tail] + bytes(tail))
+            assert_incomplete(inbox, name, ZEROS_REST * SETTLE - 1)
+        (tmp_path / name).write_bytes(content)
+        inbox.after()
+        assert inbox.is_taken_after(SETTLE)
+
+    @pytest.mark.parametrize(("name", "mode"), [("a.bmp", "RGB"), ("a.tif", "RGBA")])
+    @pytest.mark.parametrize("is_final", [False, True])
+    def test_a_sound_picture_that_ends_dark_is_taken_when_it_has_rested(
+        self, tmp_path: Path, name: str, mode: str, *, is_final: bool
+    ) -> None:
+        """A night sky in a BMP, whose rows run upwards; a cut-out with a transparent border."""
+        dark = Image.new(mode, (320, 240))
+        dark.paste((200, 150, 100), (90, 90, 230, 150))
+        dark.save(tmp_path / name)
+        inbox = started(tmp_path, FINAL if is_final else RULES)
+        inbox.after()
+        plan = inbox.after(SETTLE)
+        if not is_final:
+            assert about(plan, name).state is State.HELD
+            assert about(plan, name).reason.startswith("perhaps incomplete: the last 4096 bytes")
+            assert not inbox.is_taken_after((ZEROS_REST - 1) * SETTLE - 1)
+            plan = inbox.after(1)
+        (candidate,) = plan.ready
+        assert candidate.problems == ()
+
+    def test_once_a_dark_bar_from_side_to_side_is_half_a_copy(self, tmp_path: Path) -> None:
+        (tmp_path / "a.bmp").write_bytes(picture("a.bmp")[: -50 * 960] + bytes(50 * 960))
+        inbox = started(tmp_path, FINAL)
+        inbox.after()
+        (candidate,) = inbox.after(SETTLE).ready
+        assert "is incomplete: " in candidate.problems[0].what
+        assert "save it as PNG" in candidate.problems[0].what
+
+    def test_zeros_at_the_end_are_no_more_doubted_than_a_copy_without_them(
+        self, tmp_path: Path
+    ) -> None:
+        rules = replace(RULES, settle_seconds=40.0)
+        inbox = started(tmp_path, rules)
+        Image.new("RGB", (320, 240)).save(tmp_path / "a.bmp")
+        inbox.after()
+        assert not inbox.is_taken_after(rules.settle_max_seconds - 1)
+        assert inbox.is_taken_after(1)
 
     def test_the_wait_ends_and_then_it_fails_with_a_reason(self, inbox: TimedInbox) -> None:
         (inbox.path / "a.png").write_bytes(picture()[:-1])
@@ -320,16 +375,18 @@ class TestContent:
         assert "is incomplete: " in candidate.problems[0].what
 
 
-def started(path: Path) -> TimedInbox:
-    """An inbox with a sidecar alone."""
+def started(path: Path, rules: SettleRules = RULES) -> TimedInbox:
+    """An inbox with a sidecar; its picture is not seen yet."""
     (path / "a.yaml").write_bytes(PROMPT)
-    return TimedInbox(path)
+    return TimedInbox(path, rules)
 
 
-def assert_incomplete(inbox: TimedInbox, name: str) -> None:
-    """It is not taken, however long it rests, and why says the reason."""
+def assert_incomplete(
+    inbox: TimedInbox, name: str, seconds: float = RULES.settle_max_seconds / 2
+) -> None:
+    """It is not taken while it rests for so long, and why says the reason."""
     inbox.after()
-    plan = inbox.after(RULES.settle_max_seconds / 2)
+    plan = inbox.after(seconds)
     assert names(plan.ready) == []
     assert about(plan, name).state is State.HELD
-    assert about(plan, name).reason.startswith("incomplete: ")
+    assert "incomplete: " in about(plan, name).reason

@@ -31,18 +31,20 @@ def refused(path: Path) -> PictureError:
 
 def png(width: int, height: int, body: bytes) -> bytes:
     """A PNG whose header says what it likes."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        crc = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + crc
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(body))
-        + chunk(b"IEND", b"")
-    )
+    return png_of([(b"IHDR", header), (b"IDAT", zlib.compress(body))])
+
+
+def png_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG of these chunks and its end."""
+    content = b"".join(chunk(name, content) for name, content in [*chunks, (b"IEND", b"")])
+    return b"\x89PNG\r\n\x1a\n" + content
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    """A chunk with a right checksum."""
+    crc = struct.pack(">I", zlib.crc32(name + content))
+    return struct.pack(">I", len(content)) + name + content + crc
 
 
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -80,6 +82,16 @@ def test_what_has_not_arrived_is_incomplete(tmp_path: Path, content: bytes) -> N
     assert "not complete" in refused(path).cause
 
 
+@pytest.mark.parametrize(("name", "mode"), [("night.bmp", "RGB"), ("cut-out.tif", "RGBA")])
+def test_a_picture_that_ends_dark_is_opened(tmp_path: Path, name: str, mode: str) -> None:
+    dark = Image.new(mode, (80, 60))
+    dark.paste((200, 150, 100), (20, 25, 60, 35))
+    dark.save(tmp_path / name)
+    picture = opened(tmp_path / name)
+    assert picture.pixels.tobytes() == dark.convert("RGB").tobytes()
+    assert (picture.alpha is not None) is (mode == "RGBA")
+
+
 def test_a_text_named_jpg_is_called_a_text(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_text("make the sky blue\n")
@@ -103,6 +115,64 @@ def test_damage_inside_a_whole_file_is_damage(
     content[middle : middle + 400] = b"\xa5" * 400
     path.write_bytes(content)
     assert "damaged" in refused(path).cause
+
+
+PNGS = {
+    "grey": (8, 0, 1),
+    "black and white": (1, 0, 1),
+    "palette": (4, 3, 1),
+    "colours": (8, 2, 3),
+    "deep": (16, 2, 3),
+    "deep grey": (16, 0, 1),
+    "cut-out": (8, 6, 4),
+    "deep cut-out": (16, 6, 4),
+}
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+ADAM7 += [(0, 1, 1, 2)]  # PNG specification, 8.1
+
+
+@pytest.mark.parametrize("size", [(13, 9), (1, 1), (3, 8)])
+@pytest.mark.parametrize("is_interlaced", [False, True])
+@pytest.mark.parametrize("kind", PNGS)
+def test_a_png_whose_pixels_end_early_is_not_complete(
+    tmp_path: Path, kind: str, size: tuple[int, int], *, is_interlaced: bool
+) -> None:
+    """With right checksums and a whole stream, and where its last row may be black."""
+    bits, colours, channels = PNGS[kind]
+    lines = []
+    for column, row, columns, rows in ADAM7 if is_interlaced else [(0, 0, 1, 1)]:
+        across, down = (
+            len(range(at, side, step))
+            for at, side, step in ((column, size[0], columns), (row, size[1], rows))
+        )
+        lines += [bytes(1 + -(-across * bits * channels // 8))] * (down if across else 0)
+    header = struct.pack(">IIBBBBB", *size, bits, colours, 0, 0, is_interlaced)
+    chunks = [(b"IHDR", header), (b"PLTE", bytes(48))][: 2 if kind == "palette" else 1]
+    path, length = tmp_path / "photo.png", len(b"".join(lines))
+    for rows in range(1, len(lines) + 1):
+        body = zlib.compress(b"".join(lines[:rows]))
+        parts = [(b"IDAT", body[:5]), (b"IDAT", b""), (b"IDAT", body[5:])]
+        path.write_bytes(png_of([*chunks, *parts]))
+        if rows == len(lines):
+            assert not any(opened(path).pixels.convert("L").tobytes())
+        else:
+            there, cause = len(b"".join(lines[:rows])), refused(path).cause
+            told = f"is not complete: it holds {there} of {length} bytes of its pixels"
+            assert told in cause or "image file is truncated" in cause  # Pillow sees some
+    path.write_bytes(png_of([*chunks, (b"IDAT", zlib.compress(bytes(length - 1)))]))
+    assert "truncated" in refused(path).cause  # in the midst of a row
+
+
+def test_a_black_first_frame_of_an_animation_is_complete_by_itself(tmp_path: Path) -> None:
+    path, night = tmp_path / "film.png", Image.new("RGB", (40, 30))
+    night.save(path, save_all=True, append_images=[Image.new("RGB", (40, 30), "red")])
+    assert not any(opened(path).pixels.tobytes())
+    content = path.read_bytes()
+    at = content.index(b"IDAT") - 4
+    (length,) = struct.unpack_from(">I", content, at)
+    body = zlib.compress(zlib.decompress(content[at + 8 : at + 8 + length])[: -(1 + 40 * 3)])
+    path.write_bytes(content[:at] + chunk(b"IDAT", body) + content[at + 12 + length :])
+    assert "of its pixels" in refused(path).cause
 
 
 def test_a_header_without_sense_is_refused(tmp_path: Path) -> None:

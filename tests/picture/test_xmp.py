@@ -1,5 +1,9 @@
 import contextlib
+import sys
+from collections import Counter
+from collections.abc import Callable
 from random import Random
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -54,6 +58,50 @@ def test_a_position_is_taken_out_wherever_it_stands() -> None:
     assert "GPS" not in text
     assert "16,3E" not in text
     assert "my:Place" in text
+
+
+RDF = f'<rdf:RDF xmlns:rdf="{xmp.RDF}" xmlns:exif="http://ns.adobe.com/exif/1.0/">'
+
+
+def calls(work: Callable[[], object]) -> Counter[str]:
+    """How often each function is called, and each generator resumed, while this is done."""
+    counted: Counter[str] = Counter()
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        if event == "call":
+            counted[frame.f_code.co_name] += 1
+        elif event == "c_call":
+            counted[argument.__name__] += 1
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_an_element_costs_the_same_to_write_however_deep_it_stands() -> None:
+    def packet(levels: int) -> bytes:
+        inside = "<b/>" * (1000 - levels)
+        return f"{RDF}{'<a>' * levels}{inside}{'</a>' * levels}</rdf:RDF>".encode()
+
+    shallow, deep = (xmp.parse(packet(levels)) for levels in (9, 90))
+    assert xmp.serialised(deep).count(b"<a>") == 90
+    at_most = calls(lambda: xmp.serialised(shallow)).total() * 1.1
+    assert calls(lambda: xmp.serialised(deep)).total() < at_most
+
+
+def test_a_crowd_of_unwanted_properties_goes_at_once() -> None:
+    """One after the other, each of them would move all those behind it."""
+    inside = "<rdf:Description>" + "<exif:GPSAltitude/>" * 100 + "<b/></rdf:Description>"
+    content = f"{RDF}{inside}</rdf:RDF>".encode()
+    of_it = xmp.parse(content)
+    assert calls(lambda: xmp.drop(of_it, "exif:GPSAltitude"))["remove"] == 0
+    assert not xmp.has(of_it, "exif:GPSAltitude")
+    assert [it.tag for it in xmp.descriptions(of_it)[0]] == ["b"]
+    assert calls(lambda: without_position(content))["remove"] == 0
+    assert b"GPS" not in without_position(content)
 
 
 def test_a_text_that_xml_cannot_hold_is_written_as_far_as_it_can() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import HotFolder
 
-from config.settings import FolderSettings, Lora
+from config.settings import FolderSettings, Lora, ModelSettings
 from daemon.commands.check_folder import look_at_folder
 from daemon.commands.check_model import look_at_loras
 from daemon.commands.output import Verdict
@@ -127,5 +127,5 @@ def test_a_kernel_that_would_be_fetched_or_is_none_is_a_problem(hot: HotFolder, 
 
 def test_a_lora_that_is_missing_is_a_problem() -> None:
     lora = Lora(path=Path("/nowhere/fast.safetensors"), steps=4, cfg=1)
-    (finding,) = look_at_loras({"fast": lora})
-    assert "LoRA fast, /nowhere/fast.safetensors: No such file or directory" in finding.text
+    (finding,) = look_at_loras(ModelSettings(loras={"fast": lora}))
+    assert "LoRA fast, /nowhere/fast.safetensors, cannot be used: there is no" in finding.text

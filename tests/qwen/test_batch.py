@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rig import stage_memory
 from rig.copy_streams import BrokenLane, CrampedLane, EarlyLane, LateLane
 from rig.stage_memory import MIXED_WORK, decide, passing_through, place
 
@@ -27,11 +29,15 @@ from pipeline.editor import (
     StageName,
     Step,
 )
-from pipeline.qwen import components, offload_plan
+from pipeline.qwen import components
+from pipeline.qwen.batch import Batch
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
+from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
-from pipeline.qwen.offload_plan import Plan
+from pipeline.qwen.offload_plan import Plan, Work, smallest_bytes
+from pipeline.qwen.progress import Progress
+from pipeline.qwen.stage_memory import StageMemory
 
 BLOCKS = 4
 
@@ -43,7 +49,7 @@ def least_bytes(tiny_models: dict[str, Path]) -> int:
     from pipeline.qwen import load, precision
 
     pipe = load.load(checkpoint.read(tiny_models[EDIT_PLUS]), precision.Precision.FP32)
-    return offload_plan.least_bytes(components.measure(pipe), MIXED_WORK)
+    return stage_memory.least_bytes(components.measure(pipe), MIXED_WORK)
 
 
 @pytest.fixture
@@ -187,6 +193,40 @@ def test_sequences_that_fly_in_turns_give_the_same_pictures(
     editor.edit(in_turns, lambda _event: frozenset())
     for found, expected in zip(_pictures(in_turns), alone, strict=True):
         assert np.array_equal(found, expected)
+
+
+def test_jobs_that_keep_too_much_for_one_batch_are_edited_in_parts(
+    planning: Callable[..., QwenEditor],
+    mixed: Callable[[], list[EditRequest]],
+    alone: list[Any],
+    listener: Any,
+) -> None:
+    requests, editor = mixed(), planning(EarlyLane())
+    size, works = editor._parts.size, _works(editor, requests)
+    enough = place(budget_bytes=max(smallest_bytes(size, work) for work in works))
+    room = StageMemory(enough, size, usual=works[0], usual_batch=works[0])
+    editor._means = replace(editor._means, room=room)
+    under_way: list[int] = []
+
+    def count(event: Event) -> frozenset[str]:
+        if isinstance(event, Stage) and event.stage is StageName.DENOISE:
+            under_way.append(sum(type(one) is Denoising for one in gc.get_objects()))
+        return frozenset()
+
+    listener.drop_at = count
+    editor.edit(requests, listener)
+    assert under_way == [1, 2, 2]  # the first alone, then the two smaller ones together
+    told = [type(event) for event in listener.events if isinstance(event, Step | Done | Failed)]
+    assert [ending for ending in told if ending is not Step] == [Done] * 3
+    assert told.index(Done) < len(told) - 1 - told[::-1].index(Step)
+    for found, expected in zip(_pictures(requests), alone, strict=True):
+        assert np.array_equal(found, expected)
+
+
+def _works(editor: QwenEditor, requests: list[EditRequest]) -> list[Work]:
+    """What each asks for alone."""
+    batch = Batch(editor._means, Progress(lambda _event: frozenset()))
+    return [job.work for request in requests for job in batch._prepared(request)]
 
 
 def test_what_stays_for_good_crosses_once(

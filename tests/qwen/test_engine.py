@@ -177,6 +177,28 @@ def test_whatever_a_library_makes_of_a_foreign_schedule_costs_the_job_alone(
         opened.close()
 
 
+def test_noise_that_a_schedule_adds_in_its_steps_comes_from_the_seed(
+    tmp_path: Path,
+    tiny_models: dict[str, Path],
+    request_of: Callable[..., EditRequest],
+    picture_of: Callable[..., Any],
+    open_editor: Callable[..., Any],
+) -> None:
+    model = shutil.copytree(tiny_models[EDIT_PLUS], tmp_path / "model")
+    file = model / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"stochastic_sampling": True}))
+    opened = engine.open_editor(ModelSettings(path=model), {"DTYPE": "fp32"})
+    try:
+        first, again, other = (
+            picture_of(opened, request_of(steps=3, seed=seed)) for seed in (5, 5, 6)
+        )
+    finally:
+        opened.close()
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, picture_of(open_editor(), request_of(steps=3, seed=5)))
+
+
 def _events_of_one_edit() -> list[Any]:
     return [StageName.ENCODE, StageName.DENOISE, 1, 2, StageName.DECODE]
 

@@ -16,7 +16,6 @@ from pipeline.qwen.offload_plan import (
     Work,
     after_out_of_memory,
     describe,
-    least_bytes,
     plan,
     smallest_bytes,
 )
@@ -30,12 +29,29 @@ REAL = ModelSize(
     transformer=StackSize(blocks=60, block_bytes=648 * MIB),
     transformer_rest_bytes=80 * MIB,
     vae_bytes=250 * MIB,
+    vision_width=5120,
     text_width=3584,
     transformer_width=3072,
+    head_width=128,
+    patch_width=64,
     vae_width=96,
     item_bytes=2,
 )
-GUIDED = Work(sequences=2, tokens=8700, text_tokens=700, pixels=2**20)
+
+
+def work_of(sequences: int, tokens: int, text_tokens: int, pixels: int) -> Work:
+    """Jobs that are all alike."""
+    return Work(
+        sequences=sequences,
+        tokens=tokens,
+        text_tokens=text_tokens,
+        pixels=pixels,
+        kept_patches=sequences * tokens,
+        kept_text_tokens=sequences * text_tokens,
+    )
+
+
+GUIDED = work_of(2, 8700, 700, 2**20)
 
 
 def test_a_large_card_keeps_everything() -> None:
@@ -63,7 +79,7 @@ def test_a_card_that_holds_the_transformer_alone_keeps_all_its_blocks_while_deno
 def test_more_memory_never_makes_a_plan_smaller(
     budget_gib: float, sequences: int, tokens: int, megapixels: int
 ) -> None:
-    work = Work(sequences=sequences, tokens=tokens, text_tokens=700, pixels=megapixels * 2**20)
+    work = work_of(sequences, tokens, 700, megapixels * 2**20)
     try:
         smaller = plan(REAL, work, int(budget_gib * GIB))
     except TooSmallError:
@@ -82,6 +98,25 @@ def test_many_sequences_give_blocks_their_room_first_and_then_fly_in_turns() -> 
     assert plan(REAL, many, 11 * GIB).transformer_resident == 0
 
 
+def test_many_prompts_are_read_together_as_far_as_there_is_room() -> None:
+    many = work_of(128, 9700, 1500, 2**20)
+    assert plan(REAL, many, 24 * GIB).read_together == 128
+    tight = plan(REAL, many, 7 * GIB)
+    assert 1 < tight.read_together < 128
+    assert tight.text_resident == 0
+
+
+def test_prompts_that_stay_embedded_count_in_every_stage() -> None:
+    few, many = (work_of(count, 9700, 1500, 64 * 2**20) for count in (2, 128))
+    more_bytes = smallest_bytes(REAL, many) - smallest_bytes(REAL, few)
+    embeddings_bytes = 126 * 1500 * REAL.text_width * REAL.item_bytes
+    assert embeddings_bytes <= more_bytes <= 2 * embeddings_bytes
+    side, beside_few = (plan(REAL, work, 16 * GIB).tile_side for work in (many, few))
+    assert side is not None
+    assert beside_few is not None
+    assert side < beside_few
+
+
 def test_a_large_picture_is_tiled_and_its_tiles_are_large() -> None:
     large = replace(GUIDED, pixels=64 * 2**20)
     side = plan(REAL, large, 16 * GIB).tile_side
@@ -96,13 +131,6 @@ def test_a_budget_that_is_too_small_is_told_with_what_is_needed() -> None:
     assert f"{raised.value.needed_bytes / GIB:.1f} GiB" in str(raised.value)
 
 
-def test_the_least_budget_is_just_enough() -> None:
-    least = least_bytes(REAL, GUIDED)
-    assert plan(REAL, GUIDED, least).tile_side is None
-    with pytest.raises(TooSmallError):
-        plan(REAL, GUIDED, least // 2)
-
-
 @given(
     st.integers(1, 8),
     st.integers(1, 30_000),
@@ -114,7 +142,7 @@ def test_the_smallest_budget_holds_a_plan_and_one_byte_less_holds_none(
     sequences: int, tokens: int, text_tokens: int, pixels: int, is_shallow: bool
 ) -> None:
     size = replace(REAL, transformer=replace(REAL.transformer, blocks=1)) if is_shallow else REAL
-    work = Work(sequences=sequences, tokens=tokens, text_tokens=text_tokens, pixels=pixels)
+    work = work_of(sequences, tokens, text_tokens, pixels)
     smallest = smallest_bytes(size, work)
     assert plan(size, work, smallest).together >= 1
     with pytest.raises(TooSmallError):

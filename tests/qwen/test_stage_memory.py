@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rig.stage_memory import decide, passing_through, place
+from rig.stage_memory import MIXED_WORK, decide, passing_through, place
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -19,6 +21,8 @@ from pipeline.checkpoint import EDIT_PLUS
 from pipeline.editor import Done, EditRequest, Event, Step
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
+from pipeline.qwen.offload_plan import GIB, plan, smallest_bytes
+from pipeline.qwen.stage_memory import StageMemory
 
 Kind = tuple[str, torch.dtype, torch.Size]
 
@@ -85,6 +89,25 @@ def _edited(editor: QwenEditor, request: EditRequest, pressure: Cramped) -> Any:
     assert [event.step for event in told if isinstance(event, Step)] == [1, 2]
     with Image.open(request.result) as picture:
         return np.asarray(picture)
+
+
+def test_what_stays_for_good_while_it_denoises_stays_while_it_reads(editor: QwenEditor) -> None:
+    size = editor._parts.size
+
+    def stays(budget_bytes: int) -> bool:
+        return plan(size, MIXED_WORK, budget_bytes).keeps_all
+
+    least = smallest_bytes(size, MIXED_WORK)
+    enough = bisect_left(range(4 * GIB), True, lo=least, key=stays)
+    assert enough > least
+    room = StageMemory(
+        place(budget_bytes=enough),
+        size,
+        usual=replace(MIXED_WORK, sequences=2),
+        usual_batch=MIXED_WORK,
+    )
+    assert room.for_reading(()).keeps_all
+    assert room.for_reading([replace(MIXED_WORK, sequences=4)] * 2).keeps_all
 
 
 def _usual(editor: QwenEditor, job: Callable[[], EditRequest]) -> tuple[Any, list[Kind]]:

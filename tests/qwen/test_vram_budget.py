@@ -10,8 +10,21 @@ import pytest
 from config.problems import UserError
 from pipeline import checkpoint
 from pipeline.checkpoint import EDIT_PLUS
-from pipeline.qwen.offload_plan import GIB, ModelSize, StackSize
-from pipeline.qwen.vram_budget import MARGIN_BYTES, allowed_bytes, plan_for_usual, usual_work
+from pipeline.qwen.offload_plan import (
+    GIB,
+    ModelSize,
+    StackSize,
+    TooSmallError,
+    plan,
+    smallest_bytes,
+)
+from pipeline.qwen.vram_budget import (
+    MARGIN_BYTES,
+    allowed_bytes,
+    plan_for_usual,
+    usual_jobs_together,
+    usual_work,
+)
 
 LARGE = ModelSize(
     vision=StackSize(blocks=32, block_bytes=GIB // 25),
@@ -20,8 +33,11 @@ LARGE = ModelSize(
     transformer=StackSize(blocks=60, block_bytes=2 * GIB // 3),
     transformer_rest_bytes=GIB // 12,
     vae_bytes=GIB // 4,
+    vision_width=5120,
     text_width=3584,
     transformer_width=3072,
+    head_width=128,
+    patch_width=64,
     vae_width=96,
     item_bytes=2,
 )
@@ -44,6 +60,21 @@ def test_several_usual_jobs_have_more_sequences_of_the_same_length(
     one, four = usual_work(source), usual_work(source, 4)
     assert (one.sequences, four.sequences) == (2, 8)
     assert (one.tokens, one.pixels) == (four.tokens, source.working_pixels)
+    assert (4 * one.kept_patches, 4 * one.kept_text_tokens) == (
+        four.kept_patches,
+        four.kept_text_tokens,
+    )
+
+
+def test_as_many_usual_jobs_go_together_as_the_budget_holds(tiny_models: dict[str, Path]) -> None:
+    source = checkpoint.read(tiny_models[EDIT_PLUS])
+    budget_bytes = smallest_bytes(LARGE, usual_work(source)) + GIB
+    jobs = usual_jobs_together(LARGE, source, 64, budget_bytes)
+    assert 1 < jobs < 64
+    assert plan(LARGE, usual_work(source, jobs), budget_bytes).together >= 1
+    with pytest.raises(TooSmallError):
+        plan(LARGE, usual_work(source, jobs + 1), budget_bytes)
+    assert usual_jobs_together(LARGE, source, 4, budget_bytes) == 4
 
 
 def test_a_figure_that_is_said_to_be_needed_is_enough(tiny_models: dict[str, Path]) -> None:

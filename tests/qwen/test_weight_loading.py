@@ -229,7 +229,7 @@ def test_a_file_that_goes_away_before_it_is_read_is_named(model: Path) -> None:
 
 
 def _unread(path: Path, *, start_byte: int, numbers: int) -> UnreadWeight:
-    file = WeightFile(path=path, header=b"", size_bytes=path.stat().st_size)
+    file = WeightFile(path=path, header=b"", tensors={}, size_bytes=path.stat().st_size)
     extent = Extent(
         file=file, start_byte=start_byte, dtype=torch.float32, shape=torch.Size([numbers])
     )

@@ -105,7 +105,7 @@ def test_no_more_than_two_slots_are_taken() -> None:
 def test_pinned_memory_is_the_weights_and_a_little_for_alignment() -> None:
     weights = [[torch.nn.Parameter(torch.zeros(1000, 100))] for _ in range(7)]
     loader = StreamLoader(weights, InlineCopyStream(), CPU)
-    assert 7 * 400_000 <= loader.pinned_bytes <= 1.05 * 7 * 400_000
+    assert 7 * 400_000 <= loader.host.bytes <= 1.05 * 7 * 400_000
     loader.close()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from pipeline.qwen.copy_stream import InlineCopyStream, Mark
+from pipeline.qwen.copy_stream import InlineCopyStream, Mark, PinningError
 
 
 class EarlyLane(InlineCopyStream):
@@ -62,6 +62,27 @@ class BrokenLane(InlineCopyStream):
         self._copies += 1
         if self._copies == self._at:
             target[11] ^= 4
+
+
+class StingyLane(EarlyLane):
+    """Locks memory as long as it is no more than so many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self.left_bytes = most_bytes
+        self.refused = 0  # how often
+
+    def pin(self, host: torch.Tensor) -> None:
+        """Count what is locked."""
+        if host.numel() > self.left_bytes:
+            self.refused += 1
+            message = "out of memory"
+            raise PinningError(message)
+        self.left_bytes -= host.numel()
+
+    def unpin(self, host: torch.Tensor) -> None:
+        """Count back."""
+        self.left_bytes += host.numel()
 
 
 class CrampedLane(InlineCopyStream):

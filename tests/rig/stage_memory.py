@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,18 +14,26 @@ from pipeline.editor import EditError, Failure
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
 from pipeline.qwen.device import Streamed
 from pipeline.qwen.engine import QwenEditor
-from pipeline.qwen.offload_plan import GIB, Plan, Work
+from pipeline.qwen.offload_plan import GIB, ModelSize, Plan, TooSmallError, Work, plan
 from pipeline.qwen.stage_memory import StageMemory
 
 T = TypeVar("T")
-MIXED_WORK = Work(sequences=8, tokens=3000, text_tokens=1500, pixels=65536)
+MIXED_WORK = Work(
+    sequences=8,
+    tokens=3000,
+    text_tokens=1500,
+    pixels=65536,
+    kept_patches=8 * 3000,
+    kept_text_tokens=8 * 1500,
+)
 
 
 class Decided(StageMemory):
     """Follows the first plan until the GPU runs out of memory, then the next."""
 
     def __init__(self, editor: QwenEditor, plans: Sequence[Plan], *, together: int | None) -> None:
-        super().__init__(place(), editor._parts.size, MIXED_WORK)
+        size = editor._parts.size
+        super().__init__(place(), size, usual=MIXED_WORK, usual_batch=MIXED_WORK)
         self._plans = deque(plans)
         self._together = together
 
@@ -33,7 +42,8 @@ class Decided(StageMemory):
         if not self._plans:
             cause = "No plan is left for so little memory."
             raise EditError(cause, "Use smaller pictures.", Failure.PERMANENT)
-        return replace(self._plans[0], together=self._together or work.sequences)
+        together = self._together or work.sequences
+        return replace(self._plans[0], read_together=together, together=together)
 
     def retrying(self, doing: str, stage: Callable[[], T]) -> T:
         """As ever, with the next plan after each failure."""
@@ -56,6 +66,20 @@ def place(copy_stream: CopyStream | None = None, budget_bytes: int = GIB) -> Str
     )
 
 
+def least_bytes(size: ModelSize, work: Work) -> int:
+    """The smallest budget that holds a plan with untiled pictures and all sequences together."""
+    all_together = (work.sequences, work.sequences, None)
+
+    def is_enough(budget_bytes: int) -> bool:
+        try:
+            found = plan(size, work, budget_bytes)
+        except TooSmallError:
+            return False
+        return (found.read_together, found.together, found.tile_side) == all_together
+
+    return bisect_left(range(1024 * GIB), True, key=is_enough)
+
+
 def passing_through(resident: int) -> Plan:
     """Parts come for their stages; so many of the transformer's blocks stay meanwhile."""
     return Plan(
@@ -63,6 +87,7 @@ def passing_through(resident: int) -> Plan:
         vision_resident=0,
         text_resident=0,
         transformer_resident=resident,
+        read_together=1,
         together=1,
         tile_side=None,
     )

@@ -103,6 +103,22 @@ def test_a_model_that_really_loads_may_take_longer_than_a_start(service: Service
     assert took[1] - took[0] > 3_000_000
 
 
+def test_a_model_for_which_its_own_limit_is_too_small_is_refused_and_not_killed(
+    service: Service,
+) -> None:
+    service.bed.call("systemctl", "stop", "hotfolder")
+    service.configure("MemoryMax=1536M")
+    assert service.bed.call("systemctl", "start", "hotfolder").returncode != 0
+    invocation = f"_SYSTEMD_INVOCATION_ID={service.bed.property('hotfolder', 'InvocationID')}"
+    said = " ".join(str(record.get("MESSAGE")) for record in service.records(invocation))
+    told = re.search(r"needs 2\.0 GiB of main memory \(RAM\), and (\S+) GiB are available", said)
+    assert told, said
+    assert float(told[1]) < 1.5
+    assert service.bed.property("hotfolder", "Result") == "exit-code"
+    assert service.bed.property("hotfolder", "ExecMainStatus") == "78"
+    assert service.restarts == 0
+
+
 def test_a_killed_daemon_is_started_again_and_finishes_its_job(service: Service) -> None:
     service.start()
     service.drop("killed.png", **_LONG)

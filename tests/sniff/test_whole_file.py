@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipeline.sniff.foreign import NotAPicture
-from pipeline.sniff.whole_file import Incomplete, Kind, Verdict, Whole, examine
+from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Kind, Verdict, Whole, examine
 
 Scene = Callable[[int, int], Image.Image]
 
@@ -28,6 +30,8 @@ WRITINGS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "bigtiff": (Kind.TIFF, {"format": "TIFF", "big_tiff": True}),
     "bmp": (Kind.BMP, {"format": "BMP"}),
 }
+RAW = ("raw tiff", "bigtiff", "bmp")  # Pillow writes directories before their pixels
+HALF = 60 * 160 * 3  # bytes of the last 60 rows
 
 
 def written(image: Image.Image, **options: Any) -> bytes:
@@ -65,7 +69,68 @@ def test_every_tenth_of_a_picture_is_incomplete(scene: Scene, writing: str) -> N
 def test_a_zero_filled_tail_is_incomplete(scene: Scene, writing: str, share: float) -> None:
     content = written(scene(160, 120), **WRITINGS[writing][1])
     arrived = int(len(content) * share)
-    assert isinstance(examined(content[:arrived].ljust(len(content), b"\0")), Incomplete)
+    verdict = examined(content[:arrived].ljust(len(content), b"\0"))
+    assert isinstance(verdict, Incomplete)
+    assert "midst of a row" in verdict.why or writing not in RAW
+
+
+@pytest.mark.parametrize("writing", RAW)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1"])
+@pytest.mark.parametrize("shape", ["disc", "strip", "dot", "nothing"])
+def test_a_dark_end_may_be_genuine(writing: str, mode: str, shape: str) -> None:
+    """What lies on black, or on nothing; the rows of a BMP run upwards."""
+    if mode == "RGBA" and writing == "bmp":
+        return
+    dark = Image.new("L", (301, 200))
+    drawn = ImageDraw.Draw(dark)
+    if shape == "disc":
+        drawn.ellipse((100, 60, 200, 140), 255)
+    elif shape == "strip":
+        drawn.rectangle((0, 80, 301, 120), 255)
+    elif shape == "dot":
+        drawn.point((150, 100), 255)
+    picture = dark.convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(dark)
+    kind, options = WRITINGS[writing]
+    verdict = examined(written(picture, **options))
+    assert isinstance(verdict, EndsInZeros)
+    assert verdict.kind is kind
+    assert verdict.is_abrupt is (shape == "strip")
+    assert "as in a copy that has not finished" in verdict.why
+
+
+@pytest.mark.parametrize("writing", RAW)
+def test_a_half_copy_whose_rows_are_whole_may_be_dark(scene: Scene, writing: str) -> None:
+    content = written(scene(160, 120), **WRITINGS[writing][1])
+    verdict = examined(content[:-HALF] + bytes(HALF))
+    assert isinstance(verdict, EndsInZeros)
+    assert verdict.is_abrupt
+
+
+@pytest.mark.parametrize("writing", RAW)
+def test_zeros_that_nobody_wrote_are_incomplete(
+    tmp_path: Path, scene: Scene, writing: str
+) -> None:
+    """Where a copier made room for the rest: a hole, or blocks that were never written."""
+    content, path = written(scene(160, 120), **WRITINGS[writing][1]), tmp_path / "room"
+    for make_room in (os.truncate, allocate):
+        path.write_bytes(content[:-HALF])
+        make_room(path, len(content))
+        path.read_bytes()  # a scan has looked at it before
+        with path.open("rb") as file:
+            verdict = examine(file, len(content))
+        assert isinstance(verdict, Incomplete)
+        assert "nobody wrote them" in verdict.why
+    path.write_bytes(content[:-HALF] + bytes(HALF))
+    with path.open("rb") as file:
+        assert isinstance(examine(file, len(content)), EndsInZeros)
+
+
+def allocate(path: Path, size: int) -> None:
+    """Make room for a file on the disk, as `rsync --preallocate` does."""
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 @pytest.mark.parametrize("writing", WRITINGS)
@@ -100,10 +165,17 @@ def test_bytes_after_the_last_chunk_of_a_png_do_no_harm(scene: Scene) -> None:
     assert examined(written(scene(16, 16), format="PNG") + b"more") == Whole(Kind.PNG)
 
 
-def test_a_black_raw_picture_is_told_what_to_do() -> None:
-    verdict = examined(written(Image.new("RGB", (100, 100)), format="BMP"))
-    assert isinstance(verdict, Incomplete)
-    assert "save it as PNG" in verdict.why
+def test_a_packed_end_of_zeros_is_no_dark_one(scene: Scene) -> None:
+    """No packed pixels end so, as dark as they may be."""
+    night = Image.new("RGB", (300, 300))
+    for compression in ("tiff_lzw", "packbits", "tiff_adobe_deflate"):
+        content = bytearray(written(night, format="TIFF", compression=compression))
+        assert examined(bytes(content)) == Whole(Kind.TIFF)
+    content = bytearray(written(scene(160, 120), format="TIFF"))
+    at = content.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    content[at : at + 2] = struct.pack("<H", 5)
+    content[-9000:] = bytes(9000)
+    assert isinstance(examined(bytes(content)), Incomplete)
 
 
 def test_a_black_png_is_whole() -> None:
