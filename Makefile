@@ -1,6 +1,7 @@
 # make demo: see it work.  make test: prove it.  Both set everything up themselves.
 # make torture: prove it again, for an hour, with everything that can go wrong.
-.PHONY: all setup demo test torture bundle check fmt
+# make sabotage: prove the proofs, by breaking what they are for.
+.PHONY: all setup demo test torture sabotage sabotage-by-turns bundle check fmt
 all: check test
 
 # The environment is made again when what it is made from has changed.
@@ -19,6 +20,15 @@ test: setup
 torture: setup
 	scripts/setup torture
 	.venv/bin/python -m pytest -m torture
+	.venv/bin/python tests/sabotage/run.py
+
+# Breaks each promise of docs/reliability.md in a copy of the tree: a test has to fail for it.
+sabotage: setup
+	.venv/bin/python tests/sabotage/run.py
+
+# Ten of them, others at each commit.
+sabotage-by-turns: setup
+	.venv/bin/python tests/sabotage/run.py --some 10
 
 # One archive for machines without network; see docs/operations.md.
 bundle: setup

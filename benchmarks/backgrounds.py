@@ -99,8 +99,7 @@ def main() -> None:
     for part in given.part or ("model", "drawn"):
         tried = edited_by_model() if part == "model" else edited_ideally()
         document[part] = {
-            "measured_at": machine.now(),
-            **machine.commit(),
+            **machine.measured(Path.cwd()),
             "size": list(SIZE),
             "band_px": BAND,
             **_measured(part, tried, given.sheets, given.pairs),

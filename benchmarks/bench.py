@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fullsize
+from benchmarks import fullsize, machine
 from config.settings import ModelSettings
 from pipeline.editor import Done, EditRequest, Event, Failed, Stage, Step
 
@@ -62,7 +62,7 @@ class Bench:
         self._out = out / f"{mode}.json"
         self._began = began
         self._rows: list[Row] = []
-        self._hardware = hardware()
+        self._stamp = {**machine.measured(scratch), "hardware": hardware()}
         self.say(mode="built", seconds=round(time.perf_counter() - began, 1))
 
     def say(self, **row: object) -> None:
@@ -70,9 +70,7 @@ class Bench:
         row["at_s"] = round(time.perf_counter() - self._began, 1)
         self._rows.append(row)
         print(json.dumps(row), flush=True)
-        self._out.write_text(
-            json.dumps({"hardware": self._hardware, "rows": self._rows}, indent=1)
-        )
+        self._out.write_text(json.dumps({**self._stamp, "rows": self._rows}, indent=1))
 
     def requests(self, count: int, *, steps: int, cfg: float) -> list[EditRequest]:
         """Jobs of one megapixel with one picture each."""

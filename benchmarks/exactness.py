@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import leftovers
+from benchmarks import leftovers, machine
 from pipeline.qwen import allocator, offline
 
 if TYPE_CHECKING:  # torch comes after the offline switches
@@ -181,7 +181,7 @@ SECTIONS: dict[str, Callable[..., Iterator[Row]]] = {
 }
 
 
-def _hardware(device: Any) -> Row:
+def _device(device: Any) -> Row:
     import diffusers
     import torch
     import transformers
@@ -210,6 +210,7 @@ def main() -> int:
     device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
     rows: list[Row] = []
     began = time.perf_counter()
+    stamp = {**machine.measured(Path.cwd()), "hardware": _device(device)}
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.sections:
             for row in SECTIONS[name](Path(scratch), device, is_whole=on_gpu):
@@ -217,7 +218,7 @@ def main() -> int:
                 rows.append(row)
                 print(json.dumps(row), flush=True)
                 if arguments.out:
-                    found = {"hardware": _hardware(device), "rows": rows}
+                    found = {**stamp, "rows": rows}
                     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     return 0 if all(row["ok"] for row in rows) else 1
 

@@ -50,15 +50,13 @@ def main() -> int:
     missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="hotfolder-benchmark-") as base:
         for name in arguments.part or _PARTS:
-            began, busy = machine.now(), machine.cores_in_use()
+            stamp, busy = machine.measured(Path(base)), machine.cores_in_use()
             print(f"{name} … ({busy:g} cores busy with other things)", file=sys.stderr)
             measured = _measured(name, Path(base), arguments)
             document[name] = {
-                "date": began,
-                **machine.commit(),
+                **stamp,
                 "quick": arguments.quick,
                 "cores_busy_with_other_things_before": busy,
-                "machine": machine.hardware(Path(base)),
                 "versions": machine.versions(),
                 **measured,
             }

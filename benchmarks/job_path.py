@@ -55,14 +55,12 @@ def main() -> int:
     structure = _structure(tree)
     with tempfile.TemporaryDirectory(prefix="hotfolder-benchmark-") as base:
         samples = [_one_job(tree, Path(base) / str(number)) for number in range(_RUNS)]
-        hardware = machine.hardware(Path(base))
+        stamp = machine.measured(Path(base), tree)
     one_job = _summary(samples)
     document = {
         "schema": 1,
         "what": "one job's way through the daemon, by benchmarks/job_path.py",
-        "date": machine.now(),
-        **machine.commit(tree),
-        "machine": hardware,
+        **stamp,
         "versions": machine.versions(),
         "runs": _RUNS,
         "one_job": one_job,

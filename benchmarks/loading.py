@@ -211,12 +211,12 @@ def main() -> None:
     if not arguments.folder.exists():
         write(arguments.folder, arguments.gib)
     rows: list[Row] = []
+    stamp = machine.measured(arguments.folder)
 
     def say(row: Row) -> None:
         rows.append(row)
         print(json.dumps(row), flush=True)
-        found = {"hardware": machine.hardware(arguments.folder), "rows": rows}
-        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.out.write_text(json.dumps({**stamp, "rows": rows}, indent=1) + "\n")
 
     load(arguments.folder, InlineCopyStream())  # imports, and what else happens once
     for _ in range(arguments.repeats):

@@ -31,6 +31,11 @@ def hardware(folder: Path) -> dict[str, object]:
     }
 
 
+def measured(folder: Path, tree: Path = _TOP) -> dict[str, object]:
+    """When, of which commit and on what machine something is measured: each result carries it."""
+    return {"date": now(), **commit(tree), "machine": hardware(folder)}
+
+
 def versions() -> dict[str, str]:
     """The versions of Hotfolder and of what its daemon and pixel workers stand on."""
     return {name: version(name) for name in _LIBRARIES}

@@ -35,23 +35,21 @@ _PARTS: tuple[tuple[str, Callable[[Path, bool], Iterator[Measure]]], ...] = (
 def main() -> int:
     """Measure, show, write; returns the exit code."""
     arguments = _arguments()
-    began, load = machine.now(), machine.load()
+    load = machine.load()
     busy: dict[str, float] = {}
     measures: list[Measure] = []
     with tempfile.TemporaryDirectory(prefix="hotfolder-benchmark-") as base:
+        measured = machine.measured(Path(base))
         for name, measure in _PARTS:
             busy[name] = machine.cores_in_use()
             print(f"{name} … ({busy[name]:g} cores busy with other things)", file=sys.stderr)
             measures += measure(Path(base) / name, arguments.quick)
-        hardware = machine.hardware(Path(base))
     document = {
         "schema": 1,
         "what": "bursts, recovery and full inboxes with the echo editor,"
         " by benchmarks/reliability.py",
-        "date": began,
-        **machine.commit(),
+        **measured,
         "quick": arguments.quick,
-        "machine": hardware,
         "versions": machine.versions(),
         "load_average_before": load,
         "cores_busy_with_other_things_before": busy,

@@ -50,13 +50,11 @@ def main() -> int:
     finally:
         bed.close()
     with tempfile.TemporaryDirectory() as base:
-        hardware = machine.hardware(Path(base))
+        stamp = machine.measured(Path(base))
     document = {
         "schema": 1,
         "what": "the service on a systemd of its own, by benchmarks/service.py",
-        "date": machine.now(),
-        **machine.commit(),
-        "machine": hardware,
+        **stamp,
         "versions": machine.versions(),
         "load_average_before": load,
         "cores_busy_with_other_things_before": busy,

@@ -42,9 +42,8 @@ def main() -> None:
     given = parser.parse_args()
     offline.enforce()
     measured: Row = {
-        "measured_at": machine.now(),
-        **machine.commit(),
-        "hardware": {**machine.hardware(Path.cwd()), "accelerator": _accelerator()},
+        **machine.measured(Path.cwd()),
+        "accelerator": _accelerator(),
         "load_before": machine.load(),
         "cfg": given.cfg,
         **_measure(given),

@@ -89,11 +89,11 @@ def missed(measured: Json) -> list[str]:
 
 
 def _floor(name: str, floor: float, values: Iterable[float | None]) -> Json:
-    """How many cases keep a floor, and the worst."""
+    """How many cases keep a floor, and the worst; one that was not tried is not kept."""
     known = sorted(value for value in values if value is not None)
     kept = sum(value >= floor for value in known)
     if not known:
-        return {"what": name, "floor": floor, "cases": 0, "holds": True}
+        return {"what": name, "floor": floor, "cases": 0, "holds": False}
     return {
         "what": name,
         "floor": floor,
@@ -112,7 +112,7 @@ def _rate(name: str, floor: float, values: Sequence[bool]) -> Json:
         "what": name,
         "floor": floor,
         "cases": len(values),
-        "holds": share >= floor or not values,
+        "holds": bool(values) and share >= floor,
         "share": round(share, 4),
     }
 
@@ -125,7 +125,7 @@ def _ceiling(name: str, most: float, values: Iterable[float | None]) -> Json:
         "what": name,
         "mean_at_most": most,
         "cases": len(known),
-        "holds": mean <= most,
+        "holds": bool(known) and mean <= most,
         "mean": round(mean, 4),
         "worst": round(max(known, default=0.0), 4),
     }

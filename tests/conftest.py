@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from unproven import pytest_sessionfinish, pytest_terminal_summary
 from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.checkpoint import EDIT, EDIT_PLUS
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks
 
 # Before torch is loaded: threads that spin while they wait starve those of other processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -222,6 +222,16 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(
         assert opened(path).pixels.size == (64, 48)
 
 
+def test_a_picture_of_more_pixels_than_are_allowed_is_refused(
+    tmp_path: Path, scene: Scene
+) -> None:
+    path = tmp_path / "photo.png"
+    scene(64, 48).save(path)
+    with pytest.raises(PictureError, match="64x48"):
+        open_picture(path, path.name, most_pixels=64 * 48 - 1)
+    assert open_picture(path, path.name, most_pixels=64 * 48).pixels.size == (64, 48)
+
+
 def test_the_end_of_memory_in_opencv_is_the_end_of_memory(tmp_path: Path, scene: Scene) -> None:
     path = tmp_path / "photo.png"
     scene(256, 192).save(path)

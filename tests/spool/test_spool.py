@@ -12,6 +12,7 @@ from sample import TICKET, candidate, seen
 from config.problems import UserError
 from daemon.fs.hot_folder import folder_id, make_hot_folder
 from daemon.job import Candidate, Job, Role, State
+from daemon.lease.leader import NotLeader
 from daemon.spool.receipts import FailureReason
 from daemon.spool.records import UNKNOWN, RecoveredJob
 from daemon.spool.spool import ChangedMeanwhile, Spool
@@ -149,7 +150,9 @@ class TestClaiming:
     def test_attempts_and_strikes_are_on_disk_before_they_matter(self, spool: Spool) -> None:
         job = claimed(spool, begun=False)
         assert [left.is_begun for left in recovered(spool)] == [False]
-        job = spool.count_end(spool.begin_attempt(job), strike=True, alone=True)
+        job = spool.begin_attempt(job)
+        assert [(left.job, left.is_begun) for left in recovered(spool)] == [(job, True)]
+        job = spool.count_end(job, strike=True, alone=True)
         assert [(left.job, left.is_begun) for left in recovered(spool)] == [(job, True)]
         assert (job.attempts, job.strikes, job.alone) == (1, 1, True)
 
@@ -330,6 +333,30 @@ class TestFiling:
             spool.work(job.job_id).rmdir()
             end(job)
             assert recovered(spool) == []
+
+
+def test_who_leads_no_more_changes_nothing(spool: Spool, tmp_path: Path) -> None:
+    def say_no() -> None:
+        message = "another daemon"
+        raise NotLeader(message, is_certain=True)
+
+    job = claimed(spool)
+    drop(spool, "t/cat.png", "t/cat.yaml")
+    late = Spool(spool.root, say_no)
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: late.claim(look(late, "t/cat.png"), frozenset(), TICKET),
+        lambda: late.begin_attempt(job),
+        lambda: late.begin_ending(job, State.CANCELLED),
+        lambda: late.file_done(job, DAY),
+        lambda: late.file_failed(job, DAY, WHY, "{}"),
+        lambda: late.release(job),
+        lambda: late.publication(job.job_id).clear_half_done(job),
+    )
+    before = files_in(spool.root)
+    for act in acts:
+        with pytest.raises(NotLeader):
+            act()
+    assert files_in(spool.root) == before
 
 
 class TestRecovering:
