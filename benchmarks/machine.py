@@ -42,7 +42,13 @@ def versions() -> dict[str, str]:
 
 
 def commit(tree: Path = _TOP) -> dict[str, object]:
-    """The commit that was measured, and whether anything but results differed from it."""
+    """The commit that was measured, and whether anything but results differed from it.
+
+    An archive of git's own, as one takes it to a machine without git, says its commit itself.
+    """
+    archived = (tree / "benchmarks" / "commit.txt").read_text(encoding="ascii").strip()
+    if not archived.startswith("$"):
+        return {"commit": archived, "with_changes": False}
     changed = _git(tree, "status", "--porcelain", "--", ":!benchmarks/results")
     return {"commit": _git(tree, "rev-parse", "HEAD"), "with_changes": bool(changed)}
 

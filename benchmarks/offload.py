@@ -54,7 +54,7 @@ def ours(bench: Bench) -> None:
     began = time.perf_counter()
     editor = bench.editor(place)
     release()
-    pinned = sum(loader.host.bytes for loader in editor._parts.loaders)
+    pinned = editor._parts.pinned_bytes
     weights = editor._parts.size.all_bytes
     bench.say(
         mode="ours, opened",

@@ -155,14 +155,26 @@ def _fitting(
 
 
 def _memory(found: Checkpoint, means: MachineResources) -> Iterator[Finding]:
+    is_streamed = not isinstance(means.gpu, NoGpu)
     try:
-        host_memory.refuse_unless_it_fits(found, means.item_bytes, means.memory_bytes)
+        host_memory.refuse_unless_it_fits(
+            found, means.item_bytes, means.memory_bytes, is_streamed=is_streamed
+        )
     except UserError as error:
         yield from problems(_SUBJECT, error.problems)
         return
-    needed = _size(host_memory.needed_bytes(found, means.item_bytes))
-    locked = "" if isinstance(means.gpu, NoGpu) else ", locked for as long as it is loaded"
-    available = _size(means.memory_bytes)
+    needed_bytes = host_memory.needed_bytes(found, means.item_bytes)
+    least_bytes = host_memory.least_bytes(found, means.item_bytes)
+    needed, least, available = map(_size, (needed_bytes, least_bytes, means.memory_bytes))
+    if needed_bytes > means.memory_bytes:
+        what = (
+            f"it takes {least} of main memory (RAM), nearly all of it locked; {available} are "
+            f"available: the weights of modulation ({_size(needed_bytes - least_bytes)}) are read "
+            "from their files again for each new size of picture or number of steps"
+        )
+        yield warning(_SUBJECT, what, f"with {needed} they would stay in memory")
+        return
+    locked = f", {least} of it locked for as long as it is loaded" if is_streamed else ""
     yield ok(
         _SUBJECT, f"it needs {needed} of main memory (RAM){locked}; {available} are available"
     )

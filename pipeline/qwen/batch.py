@@ -72,7 +72,7 @@ class Batch:
         try:
             chosen = means.loras.find(request.lora)
             prepared = encode.prepare(means.pipe, request, condition_pixels=means.condition_pixels)
-            work = _work(prepared, chosen)
+            work = _work(prepared, chosen, request.steps)
             means.room.plan(work)
         except EditError as error:
             self._progress.tell(Failed(name, errors.without_traceback(error)))
@@ -196,12 +196,13 @@ class Batch:
         )
 
 
-def _work(prepared: encode.Prepared, chosen: ChosenLora | None) -> Work:
+def _work(prepared: encode.Prepared, chosen: ChosenLora | None, steps: int) -> Work:
     return Work(
         sequences=len(prepared.prompts),
         tokens=prepared.tokens,
         text_tokens=prepared.text_tokens,
         pixels=prepared.pixels,
+        timesteps=steps,
         kept_patches=len(prepared.prompts) * prepared.patches,
         kept_text_tokens=prepared.all_text_tokens,
         lora_bytes=0 if chosen is None else chosen.size_bytes,

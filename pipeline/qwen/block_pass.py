@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -16,12 +16,18 @@ from pipeline.qwen.weight_streaming import Loader
 T = TypeVar("T")
 
 
+def _nothing(_index: int) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockCall(Generic[T]):
     """A sequence: the model's own forward, asked for once for each stack and once more."""
 
     doing: str  # for messages: "computing step 3 of 10"
     forward: Callable[[], T]
+    # Arguments that a block, by its number, is given in place of the forward's own.
+    replaced: Callable[[int], Mapping[str, Any]] = _nothing
     eager: bool = False  # compiled blocks are to be computed as if they were not
 
 
@@ -80,11 +86,12 @@ class BlockStack:
             recording.given.append(self._others(args, kwargs))
         return state if self._carried else state[0]
 
-    def compute(self, index: int, recording: _Recording, *, eager: bool) -> None:
+    def compute(self, index: int, recording: _Recording, asked: BlockCall[Any]) -> None:
         """Let the real block take the sequence one block further."""
-        args, kwargs = recording.given[index]
+        args, recorded = recording.given[index]
+        kwargs = {**recorded, **asked.replaced(index)}
         block = self.blocks[index]
-        call = block.forward if eager else block
+        call = block.forward if asked.eager else block
         if self._carried:
             named = dict(zip(self._carried, recording.state, strict=True))
             recording.state = call(*args, **kwargs, **named)
@@ -133,7 +140,7 @@ class _Sequence(Generic[T]):
     def compute(self, stack: BlockStack, number: int, index: int) -> None:
         """One block."""
         recording = self._tapes[number]
-        self._run(lambda: stack.compute(index, recording, eager=self._call.eager))
+        self._run(lambda: stack.compute(index, recording, self._call))
         if index == len(stack.blocks) - 1:
             recording.given.clear()
             recording.is_complete = True

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline.qwen import modulation
 from pipeline.qwen.block_pass import BlockStack
 from pipeline.qwen.copy_stream import InlineCopyStream
 from pipeline.qwen.device import InHostMemory, ModelDevice, Streamed
 from pipeline.qwen.load import Pipeline
 from pipeline.qwen.offload_plan import GIB, ModelSize, StackSize
-from pipeline.qwen.pinned_memory import PinnedMemory
+from pipeline.qwen.pinned_memory import PinnedMemory, StagedMemory
 from pipeline.qwen.weight_files import UnreadWeight
 from pipeline.qwen.weight_streaming import Loader, ResidentLoader, StreamLoader
 
@@ -27,6 +28,7 @@ class Component:
 
     rest: Loader
     stacks: tuple[BlockStack, ...] = ()
+    modulation: modulation.Modulation | None = None  # comes when it is asked; goes with the others
 
     def expect(self, *, resident: Sequence[int]) -> None:
         """Start bringing it, before its stage; what goes wrong leaves nothing behind."""
@@ -39,7 +41,7 @@ class Component:
 
     def leave(self) -> None:
         """Give the device's memory back, as far as it has stayed beyond its stage."""
-        for loader in self._loaders():
+        for loader in (*self._loaders(), *self._aside()):
             loader.end()
 
     @contextmanager
@@ -48,7 +50,10 @@ class Component:
 
         With `stays` they stay for longer, unless the stage goes wrong.
         """
-        begun: list[Loader] = []
+        begun: list[Loader] = list(self._aside())
+        if not stays:
+            for loader in begun:
+                loader.end()
         is_good = False
         try:
             for loader, units in zip(self._loaders(), (1, *resident), strict=True):
@@ -65,6 +70,9 @@ class Component:
     def _loaders(self) -> tuple[Loader, ...]:
         return (self.rest, *(stack.loader for stack in self.stacks))
 
+    def _aside(self) -> tuple[Loader, ...]:
+        return () if self.modulation is None else (self.modulation.loader,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
@@ -74,7 +82,7 @@ class Components:
     transformer: Component
     vae: Component
     size: ModelSize
-    loaders: tuple[StreamLoader, ...]  # none where the weights are at home
+    loaders: tuple[StreamLoader, ...]  # but of modulation; none where the weights are at home
 
     def prove(self) -> None:
         """Bring all weights to the device once; raises TransferError unless all arrive whole."""
@@ -87,10 +95,25 @@ class Components:
             if other is not part:
                 other.leave()
 
+    @property
+    def pinned_bytes(self) -> int:
+        """Host memory that is pinned for the weights."""
+        return sum(loader.host.bytes for loader in self.all_loaders())
+
     def close(self) -> None:
         """Give all memory back."""
-        for loader in self.loaders:
+        for loader in self.all_loaders():
             loader.close()
+
+    def linear_layers_aside(self) -> dict[str, torch.nn.Linear]:
+        """Those of the transformer that are elsewhere, by their names in it."""
+        aside = self.transformer.modulation
+        return {} if aside is None else aside.named_layers
+
+    def all_loaders(self) -> tuple[StreamLoader, ...]:
+        """With that of modulation."""
+        aside = self.transformer.modulation
+        return self.loaders if aside is None else (*self.loaders, aside.loader)
 
 
 class _LoaderFactory:
@@ -106,8 +129,22 @@ class _LoaderFactory:
                 _read_into_host(units, device)
                 return ResidentLoader()
             case Streamed(device=device, copy_stream=copy_stream):
-                self.loaders.append(StreamLoader(units, copy_stream, device))
+                memory = PinnedMemory(units, copy_stream)
+                self.loaders.append(StreamLoader(units, memory, copy_stream, device))
                 return self.loaders[-1]
+
+    def modulation(self, transformer: torch.nn.Module) -> modulation.Modulation | None:
+        """Of a transformer whose weights are streamed; what is at hand is computed as ever."""
+        match self._place:
+            case InHostMemory():
+                return None
+            case Streamed(device=device, copy_stream=copy_stream, keeps_modulation=is_kept):
+                layers = modulation.take_out(transformer)
+                units = modulation.weights(layers)
+                memory = StagedMemory(units, copy_stream, in_files=not is_kept)
+                loader = StreamLoader(units, memory, copy_stream, device)
+                waits = "main memory" if is_kept else "their files"
+                return modulation.Modulation(transformer, layers, loader, waits=waits)
 
     def rest(self, model: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> Loader:
         taken = {id(weight) for block in blocks for weight in block.parameters()}
@@ -142,17 +179,22 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     size = measure(pipe)
     vision = stowing.stack(encoder.model.visual, "blocks")
     text = stowing.stack(encoder.model.language_model, "layers")
+    aside = stowing.modulation(transformer)
     carried = ("encoder_hidden_states", "hidden_states")
     blocks = stowing.stack(transformer, "transformer_blocks", carried)
     of_encoder = [*vision.blocks, *text.blocks]
     found = Components(
         encoder=Component(rest=stowing.rest(encoder, of_encoder), stacks=(vision, text)),
-        transformer=Component(rest=stowing.rest(transformer, blocks.blocks), stacks=(blocks,)),
+        transformer=Component(
+            rest=stowing.rest(transformer, blocks.blocks),
+            stacks=(blocks,),
+            modulation=aside,
+        ),
         vae=Component(rest=stowing.rest(vae, ())),
         size=size,
         loaders=tuple(stowing.loaders),
     )
-    _tell_what_is_not_pinned(found.loaders)
+    _tell_what_is_not_pinned(found.all_loaders())
     return found
 
 
@@ -174,13 +216,19 @@ def measure(pipe: Pipeline) -> ModelSize:
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     vision = _stack_size(encoder.model.visual.blocks)
     text = _stack_size(encoder.model.language_model.layers)
-    blocks = _stack_size(transformer.transformer_blocks)
+    blocks = transformer.transformer_blocks
+    aside = StackSize(
+        blocks=len(blocks), block_bytes=_bytes(blocks[0].img_mod) + _bytes(blocks[0].txt_mod)
+    )
     return ModelSize(
         vision=vision,
         text=text,
         encoder_rest_bytes=_bytes(encoder) - vision.all_bytes - text.all_bytes,
-        transformer=blocks,
-        transformer_rest_bytes=_bytes(transformer) - blocks.all_bytes,
+        transformer=StackSize(
+            blocks=len(blocks), block_bytes=_bytes(blocks[0]) - aside.block_bytes
+        ),
+        modulation=aside,
+        transformer_rest_bytes=_bytes(transformer) - sum(map(_bytes, blocks)),
         vae_bytes=_bytes(vae),
         vision_width=encoder.model.visual.merger.mlp[0].in_features,
         text_width=encoder.config.text_config.hidden_size,

@@ -60,12 +60,18 @@ class Denoising:
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_config(schedule)
         self._tables = DeviceTables(transformer.pos_embed)
         self._timesteps = _timesteps(self._scheduler, steps, encoded.noise.shape[1], device)
+        self.timesteps: Sequence[float] = self._timesteps.tolist()
         self.done = 0  # steps asked for
 
     @property
     def steps(self) -> int:
         """How many steps there are in all."""
         return len(self._timesteps)
+
+    @property
+    def timestep(self) -> float:
+        """Of the step that comes next."""
+        return self.timesteps[self.done]
 
     @property
     def doing(self) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 
 from pipeline.editor import EditError, Stage, StageName, Step
 from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Stepped
+from pipeline.qwen.modulation import ModulationRows, replaced_by
+from pipeline.qwen.stage_memory import largest
 from pipeline.qwen.stages import DenoisingJob, Stages, whole
+
+_MOST_TIMESTEPS = 256  # different ones in a group: their rows take 1.1 GiB of the device
 
 
 class DenoiseLoop:
@@ -28,13 +33,17 @@ class DenoiseLoop:
             self._denoise(group)
 
     def _groups(self, flights: Sequence[DenoisingJob]) -> Iterator[list[DenoisingJob]]:
-        """Those that can share the blocks' passage: as many as allowed, with the same LoRA."""
+        """Those that can share the blocks' passage, with the same LoRA.
+
+        As many as allowed, and as have not too many timesteps for the device to hold rows for.
+        """
         by_lora: dict[str | None, list[DenoisingJob]] = {}
         for flight in flights:
             by_lora.setdefault(flight.job.request.lora, []).append(flight)
         for alike in by_lora.values():
-            for start in range(0, len(alike), self._means.jobs_together):
-                yield alike[start : start + self._means.jobs_together]
+            timesteps = [_timesteps([flight]) for flight in alike]
+            for start, stop in runs(timesteps, self._means.jobs_together):
+                yield alike[start:stop]
 
     def _denoise(self, group: Sequence[DenoisingJob]) -> None:
         for flight in group:
@@ -48,14 +57,25 @@ class DenoiseLoop:
         means = self._means
         if not (active := self._active(group)):
             return
-        found = self._stages.plan([flight.job for flight in active])
+        timesteps = _timesteps(active)
+        work = largest([flight.job.work for flight in active])
+        found = means.room.plan(replace(work, timesteps=len(timesteps)))
+        latents = active[0].denoising.latents
+        part = means.parts.transformer
         with (
-            self._stages.on_stage(means.parts.transformer, found, [found.transformer_resident]),
-            means.loras.applied(active[0].job.lora, means.device),
+            self._stages.on_stage(part, found, [found.transformer_resident]),
+            means.loras.applied(active[0].job.lora, means.device) as changed,
         ):
-            self._steps(group, found.together)
+            rows = None
+            if part.modulation is not None:
+                rows = part.modulation.rows(
+                    timesteps, latents, stays=found.keeps_all, changed=changed
+                )
+            self._steps(group, found.together, rows)
 
-    def _steps(self, group: Sequence[DenoisingJob], together: int) -> None:
+    def _steps(
+        self, group: Sequence[DenoisingJob], together: int, rows: ModulationRows | None
+    ) -> None:
         """One step of all after the other; each is asked for while the one before computes."""
         since = self._means.clock()
         before: list[tuple[DenoisingJob, Stepped]] = []
@@ -63,7 +83,7 @@ class DenoiseLoop:
         try:
             while active := self._active(group):
                 before, under_way = under_way, []
-                for asked in self._step(active, together):
+                for asked in self._step(active, together, rows):
                     under_way.append(asked)  # what was asked for counts, whatever comes after
                 since = self._land(before, since)
         except torch.OutOfMemoryError:
@@ -72,12 +92,13 @@ class DenoiseLoop:
         self._land(under_way, since)
 
     def _step(
-        self, active: Sequence[DenoisingJob], together: int
+        self, active: Sequence[DenoisingJob], together: int, rows: ModulationRows | None
     ) -> Iterator[tuple[DenoisingJob, Stepped]]:
         calls = [
             BlockCall(
                 doing=flight.denoising.doing,
                 forward=forward,
+                replaced=replaced_by(rows, flight.denoising.timestep),
                 eager=flight.job.lora is not None,  # a compiled block would not see the LoRA
             )
             for flight in active
@@ -114,3 +135,22 @@ class DenoiseLoop:
             for flight in group
             if self._stages.goes_on(flight.job) and flight.denoising.done < flight.denoising.steps
         ]
+
+
+def runs(timesteps: Sequence[frozenset[float]], most_jobs: int) -> Iterator[tuple[int, int]]:
+    """First and end of the jobs, in order, that are denoised together; by each one's timesteps."""
+    start = 0
+    together: frozenset[float] = frozenset()
+    for number, own in enumerate(timesteps):
+        is_full = number - start == most_jobs or len(together | own) > _MOST_TIMESTEPS
+        if is_full and number > start:
+            yield start, number
+            start, together = number, frozenset()
+        together |= own
+    yield start, len(timesteps)
+
+
+def _timesteps(flights: Sequence[DenoisingJob]) -> frozenset[float]:
+    """The different ones that are left."""
+    left = [flight.denoising.timesteps[flight.denoising.done :] for flight in flights]
+    return frozenset(chain.from_iterable(left))

@@ -19,6 +19,7 @@ class Streamed:
     device: torch.device
     copy_stream: CopyStream
     budget_bytes: int
+    keeps_modulation: bool = True  # in main memory; its weights are read again otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ def require_gpu() -> None:
         raise UserError([Problem("GPU", what, advice)])
 
 
-def choose_device(vram_gib: float | None) -> ModelDevice:
+def choose_device(vram_gib: float | None, *, keeps_modulation: bool) -> ModelDevice:
     """The GPU if there is one, within `vram_gib` or what is free."""
     if not torch.cuda.is_available():
         return InHostMemory(device=torch.device("cpu"))
@@ -49,6 +50,7 @@ def choose_device(vram_gib: float | None) -> ModelDevice:
         device=device,
         copy_stream=CudaCopyStream(device),
         budget_bytes=_budget_bytes(device, vram_gib),
+        keeps_modulation=keeps_modulation,
     )
 
 

@@ -21,13 +21,13 @@ from pipeline.qwen import (
     errors,
     host_memory,
     load,
+    lora,
     precision,
     stage_memory,
     vram_budget,
 )
 from pipeline.qwen.batch import Batch
-from pipeline.qwen.device import ModelDevice
-from pipeline.qwen.lora import Loras
+from pipeline.qwen.device import ModelDevice, Streamed
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import StageResources
@@ -54,7 +54,11 @@ def open_editor(
     source = checkpoint.read(settings.path)
     chosen = precision.from_environment(environment)
     item_bytes = load.TORCH_DTYPES[chosen].itemsize
-    host_memory.refuse_unless_it_fits(source, item_bytes, host_memory.available_bytes())
+    available = host_memory.available_bytes()
+    has_room_for_all = host_memory.needed_bytes(source, item_bytes) <= available
+    place = at or device.choose_device(settings.vram_gib, keeps_modulation=has_room_for_all)
+    is_streamed = isinstance(place, Streamed)
+    host_memory.refuse_unless_it_fits(source, item_bytes, available, is_streamed=is_streamed)
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
     return QwenEditor(
@@ -62,7 +66,7 @@ def open_editor(
         pipe=pipe,
         chosen=chosen,
         settings=settings,
-        at=at if at is not None else device.choose_device(settings.vram_gib),
+        at=place,
     )
 
 
@@ -102,9 +106,9 @@ class QwenEditor:
             room=space,
             device=at.device,
             condition_pixels=source.condition_pixels,
-            loras=Loras(
+            loras=lora.Loras(
                 settings.loras,
-                pipe.transformer,
+                {**lora.linear_layers(pipe.transformer), **self._parts.linear_layers_aside()},
                 dtype=load.TORCH_DTYPES[chosen],
                 available_bytes=host_memory.available_bytes,
             ),

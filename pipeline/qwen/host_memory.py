@@ -29,22 +29,36 @@ def needed_bytes(source: Checkpoint, item_bytes: int) -> int:
     return model_sizes.read(source, item_bytes).all_bytes + _SPARE_BYTES
 
 
-def refuse_unless_it_fits(source: Checkpoint, item_bytes: int, available: int) -> None:
-    """Raise UserError if the weights do not fit in the memory that is available."""
-    needed = needed_bytes(source, item_bytes)
+def least_bytes(source: Checkpoint, item_bytes: int) -> int:
+    """What it takes for a GPU with the weights of modulation left in their files.
+
+    Raises UserError as `needed_bytes` does.
+    """
+    modulation = model_sizes.read(source, item_bytes).modulation
+    return needed_bytes(source, item_bytes) - modulation.all_bytes
+
+
+def refuse_unless_it_fits(
+    source: Checkpoint, item_bytes: int, available: int, *, is_streamed: bool
+) -> None:
+    """Raise UserError if what has to be in memory does not fit in what is available.
+
+    All weights have to be there, but modulation's where the others are streamed to a GPU.
+    """
+    needed = (least_bytes if is_streamed else needed_bytes)(source, item_bytes)
     if needed <= available:
         return
     what = (
         f"the model needs {needed / GIB:.1f} GiB of main memory (RAM), "
         f"and {available / GIB:.1f} GiB are available"
     )
-    advice = _advice(source, item_bytes, available)
+    advice = _advice(source, item_bytes, available, is_streamed=is_streamed)
     raise UserError([Problem(str(source.path), what, advice)])
 
 
-def _advice(source: Checkpoint, item_bytes: int, available: int) -> str:
+def _advice(source: Checkpoint, item_bytes: int, available: int, *, is_streamed: bool) -> str:
     if item_bytes > _SMALLEST_ITEM_BYTES:
-        smaller = needed_bytes(source, _SMALLEST_ITEM_BYTES)
+        smaller = (least_bytes if is_streamed else needed_bytes)(source, _SMALLEST_ITEM_BYTES)
         if smaller <= available:
             return f"leave DTYPE out: in bf16 it needs {smaller / GIB:.1f} GiB"
     return "close other programs or add memory"

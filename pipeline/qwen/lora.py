@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedReader
@@ -89,8 +89,14 @@ def schedule_for(chosen: ChosenLora | None, own: dict[str, Any]) -> dict[str, An
     return LIGHTNING_SCHEDULE if chosen is not None and chosen.settings.cfg <= 1 else own
 
 
+def linear_layers(transformer: torch.nn.Module) -> dict[str, torch.nn.Linear]:
+    """What a LoRA may change, by name."""
+    found = dict(transformer.named_modules())
+    return {name: it for name, it in found.items() if isinstance(it, torch.nn.Linear)}
+
+
 class Loras:
-    """The LoRAs of the settings, for one transformer.
+    """The LoRAs of the settings, for the linear layers of one transformer.
 
     The one that was used last stays in main memory, and those before it as long as all together
     take no more than `KEPT_BYTES`, and 1 GiB is left to others. A file that has changed is read
@@ -100,13 +106,13 @@ class Loras:
     def __init__(
         self,
         known: Mapping[str, Lora],
-        transformer: torch.nn.Module,
+        layers: Mapping[str, torch.nn.Linear],
         *,
         dtype: torch.dtype,
         available_bytes: Callable[[], int],
     ) -> None:
         self._known = known
-        self._transformer = transformer
+        self._layers = layers
         self._dtype = dtype
         self._available_bytes = available_bytes  # of main memory
         self._chosen: dict[Path, ChosenLora] = {}
@@ -134,29 +140,29 @@ class Loras:
         return replace(chosen, settings=lora)  # two names may have one file
 
     @contextmanager
-    def applied(self, chosen: ChosenLora | None, device: torch.device) -> Iterator[None]:
-        """Within this context the transformer's layers add the LoRA's product to their output.
+    def applied(
+        self, chosen: ChosenLora | None, device: torch.device
+    ) -> Iterator[Collection[torch.nn.Module]]:
+        """Within this context the layers that it gives add the LoRA's product to their output.
 
         The weights stay as they are, so that nothing is left behind, and no precision is lost.
         Raises EditError if the LoRA cannot be read.
         """
         handles = []
+        factors = () if chosen is None else self._factors(chosen)
         try:
-            for it in [] if chosen is None else self._factors(chosen):
+            for it in factors:
                 down, up = (factor.to(device, self._dtype) for factor in (it.down, it.up))
-                layer = self._transformer.get_submodule(it.change.layer)
                 add = _addition(down, up, it.change.scale)
-                handles.append(layer.register_forward_hook(add))
-            yield
+                handles.append(self._layers[it.change.layer].register_forward_hook(add))
+            yield {self._layers[it.change.layer] for it in factors}
         finally:
             for handle in handles:
                 handle.remove()
 
     def _fitted(self, lora: Lora, file: LoraFile) -> ChosenLora:
         layers = {
-            name: (layer.in_features, layer.out_features)
-            for name, layer in self._transformer.named_modules()
-            if isinstance(layer, torch.nn.Linear)
+            name: (layer.in_features, layer.out_features) for name, layer in self._layers.items()
         }
         changes = lora_file.for_layers(file, layers)
         tensors = [tensor for change in changes for tensor in (change.down, change.up)]

@@ -55,11 +55,17 @@ def _size(encoder: _Shapes, transformer: _Shapes, vae: _Shapes, item_bytes: int)
     vision = _stack(encoder, "model.visual.blocks.", item_bytes)
     text = _stack(encoder, "model.language_model.layers.", item_bytes)
     blocks = _stack(transformer, "transformer_blocks.", item_bytes)
+    modulation = StackSize(
+        blocks=blocks.blocks, block_bytes=_numbers(_modulation(transformer)) * item_bytes
+    )
     return ModelSize(
         vision=vision,
         text=text,
         encoder_rest_bytes=_numbers(encoder) * item_bytes - vision.all_bytes - text.all_bytes,
-        transformer=blocks,
+        transformer=StackSize(
+            blocks=blocks.blocks, block_bytes=blocks.block_bytes - modulation.block_bytes
+        ),
+        modulation=modulation,
         transformer_rest_bytes=_numbers(transformer) * item_bytes - blocks.all_bytes,
         vae_bytes=_numbers(vae) * item_bytes,
         vision_width=encoder["model.visual.merger.mlp.0.weight"][1],
@@ -80,6 +86,12 @@ def _stack(shapes: _Shapes, prefix: str, item_bytes: int) -> StackSize:
         missing = f"{prefix}0"
         raise KeyError(missing)
     return StackSize(blocks=len(blocks), block_bytes=_numbers(first) * item_bytes)
+
+
+def _modulation(shapes: _Shapes) -> _Shapes:
+    """Of the first block."""
+    prefixes = ("transformer_blocks.0.img_mod.", "transformer_blocks.0.txt_mod.")
+    return {name: shape for name, shape in shapes.items() if name.startswith(prefixes)}
 
 
 def _numbers(shapes: _Shapes) -> int:

@@ -12,6 +12,7 @@ SLOTS = 2  # blocks under way: one at work, one on the bus
 # VAE's width for each pixel: peaks measured on the full-size architecture, rounded up.
 _TRANSFORMER_WIDTHS_PER_TOKEN = 20
 _KEPT_WIDTHS_PER_TOKEN = 2  # by each sequence in flight
+_MODULATION_WIDTHS = 12  # of a block: shift, scale and gate, twice, of picture and text
 _TEXT_WIDTHS_PER_TOKEN = 64
 _READ_WIDTHS_PER_TOKEN = 1.5  # by each prompt that is being read: its state, its position tables
 _POSITION_BYTES = 8  # of a complex number: the rotary tables have one for two of a head's numbers
@@ -54,7 +55,8 @@ class ModelSize:
     vision: StackSize
     text: StackSize
     encoder_rest_bytes: int
-    transformer: StackSize
+    transformer: StackSize  # without the modulation layers
+    modulation: StackSize
     transformer_rest_bytes: int
     vae_bytes: int
     vision_width: int  # numbers of the vision tower that become one token of a prompt
@@ -69,8 +71,8 @@ class ModelSize:
     def all_bytes(self) -> int:
         """All weights."""
         encoder_bytes = self.vision.all_bytes + self.text.all_bytes + self.encoder_rest_bytes
-        transformer_bytes = self.transformer.all_bytes + self.transformer_rest_bytes
-        return encoder_bytes + transformer_bytes + self.vae_bytes
+        blocks_bytes = self.transformer.all_bytes + self.modulation.all_bytes
+        return encoder_bytes + blocks_bytes + self.transformer_rest_bytes + self.vae_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Work:
     tokens: int  # of the longest sequence: result, references and text
     text_tokens: int  # of the longest prompt with its pictures
     pixels: int  # of the largest picture
+    timesteps: int  # different ones, of all jobs that are denoised together
     kept_patches: int  # of the pictures in all sequences of the batch: a token each
     kept_text_tokens: int  # of all prompts of the batch, which stay embedded until its end
     lora_bytes: int = 0
@@ -193,7 +196,7 @@ def _refuse_unless(stage: str, needed_bytes: int, room_bytes: int) -> None:
 
 def _most_working_bytes(size: ModelSize, work: Work) -> int:
     reading = _reading_bytes(size, work, together=work.sequences)
-    denoising = _sequences_bytes(size, work, together=work.sequences) + work.lora_bytes
+    denoising = _computing_bytes(size, work, together=work.sequences) + work.lora_bytes
     return max(reading, denoising, kept_bytes(size, work) + _whole_picture_bytes(size, work))
 
 
@@ -239,9 +242,24 @@ def _sequences_bytes(size: ModelSize, work: Work, *, together: int) -> int:
     return at_work + kept_denoising_bytes(size, work, together=together)
 
 
+def _row_bytes(size: ModelSize) -> int:
+    """What the modulation of one timestep takes: twelve vectors a block."""
+    numbers = _MODULATION_WIDTHS * size.transformer_width * size.transformer.blocks
+    return numbers * size.item_bytes
+
+
+def _computing_bytes(size: ModelSize, work: Work, *, together: int) -> int:
+    """Of denoising, beside weights and LoRA: rows, and the sequences, which come after them."""
+    rows = (work.timesteps + 1) * _row_bytes(size)  # one more for references
+    making = (
+        kept_bytes(size, work) + rows + SLOTS * size.modulation.block_bytes // 2
+    )  # one layer in each slot
+    return rows + max(making, _sequences_bytes(size, work, together=together))
+
+
 def _denoising_bytes(size: ModelSize, work: Work, *, together: int) -> int:
     weights = size.transformer_rest_bytes + SLOTS * size.transformer.block_bytes
-    return weights + work.lora_bytes + _sequences_bytes(size, work, together=together)
+    return weights + work.lora_bytes + _computing_bytes(size, work, together=together)
 
 
 def _together(size: ModelSize, work: Work, room_bytes: int) -> int:

@@ -1,4 +1,4 @@
-"""Weights side by side in one piece of host memory."""
+"""Weights side by side in host memory, pinned for as long as copies from it are to be fast."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from config.problems import Problem, UserError
-from pipeline.qwen.copy_stream import CopyStream, PinningError
+from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, PinningError
 from pipeline.qwen.offload_plan import GIB
-from pipeline.qwen.weight_loading import fill
+from pipeline.qwen.weight_files import Extent, UnreadWeight, settle
+from pipeline.qwen.weight_loading import fill, read
 
 _ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
 
@@ -103,6 +104,73 @@ class PinnedMemory:
                 self._pinned.append(flat)
                 return
         self.unpinned_bytes += flat.numel()
+
+
+class StagedMemory:
+    """Units that are wanted now and then: one place is pinned, through which they all go.
+
+    They wait in ordinary memory, which can be swapped, or in their files.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[Sequence[torch.nn.Parameter]],
+        copy_stream: CopyStream,
+        *,
+        in_files: bool,
+    ) -> None:
+        """`in_files` leaves the weights that are in files there. Raises as PinnedMemory does."""
+        self._copy_stream = copy_stream
+        self._units = units
+        self.layouts = [Layout(unit) for unit in units]
+        self._extents = [_extents_left(unit) if in_files else [] for unit in units]
+        self._kept = None if all(self._extents) else PinnedMemory(units, InlineCopyStream())
+        self.bytes = max(layout.bytes for layout in self.layouts)
+        self._stage = _memory(self.bytes)
+        self.refusal: str | None = None
+        try:
+            copy_stream.pin(self._stage)
+        except PinningError as error:
+            self.refusal = str(error)
+        self.unpinned_bytes = 0 if self.refusal is None else self.bytes
+
+    def flat(self, index: int) -> torch.Tensor:
+        """The bytes of a unit, when no copy of another is under way from their place."""
+        self._copy_stream.drain()
+        layout = self.layouts[index]
+        if self._kept is None:
+            read(self._extents[index], layout.views(self._stage))
+        else:
+            self._stage[: layout.bytes].copy_(self._kept.flat(index))
+        return self._stage[: layout.bytes]
+
+    def bind(self, index: int) -> None:
+        """Let the parameters be the weights in memory, or no numbers where those are in files."""
+        if self._kept is not None:
+            self._kept.bind(index)
+            return
+        for weight in self._units[index]:
+            weight.data = _no_numbers(weight)
+
+    def close(self) -> None:
+        """Unpin."""
+        if self.refusal is None:
+            self._copy_stream.unpin(self._stage)
+
+
+def _extents_left(unit: Sequence[torch.nn.Parameter]) -> list[Extent]:
+    """Where the unit's weights lie; they are parameters without numbers from now on."""
+    extents = [weight.extent for weight in unit if isinstance(weight, UnreadWeight)]
+    if len(extents) < len(unit):
+        return []
+    for weight in unit:
+        settle(weight, _no_numbers(weight))
+    return extents
+
+
+def _no_numbers(weight: torch.nn.Parameter) -> torch.Tensor:
+    """Of the weight's shape, without memory: whoever computed with it would get nan."""
+    return torch.full((), torch.nan, dtype=weight.dtype).expand(weight.shape)
 
 
 def _rounded_up(size: int, step: int) -> int:

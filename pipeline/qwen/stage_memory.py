@@ -149,6 +149,7 @@ def largest(works: Sequence[Work]) -> Work:
         tokens=max(work.tokens for work in works),
         text_tokens=max(work.text_tokens for work in works),
         pixels=max(work.pixels for work in works),
+        timesteps=max(work.timesteps for work in works),
         kept_patches=max(work.kept_patches for work in works),
         kept_text_tokens=max(work.kept_text_tokens for work in works),
         lora_bytes=max(work.lora_bytes for work in works),

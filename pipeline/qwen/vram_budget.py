@@ -21,6 +21,7 @@ MARGIN_BYTES = 3 * GIB // 4  # what the driver and other programs may come to ne
 _USUAL_TEXT_TOKENS = 1500  # a long prompt beside a picture of a megapixel
 _PIXELS_PER_PATCH = 16 * 16
 _SEQUENCES_OF_A_GUIDED_JOB = 2
+_USUAL_TIMESTEPS = 40  # steps of the published models' examples
 
 
 def allowed_bytes(free_bytes: int, vram_gib: float | None) -> int:
@@ -43,6 +44,7 @@ def usual_work(source: Checkpoint, jobs: int = 1) -> Work:
         tokens=patches + _USUAL_TEXT_TOKENS,
         text_tokens=_USUAL_TEXT_TOKENS,
         pixels=pixels,
+        timesteps=_USUAL_TIMESTEPS,
         kept_patches=sequences * patches,
         kept_text_tokens=sequences * _USUAL_TEXT_TOKENS,
     )

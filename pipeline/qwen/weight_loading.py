@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,10 +43,13 @@ def fill(units: Sequence[Unit], places: Sequence[Places], on_full: Callable[[int
     of each unit, in order, once all of it is there; the next are being read meanwhile. Raises
     UserError if a file cannot be read or is no longer what it was when it was looked over.
     """
-    _refuse_changed_files(units)
+    _refuse_changed_files(
+        weight.extent for unit in units for weight in unit if isinstance(weight, UnreadWeight)
+    )
     with _readers() as readers:
         underway = [
-            _start(unit, there, readers) for unit, there in zip(units, places, strict=True)
+            _start(_unread(unit, there), readers)
+            for unit, there in zip(units, places, strict=True)
         ]
         for index, reads in enumerate(underway):
             for read in reads:
@@ -55,13 +58,27 @@ def fill(units: Sequence[Unit], places: Sequence[Places], on_full: Callable[[int
             on_full(index)
 
 
-def _refuse_changed_files(units: Sequence[Unit]) -> None:
-    files = {
-        weight.extent.file.path: weight.extent.file
-        for unit in units
-        for weight in unit
+def read(extents: Sequence[Extent], places: Places) -> None:
+    """Read the numbers of each extent to its place, of its shape and any dtype.
+
+    Raises UserError as `fill` does.
+    """
+    _refuse_changed_files(extents)
+    with _readers() as readers:
+        for one in _start(list(zip(extents, places, strict=True)), readers):
+            one.result()
+
+
+def _unread(unit: Unit, places: Places) -> list[tuple[Extent, torch.Tensor]]:
+    return [
+        (weight.extent, place)
+        for weight, place in zip(unit, places, strict=True)
         if isinstance(weight, UnreadWeight)
-    }
+    ]
+
+
+def _refuse_changed_files(extents: Iterable[Extent]) -> None:
+    files = {extent.file.path: extent.file for extent in extents}
     if problems := [problem for file in files.values() for problem in _changes(file)]:
         raise UserError(problems)
 
@@ -85,14 +102,11 @@ def _readers() -> Iterator[ThreadPoolExecutor]:
         readers.shutdown(cancel_futures=True)
 
 
-def _start(unit: Unit, places: Places, readers: ThreadPoolExecutor) -> list[Future[None]]:
-    """Ask for all of a unit's weights that are in files, in the order in which they lie there."""
-    requests = [
-        request
-        for weight, place in zip(unit, places, strict=True)
-        if isinstance(weight, UnreadWeight)
-        for request in _requests(weight.extent, place)
-    ]
+def _start(
+    wanted: Sequence[tuple[Extent, torch.Tensor]], readers: ThreadPoolExecutor
+) -> list[Future[None]]:
+    """Ask for all of them, in the order in which they lie in their files."""
+    requests = [request for extent, place in wanted for request in _requests(extent, place)]
     requests.sort(key=lambda request: (request.path, request.start_byte))
     runs = groupby(requests, key=lambda one: (one.path, one.start_byte // _RUN_BYTES))
     return [readers.submit(_read_run, path, list(run)) for (path, _), run in runs]

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.qwen.copy_stream import CopyStream, Mark
 from pipeline.qwen.offload_plan import SLOTS
-from pipeline.qwen.pinned_memory import PinnedMemory
+from pipeline.qwen.pinned_memory import Layout
 
 _COMPARED_BYTES = 64 * 2**20  # at a time
 
@@ -39,6 +39,42 @@ class Loader(Protocol):
         ...
 
 
+class HostMemory(Protocol):
+    """Where units wait until they are brought."""
+
+    @property
+    def layouts(self) -> Sequence[Layout]:
+        """How the weights of each unit lie within its bytes."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """How much there is that is to be pinned."""
+        ...
+
+    @property
+    def unpinned_bytes(self) -> int:
+        """How much of it could not be pinned."""
+        ...
+
+    @property
+    def refusal(self) -> str | None:
+        """Why not, if it could not."""
+        ...
+
+    def flat(self, index: int) -> torch.Tensor:
+        """The bytes of a unit, uint8, pinned; for the next copy, till `flat` is asked again."""
+        ...
+
+    def bind(self, index: int) -> None:
+        """Let the unit's parameters be what waits in host memory."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is pinned."""
+        ...
+
+
 class ResidentLoader:
     """A loader of weights that are where they are used."""
 
@@ -61,24 +97,26 @@ def evenly(resident: int, units: int) -> frozenset[int]:
 
 
 class StreamLoader:
-    """Units wait in pinned host memory; the next is on its way while one is at work.
+    """Units wait in host memory; the next is on its way while one is at work.
 
-    The host never waits: it asks for copies and computing in order, and the marks of the copy
-    stream keep the device from computing with what has not arrived and from copying over what is
-    in use.
+    The host waits for its own memory alone: it asks for copies and computing in order, and the
+    marks of the copy stream keep the device from computing with what has not arrived and from
+    copying over what is in use.
     """
 
     def __init__(
         self,
         units: Sequence[Sequence[torch.nn.Parameter]],
+        memory: HostMemory,
         copy_stream: CopyStream,
         device: torch.device,
     ) -> None:
+        """`memory` holds the units, and is the loader's from now on."""
         self._units = units
         self._copy_stream = copy_stream
         self._device = device
-        self.host = PinnedMemory(units, copy_stream)
-        self._unit_bytes = max(layout.bytes for layout in self.host.layouts)
+        self.host = memory
+        self._unit_bytes = max(layout.bytes for layout in memory.layouts)
         self._begun_with: int | None = None
 
     def begin(self, resident: int) -> None:

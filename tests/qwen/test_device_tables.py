@@ -28,7 +28,13 @@ def _held_bytes() -> int:
 def _planned_bytes(editor: QwenEditor, patches: int) -> int:
     """For the positions of so many patches alone."""
     work = Work(
-        sequences=1, tokens=0, text_tokens=0, pixels=0, kept_patches=patches, kept_text_tokens=0
+        sequences=1,
+        tokens=0,
+        text_tokens=0,
+        pixels=0,
+        timesteps=1,
+        kept_patches=patches,
+        kept_text_tokens=0,
     )
     return kept_bytes(replace(editor._parts.size, patch_width=0), work)
 

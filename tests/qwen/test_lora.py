@@ -35,7 +35,14 @@ from pipeline.editor import Done, EditError, EditRequest, Event, Failed, Failure
 from pipeline.qwen.device import InHostMemory
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
-from pipeline.qwen.lora import KEPT_BYTES, LIGHTNING_SCHEDULE, ChosenLora, Loras, schedule_for
+from pipeline.qwen.lora import (
+    KEPT_BYTES,
+    LIGHTNING_SCHEDULE,
+    ChosenLora,
+    Loras,
+    linear_layers,
+    schedule_for,
+)
 from pipeline.qwen.offload_plan import Plan, Work
 from pipeline.qwen.stage_memory import StageMemory
 
@@ -207,7 +214,9 @@ def test_numbers_too_large_to_compute_with_are_refused(
         "large": replace(loras["plain"], path=loras["plain"].path.parent / "large.safetensors")
     }
     transformer = editor._pipe.transformer
-    half = Loras(known, transformer, dtype=torch.float16, available_bytes=lambda: PLENTY)
+    half = Loras(
+        known, linear_layers(transformer), dtype=torch.float16, available_bytes=lambda: PLENTY
+    )
     with (
         pytest.raises(EditError, match=r"no numbers \(NaN or infinite\) in torch.float16"),
         half.applied(half.find("large"), CPU),
@@ -228,7 +237,7 @@ class LoraFolder:
             self.write(path, 1.0 + number)
         self.loras = Loras(
             {name: Lora(path=path, steps=4, cfg=4.0) for name, path in self.paths.items()},
-            transformer,
+            linear_layers(transformer),
             dtype=dtype,
             available_bytes=lambda: self.available_bytes,
         )

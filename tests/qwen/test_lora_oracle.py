@@ -17,7 +17,7 @@ from diffusers.training_utils import _collate_lora_metadata
 from safetensors.torch import save_file
 
 from config.settings import Lora
-from pipeline.qwen.lora import Loras
+from pipeline.qwen.lora import Loras, linear_layers
 
 Weights = dict[str, torch.Tensor]
 Outputs = dict[str, torch.Tensor]
@@ -85,7 +85,12 @@ def outputs(transformer: Any) -> Outputs:
 
 def ours(transformer: Any, path: Path) -> Outputs:
     lora = Lora(path=path, steps=4, cfg=4.0)
-    loras = Loras({"it": lora}, transformer, dtype=torch.float32, available_bytes=lambda: PLENTY)
+    loras = Loras(
+        {"it": lora},
+        linear_layers(transformer),
+        dtype=torch.float32,
+        available_bytes=lambda: PLENTY,
+    )
     with loras.applied(loras.find("it"), CPU):
         return outputs(transformer)
 

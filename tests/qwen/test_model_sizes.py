@@ -14,6 +14,8 @@ from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.qwen import components, load, model_sizes
 from pipeline.qwen.precision import Precision
 
+MODULATION_WEIGHTS = 60 * 2 * (3072 * 6 * 3072 + 6 * 3072)
+
 
 @pytest.fixture(scope="module")
 def published(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,7 +39,9 @@ def test_a_published_model_has_its_known_sizes(published: Path) -> None:
     assert (size.vision.blocks, size.text.blocks, size.transformer.blocks) == (32, 28, 60)
     encoder_bytes = size.vision.all_bytes + size.text.all_bytes + size.encoder_rest_bytes
     assert encoder_bytes == 2 * (ENCODER_WEIGHTS - HEAD_WEIGHTS)
-    assert size.transformer.all_bytes + size.transformer_rest_bytes == 2 * TRANSFORMER_WEIGHTS
+    blocks_bytes = size.transformer.all_bytes + size.modulation.all_bytes
+    assert blocks_bytes + size.transformer_rest_bytes == 2 * TRANSFORMER_WEIGHTS
+    assert size.modulation.all_bytes == 2 * MODULATION_WEIGHTS
     assert size.vae_bytes == 2 * VAE_WEIGHTS
     assert (size.text_width, size.transformer_width, size.vae_width) == (3584, 3072, 96)
 

@@ -10,6 +10,7 @@ import torch
 from rig.copy_streams import BrokenLane, EarlyLane, LateLane
 
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
+from pipeline.qwen.pinned_memory import PinnedMemory
 from pipeline.qwen.weight_streaming import StreamLoader, TransferError, evenly
 
 CPU = torch.device("cpu")
@@ -28,6 +29,10 @@ def _units() -> list[list[torch.nn.Parameter]]:
     ]
 
 
+def _loader(units: list[list[torch.nn.Parameter]], copy_stream: CopyStream) -> StreamLoader:
+    return StreamLoader(units, PinnedMemory(units, copy_stream), copy_stream, CPU)
+
+
 def _values(unit: list[torch.nn.Parameter]) -> set[float]:
     return {float(value) for weight in unit for value in weight.detach().float().flatten()}
 
@@ -38,7 +43,7 @@ def test_every_unit_is_itself_while_it_is_acquired(
     copy_stream: Callable[[], CopyStream], resident: int
 ) -> None:
     units = _units()
-    loader = StreamLoader(units, copy_stream(), CPU)
+    loader = _loader(units, copy_stream())
     loader.begin(resident)
     for number in [*range(UNITS)] * 3:
         loader.acquire(number)
@@ -51,7 +56,7 @@ def test_every_unit_is_itself_while_it_is_acquired(
 @pytest.mark.parametrize("copy_stream", LANES)
 def test_a_round_may_break_off_anywhere(copy_stream: Callable[[], CopyStream]) -> None:
     units = _units()
-    loader = StreamLoader(units, copy_stream(), CPU)
+    loader = _loader(units, copy_stream())
     for broken_at in range(UNITS):
         loader.begin(broken_at % 3)
         for number in range(broken_at):
@@ -69,7 +74,7 @@ def test_a_round_may_break_off_anywhere(copy_stream: Callable[[], CopyStream]) -
 
 def test_a_released_unit_is_back_in_host_memory() -> None:
     units = _units()
-    loader = StreamLoader(units, InlineCopyStream(), CPU)
+    loader = _loader(units, InlineCopyStream())
     at_home = [weight.data_ptr() for weight in units[0]]
     loader.begin(0)
     loader.acquire(0)
@@ -81,7 +86,7 @@ def test_a_released_unit_is_back_in_host_memory() -> None:
 
 def test_resident_units_cross_once_and_the_others_once_a_round() -> None:
     copy_stream = EarlyLane()
-    loader = StreamLoader(_units(), copy_stream, CPU)
+    loader = _loader(_units(), copy_stream)
     loader.begin(2)
     for number in [*range(UNITS)] * 4:
         loader.acquire(number)
@@ -93,7 +98,7 @@ def test_resident_units_cross_once_and_the_others_once_a_round() -> None:
 
 def test_no_more_than_two_slots_are_taken() -> None:
     copy_stream = EarlyLane()
-    loader = StreamLoader(_units(), copy_stream, CPU)
+    loader = _loader(_units(), copy_stream)
     loader.begin(0)
     for number in [*range(UNITS)] * 3:
         loader.acquire(number)
@@ -104,20 +109,20 @@ def test_no_more_than_two_slots_are_taken() -> None:
 
 def test_pinned_memory_is_the_weights_and_a_little_for_alignment() -> None:
     weights = [[torch.nn.Parameter(torch.zeros(1000, 100))] for _ in range(7)]
-    loader = StreamLoader(weights, InlineCopyStream(), CPU)
-    assert 7 * 400_000 <= loader.host.bytes <= 1.05 * 7 * 400_000
-    loader.close()
+    memory = PinnedMemory(weights, InlineCopyStream())
+    assert 7 * 400_000 <= memory.bytes <= 1.05 * 7 * 400_000
+    memory.close()
 
 
 @pytest.mark.parametrize("copy_stream", LANES)
 def test_an_honest_lane_proves_itself(copy_stream: Callable[[], CopyStream]) -> None:
-    loader = StreamLoader(_units(), copy_stream(), CPU)
+    loader = _loader(_units(), copy_stream())
     loader.prove()
     loader.close()
 
 
 def test_a_lane_that_changes_a_byte_is_found() -> None:
-    loader = StreamLoader(_units(), BrokenLane(), CPU)
+    loader = _loader(_units(), BrokenLane())
     with pytest.raises(TransferError, match="the first is block 3"):
         loader.prove()
     loader.close()

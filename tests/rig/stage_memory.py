@@ -23,6 +23,7 @@ MIXED_WORK = Work(
     tokens=3000,
     text_tokens=1500,
     pixels=65536,
+    timesteps=7,
     kept_patches=8 * 3000,
     kept_text_tokens=8 * 1500,
 )
