@@ -3,7 +3,7 @@
 A machine of several sockets has memory near the GPU and memory that lies behind a link. This takes
 2 GiB of pinned memory on each node, spread over all of them, and where the 16 threads that read
 the weights happen to put it, and copies each to the GPU: python -m benchmarks.numa --out FILE.
-Needs torch alone. Where the tree has no git, `--commit` says which commit it is.
+Needs torch alone.
 """
 
 from __future__ import annotations
@@ -159,18 +159,16 @@ def main() -> None:
     """Measure, and put the rows into a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--commit")
     arguments = parser.parse_args()
     import torch
 
-    given = {"commit": arguments.commit, "with_changes": False}
     found = nodes()
     document: dict[str, object] = {
         "hardware": machine.hardware(arguments.out.resolve().parent),
         "gpu": torch.cuda.get_device_name(0),
         "torch": str(torch.__version__),
         "date": machine.now(),
-        **(given if arguments.commit else machine.commit()),
+        **machine.commit(),
         "nodes": {node: len(processors) for node, processors in found.items()},
         "node_of_gpu": node_of_gpu(),
         "gib": SIZE_BYTES // GIB,
