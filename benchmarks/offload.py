@@ -54,7 +54,7 @@ def ours(bench: Bench) -> None:
     began = time.perf_counter()
     editor = bench.editor(place)
     release()
-    pinned = editor._parts.pinned_bytes
+    pinned = sum(loader.host.bytes for loader in editor._parts.all_loaders())
     weights = editor._parts.size.all_bytes
     bench.say(
         mode="ours, opened",

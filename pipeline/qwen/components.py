@@ -95,11 +95,6 @@ class Components:
             if other is not part:
                 other.leave()
 
-    @property
-    def pinned_bytes(self) -> int:
-        """Host memory that is pinned for the weights."""
-        return sum(loader.host.bytes for loader in self.all_loaders())
-
     def close(self) -> None:
         """Give all memory back."""
         for loader in self.all_loaders():
