@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def ours(bench: Bench) -> None:
     from pipeline.qwen.device import Streamed
 
     device = torch.device("cuda", 0)
-    place = Streamed(device=device, copy_stream=CudaCopyStream(device), budget_bytes=CAP_GIB * GIB)
+    place = Streamed(
+        device=device, copy_stream=CudaCopyStream(device), budget_bytes=lambda: CAP_GIB * GIB
+    )
     began = time.perf_counter()
     editor = bench.editor(place)
     release()
@@ -67,7 +70,7 @@ def ours(bench: Bench) -> None:
     bench.say(mode="ours, self-test", seconds=round(time.perf_counter() - began, 2))
     for cap_gib in (12, 8, 6, CAP_GIB):
         cap(cap_gib)
-        _allow(bench, editor, replace(place, budget_bytes=cap_gib * GIB))
+        _allow(bench, editor, replace(place, budget_bytes=partial(int, cap_gib * GIB)))
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
     bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=10, cfg=4.0)

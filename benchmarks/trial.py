@@ -156,7 +156,7 @@ class Trial:
         return ModelSettings(path=self.folder, batch=8)
 
     def _place(self, copy_stream: CopyStream) -> Streamed:
-        return Streamed(device=self.device, copy_stream=copy_stream, budget_bytes=4 * GIB)
+        return Streamed(device=self.device, copy_stream=copy_stream, budget_bytes=lambda: 4 * GIB)
 
     def request(self, size: tuple[int, int] = (64, 64), **differences: Any) -> EditRequest:
         """A job of two steps."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -18,7 +20,7 @@ class Streamed:
 
     device: torch.device
     copy_stream: CopyStream
-    budget_bytes: int
+    budget_bytes: Callable[[], int]  # that may be taken now, with what has been taken already
     keeps_modulation: bool = True  # in main memory; its weights are read again otherwise
 
 
@@ -41,23 +43,27 @@ def require_gpu() -> None:
 
 
 def choose_device(vram_gib: float | None, *, keeps_modulation: bool) -> ModelDevice:
-    """The GPU if there is one, within `vram_gib` or what is free."""
+    """The GPU if there is one, within `vram_gib` and what is free at each moment."""
     if not torch.cuda.is_available():
         return InHostMemory(device=torch.device("cpu"))
     # With its index: what limits the GPU's memory takes no device without one.
     device = torch.device("cuda", torch.cuda.current_device())
+    _limit(device, vram_gib)
     return Streamed(
         device=device,
         copy_stream=CudaCopyStream(device),
-        budget_bytes=_budget_bytes(device, vram_gib),
+        budget_bytes=partial(_budget_bytes, device, vram_gib),
         keeps_modulation=keeps_modulation,
     )
 
 
-def _budget_bytes(device: torch.device, vram_gib: float | None) -> int:
-    free_bytes: int
-    free_bytes, total_bytes = torch.cuda.mem_get_info(device)
+def _limit(device: torch.device, vram_gib: float | None) -> None:
     if vram_gib is not None:
+        _, total_bytes = torch.cuda.mem_get_info(device)
         fraction = min(1.0, int(vram_gib * GIB) / total_bytes)
         torch.cuda.set_per_process_memory_fraction(fraction, device)
-    return allowed_bytes(free_bytes, vram_gib)
+
+
+def _budget_bytes(device: torch.device, vram_gib: float | None) -> int:
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return allowed_bytes(free_bytes + torch.cuda.memory_reserved(device), vram_gib)

@@ -30,11 +30,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _CALM_BATCHES = 20  # without running out of memory, after which another try is worth its cost
+_WORTH_TELLING_BYTES = GIB  # by which what is free has changed
 _ADVICE = "Use smaller pictures or fewer reference images, or raise model.vram_gib."
 
 
 class StageMemory:
-    """Plans within a budget, which shrinks when the GPU proves smaller than thought."""
+    """Plans within a budget: what other programs leave, less when the GPU proves smaller still."""
 
     def __init__(
         self, place: ModelDevice, size: ModelSize, *, usual: Work, usual_batch: Work
@@ -43,7 +44,9 @@ class StageMemory:
         self._size = size
         self._usual = usual
         self._usual_batch = usual_batch
-        self._allowed_bytes = place.budget_bytes if isinstance(place, Streamed) else None
+        self._place = place
+        self._allowed_bytes = _allowed_bytes(place)
+        self._most_bytes = self._allowed_bytes  # that were ever allowed
         self._budget_bytes = self._allowed_bytes  # less, after the GPU ran out of memory
         self._calm_batches = 0
 
@@ -56,10 +59,22 @@ class StageMemory:
         log.info("%s", describe(found, self._size, self._budget_bytes))
 
     def begin_batch(self) -> None:
-        """Plan with all that is allowed again where the GPU's narrowness was a spell."""
+        """Plan with what is allowed now; with all of it where the GPU's narrowness was a spell."""
         self._calm_batches += 1
-        if not self._holds(self._usual) or self._calm_batches >= _CALM_BATCHES:
-            self._budget_bytes = self._allowed_bytes
+        allowed, before, budget = (
+            _allowed_bytes(self._place),
+            self._allowed_bytes,
+            self._budget_bytes,
+        )
+        if allowed is None or before is None or budget is None:
+            return
+        _tell_change(before, allowed)
+        is_narrow = budget < before and self._calm_batches < _CALM_BATCHES
+        self._budget_bytes = min(budget, allowed) if is_narrow else allowed
+        if not self._holds(self._usual):
+            self._budget_bytes = allowed
+        self._allowed_bytes = allowed
+        self._most_bytes = max(allowed, self._most_bytes or 0)
 
     def _holds(self, work: Work) -> bool:
         budget_bytes = self._budget_bytes
@@ -73,8 +88,8 @@ class StageMemory:
             return plan(self._size, work, self._budget_bytes)
         except TooSmallError as error:
             cause = f"This job is too large for the GPU: {error}."
-            is_spell = self._budget_bytes != self._allowed_bytes
-            failure = Failure.TRANSIENT if is_spell else Failure.PERMANENT
+            has_fitted = smallest_bytes(self._size, work) <= (self._most_bytes or 0)
+            failure = Failure.TRANSIENT if has_fitted else Failure.PERMANENT
             raise EditError(cause, _ADVICE, failure) from error
 
     def for_reading(self, works: Sequence[Work]) -> Plan:
@@ -125,6 +140,16 @@ class StageMemory:
         )
         self._budget_bytes = smaller
         self._calm_batches = 0
+
+
+def _allowed_bytes(place: ModelDevice) -> int | None:
+    return place.budget_bytes() if isinstance(place, Streamed) else None
+
+
+def _tell_change(before: int, allowed: int) -> None:
+    if abs(allowed - before) >= _WORTH_TELLING_BYTES:
+        what = "%.1f GiB of GPU memory are allowed or free now, %.1f GiB were before"
+        log.info(what, allowed / GIB, before / GIB)
 
 
 def _at_least(usual: Work, work: Work) -> Work:

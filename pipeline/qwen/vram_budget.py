@@ -27,7 +27,7 @@ _USUAL_TIMESTEPS = 40  # steps of the published models' examples
 def allowed_bytes(free_bytes: int, vram_gib: float | None) -> int:
     """What may be taken of a GPU: `vram_gib` as far as it is free; else the free, less a margin.
 
-    `free_bytes` is what is free before anything of the model is there.
+    `free_bytes` is what would be free if nothing of the model were there.
     """
     if vram_gib is None:
         return max(0, free_bytes - MARGIN_BYTES)

@@ -18,10 +18,10 @@ from torch.utils._pytree import tree_leaves
 
 from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT_PLUS
-from pipeline.editor import Done, EditRequest, Event, Step
+from pipeline.editor import Done, EditError, EditRequest, Event, Failure, Step
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
-from pipeline.qwen.offload_plan import GIB, plan, smallest_bytes
+from pipeline.qwen.offload_plan import GIB, ModelSize, after_out_of_memory, plan, smallest_bytes
 from pipeline.qwen.stage_memory import StageMemory
 
 Kind = tuple[str, torch.dtype, torch.Size]
@@ -91,8 +91,8 @@ def _edited(editor: QwenEditor, request: EditRequest, pressure: Cramped) -> Any:
         return np.asarray(picture)
 
 
-def test_what_stays_for_good_while_it_denoises_stays_while_it_reads(editor: QwenEditor) -> None:
-    size = editor._parts.size
+def _enough_to_keep_all(size: ModelSize) -> int:
+    """The least budget with which a mixed batch leaves every weight where it is."""
 
     def stays(budget_bytes: int) -> bool:
         return plan(size, MIXED_WORK, budget_bytes).keeps_all
@@ -100,6 +100,12 @@ def test_what_stays_for_good_while_it_denoises_stays_while_it_reads(editor: Qwen
     least = smallest_bytes(size, MIXED_WORK)
     enough = bisect_left(range(4 * GIB), True, lo=least, key=stays)
     assert enough > least
+    return enough
+
+
+def test_what_stays_for_good_while_it_denoises_stays_while_it_reads(editor: QwenEditor) -> None:
+    size = editor._parts.size
+    enough = _enough_to_keep_all(size)
     room = StageMemory(
         place(budget_bytes=enough),
         size,
@@ -108,6 +114,74 @@ def test_what_stays_for_good_while_it_denoises_stays_while_it_reads(editor: Qwen
     )
     assert room.for_reading(()).keeps_all
     assert room.for_reading([replace(MIXED_WORK, sequences=4)] * 2).keeps_all
+
+
+class Shared:
+    """A device on which other programs come and go."""
+
+    def __init__(self, editor: QwenEditor) -> None:
+        self.size = editor._parts.size
+        self.free_bytes = _enough_to_keep_all(self.size)
+        self.less_bytes = smallest_bytes(self.size, MIXED_WORK)
+        at = replace(place(), budget_bytes=lambda: self.free_bytes)
+        self.room = StageMemory(at, self.size, usual=MIXED_WORK, usual_batch=MIXED_WORK)
+
+    def next_batch(self, free_bytes: int) -> None:
+        self.free_bytes = free_bytes
+        self.room.begin_batch()
+
+    def is_planned_with(self, budget_bytes: int) -> bool:
+        works = [replace(MIXED_WORK, sequences=sequences) for sequences in range(1, 9)]
+        return all(self.room.plan(it) == plan(self.size, it, budget_bytes) for it in works)
+
+
+def test_each_batch_is_planned_with_what_other_programs_leave_free(editor: QwenEditor) -> None:
+    shared = Shared(editor)
+    before_bytes, less_bytes = shared.free_bytes, shared.less_bytes
+    assert shared.is_planned_with(before_bytes)
+    assert not shared.is_planned_with(less_bytes)
+    shared.free_bytes = less_bytes
+    assert shared.is_planned_with(before_bytes)  # a batch under way goes on as it was planned
+    for free_bytes in (less_bytes, before_bytes, 4 * GIB):
+        shared.next_batch(free_bytes)
+        assert shared.is_planned_with(free_bytes)
+
+
+def test_what_was_learnt_from_an_out_of_memory_stays_when_others_take_less(
+    editor: QwenEditor,
+) -> None:
+    shared = Shared(editor)
+    shared.next_batch(4 * GIB)
+    moments = iter([True, False])
+
+    def cramped() -> None:
+        if next(moments):
+            message = "CUDA out of memory."
+            raise torch.OutOfMemoryError(message)
+
+    shared.room.retrying("denoising", cramped)
+    narrow_bytes = after_out_of_memory(4 * GIB)
+    shared.next_batch(5 * GIB)
+    assert shared.is_planned_with(narrow_bytes)
+    shared.next_batch(shared.less_bytes)
+    assert shared.is_planned_with(shared.less_bytes)
+    for _ in range(20):
+        shared.next_batch(5 * GIB)
+    assert shared.is_planned_with(5 * GIB)
+
+
+def test_a_job_that_another_program_leaves_no_room_for_may_be_tried_again(
+    editor: QwenEditor,
+) -> None:
+    shared = Shared(editor)
+    large, huge = (replace(MIXED_WORK, tokens=tokens) for tokens in (100_000, 10_000_000))
+    fitting_bytes = smallest_bytes(shared.size, large)
+    for free_bytes in (fitting_bytes, shared.less_bytes):
+        shared.next_batch(free_bytes)
+    for work, failure in ((large, Failure.TRANSIENT), (huge, Failure.PERMANENT)):
+        with pytest.raises(EditError, match="too large for the GPU") as raised:
+            shared.room.plan(work)
+        assert raised.value.failure is failure
 
 
 def _usual(editor: QwenEditor, job: Callable[[], EditRequest]) -> tuple[Any, list[Kind]]:

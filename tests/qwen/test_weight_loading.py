@@ -35,7 +35,7 @@ VAE = "vae/diffusion_pytorch_model.safetensors"
 DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 PLACES: list[ModelDevice] = [
     InHostMemory(device=CPU),
-    Streamed(device=CPU, copy_stream=InlineCopyStream(), budget_bytes=2**40),
+    Streamed(device=CPU, copy_stream=InlineCopyStream(), budget_bytes=lambda: 2**40),
 ]
 
 

@@ -63,7 +63,9 @@ def place(copy_stream: CopyStream | None = None, budget_bytes: int = GIB) -> Str
     """The processor, as if it were a device with memory of its own."""
     cpu = torch.device("cpu")
     return Streamed(
-        device=cpu, copy_stream=copy_stream or InlineCopyStream(), budget_bytes=budget_bytes
+        device=cpu,
+        copy_stream=copy_stream or InlineCopyStream(),
+        budget_bytes=lambda: budget_bytes,
     )
 
 
