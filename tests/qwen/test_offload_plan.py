@@ -171,7 +171,7 @@ def test_the_description_names_what_stays_and_what_passes() -> None:
 
 
 def test_the_description_names_turns_and_tiles() -> None:
-    many = replace(GUIDED, tokens=75_000, pixels=16 * 2**20)
+    many = replace(GUIDED, tokens=80_000, pixels=16 * 2**20)
     said = describe(plan(REAL, many, 12 * GIB), REAL, 12 * GIB)
     assert "while it denoises one sequence at a time, 0 of 60" in said
     assert "pictures are taken in tiles of " in said

@@ -62,8 +62,12 @@ def _loaded(
     folder: Path, precision: Precision = Precision.BF16, place: ModelDevice = PLACES[0]
 ) -> dict[str, torch.Tensor]:
     pipe = load.load(checkpoint.read(folder), precision)
-    components.place_components(pipe, place)
-    return _tensors(pipe)
+    aside = components.place_components(pipe, place).linear_layers_aside()
+    return _tensors(pipe) | {
+        f"transformer.{owner}.{name}": value
+        for owner, layer in aside.items()
+        for name, value in _own_tensors(layer)
+    }
 
 
 def _tensors(pipe: Any) -> dict[str, torch.Tensor]:
