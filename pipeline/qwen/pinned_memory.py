@@ -119,12 +119,13 @@ class StagedMemory:
         *,
         in_files: bool,
     ) -> None:
-        """`in_files` leaves the weights that are in files there. Raises as PinnedMemory does."""
+        """`in_files`: they stay in files, if all are in some. Raises as PinnedMemory does."""
         self._copy_stream = copy_stream
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
-        self._extents = [_extents_left(unit) if in_files else [] for unit in units]
-        self._kept = None if all(self._extents) else PinnedMemory(units, InlineCopyStream())
+        stay = in_files and all(isinstance(it, UnreadWeight) for unit in units for it in unit)
+        self._extents = [_left_in_files(unit) for unit in units] if stay else []
+        self._kept = None if stay else PinnedMemory(units, InlineCopyStream())
         self.bytes = max(layout.bytes for layout in self.layouts)
         self._stage = _memory(self.bytes)
         self.refusal: str | None = None
@@ -158,11 +159,9 @@ class StagedMemory:
             self._copy_stream.unpin(self._stage)
 
 
-def _extents_left(unit: Sequence[torch.nn.Parameter]) -> list[Extent]:
+def _left_in_files(unit: Sequence[torch.nn.Parameter]) -> list[Extent]:
     """Where the unit's weights lie; they are parameters without numbers from now on."""
     extents = [weight.extent for weight in unit if isinstance(weight, UnreadWeight)]
-    if len(extents) < len(unit):
-        return []
     for weight in unit:
         settle(weight, _no_numbers(weight))
     return extents
