@@ -544,6 +544,11 @@ class TestFullDisk:
         assert again.plan.ready[0].image.path == "cat.png"
         assert below(kept.inbox) == {"cat.png", "cat.yaml", "logo.png"}
         assert below(kept.root / ".hotfolder" / "work") == set()
+        for _ in range(3):  # whatever the disk says of itself, it is believed for a while
+            kept.submit(messages.Scan())
+            kept.next(messages.Scanned)
+        states = [it.state for it in kept.seen if isinstance(it, messages.StatusChanged)]
+        assert states[-1] is FolderState.LOW_SPACE
 
 
 class TestWhatUsersDo:
