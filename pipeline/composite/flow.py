@@ -33,6 +33,7 @@ CORRELATED, LEAST_CONTRAST = 0.85, 3.0  # a correlation; levels
 NEAR, FAR = 6.0, 24.0  # pixels: deviations of the two averages
 STEEP, STRAY = 4.0, 1.0  # levels a pixel; pixels
 THINNEST = 16  # pixels a side: two patches, as the finest scale that is searched wants
+LONGEST = 32_766  # pixels a side: cv2.remap counts in short integers
 LEAST_OUTLINES = 0.003  # of the picture
 FAR_WEIGHT, STILL_WEIGHT = 0.05, 0.01  # where nothing near is sure
 
@@ -79,8 +80,12 @@ def find_movement(before: Canvas, laid: Colours, valid: Flags) -> Movement:
     """Find what moved on its own in an edit that is aligned as a whole.
 
     Dense inverse search (Kroeger et al. 2016), there and back; what does not lead back, does not
-    look alike there or lies too far away was drawn anew, and says nothing.
+    look alike there or lies too far away was drawn anew, and says nothing. Nothing is found in a
+    canvas that is longer than OpenCV can remap.
     """
+    if max(valid.shape) > LONGEST:
+        nowhere = np.zeros((*valid.shape, 2), np.float32)
+        return Movement(nowhere, nowhere, np.zeros(valid.shape, bool))
     first = levelled(before, 1)
     second = levelled(np.clip(np.rint(laid), 0, 255).astype(np.uint8), 1)
     there, back = _search(first, second), _search(second, first)
@@ -123,6 +128,8 @@ def followed(
     planes: npt.NDArray[np.float32], flow: Flow, way: int = cv2.INTER_CUBIC
 ) -> npt.NDArray[np.float32]:
     """Return what `planes` show where `flow` leads."""
+    if not flow.any():
+        return planes.copy()
     height, width = flow.shape[:2]
     across = flow[..., 0] + np.arange(width, dtype=np.float32)
     down = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
