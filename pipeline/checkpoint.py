@@ -318,12 +318,17 @@ class WeightFile:
     tensors: Mapping[str, Any]  # what the header says of each, by its name
     size_bytes: int
 
+    @property
+    def data_start_byte(self) -> int:
+        """Where the numbers of the tensors begin, which their offsets count from."""
+        return _LENGTH_BYTES + len(self.header)
+
     def digest(self) -> bytes:
         """SHA-256 of size, header, and the first and last 64 KiB of the tensors.
 
         Honest about names, types and shapes, and never reads a large file through.
         """
-        start = _LENGTH_BYTES + len(self.header)
+        start = self.data_start_byte
         with self.path.open("rb") as file:
             file.seek(start)
             first = file.read(_SAMPLE_BYTES)

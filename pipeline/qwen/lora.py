@@ -17,6 +17,7 @@ from pipeline.editor import EditError, Failure
 from pipeline.qwen import errors, lora_file
 from pipeline.qwen.lora_file import Identity, LayerChange, LoraFile, Tensor
 from pipeline.qwen.lora_strength import UnusableLoraError
+from pipeline.qwen.weight_files import DTYPES
 
 GIB = 2**30
 KEPT_BYTES = 2 * GIB  # of main memory, for LoRAs that may be used again
@@ -39,14 +40,6 @@ LIGHTNING_SCHEDULE: dict[str, Any] = {
     "use_dynamic_shifting": True,
     "use_exponential_sigmas": False,
     "use_karras_sigmas": False,
-}
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
 }
 
 
@@ -240,7 +233,7 @@ def _numbers(file: BufferedReader, tensor: Tensor, dtype: torch.dtype) -> torch.
     file.seek(tensor.start_byte)
     if file.readinto(read.numpy()) != tensor.size_bytes:
         raise _changed(Path(file.name))
-    own = read.view(_DTYPES[tensor.dtype]).view(tensor.shape)
+    own = read.view(DTYPES[tensor.dtype]).view(tensor.shape)
     computed = own.to(dtype)
     if not torch.isfinite(computed).all():
         why = f"its {tensor.key} holds values that are no numbers (NaN or infinite) in {dtype}"

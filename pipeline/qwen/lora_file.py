@@ -44,7 +44,6 @@ _OTHER_KINDS = {
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 _SCALARS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i", "I16": "<h"}
 _BFLOAT16 = "BF16"  # the upper half of an F32
-_LENGTH_BYTES = 8  # of the number in front of a file's header
 
 Layers = Mapping[str, tuple[int, int]]  # (numbers in, numbers out) of a model's linear layers
 
@@ -196,7 +195,7 @@ def _tensor(file: WeightFile, key: str, written: Any) -> Tensor:
         raise _odd(key) from error
     if not isinstance(dtype, str) or not all(map(_is_count, [start, stop, *shape])):
         raise _odd(key)
-    first = _LENGTH_BYTES + len(file.header)
+    first = file.data_start_byte
     return Tensor(
         key=key, dtype=dtype, shape=shape, start_byte=first + start, size_bytes=stop - start
     )

@@ -36,7 +36,11 @@ class ModulationLayers:
 
 def weights(layers: Sequence[ModulationLayers]) -> list[list[torch.nn.Parameter]]:
     """The units in which they are brought: of the picture and of the text, block by block."""
-    return [list(part.parameters()) for one in layers for part in (one.image, one.text)]
+    return [list(part.parameters()) for part in _parts(layers)]
+
+
+def _parts(layers: Sequence[ModulationLayers]) -> list[torch.nn.Sequential]:
+    return [part for one in layers for part in (one.image, one.text)]
 
 
 class _Given(torch.nn.Module):  # type: ignore[misc] # torch is untyped here
@@ -144,7 +148,7 @@ class Modulation:
         self, timesteps: Sequence[float], like: torch.Tensor, *, stays: bool
     ) -> dict[float | None, _Row]:
         embedded = {timestep: self._embedded(timestep, like) for timestep in timesteps}
-        parts = [part for one in self._layers for part in (one.image, one.text)]
+        parts = _parts(self._layers)
         given: dict[float | None, list[torch.Tensor]] = {key: [] for key in embedded}
         if self._transformer.zero_cond_t:
             given[_REFERENCES] = []

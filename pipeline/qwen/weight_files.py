@@ -8,6 +8,16 @@ import torch
 
 from pipeline.checkpoint import WeightFile
 
+# Those whose numbers mean themselves, as the safetensors format names them.
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:

@@ -11,19 +11,9 @@ import torch
 
 from config.problems import Problem, UserError
 from pipeline.checkpoint import COPY_AGAIN, BrokenWeightsError, WeightFile
-from pipeline.qwen.weight_files import Extent, UnreadWeight
+from pipeline.qwen.weight_files import DTYPES, Extent, UnreadWeight
 from pipeline.qwen.weight_names import WeightNames
 
-# As the safetensors format names them.
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
-_LENGTH_BYTES = 8  # of the number in front of a file's header
 _MOST_NAMES = 12  # in one message
 
 
@@ -66,7 +56,7 @@ def _inventory(files: Sequence[WeightFile], spelling: WeightNames) -> dict[str, 
 def _extent(file: WeightFile, name: str, tensor: dict[str, Any]) -> Extent:
     try:
         shape = torch.Size(tensor["shape"])
-        dtype = _DTYPES[tensor["dtype"]]
+        dtype = DTYPES[tensor["dtype"]]
         start, stop = map(int, tensor["data_offsets"])
     except (KeyError, TypeError, ValueError) as error:
         what = f"{name} is written in a way that is not known here: {tensor}"
@@ -74,7 +64,7 @@ def _extent(file: WeightFile, name: str, tensor: dict[str, Any]) -> Extent:
     if start < 0 or stop - start != prod(shape) * dtype.itemsize:
         what = f"{name} takes {stop - start} bytes, which is not what its shape takes"
         raise BrokenWeightsError(what)
-    first = _LENGTH_BYTES + len(file.header)
+    first = file.data_start_byte
     return Extent(file=file, start_byte=first + start, dtype=dtype, shape=shape)
 
 
