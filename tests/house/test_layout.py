@@ -15,7 +15,7 @@ from benchmarks.import_graph import Graph, circles, grouped, import_graph, modul
 TOP = Path(__file__).parents[2]
 ORDER = ("config", "pipeline", "daemon")
 READ_LIKE_PACKAGES = (*ORDER, "training")
-HEAVY = {"torch", "diffusers", "transformers", "accelerate", "safetensors"}
+HEAVY = {"torch", "triton", "diffusers", "transformers", "accelerate", "safetensors"}
 HEAVY_ALLOWED = ("pipeline/qwen/", "pipeline/tiny_model.py")
 LIGHT_MODULES = (
     "daemon.cli",
