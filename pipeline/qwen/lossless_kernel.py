@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -44,13 +42,15 @@ def place_listed(positions: torch.Tensor, listed: torch.Tensor, target: torch.Te
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _word(signed: Any, exponent: Any) -> Any:
+def _word(signed: tl.tensor, exponent: tl.tensor) -> tl.tensor:
     # As a signed number the byte has its sign in the word's place, too.
     return (signed.to(tl.int16) & -0x7F81) | (exponent.to(tl.int16) << 7)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _expand(exponents: Any, signed: Any, codes: Any, target: Any, half: Any) -> None:
+def _expand(
+    exponents: tl.tensor, signed: tl.tensor, codes: tl.tensor, target: tl.tensor, half: tl.tensor
+) -> None:
     place = tl.program_id(0) * _PAIRS + tl.arange(0, _PAIRS)
     inside = place < half
     pair = tl.load(codes + place, inside).to(tl.int32)
@@ -64,7 +64,7 @@ def _expand(exponents: Any, signed: Any, codes: Any, target: Any, half: Any) -> 
 
 # Compiled once for all numbers of listed words, and not in the middle of a step.
 @triton.jit(do_not_specialize=["count"])  # type: ignore[untyped-decorator]
-def _place(positions: Any, listed: Any, target: Any, count: Any) -> None:
+def _place(positions: tl.tensor, listed: tl.tensor, target: tl.tensor, count: tl.tensor) -> None:
     entry = tl.program_id(0) * _LISTED + tl.arange(0, _LISTED)
     inside = entry < count
     position = tl.load(positions + entry, inside)
