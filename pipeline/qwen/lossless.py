@@ -14,7 +14,7 @@ _COMMON = 15  # exponents that have a code of their own
 _LISTED = 15  # the code of a word that stands in the list
 _SIGN_AND_MANTISSA = 0x807F - 0x10000  # the bits of a word besides its exponent, as an int16
 # Words that are worked on at a time where plain torch does it: few enough for a processor's
-# caches, or for what is free on a GPU; worst cases take 30 bytes a word beside the result.
+# caches, or for what is free on a GPU; at worst about 30 bytes a word beside the result.
 _CHUNK_WORDS = {"cpu": 2**20}
 _CHUNK_WORDS_OF_A_GPU = 2**23
 
