@@ -28,6 +28,14 @@ class Watch(StrEnum):
     POLL = "poll"
 
 
+class Pack(StrEnum):
+    """How weights in bf16 wait for the GPU."""
+
+    AUTO = "auto"  # as they are computed with, where main memory has room for that
+    NONE = "none"  # as they are computed with
+    LOSSLESS = "lossless"  # in 12 bits each, exactly
+
+
 class Gps(StrEnum):
     """What becomes of the coordinates at which a photo was taken."""
 
@@ -71,6 +79,8 @@ class ModelSettings:
     """Which model edits, and with what means."""
 
     path: Path | None = None
+    pack: Pack = Pack.AUTO
+    ram_gib: float | None = None  # main memory that weights may take; None = what is available
     vram_gib: float | None = None  # None = what is free, less a margin
     batch: int = 4
     compile: bool = False

@@ -23,6 +23,7 @@ from config.settings import (
     Lora,
     ModelSettings,
     OnDuplicate,
+    Pack,
     Settings,
     Watch,
 )
@@ -42,6 +43,7 @@ _HANG_SECONDS = values.number(1, _DAY_SECONDS)
 _HOURS = values.number(0, 24 * 366)
 _DAYS = values.unless("forever", values.number(1, 36500))
 _GIB = values.number(0, 1024**2)
+_RAM_GIB_OR_AUTO = values.unless("auto", values.number(0.001, 65536))
 _VRAM_GIB_OR_AUTO = values.unless("auto", values.number(1, 4096))
 _MEGAPIXELS = values.number(0.001, 10000)
 _MIB = values.number(0.001, 1024**2)
@@ -125,6 +127,8 @@ def _model(fields: Fields) -> ModelSettings:
     usual = ModelSettings()
     model = ModelSettings(
         path=fields.read("path", values.absolute_path, usual.path),
+        pack=fields.read("pack", values.choice(Pack), usual.pack),
+        ram_gib=fields.read("ram_gib", _RAM_GIB_OR_AUTO, usual.ram_gib),
         vram_gib=fields.read("vram_gib", _VRAM_GIB_OR_AUTO, usual.vram_gib),
         batch=fields.read("batch", values.whole_number(1, 64), usual.batch),
         compile=fields.read("compile", values.truth, usual.compile),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 
@@ -13,13 +14,24 @@ from pipeline.qwen import modulation
 from pipeline.qwen.block_pass import BlockStack
 from pipeline.qwen.copy_stream import InlineCopyStream
 from pipeline.qwen.device import InHostMemory, ModelDevice, Streamed
+from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.load import Pipeline
 from pipeline.qwen.offload_plan import GIB, ModelSize, StackSize
+from pipeline.qwen.packed_memory import PackedMemory
 from pipeline.qwen.pinned_memory import PinnedMemory, StagedMemory
 from pipeline.qwen.weight_files import UnreadWeight
-from pipeline.qwen.weight_streaming import Loader, ResidentLoader, StreamLoader
+from pipeline.qwen.weight_loading import ReadingWay
+from pipeline.qwen.weight_streaming import (
+    HostMemory,
+    Loader,
+    ResidentLoader,
+    StreamLoader,
+    evenly,
+)
 
 log = logging.getLogger(__name__)
+
+_Units: TypeAlias = Sequence[Sequence[torch.nn.Parameter]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,28 +130,62 @@ class _LoaderFactory:
         self._place = place
         self.loaders: list[StreamLoader] = []
 
-    def loader(self, units: Sequence[Sequence[torch.nn.Parameter]]) -> Loader:
+    def loader(self, units: _Units, *, on_device: Collection[int] = ()) -> Loader:
+        """Of units that wait in main memory, but for some that are on the device alone."""
         match self._place:
             case InHostMemory(device=device):
                 _read_into_host(units, device)
                 return ResidentLoader()
-            case Streamed(device=device, copy_stream=copy_stream):
-                memory = PinnedMemory(units, copy_stream)
-                self.loaders.append(StreamLoader(units, memory, copy_stream, device))
-                return self.loaders[-1]
+            case Streamed(device=device, copy_stream=lane, host_plan=plan):
+                if not (plan.packs or on_device):
+                    return self._made(self._place, units, PinnedMemory(units, lane, _way(plan)))
+                memory = PackedMemory(
+                    units, lane, device, packs=plan.packs, on_device=on_device, way=_way(plan)
+                )
+                return self._made(self._place, units, memory)
+
+    def _made(self, place: Streamed, units: _Units, memory: HostMemory) -> Loader:
+        self.loaders.append(StreamLoader(units, memory, place.copy_stream, place.device))
+        return self.loaders[-1]
 
     def modulation(self, transformer: torch.nn.Module) -> modulation.Modulation | None:
         """Of a transformer whose weights are streamed; what is at hand is computed as ever."""
         match self._place:
             case InHostMemory():
                 return None
-            case Streamed(device=device, copy_stream=copy_stream, keeps_modulation=is_kept):
+            case Streamed(device=device, copy_stream=lane, host_plan=plan):
                 layers = modulation.take_out(transformer)
                 units = modulation.weights(layers)
-                memory = StagedMemory(units, copy_stream, in_files=not is_kept)
-                loader = StreamLoader(units, memory, copy_stream, device)
+                is_kept = plan.keeps_modulation
+                memory = StagedMemory(units, lane, in_files=not is_kept, way=_way(plan))
+                loader = StreamLoader(units, memory, lane, device)
                 waits = "main memory" if is_kept else "their files"
                 return modulation.Modulation(transformer, layers, loader, waits=waits)
+
+    def tower(self, owner: torch.nn.Module, name: str) -> BlockStack:
+        """A stack of the text encoder."""
+        units = _weights(getattr(owner, name))
+        match self._place:
+            case Streamed(copy_stream=lane, host_plan=plan) if not plan.keeps_encoder:
+                memory = StagedMemory(units, lane, in_files=True, way=_way(plan))
+                return BlockStack(owner, name, self._made(self._place, units, memory))
+            case _:
+                return BlockStack(owner, name, self.loader(units))
+
+    def blocks(self, transformer: torch.nn.Module) -> BlockStack:
+        """Of the transformer, some of which may be on the device alone."""
+        name = "transformer_blocks"
+        units = _weights(getattr(transformer, name))
+        on_device: Collection[int] = ()
+        match self._place:
+            case Streamed(host_plan=plan):
+                on_device = evenly(plan.blocks_on_gpu, len(units))
+            case InHostMemory():
+                pass
+        carried = ("encoder_hidden_states", "hidden_states")
+        return BlockStack(
+            transformer, name, self.loader(units, on_device=on_device), carried=carried
+        )
 
     def rest(self, model: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> Loader:
         taken = {id(weight) for block in blocks for weight in block.parameters()}
@@ -148,11 +194,13 @@ class _LoaderFactory:
             buffer.data = buffer.data.to(self._place.device)
         return self.loader([rest])
 
-    def stack(
-        self, owner: torch.nn.Module, name: str, carried: tuple[str, ...] = ()
-    ) -> BlockStack:
-        units = [list(block.parameters()) for block in getattr(owner, name)]
-        return BlockStack(owner, name, self.loader(units), carried=carried)
+
+def _weights(blocks: Sequence[torch.nn.Module]) -> _Units:
+    return [list(block.parameters()) for block in blocks]
+
+
+def _way(plan: HostPlan) -> ReadingWay:
+    return ReadingWay(drops_page_cache=plan.drops_page_cache)
 
 
 def _read_into_host(units: Sequence[Sequence[torch.nn.Parameter]], device: torch.device) -> None:
@@ -172,11 +220,10 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     stowing = _LoaderFactory(place)
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     size = measure(pipe)
-    vision = stowing.stack(encoder.model.visual, "blocks")
-    text = stowing.stack(encoder.model.language_model, "layers")
+    vision = stowing.tower(encoder.model.visual, "blocks")
+    text = stowing.tower(encoder.model.language_model, "layers")
     aside = stowing.modulation(transformer)
-    carried = ("encoder_hidden_states", "hidden_states")
-    blocks = stowing.stack(transformer, "transformer_blocks", carried)
+    blocks = stowing.blocks(transformer)
     of_encoder = [*vision.blocks, *text.blocks]
     found = Components(
         encoder=Component(rest=stowing.rest(encoder, of_encoder), stacks=(vision, text)),
@@ -186,7 +233,7 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
             modulation=aside,
         ),
         vae=Component(rest=stowing.rest(vae, ())),
-        size=size,
+        size=_as_loaded(size, vision.loader, text.loader, blocks.loader),
         loaders=tuple(stowing.loaders),
     )
     _tell_what_is_not_pinned(found.all_loaders())
@@ -206,8 +253,23 @@ def _tell_what_is_not_pinned(loaders: Sequence[StreamLoader]) -> None:
     )
 
 
+def _as_loaded(size: ModelSize, vision: Loader, text: Loader, blocks: Loader) -> ModelSize:
+    return replace(
+        size,
+        vision=_as_it_crosses(size.vision, vision),
+        text=_as_it_crosses(size.text, text),
+        transformer=_as_it_crosses(size.transformer, blocks),
+        blocks_on_gpu=len(blocks.host.on_device) if isinstance(blocks, StreamLoader) else 0,
+    )
+
+
+def _as_it_crosses(stack: StackSize, loader: Loader) -> StackSize:
+    packed = loader.packed_bytes if isinstance(loader, StreamLoader) else None
+    return replace(stack, packed_bytes=packed)
+
+
 def measure(pipe: Pipeline) -> ModelSize:
-    """The sizes that a plan is made from."""
+    """The sizes that a plan is made from, as long as nothing is packed."""
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     vision = _stack_size(encoder.model.visual.blocks)
     text = _stack_size(encoder.model.language_model.layers)

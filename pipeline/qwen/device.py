@@ -10,6 +10,7 @@ import torch
 
 from config.problems import Problem, UserError
 from pipeline.qwen.copy_stream import CopyStream, CudaCopyStream
+from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.offload_plan import GIB
 from pipeline.qwen.vram_budget import allowed_bytes
 
@@ -21,7 +22,7 @@ class Streamed:
     device: torch.device
     copy_stream: CopyStream
     budget_bytes: Callable[[], int]  # that may be taken now, with what has been taken already
-    keeps_modulation: bool = True  # in main memory; its weights are read again otherwise
+    host_plan: HostPlan = HostPlan()  # noqa: RUF009 - a frozen value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ def require_gpu() -> None:
         raise UserError([Problem("GPU", what, advice)])
 
 
-def choose_device(vram_gib: float | None, *, keeps_modulation: bool) -> ModelDevice:
+def choose_device(vram_gib: float | None) -> ModelDevice:
     """The GPU if there is one, within `vram_gib` and what is free at each moment."""
     if not torch.cuda.is_available():
         return InHostMemory(device=torch.device("cpu"))
@@ -53,7 +54,6 @@ def choose_device(vram_gib: float | None, *, keeps_modulation: bool) -> ModelDev
         device=device,
         copy_stream=CudaCopyStream(device),
         budget_bytes=partial(_budget_bytes, device, vram_gib),
-        keeps_modulation=keeps_modulation,
     )
 
 

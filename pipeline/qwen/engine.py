@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -20,14 +22,18 @@ from pipeline.qwen import (
     encode,
     errors,
     host_memory,
+    host_plan,
     load,
     lora,
+    model_sizes,
     precision,
     stage_memory,
     vram_budget,
 )
 from pipeline.qwen.batch import Batch
 from pipeline.qwen.device import ModelDevice, Streamed
+from pipeline.qwen.host_plan import HostLimits
+from pipeline.qwen.offload_plan import GIB
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import StageResources
@@ -53,12 +59,7 @@ def open_editor(
         raise UserError([Problem("model.path", "it is not set", advice)])
     source = checkpoint.read(settings.path)
     chosen = precision.from_environment(environment)
-    item_bytes = load.TORCH_DTYPES[chosen].itemsize
-    available = host_memory.available_bytes()
-    has_room_for_all = host_memory.needed_bytes(source, item_bytes) <= available
-    place = at or device.choose_device(settings.vram_gib, keeps_modulation=has_room_for_all)
-    is_streamed = isinstance(place, Streamed)
-    host_memory.refuse_unless_it_fits(source, item_bytes, available, is_streamed=is_streamed)
+    place = at or _place(source, settings, chosen)
     pipe = load.load(source, chosen)
     load.choose_attention(pipe, settings.attention)
     return QwenEditor(
@@ -68,6 +69,26 @@ def open_editor(
         settings=settings,
         at=place,
     )
+
+
+def _place(source: Checkpoint, settings: ModelSettings, chosen: Precision) -> ModelDevice:
+    """Where the model computes, and with it where its weights wait; UserError if nowhere."""
+    found = device.choose_device(settings.vram_gib)
+    size = model_sizes.read(source, chosen.item_bytes)
+    plan = host_plan.choose(
+        size,
+        HostLimits(
+            available_bytes=host_memory.available_bytes(),
+            ram_gib=settings.ram_gib,
+            pack=settings.pack,
+            can_pack=chosen is Precision.BF16,
+            budget_bytes=found.budget_bytes() if isinstance(found, Streamed) else None,
+            usual=vram_budget.usual_work(source),
+        ),
+        where=str(source.path),
+    )
+    log.info("%s", host_plan.describe(size, plan))
+    return replace(found, host_plan=plan) if isinstance(found, Streamed) else found
 
 
 class QwenEditor:
@@ -87,7 +108,12 @@ class QwenEditor:
         self._pipe = pipe
         self._precision = chosen
         self._settings = settings
-        self._parts = components.place_components(pipe, at)
+        before_bytes = host_memory.resident_bytes()
+        with _unchanged_weights():
+            self._parts = components.place_components(pipe, at)
+            self._parts.prove()
+        errors.give_back_memory()
+        _tell_what_is_taken(host_memory.resident_bytes() - before_bytes, at.device)
         self._is_tidy = True
         space = stage_memory.StageMemory(
             at,
@@ -96,7 +122,6 @@ class QwenEditor:
             usual_batch=vram_budget.usual_work(source, settings.batch),
         )
         space.open()
-        self._prove()
         if settings.compile:
             load.compile_blocks(pipe)
         self._means = StageResources(
@@ -157,10 +182,22 @@ class QwenEditor:
         del self._pipe, self._parts, self._means
         errors.give_back_memory()
 
-    def _prove(self) -> None:
-        try:
-            self._parts.prove()
-        except TransferError as error:
-            what = f"weights do not reach it unchanged ({error})"
-            advice = "start again; if it stays so, the GPU, its slot or the memory is broken"
-            raise UserError([Problem("the GPU", what, advice)]) from error
+
+@contextmanager
+def _unchanged_weights() -> Iterator[None]:
+    """Turn a weight that arrived otherwise than it was sent into a UserError."""
+    try:
+        yield
+    except TransferError as error:
+        what = f"weights do not reach it unchanged ({error})"
+        advice = "start again; if it stays so, the GPU, its slot or the memory is broken"
+        raise UserError([Problem("the GPU", what, advice)]) from error
+
+
+def _tell_what_is_taken(host_bytes: int, place: torch.device) -> None:
+    on_gpu_bytes = torch.cuda.memory_allocated(place) if place.type == "cuda" else 0
+    log.info(
+        "the model is loaded: it took %.1f GiB of main memory and keeps %.1f GiB of GPU memory",
+        host_bytes / GIB,
+        on_gpu_bytes / GIB,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GIB = 2**30
 SLOTS = 2  # blocks under way: one at work, one on the bus
@@ -40,12 +40,33 @@ class StackSize:
     """Blocks of equal shape, one after the other."""
 
     blocks: int
-    block_bytes: int
+    block_bytes: int  # as it is computed with
+    packed_bytes: int | None = None  # as it waits, crosses and stays; None: it is not packed
 
     @property
     def all_bytes(self) -> int:
-        """All blocks together."""
+        """All blocks together, as they are computed with."""
         return self.blocks * self.block_bytes
+
+    @property
+    def crossing_bytes(self) -> int:
+        """Of one block, as it crosses and stays."""
+        return self.block_bytes if self.packed_bytes is None else self.packed_bytes
+
+    @property
+    def expanding_bytes(self) -> int:
+        """The one place where packed blocks are expanded."""
+        return 0 if self.packed_bytes is None else self.block_bytes
+
+    @property
+    def passing_bytes(self) -> int:
+        """What it takes to let blocks pass through."""
+        return SLOTS * self.crossing_bytes + self.expanding_bytes
+
+    @property
+    def staying_bytes(self) -> int:
+        """What it takes to let all blocks stay."""
+        return self.blocks * self.crossing_bytes + self.expanding_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +77,7 @@ class ModelSize:
     text: StackSize
     encoder_rest_bytes: int
     transformer: StackSize  # without the modulation layers
-    modulation: StackSize
+    modulation: StackSize  # never packed
     transformer_rest_bytes: int
     vae_bytes: int
     vision_width: int  # numbers of the vision tower that become one token of a prompt
@@ -66,13 +87,24 @@ class ModelSize:
     patch_width: int  # numbers of latents in each patch of a picture
     vae_width: int  # channels of the VAE at full resolution
     item_bytes: int  # of one number
+    blocks_on_gpu: int = 0  # of the transformer, that are there for good and nowhere else
+
+    @property
+    def rest_bytes(self) -> int:
+        """What belongs to no block."""
+        return self.encoder_rest_bytes + self.transformer_rest_bytes + self.vae_bytes
 
     @property
     def all_bytes(self) -> int:
-        """All weights."""
-        encoder_bytes = self.vision.all_bytes + self.text.all_bytes + self.encoder_rest_bytes
-        blocks_bytes = self.transformer.all_bytes + self.modulation.all_bytes
-        return encoder_bytes + blocks_bytes + self.transformer_rest_bytes + self.vae_bytes
+        """All weights, as they are computed with."""
+        blocks = (self.vision, self.text, self.transformer, self.modulation)
+        return self.rest_bytes + sum(stack.all_bytes for stack in blocks)
+
+    @property
+    def staying_bytes(self) -> int:
+        """All weights, as they stay."""
+        blocks = (self.vision, self.text, self.transformer, self.modulation)
+        return self.rest_bytes + sum(stack.staying_bytes for stack in blocks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +138,14 @@ class Plan:
 
 def plan(size: ModelSize, work: Work, budget_bytes: int) -> Plan:
     """The fastest plan within the budget; raises TooSmallError if there is none."""
+    if size.blocks_on_gpu:
+        others = without_blocks_on_gpu(size)
+        found = plan(others, work, budget_bytes - on_gpu_bytes(size))
+        resident = found.transformer_resident + size.blocks_on_gpu
+        return replace(found, transformer_resident=resident)
     room_bytes = budget_bytes - _MARGIN_BYTES
     tile_side = _tile_side(size, work, room_bytes)
-    if size.all_bytes + _most_working_bytes(size, work) <= room_bytes:
+    if size.staying_bytes + _most_working_bytes(size, work) <= room_bytes:
         return everything(size, work)
     _refuse_unless("reading the prompt", _encoding_bytes(size, work, together=1), room_bytes)
     _refuse_unless("denoising", _denoising_bytes(size, work, together=1), room_bytes)
@@ -124,6 +161,17 @@ def plan(size: ModelSize, work: Work, budget_bytes: int) -> Plan:
         together=together,
         tile_side=tile_side,
     )
+
+
+def on_gpu_bytes(size: ModelSize) -> int:
+    """What the blocks that are on the GPU for good take of it."""
+    return size.blocks_on_gpu * size.transformer.crossing_bytes
+
+
+def without_blocks_on_gpu(size: ModelSize) -> ModelSize:
+    """The model as if it had not the blocks that are on the GPU for good."""
+    blocks = size.transformer.blocks - size.blocks_on_gpu
+    return replace(size, transformer=replace(size.transformer, blocks=blocks), blocks_on_gpu=0)
 
 
 def everything(size: ModelSize, work: Work) -> Plan:
@@ -146,13 +194,16 @@ def after_out_of_memory(budget_bytes: int) -> int:
 
 def smallest_bytes(size: ModelSize, work: Work) -> int:
     """The smallest budget that holds any plan: sequences one by one, pictures in tiles."""
+    if size.blocks_on_gpu:
+        return smallest_bytes(without_blocks_on_gpu(size), work) + on_gpu_bytes(size)
     picture = min(_whole_picture_bytes(size, work), _smallest_tiles_bytes(size, work))
     in_stages = max(
         _encoding_bytes(size, work, together=1),
         _denoising_bytes(size, work, together=1),
         size.vae_bytes + kept_bytes(size, work) + picture,
     )
-    return min(in_stages, size.all_bytes + _most_working_bytes(size, work)) + _MARGIN_BYTES
+    at_once = size.staying_bytes + _most_working_bytes(size, work)
+    return min(in_stages, at_once) + _MARGIN_BYTES
 
 
 def describe(found: Plan, size: ModelSize, budget_bytes: int) -> str:
@@ -167,7 +218,7 @@ def stages(found: Plan, size: ModelSize) -> tuple[str, str, str]:
     pictures = f"pictures are taken {'whole' if side is None else f'in tiles of {side} pixels'}"
     denoising = f"it denoises {_sequences(found.together)}"
     if found.keeps_all:
-        whole = f"the whole model ({size.all_bytes / GIB:.1f} GiB) stays on the GPU"
+        whole = f"the whole model ({size.staying_bytes / GIB:.1f} GiB) stays on the GPU"
         return (whole, denoising, pictures)
     layers = _staying_words(found.text_resident, size.text, "text encoder layers", "a batch")
     blocks = _staying_words(
@@ -180,7 +231,7 @@ def _staying_words(staying: int, stack: StackSize, what: str, how_often: str) ->
     passing = stack.blocks - staying
     if passing == 0:
         return f"all {stack.blocks} {what} stay on the GPU"
-    gib = passing * stack.block_bytes / GIB
+    gib = passing * stack.crossing_bytes / GIB
     there = f"{staying} of {stack.blocks} {what} stay on the GPU"
     return f"{there}, the others ({gib:.1f} GiB) pass through once {how_often}"
 
@@ -232,8 +283,11 @@ def _reading_bytes(size: ModelSize, work: Work, *, together: int) -> int:
 
 
 def _encoding_bytes(size: ModelSize, work: Work, *, together: int) -> int:
-    slots = SLOTS * (size.vision.block_bytes + size.text.block_bytes)
-    return size.encoder_rest_bytes + slots + _reading_bytes(size, work, together=together)
+    slots = size.vision.passing_bytes + size.text.passing_bytes
+    reading = _reading_bytes(size, work, together=together)
+    # Packed, the rest lands before it is expanded, and before anything is read.
+    landing = 0 if size.text.packed_bytes is None else size.encoder_rest_bytes
+    return size.encoder_rest_bytes + slots + max(reading, landing)
 
 
 def _sequences_bytes(size: ModelSize, work: Work, *, together: int) -> int:
@@ -244,7 +298,7 @@ def _sequences_bytes(size: ModelSize, work: Work, *, together: int) -> int:
 
 def _row_bytes(size: ModelSize) -> int:
     """What the modulation of one timestep takes: twelve vectors a block."""
-    numbers = _MODULATION_WIDTHS * size.transformer_width * size.transformer.blocks
+    numbers = _MODULATION_WIDTHS * size.transformer_width * size.modulation.blocks
     return numbers * size.item_bytes
 
 
@@ -258,7 +312,7 @@ def _computing_bytes(size: ModelSize, work: Work, *, together: int) -> int:
 
 
 def _denoising_bytes(size: ModelSize, work: Work, *, together: int) -> int:
-    weights = size.transformer_rest_bytes + SLOTS * size.transformer.block_bytes
+    weights = size.transformer_rest_bytes + size.transformer.passing_bytes
     return weights + work.lora_bytes + _computing_bytes(size, work, together=together)
 
 
@@ -282,7 +336,7 @@ def _reading_resident(
     """Of the vision tower, which comes first, and of the text layers."""
     spare_bytes = room_bytes - _encoding_bytes(size, work, together=together)
     vision = _staying(size.vision, spare_bytes)
-    taken_bytes = vision * size.vision.block_bytes
+    taken_bytes = vision * size.vision.crossing_bytes
     return vision, _staying(size.text, spare_bytes - taken_bytes)
 
 
@@ -293,9 +347,9 @@ def _resident(size: ModelSize, work: Work, room_bytes: int, together: int) -> in
 
 def _staying(stack: StackSize, spare_bytes: int) -> int:
     """How many blocks can stay, with the slots counted already."""
-    if spare_bytes + SLOTS * stack.block_bytes >= stack.all_bytes:
+    if spare_bytes + stack.passing_bytes >= stack.staying_bytes:
         return stack.blocks
-    return max(0, min(spare_bytes // stack.block_bytes, stack.blocks - 1))
+    return max(0, min(spare_bytes // stack.crossing_bytes, stack.blocks - 1))
 
 
 def _whole_picture_bytes(size: ModelSize, work: Work) -> int:

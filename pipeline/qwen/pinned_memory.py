@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -12,8 +12,9 @@ import torch
 from config.problems import Problem, UserError
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, PinningError
 from pipeline.qwen.offload_plan import GIB
+from pipeline.qwen.weight_encoding import Encoded, Plain
 from pipeline.qwen.weight_files import Extent, UnreadWeight, settle
-from pipeline.qwen.weight_loading import fill, read
+from pipeline.qwen.weight_loading import AT_ONCE, ReadingWay, fill, read
 
 _ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
 
@@ -37,7 +38,7 @@ class Layout:
             piece = _Piece(start=end, stop=stop, dtype=weight.dtype, shape=weight.shape)
             self.pieces.append(piece)
             end = _rounded_up(stop, _ALIGNMENT)
-        self.bytes = _rounded_up(end, mmap.PAGESIZE)  # only whole pages can be pinned
+        self.bytes = _rounded_up(end, mmap.PAGESIZE)
 
     def views(self, flat: torch.Tensor) -> list[torch.Tensor]:
         """The weights in `flat`, uint8 of at least `bytes`, as tensors that share its memory."""
@@ -45,6 +46,35 @@ class Layout:
             flat[piece.start : piece.stop].view(piece.dtype).view(piece.shape)
             for piece in self.pieces
         ]
+
+
+class Pins:
+    """What is pinned; from the first that the driver refuses on, nothing more is asked for."""
+
+    def __init__(self, copy_stream: CopyStream) -> None:
+        self.refusal: str | None = None
+        self.unpinned_bytes = 0
+        self._copy_stream = copy_stream
+        self._pinned: list[torch.Tensor] = []
+
+    def pin(self, host: torch.Tensor) -> None:
+        """Pin, or count what is not."""
+        if not host.numel():
+            return
+        if self.refusal is None:
+            try:
+                self._copy_stream.pin(host)
+            except PinningError as error:
+                self.refusal = str(error)
+            else:
+                self._pinned.append(host)
+                return
+        self.unpinned_bytes += host.numel()
+
+    def close(self) -> None:
+        """Unpin."""
+        while self._pinned:
+            self._copy_stream.unpin(self._pinned.pop())
 
 
 class PinnedMemory:
@@ -56,25 +86,45 @@ class PinnedMemory:
     """
 
     def __init__(
-        self, units: Sequence[Sequence[torch.nn.Parameter]], copy_stream: CopyStream
+        self,
+        units: Sequence[Sequence[torch.nn.Parameter]],
+        copy_stream: CopyStream,
+        way: ReadingWay = AT_ONCE,
     ) -> None:
         """Raises UserError if there is no memory or a weight cannot be read from its file."""
-        self.refusal: str | None = None  # why not all of it could be pinned
-        self.unpinned_bytes = 0
-        self._copy_stream = copy_stream
+        self._pins = Pins(copy_stream)
         self._units = units
-        self._pinned: list[torch.Tensor] = []
         self.layouts = [Layout(unit) for unit in units]
         self.bytes = sum(layout.bytes for layout in self.layouts)
-        memory = _memory(self.bytes)
+        memory = whole_pages(self.bytes)[: self.bytes]
         self._flats = memory.split([layout.bytes for layout in self.layouts])
         places = [
             layout.views(flat) for layout, flat in zip(self.layouts, self._flats, strict=True)
         ]
         with ExitStack() as undo:
             undo.callback(self.close)
-            fill(units, places, on_full=self._pin)
+            fill(units, places, lambda index: self._pins.pin(self._flats[index]), way)
             undo.pop_all()
+
+    @property
+    def encoded(self) -> list[Encoded]:
+        """As they are computed with."""
+        return [Plain(bytes=layout.bytes) for layout in self.layouts]
+
+    @property
+    def on_device(self) -> Mapping[int, torch.Tensor]:
+        """None."""
+        return {}
+
+    @property
+    def refusal(self) -> str | None:
+        """Why not all of it could be pinned."""
+        return self._pins.refusal
+
+    @property
+    def unpinned_bytes(self) -> int:
+        """What could not be."""
+        return self._pins.unpinned_bytes
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, uint8."""
@@ -88,22 +138,7 @@ class PinnedMemory:
 
     def close(self) -> None:
         """Unpin; the memory goes when the last parameter goes."""
-        while self._pinned:
-            self._copy_stream.unpin(self._pinned.pop())
-
-    def _pin(self, index: int) -> None:
-        flat = self._flats[index]
-        if not flat.numel():
-            return
-        if self.refusal is None:
-            try:
-                self._copy_stream.pin(flat)
-            except PinningError as error:
-                self.refusal = str(error)
-            else:
-                self._pinned.append(flat)
-                return
-        self.unpinned_bytes += flat.numel()
+        self._pins.close()
 
 
 class StagedMemory:
@@ -118,29 +153,47 @@ class StagedMemory:
         copy_stream: CopyStream,
         *,
         in_files: bool,
+        way: ReadingWay = AT_ONCE,
     ) -> None:
         """`in_files`: they stay in files, if all are in some. Raises as PinnedMemory does."""
         self._copy_stream = copy_stream
+        self._way = way
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
         stay = in_files and all(isinstance(it, UnreadWeight) for unit in units for it in unit)
         self._extents = [_left_in_files(unit) for unit in units] if stay else []
-        self._kept = None if stay else PinnedMemory(units, InlineCopyStream())
+        self._kept = None if stay else PinnedMemory(units, InlineCopyStream(), way)
         self.bytes = max(layout.bytes for layout in self.layouts)
-        self._stage = _memory(self.bytes)
-        self.refusal: str | None = None
-        try:
-            copy_stream.pin(self._stage)
-        except PinningError as error:
-            self.refusal = str(error)
-        self.unpinned_bytes = 0 if self.refusal is None else self.bytes
+        self._stage = whole_pages(self.bytes)
+        self._pins = Pins(copy_stream)
+        self._pins.pin(self._stage)
+
+    @property
+    def encoded(self) -> list[Encoded]:
+        """As they are computed with."""
+        return [Plain(bytes=layout.bytes) for layout in self.layouts]
+
+    @property
+    def on_device(self) -> Mapping[int, torch.Tensor]:
+        """None."""
+        return {}
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the place could not be pinned."""
+        return self._pins.refusal
+
+    @property
+    def unpinned_bytes(self) -> int:
+        """Of the place, if it could not be."""
+        return self._pins.unpinned_bytes
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, when no copy of another is under way from their place."""
         self._copy_stream.drain()
         layout = self.layouts[index]
         if self._kept is None:
-            read(self._extents[index], layout.views(self._stage))
+            read(self._extents[index], layout.views(self._stage), self._way)
         else:
             self._stage[: layout.bytes].copy_(self._kept.flat(index))
         return self._stage[: layout.bytes]
@@ -151,23 +204,22 @@ class StagedMemory:
             self._kept.bind(index)
             return
         for weight in self._units[index]:
-            weight.data = _no_numbers(weight)
+            weight.data = no_numbers(weight)
 
     def close(self) -> None:
         """Unpin."""
-        if self.refusal is None:
-            self._copy_stream.unpin(self._stage)
+        self._pins.close()
 
 
 def _left_in_files(unit: Sequence[torch.nn.Parameter]) -> list[Extent]:
     """Where the unit's weights lie; they are parameters without numbers from now on."""
     extents = [weight.extent for weight in unit if isinstance(weight, UnreadWeight)]
     for weight in unit:
-        settle(weight, _no_numbers(weight))
+        settle(weight, no_numbers(weight))
     return extents
 
 
-def _no_numbers(weight: torch.nn.Parameter) -> torch.Tensor:
+def no_numbers(weight: torch.nn.Parameter) -> torch.Tensor:
     """Of the weight's shape, without memory: whoever computed with it would get nan."""
     return torch.full((), torch.nan, dtype=weight.dtype).expand(weight.shape)
 
@@ -185,12 +237,17 @@ def _no_memory(size: int, error: OSError) -> Problem:
     return Problem("main memory (RAM)", what, advice)
 
 
-def _memory(size: int) -> torch.Tensor:
+def whole_pages(size: int) -> torch.Tensor:
+    """A mapping of so many bytes, rounded up to pages: only whole ones can be pinned.
+
+    Raises UserError if the system gives none.
+    """
+    size = _rounded_up(max(size, 1), mmap.PAGESIZE)
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     try:
-        mapped = mmap.mmap(-1, max(size, mmap.PAGESIZE), flags=private)
+        mapped = mmap.mmap(-1, size, flags=private)
     except OSError as error:
         raise UserError([_no_memory(size, error)]) from error
     with suppress(OSError):  # a kernel without huge pages has small ones that do as well
         mapped.madvise(mmap.MADV_HUGEPAGE)  # quicker to fill and to pin
-    return torch.frombuffer(mapped, dtype=torch.uint8)[:size]
+    return torch.frombuffer(mapped, dtype=torch.uint8)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import torch
@@ -35,37 +37,58 @@ class _Request:
     target: torch.Tensor  # (numbers,), of the dtype that is computed with
 
 
-def fill(units: Sequence[Unit], places: Sequence[Places], on_full: Callable[[int], None]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingWay:
+    """How files are read."""
+
+    units_ahead: int | None = None  # of the one that was told last; None: all at once
+    drops_page_cache: bool = False  # behind the reader
+
+
+AT_ONCE = ReadingWay()
+
+
+def fill(
+    units: Sequence[Unit],
+    places: Sequence[Places],
+    on_full: Callable[[int], None],
+    way: ReadingWay = AT_ONCE,
+) -> None:
     """Bring every weight to its place, of its own shape and dtype; from now on it is there.
 
     Weights in files are read straight to their places, several at a time; a weight in memory is
     copied, and what it took is given up before the next is copied. `on_full` is told the number
-    of each unit, in order, once all of it is there; the next are being read meanwhile. Raises
-    UserError if a file cannot be read or is no longer what it was when it was looked over.
+    of each unit, in order, once all of it is there; the next are being read meanwhile. A place
+    may be that of an earlier unit, of which `on_full` has been told before the later is read:
+    `way` says how far that goes. Raises UserError if a file cannot be read or is no longer what
+    it was when it was looked over.
     """
     _refuse_changed_files(
         weight.extent for unit in units for weight in unit if isinstance(weight, UnreadWeight)
     )
+    ahead = len(units) if way.units_ahead is None else way.units_ahead
     with _readers() as readers:
-        underway = [
-            _start(_unread(unit, there), readers)
+        starting = (
+            _start(_unread(unit, there), readers, way)
             for unit, there in zip(units, places, strict=True)
-        ]
-        for index, reads in enumerate(underway):
-            for read in reads:
+        )
+        underway = deque(islice(starting, ahead))
+        for index, unit in enumerate(units):
+            underway.extend(islice(starting, 1))
+            for read in underway.popleft():
                 read.result()
-            _settle(units[index], places[index])
+            _settle(unit, places[index])
             on_full(index)
 
 
-def read(extents: Sequence[Extent], places: Places) -> None:
+def read(extents: Sequence[Extent], places: Places, way: ReadingWay = AT_ONCE) -> None:
     """Read the numbers of each extent to its place, of its shape and any dtype.
 
     Raises UserError as `fill` does.
     """
     _refuse_changed_files(extents)
     with _readers() as readers:
-        for one in _start(list(zip(extents, places, strict=True)), readers):
+        for one in _start(list(zip(extents, places, strict=True)), readers, way):
             one.result()
 
 
@@ -103,13 +126,13 @@ def _readers() -> Iterator[ThreadPoolExecutor]:
 
 
 def _start(
-    wanted: Sequence[tuple[Extent, torch.Tensor]], readers: ThreadPoolExecutor
+    wanted: Sequence[tuple[Extent, torch.Tensor]], readers: ThreadPoolExecutor, way: ReadingWay
 ) -> list[Future[None]]:
     """Ask for all of them, in the order in which they lie in their files."""
     requests = [request for extent, place in wanted for request in _requests(extent, place)]
     requests.sort(key=lambda request: (request.path, request.start_byte))
     runs = groupby(requests, key=lambda one: (one.path, one.start_byte // _RUN_BYTES))
-    return [readers.submit(_read_run, path, list(run)) for (path, _), run in runs]
+    return [readers.submit(_read_run, path, list(run), way) for (path, _), run in runs]
 
 
 def _requests(extent: Extent, place: torch.Tensor) -> Iterator[_Request]:
@@ -125,11 +148,13 @@ def _requests(extent: Extent, place: torch.Tensor) -> Iterator[_Request]:
         )
 
 
-def _read_run(path: Path, run: Sequence[_Request]) -> None:
+def _read_run(path: Path, run: Sequence[_Request], way: ReadingWay) -> None:
     try:
         with path.open("rb", buffering=0) as file:
             for request in run:
                 _read(file, request)
+                if way.drops_page_cache:
+                    _drop_pages(file, request)
     except OSError as error:
         raise UserError([_unreadable(path, error)]) from error
 
@@ -143,6 +168,11 @@ def _read(file: FileIO, request: _Request) -> None:
     stored = torch.empty(target.shape, dtype=request.dtype)
     _read_bytes(file, request.path, stored)
     target.copy_(stored)
+
+
+def _drop_pages(file: FileIO, request: _Request) -> None:
+    size_bytes = request.target.numel() * request.dtype.itemsize
+    os.posix_fadvise(file.fileno(), request.start_byte, size_bytes, os.POSIX_FADV_DONTNEED)
 
 
 def _read_bytes(file: FileIO, path: Path, target: torch.Tensor) -> None:

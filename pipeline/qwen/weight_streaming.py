@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from pipeline.qwen.copy_stream import CopyStream, Mark
 from pipeline.qwen.offload_plan import SLOTS
 from pipeline.qwen.pinned_memory import Layout
+from pipeline.qwen.weight_encoding import Encoded, Plain, expand
 
 _COMPARED_BYTES = 64 * 2**20  # at a time
 
@@ -48,6 +49,16 @@ class HostMemory(Protocol):
         ...
 
     @property
+    def encoded(self) -> Sequence[Encoded]:
+        """How each unit waits and crosses."""
+        ...
+
+    @property
+    def on_device(self) -> Mapping[int, torch.Tensor]:
+        """The units that are on the device for good, uint8, as they would have crossed."""
+        ...
+
+    @property
     def bytes(self) -> int:
         """How much there is that is to be pinned."""
         ...
@@ -63,11 +74,14 @@ class HostMemory(Protocol):
         ...
 
     def flat(self, index: int) -> torch.Tensor:
-        """The bytes of a unit, uint8, pinned; for the next copy, till `flat` is asked again."""
+        """The bytes of a unit as they cross, uint8, pinned; for the next copy only.
+
+        Not of one that is on the device for good.
+        """
         ...
 
     def bind(self, index: int) -> None:
-        """Let the unit's parameters be what waits in host memory."""
+        """Let the unit's parameters be what waits in host memory, or have no numbers."""
         ...
 
     def close(self) -> None:
@@ -99,8 +113,9 @@ def evenly(resident: int, units: int) -> frozenset[int]:
 class StreamLoader:
     """Units wait in host memory; the next is on its way while one is at work.
 
-    The host waits for its own memory alone: it asks for copies and computing in order, and the
-    marks of the copy stream keep the device from computing with what has not arrived and from
+    What is packed is expanded by the device, each time before it is at work, at one place for
+    all. The host waits for its own memory alone: it asks for copies and computing in order, and
+    the marks of the copy stream keep the device from computing with what has not arrived and from
     copying over what is in use.
     """
 
@@ -116,24 +131,36 @@ class StreamLoader:
         self._copy_stream = copy_stream
         self._device = device
         self.host = memory
-        self._unit_bytes = max(layout.bytes for layout in memory.layouts)
+        self._unit_bytes = max(one.bytes for one in memory.encoded)  # as it crosses
         self._begun_with: int | None = None
 
+    @property
+    def packed_bytes(self) -> int | None:
+        """What the largest unit takes as it crosses, if any is packed."""
+        is_plain = all(isinstance(one, Plain) for one in self.host.encoded)
+        return None if is_plain else self._unit_bytes
+
     def begin(self, resident: int) -> None:
-        """Take memory for the resident units and the slots, and start the first copies."""
+        """Take memory for the resident units and the slots, and start the first copies.
+
+        Those that are on the device for good are counted among the resident ones.
+        """
         if self._begun_with == resident:
             return
         self.end()
         self._begun_with = resident
-        self._stay = evenly(resident, len(self._units))
-        self._places: dict[int, torch.Tensor] = {}  # of units that are there or on their way
+        self._stay = self._staying(resident)
+        # Of units that are there or on their way, as they cross.
+        self._places: dict[int, torch.Tensor] = dict(self.host.on_device)
         self._arrivals: dict[int, Mark] = {}
-        slots = min(SLOTS, len(self._units) - resident)
-        self._free = deque(self._allocate() for _ in range(slots))
+        self._bound: set[int] = set()  # whose parameters are on the device
+        slots = min(SLOTS, len(self._units) - len(self._stay))
+        self._free = deque(self._allocate(self._unit_bytes) for _ in range(slots))
         # The memory may have been another tensor's, and computing with that may not have ended.
         usable = self._copy_stream.mark()
         self._usable = dict.fromkeys((slot.data_ptr() for slot in self._free), usable)
-        self._next = 0
+        self._expanded = self._place_to_expand()
+        self._next = self._following(len(self._units) - 1)
         self._fetch_ahead()
 
     def end(self) -> None:
@@ -142,42 +169,53 @@ class StreamLoader:
             return
         self._begun_with = None
         self._copy_stream.drain()
-        for index in list(self._places):
+        for index in self._bound:
             self.host.bind(index)
+        self._bound.clear()
         self._places.clear()
         self._arrivals.clear()
         self._free.clear()
+        self._expanded = None
 
     def acquire(self, index: int) -> None:
         """See Loader."""
-        if index in self._arrivals:
-            self._copy_stream.wait(self._arrivals.pop(index))
-            layout = self.host.layouts[index]
-            views = layout.views(self._places[index])
-            for weight, view in zip(self._units[index], views, strict=True):
-                weight.data = view
-        assert index in self._places, "units are asked for in order"
+        if index in self._bound:
+            return
+        self._arrive(index)
+        layout, encoded = self.host.layouts[index], self.host.encoded[index]
+        place = self._places[index]
+        flat = place if self._expanded is None else expand(encoded, place, self._expanded)
+        for weight, view in zip(self._units[index], layout.views(flat), strict=True):
+            weight.data = view
+        self._bound.add(index)
+        if not isinstance(encoded, Plain):
+            self._leave_place(index)
 
     def release(self, index: int) -> None:
         """See Loader."""
-        if index in self._stay:
+        is_plain = isinstance(self.host.encoded[index], Plain)
+        if is_plain and index in self._stay:
             return
         # Whoever used the unit now would be told, and not compute with another's weights.
         self.host.bind(index)
-        slot = self._places.pop(index)
-        self._usable[slot.data_ptr()] = self._copy_stream.mark()
-        self._free.append(slot)
-        self._fetch_ahead()
+        self._bound.discard(index)
+        if is_plain:
+            self._leave_place(index)
 
     def prove(self) -> None:
-        """Bring every unit once; raises TransferError unless each arrives as it was sent."""
+        """Bring every unit once; raises TransferError unless each arrives as it was sent.
+
+        Those that are on the device for good were looked at when they came there.
+        """
         self.begin(0)
+        if len(self._stay) == len(self._units):
+            return
         try:
             intact = []
-            for index in range(len(self._units)):
-                self.acquire(index)
+            for index in sorted(frozenset(range(len(self._units))) - self._stay):
+                self._arrive(index)
                 intact.append(self._is_as_sent(index))
-                self.release(index)
+                self._leave_place(index)
             arrived = torch.stack(intact).tolist()
         finally:
             self.end()
@@ -191,13 +229,44 @@ class StreamLoader:
         self.end()
         self.host.close()
 
-    def _allocate(self) -> torch.Tensor:
-        return torch.empty(self._unit_bytes, dtype=torch.uint8, device=self._device)
+    def _staying(self, resident: int) -> frozenset[int]:
+        """Those that are on the device for good, and others where there is room for more."""
+        for_good = self.host.on_device.keys()
+        others = [index for index in range(len(self._units)) if index not in for_good]
+        chosen = evenly(max(0, resident - len(for_good)), len(others))
+        return frozenset(for_good) | {others[number] for number in chosen}
+
+    def _place_to_expand(self) -> torch.Tensor | None:
+        """The place of one unit as it is computed with, if any unit is packed."""
+        if self.packed_bytes is None:
+            return None
+        return self._allocate(max(layout.bytes for layout in self.host.layouts))
+
+    def _allocate(self, size_bytes: int) -> torch.Tensor:
+        return torch.empty(size_bytes, dtype=torch.uint8, device=self._device)
+
+    def _arrive(self, index: int) -> None:
+        """Let all that is computed from now on find the unit at its place."""
+        assert index in self._places, "units are asked for in order"
+        if index in self._arrivals:
+            self._copy_stream.wait(self._arrivals.pop(index))
+
+    def _leave_place(self, index: int) -> None:
+        """Give its place to another; what needs the unit there has been asked for."""
+        if index in self._stay:
+            if len(self._units) == 1:
+                del self._places[index]  # alone, it stays expanded
+            return
+        place = self._places.pop(index)
+        self._usable[place.data_ptr()] = self._copy_stream.mark()
+        self._free.append(place)
+        self._fetch_ahead()
 
     def _fetch_ahead(self) -> None:
         while (index := self._next) not in self._places:
             if index in self._stay:
-                place, usable = self._allocate(), self._copy_stream.mark()
+                place = self._allocate(self.host.encoded[index].bytes)
+                usable = self._copy_stream.mark()
             elif self._free:
                 place = self._free.popleft()
                 usable = self._usable[place.data_ptr()]

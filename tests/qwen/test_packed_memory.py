@@ -1,0 +1,181 @@
+"""Packed weights, and weights on the device alone, are exactly those that were read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rig.copy_streams import BrokenLane, EarlyLane, LateLane
+from rig.stage_memory import decide, passing_through, place
+
+from config.settings import ModelSettings
+from pipeline.checkpoint import EDIT, EDIT_PLUS
+from pipeline.editor import EditRequest, Event
+from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
+from pipeline.qwen.engine import QwenEditor
+from pipeline.qwen.engine import open_editor as opening
+from pipeline.qwen.host_plan import HostPlan
+from pipeline.qwen.packed_memory import PackedMemory
+from pipeline.qwen.weight_encoding import Plain
+from pipeline.qwen.weight_streaming import StreamLoader, TransferError
+
+CPU = torch.device("cpu")
+LANES: list[Callable[[], CopyStream]] = [InlineCopyStream, EarlyLane, LateLane]
+BLOCKS = 4
+UNITS = 5
+PLANS = {
+    "packed": HostPlan(packs=True),
+    "packed, two blocks on the device alone": HostPlan(packs=True, blocks_on_gpu=2),
+    "all blocks on the device alone": HostPlan(blocks_on_gpu=BLOCKS),
+    "one block on the device alone": HostPlan(blocks_on_gpu=1, drops_page_cache=True),
+    "the least": HostPlan(
+        packs=True, keeps_modulation=False, keeps_encoder=False, blocks_on_gpu=3
+    ),
+}
+
+
+def units() -> list[list[torch.nn.Parameter]]:
+    """Random weights in bf16, two a unit."""
+    chance = torch.Generator().manual_seed(3)
+    return [
+        [
+            torch.nn.Parameter(torch.randn(shape, generator=chance).bfloat16())
+            for shape in ((61, 67), (129,))
+        ]
+        for _ in range(UNITS)
+    ]
+
+
+def values(unit: list[torch.nn.Parameter]) -> list[torch.Tensor]:
+    return [weight.detach().clone() for weight in unit]
+
+
+def same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("on_device", [(), (0,), (0, 2, 4), range(UNITS)])
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("copy_stream", LANES)
+def test_every_unit_is_itself_while_it_is_acquired(
+    copy_stream: Callable[[], CopyStream], packs: bool, on_device: range | tuple[int, ...]
+) -> None:
+    weights = units()
+    expected = [values(unit) for unit in weights]
+    lane = copy_stream()
+    memory = PackedMemory(weights, lane, CPU, packs=packs, on_device=on_device)
+    assert all(isinstance(one, Plain) is not packs for one in memory.encoded)
+    loader = StreamLoader(weights, memory, lane, CPU)
+    loader.prove()
+    for resident in (0, 3, UNITS):
+        loader.begin(resident)
+        for number in [*range(UNITS)] * 3:
+            loader.acquire(number)
+            assert same(values(weights[number]), expected[number])
+            loader.release(number)
+            if packs:
+                assert weights[number][0].isnan().all()  # whoever computed with it would notice
+        loader.end()
+    loader.close()
+
+
+@pytest.mark.parametrize("copy_stream", LANES)
+def test_a_unit_that_is_alone_is_expanded_once_and_stays(
+    copy_stream: Callable[[], CopyStream],
+) -> None:
+    weights = units()[:1]
+    expected = values(weights[0])
+    lane = copy_stream()
+    loader = StreamLoader(weights, PackedMemory(weights, lane, CPU, packs=True), lane, CPU)
+    for _ in range(2):
+        loader.begin(1)
+        for _ in range(2):
+            loader.acquire(0)
+            assert same(values(weights[0]), expected)
+        loader.end()
+        assert weights[0][0].isnan().all()
+    loader.close()
+
+
+def test_packed_units_take_three_quarters_and_those_on_the_device_nothing() -> None:
+    weights = [[torch.nn.Parameter(torch.randn(2**18).bfloat16())] for _ in range(4)]
+    memory = PackedMemory(weights, InlineCopyStream(), CPU, packs=True, on_device=(1, 2))
+    assert 0.75 <= memory.bytes / (2 * 2**19) <= 0.76
+    assert memory.on_device.keys() == {1, 2}
+    memory.close()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("copy", [3, 4])  # the first and the second crossing of the second unit
+def test_a_byte_that_changes_before_it_is_packed_is_found(copy: int, packs: bool) -> None:
+    lane = CountingBrokenLane(copy)
+    with pytest.raises(TransferError, match=r"block 1 of 5 is not what was read"):
+        PackedMemory(units(), lane, CPU, packs=packs)
+    assert lane.pinned == 0
+
+
+class CountingBrokenLane(BrokenLane):
+    """Knows how many places are pinned."""
+
+    pinned = 0
+
+    def pin(self, host: torch.Tensor) -> None:
+        """Count."""
+        self.pinned += 1
+
+    def unpin(self, host: torch.Tensor) -> None:
+        """Count."""
+        self.pinned -= 1
+
+
+def run(editor: QwenEditor, *requests: EditRequest) -> list[Any]:
+    """The pictures of a batch."""
+
+    def forbid_failure(event: Event) -> frozenset[str]:
+        assert "Failed" not in type(event).__name__, event
+        return frozenset()
+
+    editor.edit(requests, forbid_failure)
+    return [np.asarray(Image.open(request.result)) for request in requests]
+
+
+@pytest.fixture(params=PLANS)
+def planned(
+    request: pytest.FixtureRequest, tiny_models: dict[str, Path]
+) -> Iterator[Callable[[str], QwenEditor]]:
+    """planned(edit_class) -> an editor in bf16 whose weights wait by the plan."""
+    opened: list[QwenEditor] = []
+
+    def open_it(edit_class: str) -> QwenEditor:
+        at = replace(place(EarlyLane()), host_plan=PLANS[request.param])
+        settings = ModelSettings(path=tiny_models[edit_class], batch=8)
+        opened.append(opening(settings, {"DTYPE": "bf16"}, at=at))
+        return opened[-1]
+
+    yield open_it
+    for editor in opened:
+        editor.close()
+
+
+@pytest.mark.parametrize("edit_class", [EDIT, EDIT_PLUS])
+def test_pictures_are_the_same_bytes_wherever_weights_wait(
+    planned: Callable[[str], QwenEditor],
+    edit_class: str,
+    open_editor: Callable[..., QwenEditor],
+    request_of: Callable[..., EditRequest],
+    canvas: Callable[..., Path],
+) -> None:
+    requests = [request_of(cfg=4.0), request_of(images=(canvas((64, 96)),), steps=3, seed=1)]
+    expected = run(open_editor(edit_class, "bf16"), *requests)
+    editor = planned(edit_class)
+    for resident in (BLOCKS, 3):
+        decide(editor, passing_through(resident))
+        for _ in range(2):
+            found = run(editor, *requests)
+            assert all(map(np.array_equal, found, expected))
