@@ -17,6 +17,7 @@ from pipeline.editor import Done, EditRequest, Event, Failed, Stage, Step
 
 GIB = 2**30
 JOBS_TOGETHER = 8
+SIZES = {"1": (1024, 1024), "1.75": (1344, 1376), "4": (2048, 2048)}  # by their megapixels
 Row = dict[str, object]
 
 
@@ -53,9 +54,11 @@ class Bench:
 
         began = time.perf_counter()
         self.scratch = scratch
-        self.image = scratch / "image.png"
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((1024, 1024), Image.Resampling.BICUBIC).save(self.image)
+        for name, size in SIZES.items():
+            resized = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+            resized.save(scratch / f"{name}.png")
+        self.image = scratch / "1.png"
         self.source = fullsize.source(scratch / "tiny")
         self.pipe = fullsize.pipeline(self.source)
         torch.cuda.synchronize()
@@ -72,12 +75,14 @@ class Bench:
         print(json.dumps(row), flush=True)
         self._out.write_text(json.dumps({**self._stamp, "rows": self._rows}, indent=1))
 
-    def requests(self, count: int, *, steps: int, cfg: float) -> list[EditRequest]:
-        """Jobs of one megapixel with one picture each."""
+    def requests(
+        self, count: int, *, steps: int, cfg: float, megapixels: str = "1"
+    ) -> list[EditRequest]:
+        """Jobs with one picture each."""
         return [
             EditRequest(
                 request_id=f"job{number}",
-                images=(self.image,),
+                images=(self.scratch / f"{megapixels}.png",),
                 prompt="Replace the background with a beach at dawn, keep the person as she is",
                 negative_prompt=" ",
                 steps=steps,
@@ -89,11 +94,20 @@ class Bench:
             for number in range(count)
         ]
 
-    def edit(self, editor: Any, mode: str, count: int, *, steps: int, cfg: float) -> None:
+    def edit(
+        self,
+        editor: Any,
+        mode: str,
+        count: int,
+        *,
+        steps: int,
+        cfg: float,
+        megapixels: str = "1",
+    ) -> None:
         """Measure one batch."""
         import torch
 
-        requests = self.requests(count, steps=steps, cfg=cfg)
+        requests = self.requests(count, steps=steps, cfg=cfg, megapixels=megapixels)
         stages = _StagePeaks()
         at: list[float] = []
         endings: list[Done] = []
@@ -120,6 +134,7 @@ class Bench:
             mode=mode,
             jobs=count,
             cfg=cfg > 1,
+            megapixels=float(megapixels),
             steps=steps,
             step_s=round(statistics.median(gaps), 4) if gaps else None,
             total_s=round(total, 3),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +15,9 @@ from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 
 MEGAPIXEL = 1024 * 1024
+CONDITION_PIXELS = 384 * 384
+_SHARD_BYTES = 5 * 10**9  # as published
+_NOISE_NUMBERS = 2**26
 
 
 def source(folder: Path) -> Checkpoint:
@@ -17,7 +25,9 @@ def source(folder: Path) -> Checkpoint:
     from pipeline import tiny_model
 
     tiny_model.build(folder)
-    return replace(checkpoint.read(folder), working_pixels=MEGAPIXEL, condition_pixels=384 * 384)
+    return replace(
+        checkpoint.read(folder), working_pixels=MEGAPIXEL, condition_pixels=CONDITION_PIXELS
+    )
 
 
 def pipeline(found: Checkpoint) -> Any:
@@ -113,3 +123,104 @@ def _fill(module: Any) -> None:
             weight.normal_(0, 0.02, generator=chance)
         else:
             weight.zero_()
+
+
+def write(folder: Path) -> None:
+    """A folder of the published size, 57 GB of random weights in bf16, in shards."""
+    import accelerate
+    import torch
+    from transformers import Qwen2_5_VLConfig
+
+    from pipeline import tiny_model
+
+    tiny_model.build(folder)
+    tiny_config = Qwen2_5_VLConfig.from_pretrained(str(folder / "text_encoder"))
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    with accelerate.init_empty_weights():
+        parts = {
+            "transformer": _transformer(),
+            "text_encoder": _text_encoder(tiny_config),
+            "vae": _vae(),
+        }
+    torch.set_default_dtype(usual)
+    for name, part in parts.items():
+        shutil.rmtree(folder / name)
+        (folder / name).mkdir()
+        if name == "text_encoder":
+            part.config.save_pretrained(folder / name)
+        else:
+            part.save_config(folder / name)
+    ours = {"working_pixels": MEGAPIXEL, "condition_pixels": CONDITION_PIXELS, "weights": "random"}
+    (folder / "hotfolder.json").write_text(json.dumps(ours))
+    _write_parts(folder, parts)
+
+
+def _write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+    import torch
+
+    chance = torch.Generator().manual_seed(0)
+    noise = (torch.randn(_NOISE_NUMBERS, generator=chance) * 0.02).bfloat16()
+    normal = bytes(noise.view(torch.uint8).numpy())
+    ones = bytes(torch.ones(2**16, dtype=torch.bfloat16).view(torch.uint8).numpy())
+    with ThreadPoolExecutor(8) as writers:
+        under_way = [
+            writers.submit(_write_shard, path, shard, normal, ones)
+            for name, part in parts.items()
+            for path, shard in _shards(folder / name, part)
+        ]
+        for one in under_way:
+            one.result()
+
+
+def _shards(folder: Path, part: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each file with its weights, and the index of all."""
+    weights = {name: one for name, one in part.named_parameters() if not name.startswith("lm_")}
+    shards: list[dict[str, Any]] = [{}]
+    for name, weight in weights.items():
+        if sum(one.numel() * 2 for one in shards[-1].values()) > _SHARD_BYTES:
+            shards.append({})
+        shards[-1][name] = weight
+    stem = "model" if folder.name == "text_encoder" else "diffusion_pytorch_model"
+    if len(shards) == 1:
+        yield folder / f"{stem}.safetensors", shards[0]
+        return
+    names = [f"{stem}-{n:05}-of-{len(shards):05}.safetensors" for n in range(1, len(shards) + 1)]
+    where = {weight: name for name, shard in zip(names, shards, strict=True) for weight in shard}
+    (folder / f"{stem}.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    for name, shard in zip(names, shards, strict=True):
+        yield folder / name, shard
+
+
+def _write_shard(path: Path, weights: Mapping[str, Any], normal: bytes, ones: bytes) -> None:
+    tensors: dict[str, object] = {}
+    end = 0
+    for name, weight in weights.items():
+        start, end = end, end + weight.numel() * 2
+        offsets = [start, end]
+        tensors[name] = {"dtype": "BF16", "shape": list(weight.shape), "data_offsets": offsets}
+    header = json.dumps(tensors).encode()
+    header += b" " * (-len(header) % 8)
+    chance = random.Random(path.name)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name, weight in weights.items():
+            for part in _numbers(name, weight, normal, ones, chance):
+                file.write(part)
+
+
+def _numbers(
+    name: str, weight: Any, normal: bytes, ones: bytes, chance: random.Random
+) -> Iterator[bytes | memoryview]:
+    """As `_fill` makes them, in another order."""
+    left = weight.numel() * 2
+    if weight.dim() < 2:
+        is_gain = name.endswith("gamma") or ("norm" in name and not name.endswith("bias"))
+        yield ones[:left] if is_gain else bytes(left)
+        return
+    start = 2 * chance.randrange(_NOISE_NUMBERS)
+    while left:
+        part = memoryview(normal)[start : start + left]
+        yield part
+        left -= len(part)
+        start = 0

@@ -39,6 +39,7 @@ def resident(bench: Bench) -> None:
     editor = bench.editor(InHostMemory(device=device))
     _usual_jobs(bench, editor, "resident", steps=10)
     bench.edit(editor, "resident", 8, steps=10, cfg=4.0)
+    _large_jobs(bench, editor, "resident")
     _pictures(bench, "resident", megapixels=(1, 4))
     _compiled(bench, editor, "resident, compiled")
 
@@ -54,17 +55,7 @@ def ours(bench: Bench) -> None:
     place = Streamed(
         device=device, copy_stream=CudaCopyStream(device), budget_bytes=lambda: CAP_GIB * GIB
     )
-    began = time.perf_counter()
-    editor = bench.editor(place)
-    release()
-    pinned = sum(loader.host.bytes for loader in editor._parts.all_loaders())
-    weights = editor._parts.size.all_bytes
-    bench.say(
-        mode="ours, opened",
-        seconds=round(time.perf_counter() - began, 1),
-        pinned_gib=round(pinned / GIB, 3),
-        pinned_over_weights=round(pinned / weights, 5),
-    )
+    editor = _opened(bench, place, "ours")
     began = time.perf_counter()
     editor._parts.prove()
     bench.say(mode="ours, self-test", seconds=round(time.perf_counter() - began, 2))
@@ -74,8 +65,53 @@ def ours(bench: Bench) -> None:
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
     bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=10, cfg=4.0)
+    _large_jobs(bench, editor, f"ours, {CAP_GIB} GiB")
     _windowed_pictures(bench, editor)
     _compiled(bench, editor, f"ours, {CAP_GIB} GiB, compiled")
+
+
+def packed(bench: Bench) -> None:
+    """Our engine with packed weights, within 16, 8 and 6 GiB."""
+    import torch
+
+    from pipeline.qwen.copy_stream import CudaCopyStream
+    from pipeline.qwen.device import Streamed
+    from pipeline.qwen.host_plan import HostPlan
+
+    device = torch.device("cuda", 0)
+    place = Streamed(
+        device=device,
+        copy_stream=CudaCopyStream(device),
+        budget_bytes=lambda: CAP_GIB * GIB,
+        host_plan=HostPlan(packs=True),
+    )
+    editor = _opened(bench, place, "packed")
+    for cap_gib in (8, 6, CAP_GIB):
+        cap(cap_gib)
+        _allow(bench, editor, replace(place, budget_bytes=partial(int, cap_gib * GIB)))
+        _usual_jobs(bench, editor, f"packed, {cap_gib} GiB", steps=5)
+
+
+def _opened(bench: Bench, place: Any, mode: str) -> Any:
+    """An editor with the pipeline's weights, and what it has locked of main memory."""
+    began = time.perf_counter()
+    editor = bench.editor(place)
+    release()
+    pinned = sum(loader.host.bytes for loader in editor._parts.all_loaders())
+    weights = editor._parts.size.all_bytes
+    bench.say(
+        mode=f"{mode}, opened",
+        seconds=round(time.perf_counter() - began, 1),
+        pinned_gib=round(pinned / GIB, 3),
+        pinned_over_weights=round(pinned / weights, 5),
+    )
+    return editor
+
+
+def _large_jobs(bench: Bench, editor: Any, mode: str) -> None:
+    for megapixels in ("1.75", "4"):
+        bench.edit(editor, mode, 1, steps=2, cfg=4.0, megapixels=megapixels)  # warms up
+        bench.edit(editor, mode, 1, steps=4, cfg=4.0, megapixels=megapixels)
 
 
 def _allow(bench: Bench, editor: Any, place: Any) -> None:
@@ -202,7 +238,13 @@ def _windowed_pictures(bench: Bench, editor: Any) -> None:
                 bench.say(mode="VAE failed", megapixels=size, why=str(error)[:200])
 
 
-MODES = {"resident": resident, "ours": ours, "group": group, "sequential": sequential}
+MODES = {
+    "resident": resident,
+    "ours": ours,
+    "packed": packed,
+    "group": group,
+    "sequential": sequential,
+}
 
 
 def main() -> None:
