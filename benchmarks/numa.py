@@ -110,9 +110,9 @@ def lies(memory: Any) -> dict[int, float]:
 
 def filled() -> Any:
     """Memory as weights wait in it, first touched by as many threads as read them."""
-    from pipeline.qwen.pinned_memory import _memory
+    from pipeline.qwen.pinned_memory import whole_pages
 
-    memory = _memory(SIZE_BYTES)
+    memory = whole_pages(SIZE_BYTES)
     with ThreadPoolExecutor(READERS) as readers:
         list(readers.map(lambda part: part.fill_(1), memory.split(16 * 2**20)))
     return memory
