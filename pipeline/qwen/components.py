@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import torch
 
-from pipeline.qwen import modulation
+from pipeline.qwen import lossless, modulation
 from pipeline.qwen.block_pass import BlockStack
 from pipeline.qwen.copy_stream import InlineCopyStream
 from pipeline.qwen.device import InHostMemory, ModelDevice, Streamed
@@ -217,6 +217,7 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
 
     Raises UserError if a file cannot be read or the system gives no memory.
     """
+    _ask_for_kernel(place)
     stowing = _LoaderFactory(place)
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     size = measure(pipe)
@@ -238,6 +239,16 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     )
     _tell_what_is_not_pinned(found.all_loaders())
     return found
+
+
+def _ask_for_kernel(place: ModelDevice) -> None:
+    """Compile what expands packed weights, before a step would wait for it."""
+    match place:
+        case Streamed(device=device, host_plan=plan) if plan.packs and device.type == "cuda":
+            if refusal := lossless.kernel_refusal(device):
+                log.warning("%s: plain torch does it, and each step is slower", refusal)
+        case _:
+            pass
 
 
 def _tell_what_is_not_pinned(loaders: Sequence[StreamLoader]) -> None:
