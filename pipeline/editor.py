@@ -127,6 +127,7 @@ class ModelFacts:
     multiple: int  # both sides of a canvas are multiples of this
     versions: tuple[tuple[str, str], ...]  # library, version
     device: str = "cpu"  # or "cuda"
+    pack: str = "none"  # how weights wait for the device: "none" or "lossless"
 
 
 class Editor(Protocol):

@@ -14,7 +14,8 @@ from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
-from pipeline.qwen import host_memory, lora_file, model_sizes, precision
+from pipeline.qwen import host_memory, host_plan, lora_file, model_sizes, precision
+from pipeline.qwen.host_plan import HostLimits, HostPlan
 from pipeline.qwen.lora_strength import UnusableLoraError
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
 from pipeline.qwen.vram_budget import (
@@ -39,7 +40,7 @@ class MachineResources:
 
     memory_bytes: int  # main memory that is available
     gpu: FoundGpu
-    item_bytes: int  # of a number as it would be computed with
+    precision: precision.Precision  # in which it would be computed
 
 
 def machine_resources(environment: Mapping[str, str]) -> MachineResources:
@@ -47,7 +48,7 @@ def machine_resources(environment: Mapping[str, str]) -> MachineResources:
     return MachineResources(
         memory_bytes=host_memory.available_bytes(),
         gpu=find_gpu(environment),
-        item_bytes=_precision(environment).item_bytes,
+        precision=_precision(environment),
     )
 
 
@@ -146,38 +147,61 @@ def _fitting(
     found: Checkpoint, settings: ModelSettings, means: MachineResources
 ) -> Iterator[Finding]:
     try:
-        size = model_sizes.read(found, means.item_bytes)
+        size = model_sizes.read(found, means.precision.item_bytes)
     except UserError as error:
         yield from problems(_SUBJECT, error.problems)
         return
-    yield from _memory(found, means)
+    limits = _limits(found, settings, means)
+    try:
+        waiting = host_plan.choose(size, limits, where=str(found.path))
+    except UserError as error:
+        yield from problems(_SUBJECT, error.problems)
+    else:
+        yield from _memory(size, waiting, limits)
+        size = host_plan.sized(size, waiting)
     yield from look_at_plan(size, found, settings, means.gpu)
 
 
-def _memory(found: Checkpoint, means: MachineResources) -> Iterator[Finding]:
-    is_streamed = not isinstance(means.gpu, NoGpu)
-    try:
-        host_memory.refuse_unless_it_fits(
-            found, means.item_bytes, means.memory_bytes, is_streamed=is_streamed
-        )
-    except UserError as error:
-        yield from problems(_SUBJECT, error.problems)
-        return
-    needed_bytes = host_memory.needed_bytes(found, means.item_bytes)
-    least_bytes = host_memory.least_bytes(found, means.item_bytes)
-    needed, least, available = map(_size, (needed_bytes, least_bytes, means.memory_bytes))
-    if needed_bytes > means.memory_bytes:
-        what = (
-            f"it takes {least} of main memory (RAM), nearly all of it locked; {available} are "
-            f"available: the weights of modulation ({_size(needed_bytes - least_bytes)}) are read "
-            "from their files again for each new size of picture or number of steps"
-        )
-        yield warning(_SUBJECT, what, f"with {needed} they would stay in memory")
-        return
-    locked = f", {least} of it locked for as long as it is loaded" if is_streamed else ""
-    yield ok(
-        _SUBJECT, f"it needs {needed} of main memory (RAM){locked}; {available} are available"
+def _limits(found: Checkpoint, settings: ModelSettings, means: MachineResources) -> HostLimits:
+    return HostLimits(
+        available_bytes=means.memory_bytes,
+        ram_gib=settings.ram_gib,
+        pack=settings.pack,
+        can_pack=means.precision is precision.Precision.BF16,
+        budget_bytes=_budget_bytes(means.gpu, settings.vram_gib),
+        usual=usual_work(found),
     )
+
+
+def _budget_bytes(gpu: FoundGpu, vram_gib: float | None) -> int | None:
+    """Of the GPU's memory; where that is not known, what is set. None without a GPU."""
+    match gpu:
+        case NoGpu():
+            return None
+        case UnknownGpuMemory():
+            return 0 if vram_gib is None else int(vram_gib * GIB)
+        case Gpu():
+            return allowed_bytes(max(0, gpu.free_bytes - _CONTEXT_BYTES), vram_gib)
+
+
+def _memory(size: ModelSize, waiting: HostPlan, limits: HostLimits) -> Iterator[Finding]:
+    aside_bytes = size.modulation.all_bytes if waiting.keeps_modulation else 0
+    locked_bytes = host_plan.weights_bytes(size, waiting) - aside_bytes
+    is_streamed = limits.budget_bytes is not None
+    locked = f", {_size(locked_bytes)} of it locked" if is_streamed else ""
+    yield ok(
+        _SUBJECT,
+        f"it needs {_size(host_plan.needed_bytes(size, waiting))} of main memory (RAM){locked} for as long as it is"
+        f" loaded; {_size(limits.available_bytes)} are available",
+    )
+    if not is_streamed:
+        return
+    told = host_plan.describe(size, waiting)
+    if waiting.keeps_modulation and waiting.keeps_encoder:
+        yield ok(_SUBJECT, told)
+        return
+    enough = _size(host_plan.needed_bytes(size, HostPlan(packs=waiting.packs)))
+    yield warning(_SUBJECT, told, f"with {enough} of main memory all of it would wait there")
 
 
 def _size(count: int) -> str:
@@ -197,8 +221,9 @@ def look_at_plan(
             if settings.vram_gib is not None:
                 yield from _plans(size, source, settings, int(settings.vram_gib * GIB))
         case Gpu():
-            free_bytes = max(0, gpu.free_bytes - _CONTEXT_BYTES)
-            budget_bytes = allowed_bytes(free_bytes, settings.vram_gib)
+            budget_bytes = allowed_bytes(
+                max(0, gpu.free_bytes - _CONTEXT_BYTES), settings.vram_gib
+            )
             yield ok(_PLAN_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
             yield from _plans(size, source, settings, budget_bytes)
 

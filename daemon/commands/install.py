@@ -18,7 +18,8 @@ from daemon.install import plan
 from daemon.install.files import InstallRequest, Machine, request_problems
 from daemon.install.steps import Step, carry_out, is_done
 from pipeline import checkpoint
-from pipeline.qwen import host_memory
+from pipeline.qwen import host_plan, model_sizes
+from pipeline.qwen.host_plan import HostPlan
 
 _ITEM_BYTES = 2  # of a number in bf16
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
@@ -85,7 +86,8 @@ def _model_bytes(model: Path | None) -> int | None:
     """What the model needs; raises UserError where it is not whole."""
     if model is None:
         return None
-    return host_memory.needed_bytes(checkpoint.read(model), _ITEM_BYTES)
+    size = model_sizes.read(checkpoint.read(model), _ITEM_BYTES)
+    return host_plan.needed_bytes(size, HostPlan())
 
 
 def _work(steps: Iterable[Step], output: Output, *, is_dry: bool) -> None:

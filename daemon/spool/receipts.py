@@ -236,6 +236,7 @@ def _model(finished: FinishedJob) -> Mapping[str, str | bool]:
         "class": model.class_name,
         "fingerprint": model.fingerprint,
         "dtype": model.dtype,
+        "pack": model.pack,
         "attention": model.attention,
         # Compiled blocks would not see a LoRA.
         "compiled": model.is_compiled and finished.resolved_job.recipe.lora is None,

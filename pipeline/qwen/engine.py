@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from config.problems import Problem, UserError
-from config.settings import ModelSettings
+from config.settings import ModelSettings, Pack
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 from pipeline.editor import EditRequest, Event, Failed, ModelFacts, OnEvent
@@ -114,6 +114,7 @@ class QwenEditor:
             self._parts.prove()
         errors.give_back_memory()
         _tell_what_is_taken(host_memory.resident_bytes() - before_bytes, at.device)
+        self._is_packed = self._parts.size.transformer.packed_bytes is not None
         self._is_tidy = True
         space = stage_memory.StageMemory(
             at,
@@ -155,6 +156,7 @@ class QwenEditor:
             multiple=encode.MULTIPLE,
             versions=load.versions(),
             device=self._means.device.type,
+            pack=(Pack.LOSSLESS if self._is_packed else Pack.NONE).value,
         )
 
     def edit(self, requests: Sequence[EditRequest], on_event: OnEvent) -> None:

@@ -8,11 +8,12 @@ import pytest
 from harness import Daemon, HotFolder, wait_for
 from published import write
 
-from config.settings import ModelSettings
+from config.settings import ModelSettings, Pack
 from daemon.commands.check import look_at_attention
 from daemon.commands.check_model import MachineResources, look_at_model
 from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory
 from daemon.commands.output import Verdict
+from pipeline.qwen.precision import Precision
 
 GIB = 2**30
 CARD = Gpu(uuid="GPU-1", name="RTX 4080", total_bytes=16 * GIB, free_bytes=15 * GIB)
@@ -30,12 +31,12 @@ def looked_at(
     gpu: FoundGpu = CARD,
     *,
     memory_gib: float = 64,
-    item_bytes: int = 2,
-    **settings: float,
+    precision: Precision = Precision.BF16,
+    **settings: float | str,
 ) -> dict[str, Verdict]:
     """What is said of a model on such a machine, with its verdicts."""
     model = replace(ModelSettings(path=path), **settings)  # type: ignore[arg-type] # by name
-    means = MachineResources(memory_bytes=int(memory_gib * GIB), gpu=gpu, item_bytes=item_bytes)
+    means = MachineResources(memory_bytes=int(memory_gib * GIB), gpu=gpu, precision=precision)
     return {finding.text: finding.verdict for finding in look_at_model(model, means)}
 
 
@@ -102,18 +103,60 @@ def test_a_gpu_of_unknown_memory_is_planned_for_where_the_settings_say_how_much(
 
 
 def test_main_memory_is_told_with_what_is_needed_and_what_is_there(published: Path) -> None:
-    one(looked_at(published), "it needs 54.7 GiB of main memory (RAM), 42.1 GiB of it locked")
-    text, verdict = one(looked_at(published, memory_gib=48), "it takes 42.1 GiB of main memory")
+    said = looked_at(published)
+    one(said, "it needs 54.8 GiB of main memory (RAM), 40.2 GiB of it locked for as long as")
+    one(said, "the weights take 52.8 GiB of main memory, as they are computed with")
+    said = looked_at(published, memory_gib=50)
+    _, verdict = one(said, "the weights take 42.9 GiB of main memory, packed in 12 bits each")
+    assert verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "enough", "words"),
+    [
+        (44, "54.8", ["take 40.2 GiB", "modulation (12.7 GiB) is read from its files again"]),
+        (36, "44.9", ["take 30.2 GiB", "packed", "modulation (12.7 GiB) is read"]),
+        (28, "44.9", ["take 25.8 GiB", "14 of 60 transformer blocks (4.4 GiB) are on the GPU"]),
+        (16, "44.9", ["take 14.0 GiB", "the text encoder (13.3 GiB) is read from its files for"]),
+    ],
+)
+def test_where_main_memory_is_short_it_is_told_what_is_done(
+    published: Path, memory_gib: float, enough: str, words: list[str]
+) -> None:
+    text, verdict = one(looked_at(published, memory_gib=memory_gib), "the weights take")
     assert verdict is Verdict.WARNING
-    assert "the weights of modulation (12.7 GiB) are read from their files again" in text
-    text, verdict = one(looked_at(published, memory_gib=32), "the model needs 42.1 GiB of main")
+    assert all(word in text for word in words), text
+    assert f"with {enough} GiB of main memory all of it would wait there" in text
+
+
+def test_a_model_that_does_not_fit_is_a_problem_that_names_the_choices(published: Path) -> None:
+    text, verdict = one(looked_at(published, memory_gib=6), "the model needs")
     assert verdict is Verdict.PROBLEM
-    assert "and 32.0 GiB are available; close other programs or add memory" in text
+    assert "and 6.0 GiB are available; close other programs or add memory" in text
+    text, _ = one(looked_at(published, memory_gib=14, pack=Pack.NONE), "the model needs")
+    assert "leave model.pack out: packed it needs" in text
+    text, _ = one(looked_at(published, ram_gib=2), "the model needs")
+    assert "raise model.ram_gib (62.0 are free for weights) or close" in text
 
 
-def test_numbers_of_four_bytes_need_twice_the_memory(published: Path) -> None:
-    text, _ = one(looked_at(published, item_bytes=4), "needs 82.1 GiB of main memory")
-    assert "leave DTYPE out: in bf16 it needs 42.1 GiB" in text
+def test_what_is_packed_is_planned_for_as_it_crosses(published: Path) -> None:
+    said = looked_at(published, memory_gib=36)
+    plain, packed = (
+        int(one(one_said, "plan for a job with guidance")[0].split(", ")[1].split(" of 60")[0])
+        for one_said in (looked_at(published), said)
+    )
+    assert packed > 1.25 * plain
+
+
+def test_numbers_of_four_bytes_need_twice_the_memory_and_are_not_packed(published: Path) -> None:
+    one(looked_at(published, precision=Precision.FP32, memory_gib=120), "it needs 107.7 GiB")
+    text, _ = one(
+        looked_at(published, precision=Precision.FP32, pack=Pack.LOSSLESS),
+        "model.pack: only weights",
+    )
+    assert "in bf16 can be packed; leave DTYPE out, or write none or auto" in text
+    text, _ = one(looked_at(published, precision=Precision.FP32, memory_gib=40), "needs")
+    assert "leave DTYPE out: in bf16 it needs" in text
 
 
 def test_a_kernel_whose_package_is_missing_is_a_problem() -> None:

@@ -92,6 +92,7 @@ def test_the_model_is_told_with_its_kernel_and_whether_its_blocks_were_compiled(
 ) -> None:
     model = written(done)["model"]
     assert (model["attention"], model["compiled"]) == ("native", True)
+    assert model["pack"] == "none"
     with_lora = finished(resolved_job(job(), FULL, scratch=tmp_path), b"picture")
     assert written(with_lora)["model"]["compiled"] is False
 

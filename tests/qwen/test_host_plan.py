@@ -1,0 +1,133 @@
+"""Where weights wait follows from their sizes and from what is free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rig.sizes import GUIDED, REAL
+
+from config.problems import UserError
+from config.settings import Pack
+from pipeline.qwen.host_plan import (
+    SPARE_BYTES,
+    HostLimits,
+    HostPlan,
+    choose,
+    describe,
+    needed_bytes,
+    sized,
+    weights_bytes,
+)
+from pipeline.qwen.offload_plan import GIB, plan, smallest_bytes
+
+AMPLE = HostLimits(
+    available_bytes=512 * GIB,
+    ram_gib=None,
+    pack=Pack.AUTO,
+    can_pack=True,
+    budget_bytes=15 * GIB,
+    usual=GUIDED,
+)
+PLAIN = HostPlan()
+IN_FILES = HostPlan(keeps_modulation=False)
+PACKED = HostPlan(packs=True)
+PACKED_IN_FILES = HostPlan(packs=True, keeps_modulation=False)
+
+
+def chosen(gib: float, **limits: object) -> HostPlan:
+    given_limits = replace(AMPLE, available_bytes=int(gib * GIB), **limits)  # type: ignore[arg-type] # by name
+    return choose(REAL, given_limits, where="/models/it")
+
+
+def but_for_files(found: HostPlan) -> HostPlan:
+    return replace(found, drops_page_cache=False)
+
+
+@pytest.mark.parametrize("expected", [PLAIN, PACKED, IN_FILES, PACKED_IN_FILES])
+def test_each_plan_is_taken_from_what_it_needs_on(expected: HostPlan) -> None:
+    needed_gib = needed_bytes(REAL, expected) / GIB
+    assert but_for_files(chosen(needed_gib)) == expected
+    assert but_for_files(chosen(needed_gib - 0.01)) != expected
+
+
+def test_the_quicker_plans_need_more() -> None:
+    needs = [needed_bytes(REAL, one) for one in (PLAIN, PACKED, IN_FILES, PACKED_IN_FILES)]
+    assert needs == sorted(needs, reverse=True)
+    assert weights_bytes(REAL, PACKED_IN_FILES) < 0.76 * weights_bytes(REAL, IN_FILES)
+
+
+def test_where_no_such_plan_fits_no_more_blocks_than_need_be_are_on_the_gpu_alone() -> None:
+    least = needed_bytes(REAL, PACKED_IN_FILES) / GIB
+    one = chosen(least - 0.2)
+    assert but_for_files(one) == replace(PACKED_IN_FILES, blocks_on_gpu=1)
+    many = chosen(28)
+    assert many.keeps_encoder
+    fewer = replace(many, blocks_on_gpu=many.blocks_on_gpu - 1)
+    assert needed_bytes(REAL, many) <= 28 * GIB < needed_bytes(REAL, fewer)
+
+
+def test_the_text_encoder_stays_in_its_files_where_the_gpu_has_no_room_for_more_blocks() -> None:
+    found = chosen(18)
+    assert not found.keeps_encoder
+    assert needed_bytes(REAL, found) <= 18 * GIB
+    told = describe(REAL, found)
+    assert "is read from its files for each batch" in told
+
+
+@given(st.floats(10, 60), st.floats(6, 40), st.sampled_from(Pack))
+def test_a_chosen_plan_keeps_its_limits_and_leaves_room_for_usual_jobs(
+    gib: float, budget_gib: float, pack: Pack
+) -> None:
+    limits = replace(
+        AMPLE,
+        available_bytes=int(gib * GIB),
+        budget_bytes=int(budget_gib * GIB),
+        pack=pack,
+    )
+    try:
+        found = choose(REAL, limits, where="/models/it")
+    except UserError:
+        return
+    assert needed_bytes(REAL, found) <= limits.available_bytes
+    if pack is not Pack.AUTO:
+        assert found.packs is (pack is Pack.LOSSLESS)
+    if found.blocks_on_gpu:
+        size = sized(REAL, found)
+        assert smallest_bytes(size, GUIDED) <= budget_gib * GIB
+        resident = plan(size, GUIDED, int(budget_gib * GIB)).transformer_resident
+        assert found.blocks_on_gpu <= resident <= 60
+
+
+def test_a_limit_of_ones_own_is_of_the_weights_alone() -> None:
+    gib = weights_bytes(REAL, PACKED) / GIB
+    assert but_for_files(chosen(512, ram_gib=gib + 0.01)) == PACKED
+    assert but_for_files(chosen(512, ram_gib=gib - 0.01)) == IN_FILES
+
+
+@pytest.mark.parametrize("pack", Pack)
+def test_nothing_but_bf16_is_packed(pack: Pack) -> None:
+    if pack is Pack.LOSSLESS:
+        with pytest.raises(UserError, match=r"model\.pack: only weights in bf16 can be packed"):
+            chosen(512, pack=pack, can_pack=False)
+        return
+    assert not chosen(45, pack=pack, can_pack=False).packs
+
+
+def test_without_a_gpu_all_weights_are_in_main_memory() -> None:
+    needed_gib = needed_bytes(REAL, PLAIN) / GIB
+    assert but_for_files(chosen(needed_gib, budget_bytes=None)) == PLAIN
+    with pytest.raises(UserError, match=r"/models/it: the model needs 5\d\.\d GiB of main memory"):
+        chosen(needed_gib - 0.01, budget_bytes=None)
+
+
+def test_the_page_cache_is_left_alone_where_the_files_fit_beside_the_weights() -> None:
+    needed_gib = (needed_bytes(REAL, PLAIN) + REAL.all_bytes) / GIB
+    assert not chosen(needed_gib + 0.01).drops_page_cache
+    assert chosen(needed_gib - 0.01).drops_page_cache
+
+
+def test_what_is_spared_is_not_the_weights() -> None:
+    assert needed_bytes(REAL, PACKED) - weights_bytes(REAL, PACKED) == SPARE_BYTES
