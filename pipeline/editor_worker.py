@@ -59,12 +59,13 @@ def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> 
     if kind == "echo":
         return EchoEditor()
     # Imported here: the echo editor starts without torch.
-    from pipeline.qwen import allocator, offline  # noqa: PLC0415
+    from pipeline.qwen import allocator, library_imports, offline  # noqa: PLC0415
 
     offline.enforce()
     allocator.enforce()
-    from pipeline.qwen import device  # noqa: PLC0415
-    from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
+    with library_imports.limited(compiles=model.compile):
+        from pipeline.qwen import device  # noqa: PLC0415
+        from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
 
     if needs_gpu:
         device.require_gpu()

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import accelerate
 import torch
 from diffusers import AutoencoderKLQwenImage, QwenImageTransformer2DModel
-from diffusers.models.modeling_utils import no_init_weights
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from diffusers.models import modeling_utils
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, initialization
 
 # The libraries are untyped here: this stands for one of their models.
 Model: TypeAlias = Any
@@ -25,7 +25,8 @@ Model: TypeAlias = Any
 def text_encoder(folder: Path, dtype: torch.dtype) -> Model:
     """Qwen2.5-VL, as transformers has it."""
     config = Qwen2_5_VLConfig.from_pretrained(str(folder), local_files_only=True)
-    with _without_weights(dtype):
+    # To draw numbers for weights that are not there takes torch seconds, and half its compiler.
+    with _without_weights(dtype), initialization.no_init_weights():
         return Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype).eval()
 
 
@@ -50,7 +51,10 @@ def _without_weights(dtype: torch.dtype) -> Iterator[None]:
     usual = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with accelerate.init_empty_weights(include_buffers=False), no_init_weights():
+        with (
+            accelerate.init_empty_weights(include_buffers=False),
+            modeling_utils.no_init_weights(),
+        ):
             yield
     finally:
         torch.set_default_dtype(usual)
