@@ -191,8 +191,8 @@ def _memory(size: ModelSize, waiting: HostPlan, limits: HostLimits) -> Iterator[
     locked = f", {_size(locked_bytes)} of it locked" if is_streamed else ""
     yield ok(
         _SUBJECT,
-        f"it needs {_size(host_plan.needed_bytes(size, waiting))} of main memory (RAM){locked} for as long as it is"
-        f" loaded; {_size(limits.available_bytes)} are available",
+        f"it needs {_size(host_plan.needed_bytes(size, waiting))} of main memory (RAM){locked}"
+        f" for as long as it is loaded; {_size(limits.available_bytes)} are available",
     )
     if not is_streamed:
         return
