@@ -31,6 +31,7 @@ mask: photo.mask.png
 region: [1, 2, 30, 40]
 variants: 2
 priority: 9
+megapixels: 1.5
 size: 1024x768
 keep: mask
 format: jpeg
@@ -66,6 +67,7 @@ def test_every_key_is_read() -> None:
         region=Region(1, 2, 30, 40),
         variants=2,
         priority=9,
+        megapixels=1.5,
         size=ExactSize(1024, 768),
         keep=Keep.MASK,
         format=Format.JPG,
@@ -98,6 +100,9 @@ def test_every_key_is_read() -> None:
         ("images: [a.png, b 海.png]", "images", ("a.png", "b 海.png")),
         ('images: ["-a\\n.png"]', "images", ("-a\n.png",)),
         ("region: [0, 0, 1, 1]", "region", Region(0, 0, 1, 1)),
+        ("megapixels: 0.25", "megapixels", 0.25),
+        ("megapixels: 4", "megapixels", 4.0),
+        ("megapixels: null", "megapixels", None),
         ("size: original", "size", OriginalSize()),
         ("size: Model", "size", ModelSize()),
         ("size: 640X480", "size", ExactSize(640, 480)),

@@ -219,7 +219,7 @@ def test_the_canvas_reaches_the_vae_pixel_by_pixel(
     size = (160, 32)  # no size that the library would choose
     request = request_of(images=(canvas(size),))
     with torch.no_grad():
-        prepared = prepare(pipe, request, condition_pixels=9216)
+        prepared = prepare(pipe, request, condition_pixels=9216, multiple=32)
         text = read_text(pipe, prepared.prompt, cpu)
         found = look(pipe, prepared, [text], seed=7, device=cpu)
         pixels = np.asarray(Image.open(request.images[0]), dtype=np.float32) / 127.5 - 1

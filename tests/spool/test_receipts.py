@@ -31,6 +31,7 @@ FULL = replace(
     images=("logo.png",),
     mask="m.png",
     region=Region(1, 2, 3, 4),
+    megapixels=1.75,
     size=ExactSize(640, 480),
     keep=Keep.MASK,
     format=Format.WEBP,
