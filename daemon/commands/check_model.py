@@ -131,7 +131,7 @@ def _described(found: Checkpoint) -> str:
     files = (path for path in found.path.rglob("*") if path.is_file())
     size = _size(sum(path.stat().st_size for path in files))
     return (
-        f"{found.path}: {found.class_name}, works at {megapixels:.3g} megapixels, sides of"
+        f"{found.path}: {found.class_name}, works at {megapixels:.3g} megapixels, sides in"
         f" multiples of {found.multiple}, {licence}, {size} on disk"
     )
 
