@@ -72,12 +72,23 @@ class Bench:
         print(json.dumps(row), flush=True)
         self._out.write_text(json.dumps({**self._stamp, "rows": self._rows}, indent=1))
 
-    def requests(self, count: int, *, steps: int, cfg: float) -> list[EditRequest]:
-        """Jobs of one megapixel with one picture each."""
+    def picture_of(self, side: int) -> Path:
+        """The same picture, with sides of so many pixels."""
+        from PIL import Image
+
+        path = self.scratch / f"image-{side}.png"
+        with Image.open(self.image) as picture:
+            picture.resize((side, side), Image.Resampling.BICUBIC).save(path)
+        return path
+
+    def requests(
+        self, count: int, *, steps: int, cfg: float, image: Path | None = None
+    ) -> list[EditRequest]:
+        """Jobs with one picture each, of one megapixel unless another is given."""
         return [
             EditRequest(
                 request_id=f"job{number}",
-                images=(self.image,),
+                images=(image or self.image,),
                 prompt="Replace the background with a beach at dawn, keep the person as she is",
                 negative_prompt=" ",
                 steps=steps,
@@ -89,11 +100,20 @@ class Bench:
             for number in range(count)
         ]
 
-    def edit(self, editor: Any, mode: str, count: int, *, steps: int, cfg: float) -> None:
+    def edit(
+        self,
+        editor: Any,
+        mode: str,
+        count: int,
+        *,
+        steps: int,
+        cfg: float,
+        image: Path | None = None,
+    ) -> None:
         """Measure one batch."""
         import torch
 
-        requests = self.requests(count, steps=steps, cfg=cfg)
+        requests = self.requests(count, steps=steps, cfg=cfg, image=image)
         stages = _StagePeaks()
         at: list[float] = []
         endings: list[Done] = []

@@ -23,6 +23,7 @@ from benchmarks.bench import GIB, JOBS_TOGETHER, Bench, Row, cap, release
 from pipeline.qwen import allocator, offline
 
 CAP_GIB = 16
+_SIDES = {"1.75": 1344, "4": 2048}  # pixels of a square canvas, by the megapixels asked for
 _LARGEST_WARMED_UP = 4 * fullsize.MEGAPIXEL  # beyond, one time is the time of many tiles
 
 
@@ -39,6 +40,7 @@ def resident(bench: Bench) -> None:
     editor = bench.editor(InHostMemory(device=device))
     _usual_jobs(bench, editor, "resident", steps=10)
     bench.edit(editor, "resident", 8, steps=10, cfg=4.0)
+    _larger_jobs(bench, editor, "resident")
     _pictures(bench, "resident", megapixels=(1, 4))
     _compiled(bench, editor, "resident, compiled")
 
@@ -74,6 +76,7 @@ def ours(bench: Bench) -> None:
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
     bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=10, cfg=4.0)
+    _larger_jobs(bench, editor, f"ours, {CAP_GIB} GiB")
     _windowed_pictures(bench, editor)
     _compiled(bench, editor, f"ours, {CAP_GIB} GiB, compiled")
 
@@ -130,6 +133,13 @@ def _usual_jobs(bench: Bench, editor: Any, mode: str, *, steps: int) -> None:
     bench.edit(editor, mode, 1, steps=steps, cfg=4.0)
     bench.edit(editor, mode, 1, steps=6, cfg=1.0)
     bench.edit(editor, mode, 4, steps=4, cfg=1.0)
+
+
+def _larger_jobs(bench: Bench, editor: Any, mode: str) -> None:
+    """Jobs with guidance whose instruction has `megapixels`."""
+    for megapixels, side in _SIDES.items():
+        image = bench.picture_of(side)
+        bench.edit(editor, f"{mode}, {megapixels} MP", 1, steps=5, cfg=4.0, image=image)
 
 
 def _compiled(bench: Bench, editor: Any, mode: str) -> None:
