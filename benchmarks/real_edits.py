@@ -208,6 +208,7 @@ RECIPE = Recipe(
     region=None,
     variants=1,
     priority=5,
+    megapixels=None,
     size=OriginalSize(),
     keep=Keep.AUTO,
     format=Format.PNG,

@@ -18,6 +18,7 @@ _SEED = values.whole_number(0, LARGEST_SEED, ", or remove the line to have one d
 _IMAGES = values.file_names(MOST_REFERENCES)
 _VARIANTS = values.whole_number(1, 8)
 _PRIORITY = values.whole_number(0, 9)
+_MEGAPIXELS = values.number(0.25, 4, ", or remove the line for the model's own area")
 _KEEP = values.choice(Keep)
 _FORMAT = values.choice(Format, jpeg=Format.JPG)
 _QUALITY = values.whole_number(1, 100)
@@ -39,6 +40,7 @@ class Keys:
     region: Region | None = None
     variants: int | None = None
     priority: int | None = None
+    megapixels: float | None = None  # of 1024x1024 pixels: the area to edit at
     size: Size | None = None
     keep: Keep | None = None
     format: Format | None = None
@@ -64,6 +66,7 @@ def read_keys(fields: Fields) -> Keys:
         region=fields.read("region", values.region, None),
         variants=fields.read("variants", _VARIANTS, None),
         priority=fields.read("priority", _PRIORITY, None),
+        megapixels=fields.read("megapixels", _MEGAPIXELS, None),
         size=fields.read("size", values.size, None),
         keep=fields.read("keep", _KEEP, None),
         format=fields.read("format", _FORMAT, None),

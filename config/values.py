@@ -189,9 +189,9 @@ def whole_number(low: int, high: int, or_else: str = "") -> Callable[[Node], int
     return read
 
 
-def number(low: float, high: float) -> Callable[[Node], float]:
-    """Read a number, whole or not, from `low` to `high`."""
-    advice = f"write a number from {low:g} to {high:g}"
+def number(low: float, high: float, or_else: str = "") -> Callable[[Node], float]:
+    """Read a number, whole or not, from `low` to `high`; `or_else` ends the advice."""
+    advice = f"write a number from {low:g} to {high:g}{or_else}"
 
     def read(node: Node) -> float:
         value = node.value() if isinstance(node, Scalar) else None

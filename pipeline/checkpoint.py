@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ COPY_AGAIN = "copy the model folder again, whole"
 _LENGTH_BYTES = 8  # a file opens with the length of its JSON header, little-endian
 _LONGEST_HEADER_BYTES = 100_000_000  # the format's own limit
 _SAMPLE_BYTES = 64 * 1024
+_PATCH_PIXELS = 16  # along a side, of pixels that the transformer takes as one token
+_LARGEST_MULTIPLE = 256  # 112 is what users of these models name; more is mostly padding
 _ODD_HEADER = (
     ValueError,
     KeyError,
@@ -54,6 +57,7 @@ class Declared:
 
     working_pixels: int = 1024 * 1024
     condition_pixels: int = 384 * 384
+    multiple: int = 32
     weights: str = "trained"
 
 
@@ -65,6 +69,7 @@ class Checkpoint:
     class_name: str  # one of EDIT_CLASSES
     working_pixels: int  # the area of a picture that the model edits at
     condition_pixels: int  # the area at which the text encoder of Plus sees each picture
+    multiple: int  # both sides of a canvas are multiples of this
     weights: str  # "trained" or "random"
     fingerprint: str  # changes when anything that decides a result changes
     licence: str | None  # as the folder itself names it
@@ -89,6 +94,7 @@ def read(path: Path) -> Checkpoint:
         class_name=class_name,
         working_pixels=declared.working_pixels,
         condition_pixels=declared.condition_pixels,
+        multiple=declared.multiple,
         weights=declared.weights,
         fingerprint=folder.fingerprint(),
         licence=_licence(path),
@@ -189,11 +195,27 @@ def _declared(folder: ModelFolder) -> Declared:
     kind = written.get("weights", usual.weights)
     if kind not in ("trained", "random"):
         folder.note(_OURS, f"weights is {kind!r}", 'write "trained" or "random"')
+    working_pixels = _area(folder, written, "working_pixels", usual.working_pixels)
     return Declared(
-        working_pixels=_area(folder, written, "working_pixels", usual.working_pixels),
+        working_pixels=working_pixels,
         condition_pixels=_area(folder, written, "condition_pixels", usual.condition_pixels),
+        multiple=_multiple(folder, written, usual.multiple, working_pixels),
         weights=str(kind),
     )
+
+
+def _multiple(
+    folder: ModelFolder, written: dict[str, object], usual: int, working_pixels: int
+) -> int:
+    value = written.get("multiple", usual)
+    widest = math.isqrt(working_pixels) // _PATCH_PIXELS * _PATCH_PIXELS
+    most = min(widest, _LARGEST_MULTIPLE)
+    possible = range(_PATCH_PIXELS, most + 1, _PATCH_PIXELS)
+    if isinstance(value, int) and value in possible:
+        return value
+    advice = f"write 32, or another multiple of {_PATCH_PIXELS} up to {most}"
+    folder.note(_OURS, f"multiple is {value!r}", advice)
+    return usual
 
 
 def _area(folder: ModelFolder, written: dict[str, object], key: str, usual: int) -> int:

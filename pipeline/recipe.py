@@ -28,6 +28,7 @@ Value = TypeVar("Value")
 
 DEFAULT_CFG = 4.0  # of the model card, as is the negative prompt of one space
 NO_LIMIT: Limit = Off.OFF
+MEGAPIXEL = 1024 * 1024  # of the key, so that 1 is the published models' own area
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Recipe:
     region: Region | None
     variants: int
     priority: int
+    megapixels: float | None  # the area to edit at; None = the model's own
     size: Size
     keep: Keep
     format: Format
@@ -54,6 +56,11 @@ class Recipe:
     max_shift_px: Limit  # of the original
     max_changed: Limit  # share of the result's pixels
     min_confidence: MinConfidence
+
+    @property
+    def asked_pixels(self) -> int | None:
+        """The area that was asked for; None = the model's own."""
+        return None if self.megapixels is None else round(self.megapixels * MEGAPIXEL)
 
     def as_json(self) -> dict[str, JsonValue]:
         """Give all keys with plain values, null where there is none: a valid sidecar itself."""
@@ -73,6 +80,7 @@ class Recipe:
             "region": region,
             "variants": self.variants,
             "priority": self.priority,
+            "megapixels": self.megapixels,
             "size": str(self.size),
             "keep": self.keep.value,
             "format": self.format.value,
@@ -202,6 +210,7 @@ def _completed(wanted: Keys, lora: Lora | None, default_steps: int, drawn_seed: 
         region=wanted.region,
         variants=_or(wanted.variants, 1),
         priority=_or(wanted.priority, 5),
+        megapixels=wanted.megapixels,
         size=OriginalSize() if wanted.size is None else wanted.size,
         keep=_or(wanted.keep, Keep.AUTO),
         format=_or(wanted.format, Format.SAME),

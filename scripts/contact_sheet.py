@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 THUMB, SMALL, TEXT, GAP = 360, 96, 460, 20  # pixels
 WIDTH = 2 * THUMB + TEXT + 4 * GAP
 BLACK, GREY, RED, PAPER = (25, 25, 28), (110, 110, 115), (176, 32, 32), (255, 255, 255)
-TOLD = ("mask", "region", "images", "size", "format", "cfg", "seed")  # of a recipe
+TOLD = ("mask", "region", "images", "megapixels", "size", "format", "cfg", "seed")  # of a recipe
 USUAL: tuple[object, ...] = (None, [], "original", "same", 1)
 _WORDS = re.compile(r"[\x21-\u02ff]{1,28}\s*|.\s*")  # Chinese may break anywhere
 

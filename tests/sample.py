@@ -37,6 +37,7 @@ RECIPE = Recipe(
     region=None,
     variants=1,
     priority=5,
+    megapixels=None,
     size=OriginalSize(),
     keep=Keep.AUTO,
     format=Format.SAME,

@@ -25,6 +25,7 @@ from pipeline.qwen.vram_budget import (
     usual_jobs_together,
     usual_work,
 )
+from pipeline.recipe import MEGAPIXEL
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
@@ -126,13 +127,13 @@ def _linear_layers(settings: ModelSettings) -> lora_file.Layers | None:
 
 
 def _described(found: Checkpoint) -> str:
-    megapixels = found.working_pixels / 1e6
+    megapixels = found.working_pixels / MEGAPIXEL
     licence = f"licence {found.licence}" if found.licence else "no licence named"
     files = (path for path in found.path.rglob("*") if path.is_file())
     size = _size(sum(path.stat().st_size for path in files))
     return (
-        f"{found.path}: {found.class_name}, works at {megapixels:.2g} megapixels,"
-        f" {licence}, {size} on disk"
+        f"{found.path}: {found.class_name}, works at {megapixels:.3g} megapixels, sides in"
+        f" multiples of {found.multiple}, {licence}, {size} on disk"
     )
 
 
@@ -252,4 +253,6 @@ def _plans(
     if jobs > 1:
         _, denoising, _ = stages(plan(size, usual_work(source, jobs), budget_bytes), size)
         yield ok(_PLAN_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
-    yield ok(_PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / 1e6:.1f} megapixels)")
+    yield ok(
+        _PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / MEGAPIXEL:.1f} megapixels)"
+    )

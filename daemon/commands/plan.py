@@ -16,6 +16,7 @@ from daemon.commands.select import default_steps, select
 from daemon.fs.local_dirs import locate_local_dirs
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.job import State
+from pipeline.recipe import Recipe
 
 _PROMPT_COLUMNS = 60
 _LIMITS = ("min_keep_psnr", "max_shift_px", "max_changed", "min_confidence")
@@ -64,11 +65,21 @@ def _choices(job: JobPreview) -> Iterator[str]:
     recipe = job.recipe
     yield "1 step" if recipe.steps == 1 else f"{recipe.steps} steps"
     yield "seed drawn" if job.seed is None else f"seed {job.seed}"
+    if recipe.megapixels is not None:
+        yield f"megapixels {recipe.megapixels:g}"
     yield f"size {recipe.size}"
     if recipe.preset is not None:
         yield f"preset {recipe.preset}"
     if recipe.lora is not None:
         yield f"LoRA {recipe.lora}"
+    yield from _pictures_and_part(recipe)
+    for key in _LIMITS:
+        limit = getattr(recipe, key)
+        if limit != Off.OFF:
+            yield f"{key} {limit:g}" if isinstance(limit, float) else f"{key} {limit}"
+
+
+def _pictures_and_part(recipe: Recipe) -> Iterator[str]:
     if recipe.images:
         yield f"with {', '.join(map(printable, recipe.images))}"
     if recipe.mask is not None:
@@ -76,10 +87,6 @@ def _choices(job: JobPreview) -> Iterator[str]:
     if recipe.region is not None:
         region = recipe.region
         yield f"region {region.width}x{region.height} at {region.x}, {region.y}"
-    for key in _LIMITS:
-        limit = getattr(recipe, key)
-        if limit != Off.OFF:
-            yield f"{key} {limit:g}" if isinstance(limit, float) else f"{key} {limit}"
 
 
 def _rows(file: FilePreview) -> Iterator[tuple[str, str, str]]:

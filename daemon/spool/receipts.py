@@ -228,8 +228,8 @@ def work_seconds(finished: FinishedJob) -> float:
     return seconds
 
 
-def _model(finished: FinishedJob) -> Mapping[str, str | bool]:
-    model = finished.model
+def _model(finished: FinishedJob) -> Mapping[str, object]:
+    model, placement = finished.model, finished.prepared.placement
     loaded_at = datetime.fromtimestamp(finished.model_loaded_at, UTC)
     return {
         "path": model.path,
@@ -241,6 +241,7 @@ def _model(finished: FinishedJob) -> Mapping[str, str | bool]:
         # Compiled blocks would not see a LoRA.
         "compiled": model.is_compiled and finished.resolved_job.recipe.lora is None,
         "weights": model.weights,
+        "canvas": {"width": placement.canvas_width, "height": placement.canvas_height},
         "loaded_at": loaded_at.astimezone().isoformat(timespec="milliseconds"),
     }
 

@@ -1,4 +1,4 @@
-"""The canvas that a model works on: its sizes, the window it shows, the mask laid on it."""
+"""The canvas that a model works on: its area and sizes, the window it shows, the mask on it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,28 @@ LONGEST = 2.0  # long by short side, where the picture allows it
 NOISE_LEVELS = 8  # by so much JPEG strays from black and white
 
 
+def part_area(own: int | None, asked: int | None) -> int | None:
+    """The area for what more pixels would only enlarge: the model's own, or less if so asked."""
+    return own if own is None or asked is None else min(own, asked)
+
+
+def canvas_area(own: int | None, asked: int | None, *, shown: int | None) -> int | None:
+    """The area to edit at: as asked, but beyond the model's own no more than will be shown.
+
+    `own` is the model's (None: any), `shown` the pixels that the edited part has in the original
+    or will have in the result, whichever are more; None: the canvas itself is the result.
+    """
+    if own is None or asked is None:
+        return own
+    return asked if shown is None else min(asked, max(own, shown))
+
+
 def place(width: int, height: int, *, working_pixels: int | None, multiple: int) -> Placement:
     """Lay a whole picture on a canvas whose sides are multiples of `multiple`.
 
     The picture is scaled by one factor, to about `working_pixels` (None: not at all), and centred;
     what is left of the canvas is padding. Between 1:4 and 4:1, and mostly beyond, the canvas is
-    one that the model library keeps as it is, so nothing is ever stretched.
+    one that the model library, at that area and multiple, keeps as it is.
     """
     assert min(width, height, multiple) >= 1
     if working_pixels is None:

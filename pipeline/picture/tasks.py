@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from config.values import Keep, ModelSize, OriginalSize, Region, Size
+from config.values import ExactSize, Keep, ModelSize, OriginalSize, Region, Size
 from pipeline.composite.compose import NOT_COMPARED
-from pipeline.picture.canvas import box, open_mask, padded, place, window
+from pipeline.picture.canvas import (
+    box,
+    canvas_area,
+    open_mask,
+    padded,
+    part_area,
+    place,
+    window,
+)
 from pipeline.picture.edited import Layers, lay, read_edit
 from pipeline.picture.fidelity import Fidelity
 from pipeline.picture.icc import Srgb, to_srgb
@@ -25,6 +33,7 @@ from pipeline.picture.sixteen_bit import KINDS, Deep, SixteenBitPixels
 from pipeline.picture.transparency import opaque
 from pipeline.pixel_requests import Compose, Composed, PictureError, Prepare, Prepared, Preview
 from pipeline.provenance import source_type
+from pipeline.recipe import MEGAPIXEL
 from pipeline.sniff.whole_file import Kind
 
 FURTHER_CAUSE = "; also, "
@@ -74,9 +83,49 @@ def _prepare_image(request: Prepare) -> Prepared:
         part = (
             region
             if isinstance(request.recipe.size, ModelSize)
-            else window(target, *picture.pixels.size, working_pixels=request.working_pixels)
+            else window(target, *picture.pixels.size, working_pixels=_part_area(request))
         )
-        return _canvas(request, picture, part, request.into / "canvas.ppm")
+        area = canvas_area(
+            request.working_pixels,
+            request.recipe.asked_pixels,
+            shown=_shown(request.recipe.size, part, picture),
+        )
+        made = _canvas(request, picture, part, area, request.into / "canvas.ppm")
+        return dataclasses.replace(made, notes=(*made.notes, *_other_area(request, area)))
+
+
+def _part_area(request: Prepare) -> int | None:
+    return part_area(request.working_pixels, request.recipe.asked_pixels)
+
+
+def _shown(size: Size, part: Region, picture: Picture) -> int | None:
+    """The pixels of a part in the original or in the result, whichever are more.
+
+    None where the result is the canvas itself.
+    """
+    pixels = part.width * part.height
+    match size:
+        case ModelSize():
+            return None
+        case OriginalSize():
+            return pixels
+        case ExactSize(width, height):
+            scale = max(width / picture.pixels.width, height / picture.pixels.height)
+            return max(pixels, round(pixels * scale * scale))
+
+
+def _other_area(request: Prepare, area: int | None) -> Iterator[str]:
+    """Where `megapixels` is not what the picture is edited at, and why."""
+    asked = request.recipe.asked_pixels
+    if asked is None:
+        return
+    if area is None:
+        yield "megapixels has no effect: what edits here takes pictures of any size."
+    elif area < asked:
+        yield (
+            f"{request.name} is edited at {area / MEGAPIXEL:.3g} megapixels, not "
+            f"{request.recipe.megapixels:g}: more would only enlarge it."
+        )
 
 
 def _white(mask: Image.Image, region: Region) -> Region:
@@ -90,7 +139,8 @@ def _prepare_reference(request: Prepare, index: int) -> Prepared:
     with fitting(name, path):
         picture = _opened(request, path, name)
         whole = Region(0, 0, *picture.pixels.size)
-        return _canvas(request, picture, whole, request.into / f"reference-{index + 1}.ppm")
+        into = request.into / f"reference-{index + 1}.ppm"
+        return _canvas(request, picture, whole, _part_area(request), into)
 
 
 def _opened(request: Prepare, path: Path, name: str) -> Picture:
@@ -112,16 +162,13 @@ def _region(region: Region | None, picture: Picture) -> Region:
     return region
 
 
-def _canvas(request: Prepare, picture: Picture, region: Region, path: Path) -> Prepared:
+def _canvas(
+    request: Prepare, picture: Picture, region: Region, area: int | None, path: Path
+) -> Prepared:
     """Write the canvas of one picture; colours are converted after scaling, which is faster."""
     width, height = picture.pixels.size
     placement = dataclasses.replace(
-        place(
-            region.width,
-            region.height,
-            working_pixels=request.working_pixels,
-            multiple=request.multiple,
-        ),
+        place(region.width, region.height, working_pixels=area, multiple=request.multiple),
         region=region,
     )
     part = box(region)

@@ -71,7 +71,12 @@ class Batch:
             return
         try:
             chosen = means.loras.find(request.lora)
-            prepared = encode.prepare(means.pipe, request, condition_pixels=means.condition_pixels)
+            prepared = encode.prepare(
+                means.pipe,
+                request,
+                condition_pixels=means.condition_pixels,
+                multiple=means.multiple,
+            )
             work = _work(prepared, chosen, request.steps)
             means.room.plan(work)
         except EditError as error:

@@ -16,7 +16,7 @@ from pipeline.qwen import errors
 from pipeline.qwen.load import Pipeline, is_plus
 from pipeline.qwen.prompt import Length, check_length, disarm, wrap
 
-MULTIPLE = 32  # both sides of a canvas, as the pipelines round them
+_LEAST_GLIMPSE = 32  # pixels along a side of what the text encoder sees; its own patch has 28
 _LONGEST_ASPECT = 100  # the text encoder refuses 200, and its own rounding may double the ratio
 
 
@@ -75,12 +75,14 @@ def _tokens(prompt: BatchFeature) -> int:
     return int(prompt["input_ids"].shape[1])
 
 
-def prepare(pipe: Pipeline, request: EditRequest, *, condition_pixels: int) -> Prepared:
+def prepare(
+    pipe: Pipeline, request: EditRequest, *, condition_pixels: int, multiple: int
+) -> Prepared:
     """Open the request's pictures and spell out its prompts.
 
     Raises EditError for pictures and prompts that the model cannot take.
     """
-    canvases = open_canvases(request.images, several=is_plus(pipe))
+    canvases = open_canvases(request.images, several=is_plus(pipe), multiple=multiple)
     with errors.mapped("reading the pictures and the prompt"):
         glimpses = _for_text_encoder(pipe, canvases, condition_pixels)
         shapes = _shapes(pipe, canvases)
@@ -134,16 +136,16 @@ def look(
     )
 
 
-def open_canvases(paths: Sequence[Path], *, several: bool) -> list[Image.Image]:
+def open_canvases(paths: Sequence[Path], *, several: bool, multiple: int) -> list[Image.Image]:
     """The request's pictures; raises EditError if there are too many or one is unusable."""
     if len(paths) > 1 and not several:
         cause = "This model (QwenImageEditPipeline) takes one image and no references."
         advice = "Remove 'images', or use a QwenImageEditPlusPipeline checkpoint (2509, 2511)."
         raise EditError(cause, advice, Failure.PERMANENT)
-    return [_open(path) for path in paths]
+    return [_open(path, multiple) for path in paths]
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, multiple: int) -> Image.Image:
     try:
         with Image.open(path) as file:
             picture = file.convert("RGB")
@@ -151,8 +153,8 @@ def _open(path: Path) -> Image.Image:
         cause = f"The prepared picture {path.name} cannot be read ({error})."
         raise EditError(cause, "Try again.", Failure.TRANSIENT) from error
     width, height = picture.size
-    if width % MULTIPLE or height % MULTIPLE:
-        cause = f"{path.name} is {width}x{height}; both sides must be multiples of {MULTIPLE}."
+    if width % multiple or height % multiple:
+        cause = f"{path.name} is {width}x{height}; both sides must be multiples of {multiple}."
         raise EditError(cause, "Report this: the picture was prepared wrongly.", Failure.PERMANENT)
     if max(width, height) > _LONGEST_ASPECT * min(width, height):
         cause = f"The picture is too long for its width ({width}x{height} for the model)."
@@ -169,7 +171,7 @@ def _for_text_encoder(
         return list(canvases)
     sizes = [calculate_dimensions(condition_pixels, one.width / one.height) for one in canvases]
     return [
-        pipe.image_processor.resize(one, max(height, MULTIPLE), max(width, MULTIPLE))
+        pipe.image_processor.resize(one, max(height, _LEAST_GLIMPSE), max(width, _LEAST_GLIMPSE))
         for one, (width, height) in zip(canvases, sizes, strict=True)
     ]
 

@@ -19,7 +19,6 @@ from pipeline.editor import EditRequest, Event, Failed, ModelFacts, OnEvent
 from pipeline.qwen import (
     components,
     device,
-    encode,
     errors,
     host_memory,
     host_plan,
@@ -132,6 +131,7 @@ class QwenEditor:
             room=space,
             device=at.device,
             condition_pixels=source.condition_pixels,
+            multiple=source.multiple,
             loras=lora.Loras(
                 settings.loras,
                 {**lora.linear_layers(pipe.transformer), **self._parts.linear_layers_aside()},
@@ -153,7 +153,7 @@ class QwenEditor:
             is_compiled=self._settings.compile,
             weights=self._source.weights,
             working_pixels=self._source.working_pixels,
-            multiple=encode.MULTIPLE,
+            multiple=self._source.multiple,
             versions=load.versions(),
             device=self._means.device.type,
             pack=(Pack.LOSSLESS if self._is_packed else Pack.NONE).value,

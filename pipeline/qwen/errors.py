@@ -14,7 +14,10 @@ from pipeline.editor import EditError, Failure
 
 log = logging.getLogger(__name__)
 
-_SMALLER = "Close other programs on the GPU, use fewer reference images, or set model.vram_gib."
+_SMALLER = (
+    "Close other programs on the GPU, write a smaller megapixels, use fewer reference images, or "
+    "set model.vram_gib."
+)
 
 
 _OF_LIBRARIES = (MemoryError, OSError, RuntimeError, ValueError)

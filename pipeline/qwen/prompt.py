@@ -41,6 +41,9 @@ def check_length(length: Length, *, what: str) -> None:
     """Raise EditError unless the model's position table reaches to the end of the prompt."""
     if length.tokens <= length.allowed:
         return
+    if length.allowed <= 0:
+        cause = f"The picture is so large for this model that no room is left for a {what}."
+        raise EditError(cause, "Write a smaller megapixels.", Failure.PERMANENT)
     cause = (
         f"The {what} is too long: {length.tokens} tokens, and the model takes {length.allowed} "
         "beside these pictures."

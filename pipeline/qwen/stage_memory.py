@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _CALM_BATCHES = 20  # without running out of memory, after which another try is worth its cost
 _WORTH_TELLING_BYTES = GIB  # by which what is free has changed
-_ADVICE = "Use smaller pictures or fewer reference images, or raise model.vram_gib."
+_ADVICE = (
+    "Write a smaller megapixels, use fewer reference images or a shorter prompt, or raise "
+    "model.vram_gib."
+)
 
 
 class StageMemory:

@@ -33,6 +33,7 @@ class StageResources:
     room: StageMemory
     device: torch.device
     condition_pixels: int
+    multiple: int  # both sides of a canvas are multiples of this
     loras: Loras
     jobs_together: int
     clock: Callable[[], float]

@@ -156,6 +156,7 @@ def test_settings_without_keys_are_the_defaults(text: str) -> None:
         ("defaults: {watch: inotify}", "write one of auto, events, poll"),
         ("defaults: {min_confidence: low}", "min_confidence is low; write one of off, high"),
         ("presets: {a: {max_changed: 2}}", "presets.a.max_changed is 2; write a number from 0 to"),
+        ("presets: {a: {megapixels: 40}}", "presets.a.megapixels is 40; write a number from 0.25"),
         ("folders: /srv/hot", "folders is not a list of mappings"),
         ("folders: [/srv/hot]", "folders is not a list of mappings"),
         ("folders:\n- settle_seconds: 1", "line 2: folders[0].root is missing"),

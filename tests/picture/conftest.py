@@ -33,6 +33,7 @@ class Job:
     """One picture on its way through prepare, an edit and compose."""
 
     into: Path
+    megapixels: float | None = None
     size: Size = field(default_factory=OriginalSize)
     keep: Keep = Keep.AUTO
     format: Format = Format.SAME
@@ -65,6 +66,7 @@ class Job:
             region=self.region,
             variants=1,
             priority=5,
+            megapixels=self.megapixels,
             size=self.size,
             keep=self.keep,
             format=self.format,

@@ -6,12 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.picture.canvas import content, library_size, padded, place, scaled
+from pipeline.picture.canvas import (
+    canvas_area,
+    content,
+    library_size,
+    padded,
+    part_area,
+    place,
+    scaled,
+)
 from pipeline.pixel_requests import Placement
 
 SIDES = st.integers(1, 9000)
 MEGAPIXEL = 1024 * 1024
-AREAS = st.sampled_from([MEGAPIXEL, 512 * 512, 128 * 128, 96 * 96])
+MULTIPLES = st.sampled_from([16, 32, 112])
+AREAS = st.sampled_from([4 * MEGAPIXEL, MEGAPIXEL, 512 * 512, 128 * 128, 96 * 96])
 
 
 def canvas_of(placement: Placement) -> tuple[int, int]:
@@ -19,7 +28,7 @@ def canvas_of(placement: Placement) -> tuple[int, int]:
 
 
 @settings(max_examples=500)
-@given(SIDES, SIDES, AREAS, st.sampled_from([16, 32]))
+@given(SIDES, SIDES, AREAS, MULTIPLES)
 def test_the_content_has_the_picture_s_aspect_to_a_pixel(
     width: int, height: int, area: int, multiple: int
 ) -> None:
@@ -33,7 +42,7 @@ def test_the_content_has_the_picture_s_aspect_to_a_pixel(
 
 
 @settings(max_examples=500)
-@given(SIDES, SIDES, AREAS, st.sampled_from([16, 32]))
+@given(SIDES, SIDES, AREAS, MULTIPLES)
 def test_the_content_lies_inside_a_canvas_of_whole_multiples(
     width: int, height: int, area: int, multiple: int
 ) -> None:
@@ -85,6 +94,65 @@ def test_without_a_working_area_nothing_is_scaled(width: int, height: int, multi
 )
 def test_canvases_of_well_known_sizes(size: tuple[int, int], canvas: tuple[int, int]) -> None:
     assert canvas_of(place(*size, working_pixels=MEGAPIXEL, multiple=32)) == canvas
+
+
+@pytest.mark.parametrize(
+    ("size", "megapixels", "multiple", "canvas"),
+    [
+        ((4000, 4000), 4, 32, (2048, 2048)),
+        ((4000, 4000), 0.25, 32, (512, 512)),
+        ((6000, 4000), 1.75, 32, (1664, 1120)),
+        ((6000, 4000), 1, 112, (1232, 896)),
+        ((6000, 4000), 1.75, 112, (1680, 1120)),
+        ((4000, 4000), 4, 112, (2016, 2016)),
+        ((16384, 164), 4, 32, (21824, 192)),
+        ((16384, 164), 4, 112, (18816, 224)),
+    ],
+)
+def test_canvases_of_other_areas_and_multiples(
+    size: tuple[int, int], megapixels: float, multiple: int, canvas: tuple[int, int]
+) -> None:
+    laid = place(*size, working_pixels=round(megapixels * MEGAPIXEL), multiple=multiple)
+    assert canvas_of(laid) == canvas
+
+
+@given(st.floats(0.25, 4), st.sampled_from([16, 32, 112]), st.integers(500, 2000))
+def test_an_area_of_usual_aspect_is_kept_to(
+    megapixels: float, multiple: int, permille: int
+) -> None:
+    area = round(megapixels * MEGAPIXEL)
+    laid = place(permille * 8, 8000, working_pixels=area, multiple=multiple)
+    coarseness = 1.5 * multiple / area**0.5
+    assert laid.content_width * laid.content_height == pytest.approx(area, rel=coarseness)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "shown", "area"),
+    [
+        (100, None, 900, 100),  # nothing asked for: the model's own, whatever the picture
+        (100, None, 10, 100),
+        (100, 400, 900, 400),
+        (100, 400, 250, 250),  # more would only enlarge
+        (100, 400, 50, 100),  # a small picture is edited as ever
+        (100, 25, 900, 25),
+        (100, 25, 10, 25),
+        (100, 400, None, 400),  # the canvas is the result
+        (None, 400, 900, None),  # what edits takes any size
+    ],
+)
+def test_the_area_is_what_was_asked_for_as_far_as_there_is_something_to_show(
+    own: int | None, asked: int | None, shown: int | None, area: int | None
+) -> None:
+    assert canvas_area(own, asked, shown=shown) == area
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "area"), [(100, None, 100), (100, 400, 100), (100, 25, 25), (None, 25, None)]
+)
+def test_parts_and_references_have_at_most_the_model_s_own_area(
+    own: int | None, asked: int | None, area: int | None
+) -> None:
+    assert part_area(own, asked) == area
 
 
 def test_a_canvas_never_has_less_than_one_multiple() -> None:

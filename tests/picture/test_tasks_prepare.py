@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from config.values import Keep, ModelSize, Region
+from config.values import ExactSize, Keep, ModelSize, Region, Size
 from pipeline.picture.canvas import window
 from pipeline.pixel_requests import PictureError
 
@@ -110,6 +110,73 @@ def test_every_reference_keeps_its_own_aspect(
         with Image.open(path) as canvas:
             sizes.append(canvas.size)
     assert sizes == [(160, 96), (224, 64), (64, 224)]
+
+
+LARGE = {"working_pixels": AREA, "multiple": 32, "megapixels": 0.25}  # 16 times the model's area
+
+
+def pixels(prepared: Any) -> list[int]:
+    found = []
+    for path in prepared.canvases:
+        with Image.open(path) as canvas:
+            found.append(canvas.width * canvas.height)
+    return found
+
+
+def test_megapixels_are_the_area_of_the_canvas_and_references_stay_as_they_were(
+    tmp_path: Path, scene: Scene, job: MakeJob
+) -> None:
+    photo, logo = tmp_path / "photo.png", tmp_path / "logo.png"
+    scene(1024, 1024).save(photo)
+    scene(512, 512).save(logo)
+    prepared = job(references=(logo,), **LARGE).prepare(photo)
+    assert pixels(prepared) == [512 * 512, AREA]
+    assert prepared.notes == ()
+    smaller = job(references=(logo,), **{**LARGE, "working_pixels": 1024 * 1024}).prepare(photo)
+    assert pixels(smaller) == [512 * 512, 512 * 512]
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas", "note"),
+    [
+        (None, 160 * 96, "photo.png is edited at 0.0156 megapixels, not 0.25: more would only"),
+        (ExactSize(96, 64), 160 * 96, "photo.png is edited at 0.0156 megapixels, not 0.25"),
+        (ExactSize(384, 256), 384 * 256, "photo.png is edited at 0.0938 megapixels, not 0.25"),
+        (ExactSize(256, 256), 384 * 256, "photo.png is edited at 0.0938"),  # its sides are cut
+        (ExactSize(6000, 4000), 640 * 416, ""),
+        (ModelSize(), 640 * 416, ""),
+    ],
+)
+def test_a_small_picture_is_enlarged_only_as_far_as_the_result_shows_it(
+    *, photo: Path, job: MakeJob, size: Size | None, canvas: int, note: str
+) -> None:
+    made = job(**LARGE) if size is None else job(size=size, **LARGE)
+    prepared = made.prepare(photo)
+    assert pixels(prepared) == [canvas]
+    assert "".join(prepared.notes).startswith(note)
+    assert bool(prepared.notes) == bool(note)
+
+
+def test_a_region_spends_the_megapixels_and_shows_the_same_part(
+    photo: Path, scene: Scene, job: MakeJob
+) -> None:
+    scene(1600, 1200).save(photo)
+    usual = {"working_pixels": AREA, "multiple": 32}
+    large, small = Region(200, 200, 400, 400), Region(200, 200, 20, 20)
+    for region, canvas in ((large, 512 * 512), (small, AREA)):
+        before = job(region=region, **usual).prepare(photo)
+        assert pixels(before) == [AREA]
+        prepared = job(region=region, **LARGE).prepare(photo)
+        assert pixels(prepared) == [canvas]
+        assert prepared.placement.region == before.placement.region
+
+
+def test_megapixels_say_nothing_to_what_edits_at_any_size(photo: Path, job: MakeJob) -> None:
+    prepared = job(megapixels=4.0).prepare(photo)
+    assert pixels(prepared) == [60 * 40]
+    assert prepared.notes == (
+        "megapixels has no effect: what edits here takes pictures of any size.",
+    )
 
 
 def test_all_bad_pictures_are_named_at_once(tmp_path: Path, photo: Path, job: MakeJob) -> None:

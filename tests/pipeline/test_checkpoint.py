@@ -59,7 +59,29 @@ def test_without_our_file_it_is_a_trained_model_of_one_megapixel(model: Path) ->
     (model / "hotfolder.json").unlink()
     found = checkpoint.read(model)
     assert (found.working_pixels, found.condition_pixels) == (1024 * 1024, 384 * 384)
-    assert found.weights == "trained"
+    assert (found.weights, found.multiple) == ("trained", 32)
+
+
+@pytest.mark.parametrize("multiple", [16, 112, 256])
+def test_the_multiple_of_a_canvas_is_the_model_s_to_declare(multiple: int, model: Path) -> None:
+    (model / "hotfolder.json").write_text(json.dumps({"multiple": multiple}))
+    assert checkpoint.read(model).multiple == multiple
+
+
+@pytest.mark.parametrize("multiple", [0, -32, 8, 100, 272, 32.0, "112", True, None])
+def test_a_multiple_that_no_canvas_can_keep_to_is_refused(multiple: object, model: Path) -> None:
+    (model / "hotfolder.json").write_text(json.dumps({"multiple": multiple}))
+    with pytest.raises(UserError) as raised:
+        checkpoint.read(model)
+    advice = "write 32, or another multiple of 16 up to 256"
+    assert str(raised.value) == f"{model}/hotfolder.json: multiple is {multiple!r}; {advice}"
+
+
+def test_a_multiple_is_no_wider_than_the_area_that_is_edited_at(model: Path) -> None:
+    written = {"working_pixels": 128 * 128, "multiple": 144}
+    (model / "hotfolder.json").write_text(json.dumps(written))
+    with pytest.raises(UserError, match="another multiple of 16 up to 128"):
+        checkpoint.read(model)
 
 
 def test_the_path_must_be_an_absolute_folder_that_exists(model: Path, tmp_path: Path) -> None:

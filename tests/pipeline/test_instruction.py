@@ -31,6 +31,7 @@ mask: photo.mask.png
 region: [1, 2, 30, 40]
 variants: 2
 priority: 9
+megapixels: 1.5
 size: 1024x768
 keep: mask
 format: jpeg
@@ -66,6 +67,7 @@ def test_every_key_is_read() -> None:
         region=Region(1, 2, 30, 40),
         variants=2,
         priority=9,
+        megapixels=1.5,
         size=ExactSize(1024, 768),
         keep=Keep.MASK,
         format=Format.JPG,
@@ -98,6 +100,9 @@ def test_every_key_is_read() -> None:
         ("images: [a.png, b 海.png]", "images", ("a.png", "b 海.png")),
         ('images: ["-a\\n.png"]', "images", ("-a\n.png",)),
         ("region: [0, 0, 1, 1]", "region", Region(0, 0, 1, 1)),
+        ("megapixels: 0.25", "megapixels", 0.25),
+        ("megapixels: 4", "megapixels", 4.0),
+        ("megapixels: null", "megapixels", None),
         ("size: original", "size", OriginalSize()),
         ("size: Model", "size", ModelSize()),
         ("size: 640X480", "size", ExactSize(640, 480)),
@@ -163,6 +168,15 @@ def test_what_people_may_write(line: str, key: str, value: object) -> None:
         ("region: 1,2,3,4", "region is 1,2,3,4"),
         ("variants: 9", "write a whole number from 1 to 8"),
         ("priority: 10", "write a whole number from 0 to 9"),
+        (
+            "megapixels: 40",
+            "is 40; write a number from 0.25 to 4, or remove the line for the model's",
+        ),
+        ('megapixels: "2MP"', 'is the text "2MP"; write a number from 0.25 to 4'),
+        ("megapixels: 0", "megapixels is 0; write a number from 0.25 to 4"),
+        ("megapixels: 1,5", "megapixels is 1,5; write a number"),
+        ("megapixels: 1024x1024", "megapixels is 1024x1024; write a number"),
+        ("megapixel: 2", "did you mean 'megapixels'?"),
         ("size: 0x10", "write original, model or WIDTHxHEIGHT"),
         ("size: 16385x10", "sides from 1 to 16384"),
         ("size: big", "size is big"),

@@ -65,6 +65,7 @@ def test_a_prompt_alone_has_the_documented_defaults() -> None:
             region=None,
             variants=1,
             priority=5,
+            megapixels=None,
             size=OriginalSize(),
             keep=Keep.AUTO,
             format=Format.SAME,
@@ -123,6 +124,17 @@ def test_the_gate_s_limits_are_resolved_like_any_key_beneath_them_the_folder_s()
     ).recipe
     found = (recipe.min_keep_psnr, recipe.max_shift_px, recipe.max_changed, recipe.min_confidence)
     assert found == (Off.OFF, 3.0, 0.5, MinConfidence.OFF)
+
+
+def test_the_area_to_edit_at_comes_from_wherever_a_key_may_stand() -> None:
+    presets = {"large": Keys(megapixels=1.75)}
+    folders = [Keys(megapixels=0.5)]
+    assert make(folders=folders).recipe.asked_pixels == 512 * 1024
+    named = make("prompt: red\npreset: large\n", folders=folders, presets=presets).recipe
+    assert named.asked_pixels == 1.75 * 1024 * 1024
+    own = make("prompt: red\npreset: large\nmegapixels: 4\n", presets=presets).recipe
+    assert own.asked_pixels == 2048 * 2048
+    assert make().recipe.asked_pixels is None
 
 
 def test_zero_is_a_value_and_not_a_gap() -> None:
@@ -213,6 +225,7 @@ WHOLE = Recipe(
     region=Region(1, 2, 3, 4),
     variants=2,
     priority=0,
+    megapixels=1.75,
     size=ExactSize(640, 480),
     keep=Keep.MASK,
     format=Format.WEBP,

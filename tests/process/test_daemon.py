@@ -46,9 +46,14 @@ def test_one_load_serves_many_jobs(hot: HotFolder, start: Start, tiny_model: Pat
     daemon = start("--model", tiny_model)
     hot.drop("one.png", seed=1)
     wait_for((hot.outbox / "one.png.json").exists)
-    hot.drop("two.png", seed=2)
+    hot.drop("two.png", seed=2, steps=1, megapixels=0.25, size="model")
     wait_for((hot.outbox / "two.png.json").exists)
     one, two = hot.receipt("one.png")["model"], hot.receipt("two.png")["model"]
+    assert (one["canvas"], two["canvas"]) == (
+        {"width": 320, "height": 224},
+        {"width": 640, "height": 416},
+    )
+    assert hot.receipt("two.png")["output"]["width"] == 624
     assert one["loaded_at"] == two["loaded_at"]
     assert one["class"] == "QwenImageEditPlusPipeline"
     assert daemon.stop() == 0

@@ -145,10 +145,18 @@ def test_redo_replaces_the_result_that_nobody_has_touched(hot: HotFolder) -> Non
 
 
 def test_the_echo_of_a_picture_is_the_picture(hot: HotFolder) -> None:
+    (hot.inbox / "_preset.yaml").write_text("megapixels: 2\n")
     image = hot.drop("cat.png")
     before = Image.open(image).tobytes()
     assert hot.once().returncode == 0
     assert Image.open(hot.outbox / "cat.png").tobytes() == before
+    receipt = hot.receipt("cat.png")
+    assert receipt["recipe"]["megapixels"] == 2.0
+    assert receipt["model"]["canvas"] == {"width": 96, "height": 64}
+    (log,) = hot.root.glob("logs/2*.log")
+    assert (
+        "megapixels has no effect: what edits here takes pictures of any size." in log.read_text()
+    )
 
 
 def test_once_leaves_a_lone_image_and_a_lone_sidecar(hot: HotFolder) -> None:

@@ -105,7 +105,8 @@ def test_a_share_whose_clock_is_wrong_is_a_warning(
 
 def test_a_model_is_described_with_its_memory(hot: HotFolder, tiny_model: Path) -> None:
     said = check(hot, "--model", tiny_model)
-    assert f"{tiny_model}: QwenImageEditPlusPipeline, works at" in said
+    assert f"{tiny_model}: QwenImageEditPlusPipeline, works at 0.0625 megapixels" in said
+    assert "sides in multiples of 32, no licence named" in said
     assert "its weights are random" in said
     assert "it needs 2.0 GiB of main memory (RAM)" in said
     assert "torch 2." in said

@@ -97,8 +97,11 @@ def test_a_picture_of_which_nothing_was_kept_needs_a_look_unless_its_instruction
 
 
 def test_a_plan_says_which_limits_hold(hot: HotFolder) -> None:
-    hot.drop("cat.png", ALWAYS, seed=7, min_keep_psnr=38.5)
-    assert "min_keep_psnr 38.5, max_changed 0.5)" in hot.call("plan").stdout
+    hot.drop("cat.png", ALWAYS, seed=7, min_keep_psnr=38.5, megapixels=1.75)
+    assert (
+        "megapixels 1.75, size original, min_keep_psnr 38.5, max_changed 0.5)"
+        in hot.call("plan").stdout
+    )
 
 
 def test_variants_are_judged_one_by_one(hot: HotFolder) -> None:

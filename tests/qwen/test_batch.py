@@ -386,6 +386,7 @@ def test_a_job_that_no_plan_holds_is_refused_and_the_next_is_edited(
     assert isinstance(refused, Failed)
     assert refused.error.failure is Failure.PERMANENT
     assert "too large for the GPU" in refused.error.cause
+    assert refused.error.advice.startswith("Write a smaller megapixels")
     assert isinstance(endings[small.request_id], Done)
 
 

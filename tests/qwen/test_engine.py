@@ -17,8 +17,20 @@ from config.problems import UserError
 from config.settings import ModelSettings
 from pipeline import editor_worker
 from pipeline.checkpoint import EDIT, EDIT_PLUS
-from pipeline.editor import Done, EditRequest, Event, Failed, Failure, Stage, StageName, Step
+from pipeline.editor import (
+    Done,
+    EditError,
+    EditRequest,
+    Event,
+    Failed,
+    Failure,
+    Stage,
+    StageName,
+    Step,
+)
 from pipeline.qwen import engine
+from pipeline.qwen.encode import open_canvases
+from pipeline.qwen.prompt import Length, check_length
 
 
 class HangUpError(Exception):
@@ -139,6 +151,23 @@ def test_a_canvas_that_the_model_cannot_take_is_refused_with_its_size(
     assert isinstance(ending, Failed)
     assert ending.error.failure is Failure.PERMANENT
     assert f"{size[0]}x{size[1]}" in ending.error.cause
+
+
+def test_the_sides_of_a_canvas_follow_the_multiple_that_the_model_declares(
+    canvas: Callable[..., Path],
+) -> None:
+    path = canvas((224, 112))
+    assert [one.size for one in open_canvases([path], several=True, multiple=112)] == [(224, 112)]
+    with pytest.raises(EditError, match="224x112; both sides must be multiples of 32"):
+        open_canvases([path], several=True, multiple=32)
+
+
+def test_a_picture_that_leaves_no_room_for_a_prompt_is_told_apart_from_a_long_prompt() -> None:
+    with pytest.raises(EditError, match="no room is left for a prompt") as raised:
+        check_length(Length(tokens=3, allowed=-1300), what="prompt")
+    assert raised.value.advice == "Write a smaller megapixels."
+    with pytest.raises(EditError, match="too long: 3 tokens, and the model takes 2"):
+        check_length(Length(tokens=3, allowed=2), what="prompt")
 
 
 def test_one_failed_request_stops_no_other(

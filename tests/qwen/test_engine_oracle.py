@@ -44,6 +44,30 @@ def areas(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return set_to
 
 
+@pytest.fixture
+def keeping(monkeypatch: pytest.MonkeyPatch) -> Callable[[EditRequest], Callable[[int], None]]:
+    """keeping(request) lets the library leave the request's pictures in their sizes."""
+    original = pipeline_qwenimage_edit_plus.calculate_dimensions
+
+    def of(request: EditRequest) -> Callable[[int], None]:
+        sizes = [_pixels(path).shape[1::-1] for path in request.images]
+        by_ratio = {width / height: (width, height) for width, height in sizes}
+        assert len(by_ratio) == len(sizes)
+
+        def at_size(area: int, ratio: float) -> Any:
+            return original(area, ratio) if area == CONDITION_PIXELS else by_ratio[ratio]
+
+        def set_to(_pixels: int) -> None:
+            plus, single = pipeline_qwenimage_edit_plus, pipeline_qwenimage_edit
+            monkeypatch.setattr(plus, "CONDITION_IMAGE_SIZE", CONDITION_PIXELS)
+            monkeypatch.setattr(plus, "calculate_dimensions", at_size)
+            monkeypatch.setattr(single, "calculate_dimensions", lambda *of: (*at_size(*of), None))
+
+        return set_to
+
+    return of
+
+
 @pytest.fixture(scope="module")
 def checkpoints(
     tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
@@ -106,6 +130,11 @@ def _expected(pipe: Any, areas: Callable[[int], None], request: EditRequest) -> 
             generator=torch.Generator("cpu").manual_seed(request.seed),
         ).images[0]
     )
+
+
+def _pixels(path: Path) -> Any:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -195,6 +224,39 @@ def test_each_of_a_mixed_batch_that_streams_equals_the_librarys_own(
             assert np.array_equal(np.asarray(picture), expected(name, dtype)(areas, request))
 
 
+@pytest.mark.parametrize("edit_class", [EDIT, EDIT_PLUS])
+def test_jobs_of_different_areas_and_multiples_equal_the_librarys_own_alone_and_in_company(
+    *,
+    edit_class: str,
+    keeping: Callable[[EditRequest], Callable[[int], None]],
+    expected: Callable[..., Any],
+    tiny_models: dict[str, Path],
+    tmp_path: Path,
+    canvas: Callable[..., Path],
+    request_of: Callable[..., EditRequest],
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_models[edit_class], model)
+    ours = json.loads((model / "hotfolder.json").read_text())
+    (model / "hotfolder.json").write_text(json.dumps({**ours, "multiple": 16}))
+    large, small = canvas((224, 336)), canvas((112, 112), tone=90)
+    requests = [
+        request_of(images=(large,) if edit_class == EDIT else (large, small), cfg=3.0),
+        request_of(images=(canvas((176, 80)),), prompt="Turn the square to blue"),
+        request_of(images=(small,), seed=1),
+    ]
+    editor = opening(ModelSettings(path=model, batch=4), {"DTYPE": "fp32"}, at=place(LateLane()))
+    assert editor.describe().multiple == 16
+    decide(editor, passing_through(1))
+    editor.edit(requests, lambda _event: frozenset())
+    together = [_pixels(request.result) for request in requests]
+    for request, found in zip(requests, together, strict=True):
+        assert np.array_equal(found, expected(edit_class, "fp32")(keeping(request), request))
+        editor.edit([request], lambda _event: frozenset())
+        assert np.array_equal(_pixels(request.result), found)
+    editor.close()
+
+
 def test_zero_cond_t_shows_in_the_picture(
     areas: Callable[[int], None],
     expected: Callable[..., Any],
@@ -219,7 +281,7 @@ def test_the_canvas_reaches_the_vae_pixel_by_pixel(
     size = (160, 32)  # no size that the library would choose
     request = request_of(images=(canvas(size),))
     with torch.no_grad():
-        prepared = prepare(pipe, request, condition_pixels=9216)
+        prepared = prepare(pipe, request, condition_pixels=9216, multiple=32)
         text = read_text(pipe, prepared.prompt, cpu)
         found = look(pipe, prepared, [text], seed=7, device=cpu)
         pixels = np.asarray(Image.open(request.images[0]), dtype=np.float32) / 127.5 - 1

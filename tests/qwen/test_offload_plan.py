@@ -34,6 +34,33 @@ def test_a_small_card_takes_a_guided_job_with_both_sequences_together(budget_gib
     assert (found.together, found.tile_side) == (2, None)
 
 
+@pytest.mark.parametrize(
+    ("megapixels", "references", "resident"),
+    [(1, 0, 30), (1.75, 0, 28), (4, 0, 22), (4, 2, 19)],  # at the model's own area, these
+)
+def test_16_gib_hold_a_guided_job_of_several_megapixels(
+    megapixels: float, references: int, resident: int
+) -> None:
+    found = plan(REAL, _guided(megapixels, references), 16 * GIB)
+    assert (found.together, found.tile_side) == (2, None)
+    assert found.transformer_resident == resident
+
+
+def test_8_gib_hold_four_megapixels_and_6_gib_do_not_and_say_what_would() -> None:
+    found = plan(REAL, _guided(4, 0), 8 * GIB)
+    assert found.together == 2
+    assert found.tile_side is not None
+    with pytest.raises(TooSmallError, match=r"denoising needs 6\.2 GiB of GPU memory"):
+        plan(REAL, _guided(4, 0), 6 * GIB)
+
+
+def _guided(megapixels: float, references: int) -> Work:
+    """A job with guidance whose canvas has so many times 1024x1024 pixels."""
+    pixels = int(megapixels * 2**20)
+    patches = (2 * pixels + references * 2**20) // 256
+    return replace(work_of(2, patches + 1500, 1500, pixels), kept_patches=2 * patches)
+
+
 def test_a_card_that_holds_the_transformer_alone_keeps_all_its_blocks_while_denoising() -> None:
     found = plan(REAL, GUIDED, 48 * GIB)
     assert (found.keeps_all, found.transformer_resident) == (False, 60)

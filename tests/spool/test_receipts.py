@@ -31,6 +31,7 @@ FULL = replace(
     images=("logo.png",),
     mask="m.png",
     region=Region(1, 2, 3, 4),
+    megapixels=1.75,
     size=ExactSize(640, 480),
     keep=Keep.MASK,
     format=Format.WEBP,
@@ -95,6 +96,16 @@ def test_the_model_is_told_with_its_kernel_and_whether_its_blocks_were_compiled(
     assert model["pack"] == "none"
     with_lora = finished(resolved_job(job(), FULL, scratch=tmp_path), b"picture")
     assert written(with_lora)["model"]["compiled"] is False
+
+
+def test_the_area_asked_for_and_the_canvas_that_became_of_it_are_told(tmp_path: Path) -> None:
+    plain = finished(resolved_job(job(), scratch=tmp_path), b"picture")
+    placement = replace(plain.prepared.placement, canvas_width=1344, canvas_height=896)
+    plain = replace(plain, prepared=replace(plain.prepared, placement=placement))
+    assert written(plain)["model"]["canvas"] == {"width": 1344, "height": 896}
+    assert written(plain)["recipe"]["megapixels"] is None
+    asked = finished(resolved_job(job(), FULL, scratch=tmp_path), b"picture")
+    assert written(asked)["recipe"]["megapixels"] == 1.75
 
 
 def test_its_seconds_add_up_and_waiting_is_what_is_left(done: FinishedJob) -> None:
