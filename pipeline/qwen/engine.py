@@ -27,6 +27,7 @@ from pipeline.qwen import (
     vram_budget,
 )
 from pipeline.qwen.batch import Batch
+from pipeline.qwen.compiled_blocks import compile_blocks
 from pipeline.qwen.device import ModelDevice, Streamed
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
@@ -98,7 +99,7 @@ class QwenEditor:
         space.open()
         self._prove()
         if settings.compile:
-            load.compile_blocks(pipe)
+            compile_blocks(pipe)
         self._means = StageResources(
             pipe=pipe,
             parts=self._parts,

@@ -106,15 +106,6 @@ def choose_attention(pipe: Pipeline, name: str) -> None:
         raise UserError([Problem("model.attention", problem, "write 'native'")])
 
 
-def compile_blocks(pipe: Pipeline, backend: Any = "inductor") -> None:
-    """Compile the transformer's blocks when they are first used, once for all of them.
-
-    For any size from the start, so that a result does not depend on the sizes before it.
-    """
-    for block in pipe.transformer.transformer_blocks:
-        block.compile(backend=backend, dynamic=True)
-
-
 def _promise(models: Mapping[str, meta_init.Model], source: Checkpoint) -> None:
     problems: list[Problem] = []
     for name, model in models.items():
