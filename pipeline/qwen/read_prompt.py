@@ -113,7 +113,7 @@ class _Prompt:
             raise seen
         ids, positions = self._tables
         embedded = self._encoder.get_input_embeddings()(ids)
-        marks = mark_image_tokens(ids, self._image_token_id).bool().unsqueeze(-1)
+        marks = (ids == self._image_token_id).unsqueeze(-1)
         # Without its head (load.drop_the_logits) the encoder's logits are its last hidden states.
         states: torch.Tensor = self._encoder(
             inputs_embeds=embedded.masked_scatter(marks, seen.to(embedded.dtype)),
