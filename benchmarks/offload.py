@@ -169,9 +169,9 @@ def _usual_jobs(bench: Bench, editor: Any, mode: str, *, steps: int) -> None:
 
 
 def _compiled(bench: Bench, editor: Any, mode: str) -> None:
-    from pipeline.qwen import load
+    from pipeline.qwen.compiled_blocks import compile_blocks
 
-    load.compile_blocks(bench.pipe)
+    compile_blocks(bench.pipe)
     bench.edit(editor, mode, 1, steps=2, cfg=4.0)
     bench.edit(editor, mode, 1, steps=6, cfg=4.0)
 

@@ -27,7 +27,7 @@ class Oracle:
         self._pipe.processor = PlainProcessor(self._pipe.tokenizer, folder / "processor")
         self._pipe.set_progress_bar_config(disable=True)
         self._pipe.to(device)
-        _restore_positions(self._pipe.text_encoder)
+        restore_picture_positions(self._pipe.text_encoder)
 
     def picture(self, request: EditRequest) -> Any:
         """Pixels, uint8 of (height, width, 3), at the size of the request's first image."""
@@ -51,15 +51,20 @@ class Oracle:
         return np.asarray(found)
 
 
-def _restore_positions(encoder: Any) -> None:
-    # huggingface/diffusers#14194
-    forward = encoder.forward
+def restore_picture_positions(text_encoder: Any) -> None:
+    """Have the encoder told which tokens stand for pictures, which the pipelines leave out.
 
-    def with_positions(**given: Any) -> Any:
-        marks = (given["input_ids"] == encoder.config.image_token_id).int()
-        return forward(**given, mm_token_type_ids=marks)
+    See pipeline.qwen.read_prompt, where our own engine sees to it.
+    """
 
-    encoder.forward = with_positions
+    def tell(
+        module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        marks = (kwargs["input_ids"] == module.config.image_token_id).int()
+        return args, {**kwargs, "mm_token_type_ids": marks}
+
+    # A hook, not a wrapped forward: offloading replaces forward.
+    text_encoder.register_forward_pre_hook(tell, with_kwargs=True)
 
 
 def _work_at(pixels: int) -> None:

@@ -11,12 +11,12 @@ import torch
 
 from pipeline.editor import Done, EditError, EditRequest, EditResult, Failed, Stage, StageName
 from pipeline.qwen import decode, encode, errors, lora
-from pipeline.qwen.block_pass import BlockCall, run_blocks
 from pipeline.qwen.denoise import Denoising
 from pipeline.qwen.denoise_loop import DenoiseLoop
 from pipeline.qwen.lora import ChosenLora
 from pipeline.qwen.offload_plan import GIB, Plan, Work
 from pipeline.qwen.progress import Progress
+from pipeline.qwen.read_prompt import read_prompts
 from pipeline.qwen.stages import DenoisingJob, Job, StageResources, Stages, whole
 
 
@@ -106,22 +106,17 @@ class Batch:
     def _read(self, jobs: Sequence[Job]) -> list[torch.Tensor | EditError]:
         """What the text encoder makes of all prompts of all jobs, in their order."""
         means = self._means
-        calls = [
-            BlockCall(
-                doing="reading the prompt",
-                forward=partial(encode.read_text, means.pipe, inputs, means.device),
-            )
-            for job in jobs
-            for inputs in job.prepared.prompts
-        ]
+        prompts = [inputs for job in jobs for inputs in job.prepared.prompts]
         found = means.room.for_reading([job.work for job in jobs])
         stacks, together = means.parts.encoder.stacks, found.read_together
         with self._stages.on_stage(means.parts.encoder, found, _reading(found)):
             self._has_read = True  # from now on the stage gives back what it takes
             return [
                 text
-                for start in range(0, len(calls), together)
-                for text in run_blocks(stacks, calls[start : start + together])
+                for start in range(0, len(prompts), together)
+                for text in read_prompts(
+                    means.pipe, stacks, prompts[start : start + together], means.device
+                )
             ]
 
     def _looked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ class Prepared:
     canvases: tuple[Image.Image, ...]
     shapes: tuple[tuple[int, int, int], ...]  # frames, rows, columns in patches: result, pictures
     prompt: BatchFeature
-    negative: BatchFeature | None  # None: no classifier-free guidance
+    negative: BatchFeature | None  # with the same pictures; None: no classifier-free guidance
 
     @property
     def prompts(self) -> tuple[BatchFeature, ...]:
@@ -86,30 +87,13 @@ def prepare(
     with errors.mapped("reading the pictures and the prompt"):
         glimpses = _for_text_encoder(pipe, canvases, condition_pixels)
         shapes = _shapes(pipe, canvases)
-        prompt = _inputs(pipe, request.prompt, glimpses, shapes, what="prompt")
+        pictures = pipe.processor.pictures(glimpses)
+        read = partial(_inputs, pipe, glimpses, pictures, shapes)
+        prompt = read(request.prompt, what="prompt")
         negative = None
         if request.cfg > 1:
-            words = request.negative_prompt
-            negative = _inputs(pipe, words, glimpses, shapes, what="negative prompt")
+            negative = read(request.negative_prompt, what="negative prompt")
     return Prepared(canvases=tuple(canvases), shapes=shapes, prompt=prompt, negative=negative)
-
-
-def read_text(pipe: Pipeline, inputs: BatchFeature, device: torch.device) -> torch.Tensor:
-    """What the text encoder makes of a prompt and its pictures: (1, tokens, width).
-
-    As in the pipelines' encode_prompt: they drop the tokens of the template before the pictures.
-    A single prompt has no padding: every token counts, and the transformer needs no mask.
-    """
-    # Without its head (load.drop_the_logits) the encoder's logits are its last hidden states.
-    states = pipe.text_encoder(
-        input_ids=inputs["input_ids"].to(device),
-        attention_mask=inputs["attention_mask"].to(device),
-        pixel_values=inputs["pixel_values"].to(device),
-        image_grid_thw=inputs["image_grid_thw"].to(device),
-        use_cache=False,
-    ).logits
-    embeddings: torch.Tensor = states[:, pipe.prompt_template_encode_start_idx :]
-    return embeddings
 
 
 def look(
@@ -183,9 +167,10 @@ def _shapes(pipe: Pipeline, canvases: Sequence[Image.Image]) -> tuple[tuple[int,
 
 def _inputs(
     pipe: Pipeline,
-    written: str,
     glimpses: list[Image.Image],
+    pictures: BatchFeature,
     shapes: tuple[tuple[int, int, int], ...],
+    written: str,
     *,
     what: str,
 ) -> BatchFeature:
@@ -193,9 +178,7 @@ def _inputs(
     check_length(measure(pipe, words, [one.size for one in glimpses], shapes), what=what)
     numbered = len(glimpses) if is_plus(pipe) else 0
     text = wrap(pipe.prompt_template_encode, words, numbered_pictures=numbered)
-    inputs: BatchFeature = pipe.processor(
-        text=[text], images=glimpses, padding=True, return_tensors="pt"
-    )
+    inputs: BatchFeature = pipe.processor.inputs([text], pictures, padding=True)
     return inputs
 
 

@@ -30,6 +30,7 @@ from pipeline.qwen import (
     vram_budget,
 )
 from pipeline.qwen.batch import Batch
+from pipeline.qwen.compiled_blocks import compile_blocks
 from pipeline.qwen.device import ModelDevice, Streamed
 from pipeline.qwen.host_plan import HostLimits
 from pipeline.qwen.offload_plan import GIB
@@ -123,7 +124,7 @@ class QwenEditor:
         )
         space.open()
         if settings.compile:
-            load.compile_blocks(pipe)
+            compile_blocks(pipe)
         self._means = StageResources(
             pipe=pipe,
             parts=self._parts,

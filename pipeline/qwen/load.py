@@ -16,7 +16,7 @@ from config.problems import Problem, UserError
 from pipeline.checkpoint import COPY_AGAIN, EDIT, EDIT_PLUS, Checkpoint
 from pipeline.qwen import meta_init, weight_inventory
 from pipeline.qwen.precision import Precision
-from pipeline.qwen.processor import PlainProcessor, mark_image_tokens
+from pipeline.qwen.processor import PlainProcessor
 from pipeline.qwen.weight_names import OF_PARTS
 
 # diffusers' pipelines are untyped: this stands for one of the two edit pipelines.
@@ -52,7 +52,6 @@ def load(checkpoint: Checkpoint, precision: Precision) -> Pipeline:
             "vae": meta_init.vae(checkpoint.path / "vae", dtype),
         }
     drop_the_logits(models["text_encoder"])
-    restore_picture_positions(models["text_encoder"])
     _promise(models, checkpoint)
     with _explained(checkpoint.path):
         pipe = _PIPELINES[checkpoint.class_name].from_pretrained(
@@ -70,26 +69,6 @@ def drop_the_logits(text_encoder: torch.nn.Module) -> None:
     text_encoder.lm_head = torch.nn.Identity()
 
 
-def restore_picture_positions(text_encoder: torch.nn.Module) -> None:
-    """Give picture tokens the 2-D positions that the model was trained with (M-RoPE).
-
-    Since transformers 5.3 the encoder falls back to 1-D positions, without a word, unless it is
-    told which tokens stand for pictures; the pipelines do not tell it
-    (huggingface/diffusers#14194).
-    """
-
-    def tell(
-        module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if kwargs.get("image_grid_thw") is None or "mm_token_type_ids" in kwargs:
-            return args, kwargs
-        marks = mark_image_tokens(kwargs["input_ids"], module.config.image_token_id)
-        return args, {**kwargs, "mm_token_type_ids": marks}
-
-    # A hook, not a wrapped forward: offloading replaces forward.
-    text_encoder.register_forward_pre_hook(tell, with_kwargs=True)
-
-
 def choose_attention(pipe: Pipeline, name: str) -> None:
     """Use that attention kernel; raises UserError if it is none or would have to be fetched."""
     if name == "native":
@@ -104,15 +83,6 @@ def choose_attention(pipe: Pipeline, name: str) -> None:
             problem = f"'{name}' cannot be used ({error})"
     if problem:
         raise UserError([Problem("model.attention", problem, "write 'native'")])
-
-
-def compile_blocks(pipe: Pipeline, backend: Any = "inductor") -> None:
-    """Compile the transformer's blocks when they are first used, once for all of them.
-
-    For any size from the start, so that a result does not depend on the sizes before it.
-    """
-    for block in pipe.transformer.transformer_blocks:
-        block.compile(backend=backend, dynamic=True)
 
 
 def _promise(models: Mapping[str, meta_init.Model], source: Checkpoint) -> None:

@@ -34,12 +34,23 @@ class PlainProcessor:
         return_tensors: str,
     ) -> BatchFeature:
         """Token ids and patches; one image token stands for each patch that the encoder sees."""
-        pictures = [images] if isinstance(images, Image.Image) else list(images)
-        pixels = self.image_processor(images=pictures, return_tensors=return_tensors)
-        counts = (pixels["image_grid_thw"].prod(dim=1) // self._patches_per_token).tolist()
+        pictures = self.pictures([images] if isinstance(images, Image.Image) else images)
+        assert return_tensors == "pt", "torch's tensors are all that there are"
+        return self.inputs(text, pictures, padding=padding)
+
+    def pictures(self, images: Sequence[Image.Image]) -> BatchFeature:
+        """Patches, one row each, and how many there are in each picture."""
+        found: BatchFeature = self.image_processor(images=list(images), return_tensors="pt")
+        return found
+
+    def inputs(
+        self, text: Sequence[str], pictures: BatchFeature, *, padding: bool
+    ) -> BatchFeature:
+        """The token ids of texts beside their pictures, which are not copied."""
+        counts = (pictures["image_grid_thw"].prod(dim=1) // self._patches_per_token).tolist()
         expanded = [expand_image_tokens(one, counts) for one in text]
-        tokens = self.tokenizer(expanded, padding=padding, return_tensors=return_tensors)
-        return BatchFeature({**tokens, **pixels})
+        tokens = self.tokenizer(expanded, padding=padding, return_tensors="pt")
+        return BatchFeature({**tokens, **pictures})
 
     def count_tokens(self, text: str, sizes: Sequence[tuple[int, int]]) -> int:
         """How many tokens `text` makes with pictures of these (width, height) sizes in it."""

@@ -23,6 +23,7 @@ from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import EditRequest
 from pipeline.qwen.engine import open_editor as opening
 from pipeline.qwen.processor import PlainProcessor
+from pipeline.qwen.stages import whole
 from pipeline.tiny_model import CONDITION_PIXELS
 
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -274,16 +275,19 @@ def test_the_canvas_reaches_the_vae_pixel_by_pixel(
     canvas: Callable[..., Path],
     request_of: Callable[..., EditRequest],
 ) -> None:
-    from pipeline.qwen.encode import look, prepare, read_text
+    from pipeline.qwen.encode import look, prepare
+    from pipeline.qwen.read_prompt import read_prompts
 
-    pipe = open_editor(edit_class)._pipe
+    editor = open_editor(edit_class)
+    pipe = editor._pipe
     cpu = torch.device("cpu")
     size = (160, 32)  # no size that the library would choose
     request = request_of(images=(canvas(size),))
     with torch.no_grad():
         prepared = prepare(pipe, request, condition_pixels=9216, multiple=32)
-        text = read_text(pipe, prepared.prompt, cpu)
-        found = look(pipe, prepared, [text], seed=7, device=cpu)
+        stacks = editor._parts.encoder.stacks
+        texts = read_prompts(pipe, stacks, [prepared.prompt], cpu)
+        found = look(pipe, prepared, whole(texts), seed=7, device=cpu)
         pixels = np.asarray(Image.open(request.images[0]), dtype=np.float32) / 127.5 - 1
         sample = torch.from_numpy(pixels).permute(2, 0, 1)[None, :, None]
         latents = pipe._encode_vae_image(sample, generator=None)

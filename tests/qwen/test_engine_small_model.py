@@ -14,10 +14,11 @@ from diffusers import DiffusionPipeline
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus
 from studio import SMALL_MODEL, colour_of, inside, likeness_db, load, picture, save, scene, thing
 
-import pipeline.qwen.load as loading
+from benchmarks.oracle import restore_picture_positions
 from config.settings import ModelSettings
 from pipeline import checkpoint
 from pipeline.editor import EditRequest, Event, Failed
+from pipeline.qwen import read_prompt
 from pipeline.qwen.engine import open_editor
 from pipeline.qwen.processor import PlainProcessor
 from training.exam import nearer_db, to_change
@@ -192,7 +193,7 @@ def test_a_seed_decides_and_guidance_acts(edit: Edit, heart: torch.Tensor) -> No
 def test_without_the_positions_of_pictures_an_edit_goes_wrong(
     edit: Edit, heart: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "restore_picture_positions", lambda _encoder: None)
+    monkeypatch.setattr(read_prompt, "mark_image_tokens", lambda ids, _token: ids * 0)
     editor = open_editor(ModelSettings(path=SMALL_MODEL))
     blind = editing(editor, tmp_path)
     found = {words: is_there(added, blind(words, heart)) for words, added in PLACED.items()}
@@ -210,7 +211,7 @@ def test_the_plain_pipeline_gives_the_same_picture(
         SMALL_MODEL, processor=None, dtype=torch.bfloat16, local_files_only=True
     )
     pipe.processor = PlainProcessor(pipe.tokenizer, SMALL_MODEL / "processor")
-    loading.restore_picture_positions(pipe.text_encoder)
+    restore_picture_positions(pipe.text_encoder)
     pipe.set_progress_bar_config(disable=True)
     save(heart, tmp_path / "heart.png")
     result = pipe(

@@ -11,38 +11,37 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import Done, EditRequest, Event, Failed, Failure
-from pipeline.qwen.prompt import disarm, wrap
+from pipeline.qwen.encode import prepare
+from pipeline.qwen.prompt import disarm
+from pipeline.qwen.read_prompt import read_prompts
+from pipeline.qwen.stages import whole
+from pipeline.tiny_model import CONDITION_PIXELS
 
 CPU = torch.device("cpu")
 
 
-def _hidden_states(pipe: Any, picture: Image.Image, **more: Any) -> torch.Tensor:
-    """What the encoder makes of a picture, told about its positions only through `more`."""
-    text = wrap(pipe.prompt_template_encode, "Make it red", numbered_pictures=1)
-    inputs = pipe.processor(text=[text], images=[picture], padding=True, return_tensors="pt")
-    keys = ("input_ids", "attention_mask", "pixel_values", "image_grid_thw")
-    given_inputs = {key: inputs[key] for key in keys}
+def test_pictures_keep_their_two_dimensional_positions(
+    open_editor: Callable[..., Any],
+    canvas: Callable[..., Path],
+    request_of: Callable[..., EditRequest],
+) -> None:
+    editor = open_editor(EDIT_PLUS)
+    pipe = editor._pipe
+    request = request_of(images=(canvas((128, 96)),))
+    prepared = prepare(pipe, request, condition_pixels=CONDITION_PIXELS)
+    inputs = dict(prepared.prompt)
+    marks = (inputs["input_ids"] == pipe.text_encoder.config.image_token_id).int()
     with torch.no_grad():
-        states = pipe.text_encoder(**given_inputs, output_hidden_states=True, **more).hidden_states
-    found: torch.Tensor = states[-1]
-    return found
-
-
-def test_pictures_keep_their_two_dimensional_positions(open_editor: Callable[..., Any]) -> None:
-    pipe = open_editor(EDIT_PLUS)._pipe
-    picture = Image.effect_noise((112, 84), 90).convert("RGB")
-    text = wrap(pipe.prompt_template_encode, "Make it red", numbered_pictures=1)
-    ids = pipe.processor(text=[text], images=[picture], padding=True, return_tensors="pt")
-    marks = (ids["input_ids"] == pipe.text_encoder.config.image_token_id).int()
-    told_by_the_hook = _hidden_states(pipe, picture)
-    told_by_the_caller = _hidden_states(pipe, picture, mm_token_type_ids=marks)
-    not_told = _hidden_states(pipe, picture, mm_token_type_ids=None)
-    assert torch.equal(told_by_the_hook, told_by_the_caller)
-    assert not torch.allclose(told_by_the_hook, not_told, atol=1e-4)
+        ours = whole(read_prompts(pipe, editor._parts.encoder.stacks, prepared.prompts, CPU))[0]
+        told, not_told = (
+            pipe.text_encoder(**inputs, mm_token_type_ids=types).logits[:, -ours.shape[1] :]
+            for types in (marks, None)
+        )
+    assert torch.equal(ours, told)
+    assert not torch.allclose(ours, not_told, atol=1e-4)
 
 
 def test_no_logits_are_computed(open_editor: Callable[..., Any]) -> None:

@@ -28,6 +28,7 @@ from pipeline.qwen.denoise_loop import runs
 from pipeline.qwen.device import InHostMemory
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
+from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.pinned_memory import StagedMemory
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.weight_streaming import StreamLoader
@@ -83,7 +84,8 @@ def streaming(
         copy_stream: CopyStream, path: Path | None = None, *, in_files: bool = False
     ) -> QwenEditor:
         settings = ModelSettings(path=path or tiny_models[EDIT_PLUS], batch=8, loras=loras)
-        at = replace(place(copy_stream), keeps_modulation=not in_files)
+        plan = HostPlan(keeps_modulation=not in_files)
+        at = replace(place(copy_stream), host_plan=plan)
         opened.append(opening(settings, {"DTYPE": "fp32"}, at=at))
         decide(opened[-1], passing_through(1))
         return opened[-1]

@@ -12,6 +12,7 @@ from rig.sizes import GUIDED, REAL, work_of
 from pipeline.qwen.offload_plan import (
     GIB,
     TooSmallError,
+    Work,
     after_out_of_memory,
     describe,
     plan,
