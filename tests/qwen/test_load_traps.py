@@ -31,7 +31,7 @@ def test_pictures_keep_their_two_dimensional_positions(
     editor = open_editor(EDIT_PLUS)
     pipe = editor._pipe
     request = request_of(images=(canvas((128, 96)),))
-    prepared = prepare(pipe, request, condition_pixels=CONDITION_PIXELS)
+    prepared = prepare(pipe, request, condition_pixels=CONDITION_PIXELS, multiple=32)
     inputs = dict(prepared.prompt)
     marks = (inputs["input_ids"] == pipe.text_encoder.config.image_token_id).int()
     with torch.no_grad():

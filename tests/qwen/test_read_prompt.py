@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def _prepared(pipe: Any, request: EditRequest) -> encode.Prepared:
-    return encode.prepare(pipe, request, condition_pixels=CONDITION_PIXELS)
+    return encode.prepare(pipe, request, condition_pixels=CONDITION_PIXELS, multiple=32)
 
 
 class _Counted(ResidentLoader):
