@@ -30,6 +30,8 @@ UNUSED_PACKAGES = (
     "torchsde", "torchvision", "wandb",
 )
 # fmt: on
+# Importing one model of these imports all of them.
+_FAMILIES = ("transformers", "autoencoders", "unets")
 _COMPILER = "torch._dynamo"
 # Whether a prompt has as many tokens of pictures as its pictures have parts: `PlainProcessor`
 # sees to it, and to ask takes torch's symbolic algebra (sympy).
@@ -41,7 +43,7 @@ def limited(*, compiles: bool) -> Iterator[None]:
     """Within it the model libraries are imported, without what no edit uses.
 
     The packages stay absent for good, unless they are there already. With `compiles` the
-    libraries see torch whole.
+    libraries see torch whole, as its compiler looks at the rest of it when it is imported.
     """
     for name in UNUSED_PACKAGES:
         # None is what the import system takes for "not there" (importlib.util.find_spec too).
@@ -49,9 +51,11 @@ def limited(*, compiles: bool) -> Iterator[None]:
     os.environ[_NO_QUESTION_FOR_THE_COMPILER] = "1"
     with _without_collecting(), _without_names_of_distributions():
         if compiles:
+            _defer_families()
             yield
         else:
             with _in_one_process(), _uncompiled():
+                _defer_families()
                 yield
 
 
@@ -94,6 +98,38 @@ def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
         setattr(module, name, real)
 
 
+def _defer_families() -> None:
+    """Let diffusers' packages of models import the others when one of them is asked for."""
+    models = importlib.import_module("diffusers.models")
+    for family in _FAMILIES:
+        if package := _unexecuted(f"{models.__name__}.{family}", _DeferredPackage):
+            setattr(models, family, package)
+
+
+def _unexecuted(name: str, kind: type[ModuleType]) -> ModuleType | None:
+    """Put a module whose code has not run where an import finds it; None if one is there."""
+    spec = None if name in sys.modules else importlib.util.find_spec(name)
+    if spec is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    module.__class__ = kind
+    sys.modules[name] = module
+    return module
+
+
+class _DeferredPackage(ModuleType):
+    """A package whose own code runs when something is asked of it that it does not hold yet."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        assert self.__spec__ is not None
+        assert self.__spec__.loader is not None
+        self.__spec__.loader.exec_module(self)
+        return getattr(self, name)
+
+
 @contextmanager
 def _uncompiled() -> Iterator[None]:
     """Torch's compiler is imported when something is asked of it that needs it, and not before.
@@ -102,14 +138,12 @@ def _uncompiled() -> Iterator[None]:
     of it later brings the real one.
     """
     torch = importlib.import_module("torch")
-    spec = importlib.util.find_spec(_COMPILER)
-    if _COMPILER in sys.modules or spec is None:
+    stand_in = _unexecuted(_COMPILER, _CompilerStandIn)
+    if stand_in is None:
         yield
         return
-    stand_in = importlib.util.module_from_spec(spec)
-    stand_in.__class__ = _CompilerStandIn
     vars(stand_in).update(_WHILE_NOTHING_IS_COMPILED)
-    sys.modules[_COMPILER] = torch.__dict__["_dynamo"] = stand_in
+    vars(torch)["_dynamo"] = stand_in
     try:
         yield
     finally:
