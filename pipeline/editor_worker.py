@@ -85,6 +85,8 @@ def serve(connection: Connection) -> None:
     connection.send(ipc.Ready(editor.describe(), time.perf_counter() - began))
     try:
         _edit_for_ever(connection, editor)
+    except UserError as error:
+        connection.send(ipc.Unusable(error.problems))
     finally:
         editor.close()
 
