@@ -1,4 +1,4 @@
-"""The editor process says what became of its model, even when that shows in the middle of a job."""
+"""The editor process says what became of its model, even if that shows in the middle of a job."""
 
 from __future__ import annotations
 
