@@ -114,11 +114,51 @@ def test_with_less_than_the_least_plan_needs_there_is_none() -> None:
         chosen(needed_gib - ONE_BYTE, budget_bytes=0)
 
 
+MORE = "close other programs or add memory"
+
+
+@pytest.mark.parametrize(
+    ("gib", "limits", "expected"),
+    [
+        (20, {}, f"needs 22.7 GiB of main memory (RAM), and 20.0 GiB are available; {MORE}"),
+        (64, {"ram_gib": 10}, "12.0 GiB are available; raise model.ram_gib (62.0 are free"),
+        (20, {"ram_gib": 18}, f"20.0 GiB are available; {MORE}"),
+        (25, {"pack": Pack.NONE}, f"leave model.pack out: packed it needs 22.7 GiB or {MORE}"),
+        (25, {"pack": Pack.NONE, "can_pack": False}, f"25.0 GiB are available; {MORE}"),
+    ],
+)
+def test_what_would_help_is_said_where_nothing_fits(
+    gib: float, limits: dict[str, object], expected: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        chosen(gib, budget_bytes=0, **limits)
+    assert expected in str(caught.value)
+
+
+def test_numbers_of_two_bytes_are_named_where_they_would_fit() -> None:
+    """Sizes that are taken for those of numbers of four bytes, which cannot be packed."""
+    least = weights_bytes(REAL, replace(IN_FILES, keeps_encoder=False))
+    limits = replace(AMPLE, can_pack=False, budget_bytes=0)
+    for missing, is_named in ((0, True), (1, False)):
+        available = least // 2 + SPARE_BYTES - missing
+        with pytest.raises(UserError) as caught:
+            choose(
+                replace(REAL, item_bytes=4), replace(limits, available_bytes=available), where=""
+            )
+        named = "leave DTYPE out: in bf16 it needs 15.7 GiB or close"
+        assert (named in str(caught.value)) is is_named
+
+
 def test_what_waits_in_files_crosses_as_it_is() -> None:
     kept, in_files = sized(REAL, PACKED_IN_FILES), sized(REAL, ALL_IN_FILES)
     assert kept.text.crossing_bytes < in_files.text.crossing_bytes == REAL.text.block_bytes
     assert kept.vision.crossing_bytes < in_files.vision.crossing_bytes == REAL.vision.block_bytes
     assert kept.transformer == in_files.transformer != REAL.transformer
+
+
+def test_the_size_knows_of_blocks_on_the_gpu_alone() -> None:
+    for packs in (False, True):
+        assert sized(REAL, HostPlan(packs=packs, blocks_on_gpu=7)).blocks_on_gpu == 7
 
 
 @pytest.mark.parametrize(
@@ -189,7 +229,8 @@ def test_nothing_but_bf16_is_packed(pack: Pack) -> None:
         with pytest.raises(UserError, match=r"model\.pack: only weights in bf16 can be packed"):
             chosen(512, pack=pack, can_pack=False)
         return
-    assert not chosen(45, pack=pack, can_pack=False).packs
+    needed_gib = needed_bytes(REAL, PACKED) / GIB
+    assert but_for_files(chosen(needed_gib, pack=pack, can_pack=False)) == IN_FILES
 
 
 def test_without_a_gpu_all_weights_are_in_main_memory() -> None:
