@@ -19,6 +19,7 @@ from pipeline.editor import Done, EditError, EditRequest, Event, Failed, Failure
 from pipeline.qwen.copy_stream import CopyStream, CudaCopyStream, InlineCopyStream, Mark
 from pipeline.qwen.device import InHostMemory, Streamed
 from pipeline.qwen.engine import QwenEditor, open_editor
+from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.offload_plan import GIB, Plan, Work
 from pipeline.qwen.stage_memory import StageMemory
 
@@ -140,10 +141,13 @@ class Trial:
         place = InHostMemory(device=self.device)
         return open_editor(self._settings(), {"DTYPE": dtype}, at=place)
 
-    def streaming(self, dtype: str, copy_stream: CopyStream, resident: int) -> QwenEditor:
+    def streaming(
+        self, dtype: str, copy_stream: CopyStream, resident: int, *, packs: bool = False
+    ) -> QwenEditor:
         """An editor of whose transformer's blocks so many stay for their stage."""
-        place = self._place(copy_stream)
+        place = replace(self._place(copy_stream), host_plan=HostPlan(packs=packs))
         editor = open_editor(self._settings(), {"DTYPE": dtype}, at=place)
+        assert editor.describe().pack == ("lossless" if packs else "none")
         self.plan_anew(editor, resident)
         return editor
 

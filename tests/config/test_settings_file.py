@@ -17,6 +17,7 @@ from config.settings import (
     Lora,
     ModelSettings,
     OnDuplicate,
+    Pack,
     Settings,
     Watch,
     folder_settings,
@@ -59,6 +60,8 @@ def test_the_examples_in_the_shipped_file_are_good_settings() -> None:
 WHOLE = """\
 model:
   path: /models/Qwen
+  pack: lossless
+  ram_gib: 30.5
   vram_gib: 16
   batch: 2
   compile: true
@@ -99,6 +102,8 @@ def test_every_key_is_read_and_folders_inherit_the_defaults() -> None:
     assert read(WHOLE) == Settings(
         model=ModelSettings(
             path=Path("/models/Qwen"),
+            pack=Pack.LOSSLESS,
+            ram_gib=30.5,
             vram_gib=16.0,
             batch=2,
             compile=True,
@@ -142,6 +147,11 @@ def test_settings_without_keys_are_the_defaults(text: str) -> None:
         ("model: {path: ~}\nlimits: {max_steps: 0}", "line 2: limits.max_steps is 0"),
         ("model: {path: '~/Qwen'}", "not an absolute path"),
         ("model: {path: /models/../etc}", "write the path without .."),
+        ("model: {pack: true}", "model.pack is true; write one of auto, none, lossless"),
+        ("model: {pack: zip}", "model.pack is zip; write one of auto, none, lossless"),
+        ("model: {ram_gib: 0}", "model.ram_gib is 0; write a number from 0.001 to 65536, or auto"),
+        ("model: {ram_gib: all}", "model.ram_gib is all; write a number from 0.001 to 65536"),
+        ("model: {ram_gb: 30}", "'model.ram_gb' is no key; did you mean 'ram_gib'?"),
         ("model: {vram_gib: 0}", "write a number from 1 to 4096, or auto"),
         ("model: {batch: 1.5}", "model.batch is 1.5; write a whole number"),
         ("model: {compile: yes}", "model.compile is yes; write true or false"),

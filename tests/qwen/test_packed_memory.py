@@ -156,6 +156,7 @@ def planned(
         at = replace(place(EarlyLane()), host_plan=PLANS[request.param])
         settings = ModelSettings(path=tiny_models[edit_class], batch=8)
         opened.append(opening(settings, {"DTYPE": "bf16"}, at=at))
+        assert opened[-1].describe().pack == ("lossless" if at.host_plan.packs else "none")
         return opened[-1]
 
     yield open_it
