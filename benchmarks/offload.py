@@ -38,7 +38,7 @@ def resident(bench: Bench) -> None:
     device = torch.device("cuda", 0)
     editor = bench.editor(InHostMemory(device=device))
     _usual_jobs(bench, editor, "resident", steps=10)
-    bench.edit(editor, "resident", 8, steps=10, cfg=4.0)
+    bench.edit(editor, "resident", 8, steps=4, cfg=4.0)
     _large_jobs(bench, editor, "resident")
     _pictures(bench, "resident", megapixels=(1, 4))
     _compiled(bench, editor, "resident, compiled")
@@ -61,7 +61,7 @@ def ours(bench: Bench) -> None:
         _allow(bench, editor, replace(place, budget_bytes=partial(int, cap_gib * GIB)))
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
-    bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=10, cfg=4.0)
+    bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=4, cfg=4.0)
     _large_jobs(bench, editor, f"ours, {CAP_GIB} GiB")
     _windowed_pictures(bench, editor)
     _compiled(bench, editor, f"ours, {CAP_GIB} GiB, compiled")
