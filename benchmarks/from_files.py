@@ -1,9 +1,9 @@
 """From the files of a full-size model: the start, the memory, a host of 28 GiB (needs a GPU).
 
 python -m benchmarks.from_files FOLDER --out DIR writes 57 GB of random weights to FOLDER unless
-they are there, then measures each of the CASES in a process of its own. Before that a process edits
-with the small model: so that Python's modules are compiled, as pip leaves them, whatever the
-machine's own are, and the libraries in the page cache.
+they are there, then measures each of the CASES in a process of its own. Before that a process
+edits with the small model: so that Python's modules are compiled, as pip leaves them, whatever
+the machine's own are, and the libraries in the page cache.
 """
 
 from __future__ import annotations
