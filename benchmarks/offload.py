@@ -39,7 +39,6 @@ def resident(bench: Bench) -> None:
     editor = bench.editor(InHostMemory(device=device))
     _usual_jobs(bench, editor, "resident", steps=10)
     bench.edit(editor, "resident", 8, steps=4, cfg=4.0)
-    _large_jobs(bench, editor, "resident")
     _pictures(bench, "resident", megapixels=(1, 4))
     _compiled(bench, editor, "resident, compiled")
 
@@ -62,7 +61,6 @@ def ours(bench: Bench) -> None:
         steps = 10 if cap_gib in (6, CAP_GIB) else 5
         _usual_jobs(bench, editor, f"ours, {cap_gib} GiB", steps=steps)
     bench.edit(editor, f"ours, {CAP_GIB} GiB", 8, steps=4, cfg=4.0)
-    _large_jobs(bench, editor, f"ours, {CAP_GIB} GiB")
     _windowed_pictures(bench, editor)
     _compiled(bench, editor, f"ours, {CAP_GIB} GiB, compiled")
 
@@ -93,7 +91,6 @@ def _opened(bench: Bench, place: Any, mode: str) -> Any:
     """An editor with the pipeline's weights, and what it has locked of main memory."""
     began = time.perf_counter()
     editor = bench.editor(place)
-    editor._parts.wait()
     release()
     pinned = sum(loader.host.bytes for loader in editor._parts.all_loaders())
     weights = editor._parts.size.all_bytes
@@ -106,10 +103,35 @@ def _opened(bench: Bench, place: Any, mode: str) -> Any:
     return editor
 
 
-def _large_jobs(bench: Bench, editor: Any, mode: str) -> None:
+def sizes(bench: Bench) -> None:
+    """Resident, then within 16 GiB, in one process: at several megapixels, alone, compiled."""
+    import torch
+
+    from pipeline.qwen.copy_stream import CudaCopyStream
+    from pipeline.qwen.device import InHostMemory, Streamed
+
+    device = torch.device("cuda", 0)
+    for steps in (2, 6):
+        bench.call("diffusers, resident", steps=steps, cfg=4.0)
+    editor = bench.editor(InHostMemory(device=device))
+    _jobs_of_sizes(bench, editor, "resident")
+    editor.close()
+    place = Streamed(
+        device=device, copy_stream=CudaCopyStream(device), budget_bytes=lambda: CAP_GIB * GIB
+    )
+    editor = _opened(bench, place, "ours")
+    cap(CAP_GIB)
+    _jobs_of_sizes(bench, editor, f"ours, {CAP_GIB} GiB")
+    _compiled(bench, editor, f"ours, {CAP_GIB} GiB, compiled")
+
+
+def _jobs_of_sizes(bench: Bench, editor: Any, mode: str) -> None:
+    bench.edit(editor, mode, 1, steps=2, cfg=4.0)  # warms up
+    bench.edit(editor, mode, 1, steps=6, cfg=4.0)
+    bench.edit(editor, mode, 1, steps=6, cfg=1.0)
     for megapixels in ("1.75", "4"):
-        bench.edit(editor, mode, 1, steps=2, cfg=4.0, megapixels=megapixels)  # warms up
-        bench.edit(editor, mode, 1, steps=4, cfg=4.0, megapixels=megapixels)
+        bench.edit(editor, mode, 1, steps=1, cfg=4.0, megapixels=megapixels)  # warms up
+        bench.edit(editor, mode, 1, steps=3, cfg=4.0, megapixels=megapixels)
 
 
 def _allow(bench: Bench, editor: Any, place: Any) -> None:

@@ -60,6 +60,8 @@ def restore_picture_positions(text_encoder: Any) -> None:
     def tell(
         module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if kwargs.get("input_ids") is None:  # our engine, which gives the positions itself
+            return args, kwargs
         marks = (kwargs["input_ids"] == module.config.image_token_id).int()
         return args, {**kwargs, "mm_token_type_ids": marks}
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -98,15 +97,10 @@ class Components:
     size: ModelSize
     loaders: tuple[StreamLoader, ...]  # but of modulation; none where the weights are at home
 
-    @property
-    def is_there(self) -> bool:
-        """Whether all weights are where they wait."""
-        return all(loader.is_there for loader in self.all_loaders())
-
-    def wait(self) -> None:
-        """Return when all weights are where they wait; raises what kept one from coming."""
-        for loader in self.all_loaders():
-            loader.host.wait()
+    def prove(self, check: ArrivalCheck) -> None:
+        """Let the weights cross once; raises TransferError unless they arrive whole."""
+        for loader in self.loaders:
+            loader.host.prove(check)
 
     def make_way(self, part: Component) -> None:
         """Let all other parts give the device's memory back."""
@@ -136,13 +130,6 @@ class _LoaderFactory:
     def __init__(self, place: ModelDevice) -> None:
         self._place = place
         self.loaders: list[StreamLoader] = []
-        # One after the other, in the order in which they are asked for here.
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="loading")
-        self._check: ArrivalCheck | None = None
-
-    def close(self) -> None:
-        """No more are made; what is being read goes on."""
-        self._beside.shutdown(wait=False)
 
     def loader(self, units: _Units, *, on_device: Collection[int] = ()) -> Loader:
         """Of units that wait in main memory, but for some that are on the device alone."""
@@ -156,9 +143,7 @@ class _LoaderFactory:
                         units, lane, device, packs=plan.packs, on_device=on_device, way=_way(plan)
                     )
                     return self._made(self._place, units, packed)
-                check = ArrivalCheck(lane, device)
-                memory = PinnedMemory(units, lane, _way(plan), check=check, beside=self._beside)
-                return self._made(self._place, units, memory)
+                return self._made(self._place, units, PinnedMemory(units, lane, _way(plan)))
 
     def _made(self, place: Streamed, units: _Units, memory: HostMemory) -> Loader:
         self.loaders.append(StreamLoader(units, memory, place.copy_stream, place.device))
@@ -173,9 +158,7 @@ class _LoaderFactory:
                 layers = modulation.take_out(transformer)
                 units = modulation.weights(layers)
                 is_kept = plan.keeps_modulation
-                memory = StagedMemory(
-                    units, lane, in_files=not is_kept, way=_way(plan), beside=self._beside
-                )
+                memory = StagedMemory(units, lane, in_files=not is_kept, way=_way(plan))
                 loader = StreamLoader(units, memory, lane, device)
                 waits = "main memory" if is_kept else "their files"
                 return modulation.Modulation(transformer, layers, loader, waits=waits)
@@ -239,14 +222,14 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     size = measure(pipe)
     encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     towers = [*encoder.model.visual.blocks, *encoder.model.language_model.layers]
-    with closing(_LoaderFactory(place)) as making:  # in the order in which a job needs them
-        encoder_rest = making.rest(encoder, towers)
-        vision = making.tower(encoder.model.visual, "blocks")
-        text = making.tower(encoder.model.language_model, "layers")
-        vae_rest = making.rest(vae, ())
-        transformer_rest = making.rest(transformer, transformer.transformer_blocks)
-        aside = making.modulation(transformer)
-        blocks = making.blocks(transformer)
+    making = _LoaderFactory(place)
+    encoder_rest = making.rest(encoder, towers)
+    vision = making.tower(encoder.model.visual, "blocks")
+    text = making.tower(encoder.model.language_model, "layers")
+    vae_rest = making.rest(vae, ())
+    transformer_rest = making.rest(transformer, transformer.transformer_blocks)
+    aside = making.modulation(transformer)
+    blocks = making.blocks(transformer)
     return Components(
         encoder=Component(rest=encoder_rest, stacks=(vision, text)),
         transformer=Component(rest=transformer_rest, stacks=(blocks,), modulation=aside),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import mmap
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -21,15 +18,10 @@ from pipeline.qwen.weight_files import Extent, UnreadWeight, settle
 from pipeline.qwen.weight_loading import (
     AT_ONCE,
     ReadingWay,
-    Wanted,
-    bring,
+    fill,
     read,
-    read_units,
 )
 
-log = logging.getLogger(__name__)
-
-_TELLING_SECONDS = 20.0  # between two words to whoever waits
 _ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
 
 
@@ -96,7 +88,7 @@ class PinnedMemory:
 
     One mapping of exactly the size that is needed. Each unit is pinned as soon as its weights
     have been read, while the next are on their way; from the first that the driver refuses on,
-    units stay as they are. Whoever needs a unit before it is there waits for it.
+    units stay as they are.
     """
 
     def __init__(
@@ -104,19 +96,10 @@ class PinnedMemory:
         units: Sequence[Sequence[torch.nn.Parameter]],
         copy_stream: CopyStream,
         way: ReadingWay = AT_ONCE,
-        *,
-        check: ArrivalCheck | None = None,
-        beside: Executor | None = None,
     ) -> None:
-        """Each unit is looked at by `check`; all are there on return, unless read `beside`.
-
-        Raises UserError if there is no memory or a weight cannot be read from its file, and
-        TransferError if the check finds a fault; what is read beside lets `flat` raise it.
-        """
+        """Raises UserError if there is no memory or a weight cannot be read from its file."""
         self._pins = Pins(copy_stream)
-        self._check = check
         self._units = units
-        self._is_closing = False
         self.layouts = [Layout(unit) for unit in units]
         self.bytes = sum(layout.bytes for layout in self.layouts)
         memory = whole_pages(self.bytes)[: self.bytes]
@@ -124,16 +107,10 @@ class PinnedMemory:
         places = [
             layout.views(flat) for layout, flat in zip(self.layouts, self._flats, strict=True)
         ]
-        self._there = [Future[None]() for _ in units]
-        wanted = bring(units, places)
-        reading = partial(self._read, wanted, way)
-        self._reading = None if beside is None else beside.submit(reading)
-        if beside is None:
-            reading()
-            with ExitStack() as undo:
-                undo.callback(self.close)
-                self.wait()
-                undo.pop_all()
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            fill(units, places, lambda index: self._pins.pin(self._flats[index]), way)
+            undo.pop_all()
 
     @property
     def encoded(self) -> list[Encoded]:
@@ -155,24 +132,13 @@ class PinnedMemory:
         """What could not be."""
         return self._pins.unpinned_bytes
 
-    def wait(self) -> None:
-        """Return when all is there; raises what kept a unit from coming."""
-        for one in self._there:
-            one.result()
-
-    def is_there(self, index: int) -> bool:
-        """Whether nobody would wait for the unit."""
-        return self._there[index].done()
+    def prove(self, check: ArrivalCheck) -> None:
+        """Let every unit cross; raises TransferError unless each arrives as it is sent."""
+        for index, flat in enumerate(self._flats):
+            check.refuse_what_changes(flat, f"block {index} of {len(self._flats)}")
 
     def flat(self, index: int) -> torch.Tensor:
-        """The bytes of a unit, uint8, once it is there; raises what kept it from coming."""
-        while not self.is_there(index):
-            wait([self._there[index]], timeout=_TELLING_SECONDS)
-            if not self.is_there(index):
-                there = sum(one.done() for one in self._there)
-                what = "a job waits for weights, which are still being read: %d of %d blocks"
-                log.info(what, there, len(self._there))
-        self._there[index].result()
+        """The bytes of a unit, uint8."""
         return self._flats[index]
 
     def bind(self, index: int) -> None:
@@ -182,31 +148,8 @@ class PinnedMemory:
             weight.data = view
 
     def close(self) -> None:
-        """Read no further, and unpin; the memory goes when the last parameter goes."""
-        self._is_closing = True
-        if self._reading is not None and not self._reading.cancel():
-            self._reading.result()
+        """Unpin; the memory goes when the last parameter goes."""
         self._pins.close()
-
-    def _read(self, wanted: Sequence[Wanted], way: ReadingWay) -> None:
-        """Bring all; what goes wrong is what whoever asks for one of the others is told."""
-        try:
-            read_units(wanted, self._take, way)
-        except Exception as error:  # noqa: BLE001 - it is raised where the unit is asked for
-            for one in self._there:
-                if not one.done():
-                    one.set_exception(error)
-        finally:
-            self._check = None  # its memory on the device is needed no more
-
-    def _take(self, index: int) -> None:
-        if self._is_closing:
-            raise CancelledError
-        self._pins.pin(self._flats[index])
-        if self._check is not None:
-            what = f"block {index} of {len(self._units)}"
-            self._check.refuse_what_changes(self._flats[index], what)
-        self._there[index].set_result(None)
 
 
 class StagedMemory:
@@ -222,16 +165,15 @@ class StagedMemory:
         *,
         in_files: bool,
         way: ReadingWay = AT_ONCE,
-        beside: Executor | None = None,
     ) -> None:
-        """`in_files`: they stay in files, if all are in some. As PinnedMemory otherwise."""
+        """`in_files`: they stay in files, if all are in some. Raises as PinnedMemory does."""
         self._copy_stream = copy_stream
         self._way = way
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
         stay = in_files and all(isinstance(it, UnreadWeight) for unit in units for it in unit)
         self._extents = [_left_in_files(unit) for unit in units] if stay else []
-        self._kept = None if stay else PinnedMemory(units, InlineCopyStream(), way, beside=beside)
+        self._kept = None if stay else PinnedMemory(units, InlineCopyStream(), way)
         self.bytes = max(layout.bytes for layout in self.layouts)
         self._stage = whole_pages(self.bytes)
         self._pins = Pins(copy_stream)
@@ -257,14 +199,8 @@ class StagedMemory:
         """Of the place, if it could not be."""
         return self._pins.unpinned_bytes
 
-    def wait(self) -> None:
-        """As PinnedMemory."""
-        if self._kept is not None:
-            self._kept.wait()
-
-    def is_there(self, index: int) -> bool:
-        """Whether nobody would wait for the unit to be read a first time."""
-        return self._kept is None or self._kept.is_there(index)
+    def prove(self, check: ArrivalCheck) -> None:
+        """Nothing: they are brought seldom, and may be in their files."""
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, when no copy of another is under way from their place."""
@@ -286,8 +222,6 @@ class StagedMemory:
 
     def close(self) -> None:
         """Unpin."""
-        if self._kept is not None:
-            self._kept.close()
         self._pins.close()
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from pipeline.qwen.arrival_check import ArrivalCheck
 from pipeline.qwen.copy_stream import CopyStream, Mark
 from pipeline.qwen.offload_plan import SLOTS
 from pipeline.qwen.pinned_memory import Layout
@@ -67,12 +68,8 @@ class HostMemory(Protocol):
         """Why not, if it could not."""
         ...
 
-    def wait(self) -> None:
-        """Return when all units are there; raises what kept one from coming."""
-        ...
-
-    def is_there(self, index: int) -> bool:
-        """Whether nobody would wait for the unit's bytes."""
+    def prove(self, check: ArrivalCheck) -> None:
+        """Raise TransferError unless units arrive as they are sent."""
         ...
 
     def flat(self, index: int) -> torch.Tensor:
@@ -141,12 +138,6 @@ class StreamLoader:
         """What the largest unit takes as it crosses, if any is packed."""
         is_plain = all(isinstance(one, Plain) for one in self.host.encoded)
         return None if is_plain else self._unit_bytes
-
-    @property
-    def is_there(self) -> bool:
-        """Whether nobody would wait for a unit that has yet to be read."""
-        there = self.host.on_device.keys()
-        return all(it in there or self.host.is_there(it) for it in range(len(self._units)))
 
     def begin(self, resident: int) -> None:
         """Take memory for the resident units and the slots, and start the first copies.
@@ -233,7 +224,6 @@ class StreamLoader:
 
     def _arrive(self, index: int) -> None:
         """Let all that is computed from now on find the unit at its place."""
-        self._fetch_ahead(needed=index)
         assert index in self._places, "units are asked for in order"
         if index in self._arrivals:
             self._copy_stream.wait(self._arrivals.pop(index))
@@ -249,11 +239,8 @@ class StreamLoader:
         self._free.append(place)
         self._fetch_ahead()
 
-    def _fetch_ahead(self, needed: int | None = None) -> None:
-        """Ask for all that there is a place for; only the one that is needed is waited for."""
+    def _fetch_ahead(self) -> None:
         while (index := self._next) not in self._places:
-            if index != needed and not self.host.is_there(index):
-                return
             if index in self._stay:
                 place = self._allocate(self.host.encoded[index].bytes)
                 usable = self._copy_stream.mark()
