@@ -262,6 +262,7 @@ MODES = {
     "resident": resident,
     "ours": ours,
     "packed": packed,
+    "sizes": sizes,
     "group": group,
     "sequential": sequential,
 }
