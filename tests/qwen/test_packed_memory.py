@@ -16,14 +16,15 @@ from rig.copy_streams import BrokenLane, EarlyLane, LateLane, StingyLane
 from rig.stage_memory import decide, passing_through, place
 
 from config.settings import ModelSettings
-from pipeline.checkpoint import EDIT, EDIT_PLUS
+from pipeline.checkpoint import EDIT, EDIT_PLUS, WeightFile
 from pipeline.editor import EditRequest, Event
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, Mark
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
 from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.packed_memory import PackedMemory
-from pipeline.qwen.weight_encoding import Plain
+from pipeline.qwen.weight_encoding import Plain, expand
+from pipeline.qwen.weight_files import Extent, UnreadWeight
 from pipeline.qwen.weight_streaming import StreamLoader, TransferError
 
 CPU = torch.device("cpu")
@@ -189,6 +190,28 @@ def test_no_copy_is_under_way_to_a_place_that_is_given_back(packs: bool) -> None
     loader.end()
     assert not lane.under_way
     loader.close()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_units_from_a_file_are_themselves_though_they_are_read_into_two_places(
+    tmp_path: Path, packs: bool
+) -> None:
+    """So many that one which is read over another would be met."""
+    path = tmp_path / "weights"
+    numbers = torch.randn(100, 20_000, generator=torch.Generator().manual_seed(5)).bfloat16()
+    path.write_bytes(numbers.view(torch.uint8).numpy().tobytes())
+    file = WeightFile(path=path, header=b"", tensors={}, size_bytes=path.stat().st_size)
+    extents = [
+        Extent(file=file, start_byte=start, dtype=torch.bfloat16, shape=numbers[0].shape)
+        for start in range(0, file.size_bytes, 40_000)
+    ]
+    weights = [[UnreadWeight(extent, torch.bfloat16)] for extent in extents]
+    memory = PackedMemory(weights, InlineCopyStream(), CPU, packs=packs)
+    for index, expected in enumerate(numbers):
+        place = torch.empty(memory.layouts[index].bytes, dtype=torch.uint8)
+        found = expand(memory.encoded[index], memory.flat(index), place)
+        assert torch.equal(memory.layouts[index].views(found)[0], expected)
+    memory.close()
 
 
 @pytest.mark.parametrize("packs", [True, False])
