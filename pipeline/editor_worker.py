@@ -83,25 +83,32 @@ def serve(connection: Connection) -> None:
         connection.send(ipc.Unusable(error.problems))
         return
     connection.send(ipc.Ready(editor.describe(), time.perf_counter() - began))
+    edit_for_ever(connection, editor)
+
+
+def edit_for_ever(connection: Connection, editor: Editor) -> None:
+    """Edit what the daemon sends until it hangs up, or the model proves unusable after all."""
     try:
-        _edit_for_ever(connection, editor)
+        while True:
+            _answer(connection, editor)
+    except UserError as error:
+        connection.send(ipc.Unusable(error.problems))
     finally:
         editor.close()
 
 
-def _edit_for_ever(connection: Connection, editor: Editor) -> None:
-    while True:
-        message: ipc.ToEditor = connection.recv()
-        match message:
-            case ipc.EditBatch(requests):
-                editor.edit(requests, EventSender(connection).on_event)
-                connection.send(ipc.BatchDone())
-            case ipc.Drop():
-                pass  # came too late: its batch has ended
-            case ipc.OpenEditor():
-                raise TypeError("the editor is open already")  # noqa: EM101, TRY003
-            case _:
-                assert_never(message)
+def _answer(connection: Connection, editor: Editor) -> None:
+    message: ipc.ToEditor = connection.recv()
+    match message:
+        case ipc.EditBatch(requests):
+            editor.edit(requests, EventSender(connection).on_event)
+            connection.send(ipc.BatchDone())
+        case ipc.Drop():
+            pass  # came too late: its batch has ended
+        case ipc.OpenEditor():
+            raise TypeError("the editor is open already")  # noqa: EM101, TRY003
+        case _:
+            assert_never(message)
 
 
 def main() -> None:

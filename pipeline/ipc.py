@@ -54,7 +54,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The model cannot be loaded until somebody mends something."""
+    """The model cannot be loaded, or read further, until somebody mends something."""
 
     problems: tuple[Problem, ...]
 

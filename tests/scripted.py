@@ -21,6 +21,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from config.problems import Problem
 from pipeline import ipc
 from pipeline.echo import EchoEditor
 from pipeline.editor import (
@@ -35,6 +36,7 @@ from pipeline.editor import (
     Step,
 )
 
+UNREADABLE = Problem("/models/it", "it cannot be read (Input/output error)", "check its disk")
 MOMENTS = ("given", "stage", "step", "written", "told", "over")
 _PROMPT = re.compile(r"(\w+) @(\w+)(?: \*(\d+))?")
 
@@ -180,6 +182,12 @@ def _skip(line: Connection, _: EditRequest | None) -> None:
     line.send(ipc.BatchDone())
 
 
+def _give_up(line: Connection, _: EditRequest | None) -> None:
+    """Say that the model cannot be read further."""
+    line.send(ipc.Unusable((UNREADABLE,)))
+    raise SystemExit(0)
+
+
 def _flood(_: Connection, __: EditRequest | None) -> None:
     for _number in range(100):
         print("x" * 20_000)
@@ -231,6 +239,7 @@ _DEEDS: dict[str, Callable[[Connection, EditRequest | None], None]] = {
     "flood": _flood,
     "chatter": _chatter,
     "stop": _stop,
+    "give_up": _give_up,
     **{f"fail_{failure}": _fail(failure) for failure in Failure},
 }
 

@@ -130,13 +130,15 @@ class EditStage:
             if isinstance(job.phase, Waiting):
                 self.resolve_again(job)
 
-    def resolve_again(self, job: JobRun) -> None:
+    def resolve_again(
+        self, job: JobRun, cause: str = "the settings of the model have changed"
+    ) -> None:
         """Have the instruction of a job that has not been edited read by the settings of now."""
         backoff = Backoff(
             self._clock.monotonic(),
             strike=False,
             alone=job.job.alone,
-            cause="the settings of the model have changed",
+            cause=cause,
             counts=False,
         )
         self._jobs.put(ParkedJob(root=job.root, job=job.job, phase=backoff))
@@ -180,13 +182,22 @@ class EditStage:
             case Unusable(problems) if not self._has_loaded:
                 self.unusable = problems
             case Unusable(problems):
-                self._breaker.failed_to_start("; ".join(map(str, problems)))
+                why = "; ".join(map(str, problems))
+                if isinstance(condition, Busy):
+                    self._take_back(condition.job_ids, why)
+                self._breaker.failed_to_start(why)
             case Remark(level, text):
                 self._tell(_remarked(level, text))
             case BatchDone() if isinstance(condition, Busy):
                 self._batch_done(condition.job_ids)
             case _:
                 self._edit_event(message, now)
+
+    def _take_back(self, job_ids: frozenset[str], why: str) -> None:
+        """Let the jobs of an editor that can edit no more wait for the next, without blame."""
+        for job in filter(None, map(self._jobs.active, sorted(job_ids))):
+            if isinstance(job.phase, Editing):
+                self.resolve_again(job, why)
 
     def _edit_event(self, message: FromEditor, now: float) -> None:
         match message:

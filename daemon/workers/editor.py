@@ -250,7 +250,7 @@ def _after(before: Condition, message: FromEditor, now: float) -> Condition | No
     match before, message:
         case Loading(child), Ready(facts):
             after = Idle(child, facts)
-        case Loading(), Unusable():
+        case ((Loading() | Busy()), Unusable()):
             after = Dead(now)
         case ((Loading() | Idle()), Remark()):
             after = before

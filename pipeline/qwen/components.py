@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
 
 from pipeline.qwen import lossless, modulation
+from pipeline.qwen.arrival_check import ArrivalCheck
 from pipeline.qwen.block_pass import BlockStack
 from pipeline.qwen.copy_stream import InlineCopyStream
 from pipeline.qwen.device import InHostMemory, ModelDevice, Streamed
@@ -96,10 +98,15 @@ class Components:
     size: ModelSize
     loaders: tuple[StreamLoader, ...]  # but of modulation; none where the weights are at home
 
-    def prove(self) -> None:
-        """Bring all weights to the device once; raises TransferError unless all arrive whole."""
-        for loader in self.loaders:
-            loader.prove()
+    @property
+    def is_there(self) -> bool:
+        """Whether all weights are where they wait."""
+        return all(loader.is_there for loader in self.all_loaders())
+
+    def wait(self) -> None:
+        """Return when all weights are where they wait; raises what kept one from coming."""
+        for loader in self.all_loaders():
+            loader.host.wait()
 
     def make_way(self, part: Component) -> None:
         """Let all other parts give the device's memory back."""
@@ -129,6 +136,13 @@ class _LoaderFactory:
     def __init__(self, place: ModelDevice) -> None:
         self._place = place
         self.loaders: list[StreamLoader] = []
+        # One after the other, in the order in which they are asked for here.
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="loading")
+        self._check: ArrivalCheck | None = None
+
+    def close(self) -> None:
+        """No more are made; what is being read goes on."""
+        self._beside.shutdown(wait=False)
 
     def loader(self, units: _Units, *, on_device: Collection[int] = ()) -> Loader:
         """Of units that wait in main memory, but for some that are on the device alone."""
@@ -137,11 +151,13 @@ class _LoaderFactory:
                 _read_into_host(units, device)
                 return ResidentLoader()
             case Streamed(device=device, copy_stream=lane, host_plan=plan):
-                if not (plan.packs or on_device):
-                    return self._made(self._place, units, PinnedMemory(units, lane, _way(plan)))
-                memory = PackedMemory(
-                    units, lane, device, packs=plan.packs, on_device=on_device, way=_way(plan)
-                )
+                if plan.packs or on_device:
+                    packed = PackedMemory(
+                        units, lane, device, packs=plan.packs, on_device=on_device, way=_way(plan)
+                    )
+                    return self._made(self._place, units, packed)
+                check = ArrivalCheck(lane, device)
+                memory = PinnedMemory(units, lane, _way(plan), check=check, beside=self._beside)
                 return self._made(self._place, units, memory)
 
     def _made(self, place: Streamed, units: _Units, memory: HostMemory) -> Loader:
@@ -157,7 +173,9 @@ class _LoaderFactory:
                 layers = modulation.take_out(transformer)
                 units = modulation.weights(layers)
                 is_kept = plan.keeps_modulation
-                memory = StagedMemory(units, lane, in_files=not is_kept, way=_way(plan))
+                memory = StagedMemory(
+                    units, lane, in_files=not is_kept, way=_way(plan), beside=self._beside
+                )
                 loader = StreamLoader(units, memory, lane, device)
                 waits = "main memory" if is_kept else "their files"
                 return modulation.Modulation(transformer, layers, loader, waits=waits)
@@ -218,27 +236,24 @@ def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     Raises UserError if a file cannot be read or the system gives no memory.
     """
     _ask_for_kernel(place)
-    stowing = _LoaderFactory(place)
-    encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
     size = measure(pipe)
-    vision = stowing.tower(encoder.model.visual, "blocks")
-    text = stowing.tower(encoder.model.language_model, "layers")
-    aside = stowing.modulation(transformer)
-    blocks = stowing.blocks(transformer)
-    of_encoder = [*vision.blocks, *text.blocks]
-    found = Components(
-        encoder=Component(rest=stowing.rest(encoder, of_encoder), stacks=(vision, text)),
-        transformer=Component(
-            rest=stowing.rest(transformer, blocks.blocks),
-            stacks=(blocks,),
-            modulation=aside,
-        ),
-        vae=Component(rest=stowing.rest(vae, ())),
+    encoder, transformer, vae = pipe.text_encoder, pipe.transformer, pipe.vae
+    towers = [*encoder.model.visual.blocks, *encoder.model.language_model.layers]
+    with closing(_LoaderFactory(place)) as making:  # in the order in which a job needs them
+        encoder_rest = making.rest(encoder, towers)
+        vision = making.tower(encoder.model.visual, "blocks")
+        text = making.tower(encoder.model.language_model, "layers")
+        vae_rest = making.rest(vae, ())
+        transformer_rest = making.rest(transformer, transformer.transformer_blocks)
+        aside = making.modulation(transformer)
+        blocks = making.blocks(transformer)
+    return Components(
+        encoder=Component(rest=encoder_rest, stacks=(vision, text)),
+        transformer=Component(rest=transformer_rest, stacks=(blocks,), modulation=aside),
+        vae=Component(rest=vae_rest),
         size=_as_loaded(size, vision.loader, text.loader, blocks.loader),
-        loaders=tuple(stowing.loaders),
+        loaders=tuple(making.loaders),
     )
-    _tell_what_is_not_pinned(found.all_loaders())
-    return found
 
 
 def _ask_for_kernel(place: ModelDevice) -> None:
@@ -251,7 +266,8 @@ def _ask_for_kernel(place: ModelDevice) -> None:
             pass
 
 
-def _tell_what_is_not_pinned(loaders: Sequence[StreamLoader]) -> None:
+def tell_what_is_not_pinned(loaders: Sequence[StreamLoader]) -> None:
+    """Warn where the driver refused to lock memory."""
     if not (refusals := {loader.host.refusal for loader in loaders if loader.host.refusal}):
         return
     log.warning(

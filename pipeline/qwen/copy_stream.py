@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -48,6 +48,10 @@ class CopyStream(Protocol):
         """Return when no copy is under way."""
         ...
 
+    def aside(self) -> AbstractContextManager[object]:
+        """Within this context computing is asked for beside all other, by this thread."""
+        ...
+
 
 class InlineCopyStream:
     """Copies at once, for a device that is the host itself."""
@@ -72,6 +76,10 @@ class InlineCopyStream:
     def drain(self) -> None:
         """Nothing is under way."""
 
+    def aside(self) -> AbstractContextManager[object]:
+        """There is nothing beside."""
+        return nullcontext()
+
 
 def lock_pages(host: torch.Tensor, cudart: Any) -> None:
     """Register whole pages with CUDA's runtime; raises PinningError if it refuses.
@@ -90,6 +98,7 @@ class CudaCopyStream:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
+        self._aside = torch.cuda.Stream(device)
 
     def pin(self, host: torch.Tensor) -> None:
         """Lock the memory's pages; torch's own pinned memory comes in powers of two only."""
@@ -129,3 +138,8 @@ class CudaCopyStream:
     def drain(self) -> None:
         """Wait for the stream of the copy stream."""
         self._stream.synchronize()
+
+    def aside(self) -> AbstractContextManager[object]:
+        """A second stream that computes."""
+        beside: AbstractContextManager[object] = torch.cuda.stream(self._aside)
+        return beside

@@ -29,6 +29,7 @@ from pipeline.qwen import (
     stage_memory,
     vram_budget,
 )
+from pipeline.qwen.arrival_check import TransferError
 from pipeline.qwen.batch import Batch
 from pipeline.qwen.compiled_blocks import compile_blocks
 from pipeline.qwen.device import ModelDevice, Streamed
@@ -38,7 +39,6 @@ from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
 from pipeline.qwen.stages import StageResources
 from pipeline.qwen.vae_tiling import WindowedVae
-from pipeline.qwen.weight_streaming import TransferError
 
 log = logging.getLogger(__name__)
 
@@ -108,12 +108,10 @@ class QwenEditor:
         self._pipe = pipe
         self._precision = chosen
         self._settings = settings
-        before_bytes = host_memory.resident_bytes()
+        self._bytes_before: int | None = host_memory.resident_bytes()  # None: it is told
         with _unchanged_weights():
             self._parts = components.place_components(pipe, at)
-            self._parts.prove()
         errors.give_back_memory()
-        _tell_what_is_taken(host_memory.resident_bytes() - before_bytes, at.device)
         self._is_packed = self._parts.size.transformer.packed_bytes is not None
         self._is_tidy = True
         space = stage_memory.StageMemory(
@@ -142,6 +140,7 @@ class QwenEditor:
             jobs_together=settings.batch,
             clock=clock,
         )
+        self._tell_what_is_taken()
 
     def describe(self) -> ModelFacts:
         """What this editor is."""
@@ -163,7 +162,8 @@ class QwenEditor:
     def edit(self, requests: Sequence[EditRequest], on_event: OnEvent) -> None:
         """Edit all requests; each ends with exactly one Done or Failed, unless dropped.
 
-        An error that poisons the GPU is raised: this process can edit no more.
+        An error that poisons the GPU is raised: this process can edit no more. So is UserError,
+        where a weight could not be read or did not reach the GPU unchanged.
         """
         if not self._is_tidy:
             errors.give_back_memory()
@@ -175,15 +175,30 @@ class QwenEditor:
                 failures.append(event.request_id)
             return on_event(event)
 
-        with torch.no_grad():
+        with torch.no_grad(), _unchanged_weights():
             Batch(self._means, Progress(watch)).run(requests)
         self._is_tidy = not failures
+        self._tell_what_is_taken()
 
     def close(self) -> None:
         """Give the model's memory back."""
         self._parts.close()
         del self._pipe, self._parts, self._means
         errors.give_back_memory()
+
+    def _tell_what_is_taken(self) -> None:
+        """Once, when all weights are there; the first jobs may be edited before."""
+        if self._bytes_before is None or not self._parts.is_there:
+            return
+        components.tell_what_is_not_pinned(self._parts.all_loaders())
+        device = self._means.device
+        on_gpu_bytes = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+        log.info(
+            "all weights are there: they took %.1f GiB of main memory and %.1f GiB of the GPU's",
+            (host_memory.resident_bytes() - self._bytes_before) / GIB,
+            on_gpu_bytes / GIB,
+        )
+        self._bytes_before = None
 
 
 @contextmanager
@@ -195,12 +210,3 @@ def _unchanged_weights() -> Iterator[None]:
         what = f"weights do not reach it unchanged ({error})"
         advice = "start again; if it stays so, the GPU, its slot or the memory is broken"
         raise UserError([Problem("the GPU", what, advice)]) from error
-
-
-def _tell_what_is_taken(host_bytes: int, place: torch.device) -> None:
-    on_gpu_bytes = torch.cuda.memory_allocated(place) if place.type == "cuda" else 0
-    log.info(
-        "the model is loaded: it took %.1f GiB of main memory and keeps %.1f GiB of GPU memory",
-        host_bytes / GIB,
-        on_gpu_bytes / GIB,
-    )

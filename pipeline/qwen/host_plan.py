@@ -94,8 +94,9 @@ def choose(size: ModelSize, limits: HostLimits, *, where: str) -> HostPlan:
         raise UserError([Problem("model.pack", "only weights in bf16 can be packed", advice)])
     for plan in _plans(size, limits):
         if weights_bytes(size, plan) <= limits.weights_bytes:
-            beside_files = needed_bytes(size, plan) + size.all_bytes
-            return replace(plan, drops_page_cache=beside_files > limits.available_bytes)
+            left_bytes = limits.available_bytes - needed_bytes(size, plan)
+            # What is left keeps too little of the files to make another start quicker.
+            return replace(plan, drops_page_cache=left_bytes < size.all_bytes // 2)
     raise UserError([_no_room(size, limits, where)])
 
 

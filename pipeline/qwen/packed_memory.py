@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import torch
 
+from pipeline.qwen.arrival_check import TransferError
 from pipeline.qwen.copy_stream import CopyStream
 from pipeline.qwen.pinned_memory import Layout, Pins, no_numbers, whole_pages
 from pipeline.qwen.weight_encoding import Encoded, encode, expand
 from pipeline.qwen.weight_loading import AT_ONCE, ReadingWay, fill
-from pipeline.qwen.weight_streaming import TransferError
 
 _STAGES = 2  # places of a unit: one is being read into, one is being packed
 
@@ -68,6 +68,13 @@ class PackedMemory:
     def unpinned_bytes(self) -> int:
         """What could not be."""
         return self._pins.unpinned_bytes
+
+    def wait(self) -> None:
+        """All are there."""
+
+    def is_there(self, index: int) -> bool:
+        """All are."""
+        return index in self._held
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit as they cross, uint8; not of one that is on the device alone."""

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from config.problems import Problem, UserError
+from pipeline.qwen.arrival_check import ArrivalCheck
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, PinningError
 from pipeline.qwen.offload_plan import GIB
 from pipeline.qwen.weight_encoding import Encoded, Plain
 from pipeline.qwen.weight_files import Extent, UnreadWeight, settle
-from pipeline.qwen.weight_loading import AT_ONCE, ReadingWay, fill, read
+from pipeline.qwen.weight_loading import (
+    AT_ONCE,
+    ReadingWay,
+    Wanted,
+    bring,
+    read,
+    read_units,
+)
 
+log = logging.getLogger(__name__)
+
+_TELLING_SECONDS = 20.0  # between two words to whoever waits
 _ALIGNMENT = 256  # bytes; what CUDA's own allocations keep, and kernels are chosen by
 
 
@@ -81,8 +95,8 @@ class PinnedMemory:
     """Holds units of weights; each parameter becomes a view of its place in the slab.
 
     One mapping of exactly the size that is needed. Each unit is pinned as soon as its weights
-    have come from where they were, while the next are on their way; from the first that the
-    driver refuses on, units stay as they are.
+    have been read, while the next are on their way; from the first that the driver refuses on,
+    units stay as they are. Whoever needs a unit before it is there waits for it.
     """
 
     def __init__(
@@ -90,10 +104,19 @@ class PinnedMemory:
         units: Sequence[Sequence[torch.nn.Parameter]],
         copy_stream: CopyStream,
         way: ReadingWay = AT_ONCE,
+        *,
+        check: ArrivalCheck | None = None,
+        beside: Executor | None = None,
     ) -> None:
-        """Raises UserError if there is no memory or a weight cannot be read from its file."""
+        """Each unit is looked at by `check`; all are there on return, unless read `beside`.
+
+        Raises UserError if there is no memory or a weight cannot be read from its file, and
+        TransferError if the check finds a fault; what is read beside lets `flat` raise it.
+        """
         self._pins = Pins(copy_stream)
+        self._check = check
         self._units = units
+        self._is_closing = False
         self.layouts = [Layout(unit) for unit in units]
         self.bytes = sum(layout.bytes for layout in self.layouts)
         memory = whole_pages(self.bytes)[: self.bytes]
@@ -101,10 +124,16 @@ class PinnedMemory:
         places = [
             layout.views(flat) for layout, flat in zip(self.layouts, self._flats, strict=True)
         ]
-        with ExitStack() as undo:
-            undo.callback(self.close)
-            fill(units, places, lambda index: self._pins.pin(self._flats[index]), way)
-            undo.pop_all()
+        self._there = [Future[None]() for _ in units]
+        wanted = bring(units, places)
+        reading = partial(self._read, wanted, way)
+        self._reading = None if beside is None else beside.submit(reading)
+        if beside is None:
+            reading()
+            with ExitStack() as undo:
+                undo.callback(self.close)
+                self.wait()
+                undo.pop_all()
 
     @property
     def encoded(self) -> list[Encoded]:
@@ -126,8 +155,24 @@ class PinnedMemory:
         """What could not be."""
         return self._pins.unpinned_bytes
 
+    def wait(self) -> None:
+        """Return when all is there; raises what kept a unit from coming."""
+        for one in self._there:
+            one.result()
+
+    def is_there(self, index: int) -> bool:
+        """Whether nobody would wait for the unit."""
+        return self._there[index].done()
+
     def flat(self, index: int) -> torch.Tensor:
-        """The bytes of a unit, uint8."""
+        """The bytes of a unit, uint8, once it is there; raises what kept it from coming."""
+        while not self.is_there(index):
+            wait([self._there[index]], timeout=_TELLING_SECONDS)
+            if not self.is_there(index):
+                there = sum(one.done() for one in self._there)
+                what = "a job waits for weights, which are still being read: %d of %d blocks"
+                log.info(what, there, len(self._there))
+        self._there[index].result()
         return self._flats[index]
 
     def bind(self, index: int) -> None:
@@ -137,8 +182,31 @@ class PinnedMemory:
             weight.data = view
 
     def close(self) -> None:
-        """Unpin; the memory goes when the last parameter goes."""
+        """Read no further, and unpin; the memory goes when the last parameter goes."""
+        self._is_closing = True
+        if self._reading is not None and not self._reading.cancel():
+            self._reading.result()
         self._pins.close()
+
+    def _read(self, wanted: Sequence[Wanted], way: ReadingWay) -> None:
+        """Bring all; what goes wrong is what whoever asks for one of the others is told."""
+        try:
+            read_units(wanted, self._take, way)
+        except Exception as error:  # noqa: BLE001 - it is raised where the unit is asked for
+            for one in self._there:
+                if not one.done():
+                    one.set_exception(error)
+        finally:
+            self._check = None  # its memory on the device is needed no more
+
+    def _take(self, index: int) -> None:
+        if self._is_closing:
+            raise CancelledError
+        self._pins.pin(self._flats[index])
+        if self._check is not None:
+            what = f"block {index} of {len(self._units)}"
+            self._check.refuse_what_changes(self._flats[index], what)
+        self._there[index].set_result(None)
 
 
 class StagedMemory:
@@ -154,15 +222,16 @@ class StagedMemory:
         *,
         in_files: bool,
         way: ReadingWay = AT_ONCE,
+        beside: Executor | None = None,
     ) -> None:
-        """`in_files`: they stay in files, if all are in some. Raises as PinnedMemory does."""
+        """`in_files`: they stay in files, if all are in some. As PinnedMemory otherwise."""
         self._copy_stream = copy_stream
         self._way = way
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
         stay = in_files and all(isinstance(it, UnreadWeight) for unit in units for it in unit)
         self._extents = [_left_in_files(unit) for unit in units] if stay else []
-        self._kept = None if stay else PinnedMemory(units, InlineCopyStream(), way)
+        self._kept = None if stay else PinnedMemory(units, InlineCopyStream(), way, beside=beside)
         self.bytes = max(layout.bytes for layout in self.layouts)
         self._stage = whole_pages(self.bytes)
         self._pins = Pins(copy_stream)
@@ -188,6 +257,15 @@ class StagedMemory:
         """Of the place, if it could not be."""
         return self._pins.unpinned_bytes
 
+    def wait(self) -> None:
+        """As PinnedMemory."""
+        if self._kept is not None:
+            self._kept.wait()
+
+    def is_there(self, index: int) -> bool:
+        """Whether nobody would wait for the unit to be read a first time."""
+        return self._kept is None or self._kept.is_there(index)
+
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, when no copy of another is under way from their place."""
         self._copy_stream.drain()
@@ -208,6 +286,8 @@ class StagedMemory:
 
     def close(self) -> None:
         """Unpin."""
+        if self._kept is not None:
+            self._kept.close()
         self._pins.close()
 
 

@@ -81,6 +81,36 @@ def fill(
             on_full(index)
 
 
+Wanted = Sequence[tuple[Extent, torch.Tensor]]
+
+
+def bring(units: Sequence[Unit], places: Sequence[Places]) -> list[Wanted]:
+    """Let every weight be at its place, of its own shape and dtype; from now on it is there.
+
+    What is in memory is copied, and what it took is given up before the next is copied. Returns
+    for each unit what is still to be read from files, by `read_units`. Raises UserError if a file
+    is no longer what it was when it was looked over.
+    """
+    wanted = [_unread(unit, there) for unit, there in zip(units, places, strict=True)]
+    _refuse_changed_files(extent for unit in wanted for extent, _ in unit)
+    for unit, there in zip(units, places, strict=True):
+        _settle(unit, there)
+    return wanted
+
+
+def read_units(wanted: Sequence[Wanted], on_full: Callable[[int], None], way: ReadingWay) -> None:
+    """Read all straight to their places, several at a time; `on_full` as in `fill`.
+
+    Raises UserError as `fill` does, and what `on_full` raises.
+    """
+    with _readers() as readers:
+        underway = [_start(unit, readers, way) for unit in wanted]
+        for index, reads in enumerate(underway):
+            for one in reads:
+                one.result()
+            on_full(index)
+
+
 def read(extents: Sequence[Extent], places: Places, way: ReadingWay = AT_ONCE) -> None:
     """Read the numbers of each extent to its place, of its shape and any dtype.
 
@@ -92,7 +122,7 @@ def read(extents: Sequence[Extent], places: Places, way: ReadingWay = AT_ONCE) -
             one.result()
 
 
-def _unread(unit: Unit, places: Places) -> list[tuple[Extent, torch.Tensor]]:
+def _unread(unit: Unit, places: Places) -> Wanted:
     return [
         (weight.extent, place)
         for weight, place in zip(unit, places, strict=True)
@@ -125,9 +155,7 @@ def _readers() -> Iterator[ThreadPoolExecutor]:
         readers.shutdown(cancel_futures=True)
 
 
-def _start(
-    wanted: Sequence[tuple[Extent, torch.Tensor]], readers: ThreadPoolExecutor, way: ReadingWay
-) -> list[Future[None]]:
+def _start(wanted: Wanted, readers: ThreadPoolExecutor, way: ReadingWay) -> list[Future[None]]:
     """Ask for all of them, in the order in which they lie in their files."""
     requests = [request for extent, place in wanted for request in _requests(extent, place)]
     requests.sort(key=lambda request: (request.path, request.start_byte))

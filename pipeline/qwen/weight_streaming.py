@@ -13,12 +13,6 @@ from pipeline.qwen.offload_plan import SLOTS
 from pipeline.qwen.pinned_memory import Layout
 from pipeline.qwen.weight_encoding import Encoded, Plain, expand
 
-_COMPARED_BYTES = 64 * 2**20  # at a time
-
-
-class TransferError(Exception):
-    """Weights arrived on the device other than they were sent."""
-
 
 class Loader(Protocol):
     """Brings units of weights, asked for in order and round and round."""
@@ -71,6 +65,14 @@ class HostMemory(Protocol):
     @property
     def refusal(self) -> str | None:
         """Why not, if it could not."""
+        ...
+
+    def wait(self) -> None:
+        """Return when all units are there; raises what kept one from coming."""
+        ...
+
+    def is_there(self, index: int) -> bool:
+        """Whether nobody would wait for the unit's bytes."""
         ...
 
     def flat(self, index: int) -> torch.Tensor:
@@ -140,6 +142,12 @@ class StreamLoader:
         is_plain = all(isinstance(one, Plain) for one in self.host.encoded)
         return None if is_plain else self._unit_bytes
 
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody would wait for a unit that has yet to be read."""
+        there = self.host.on_device.keys()
+        return all(it in there or self.host.is_there(it) for it in range(len(self._units)))
+
     def begin(self, resident: int) -> None:
         """Take memory for the resident units and the slots, and start the first copies.
 
@@ -202,28 +210,6 @@ class StreamLoader:
         if is_plain:
             self._leave_place(index)
 
-    def prove(self) -> None:
-        """Bring every unit once; raises TransferError unless each arrives as it was sent.
-
-        Those that are on the device for good were looked at when they came there.
-        """
-        self.begin(0)
-        if len(self._stay) == len(self._units):
-            return
-        try:
-            intact = []
-            for index in sorted(frozenset(range(len(self._units))) - self._stay):
-                self._arrive(index)
-                intact.append(self._is_as_sent(index))
-                self._leave_place(index)
-            arrived = torch.stack(intact).tolist()
-        finally:
-            self.end()
-        if not all(arrived):
-            broken = [index for index, good in enumerate(arrived) if not good]
-            message = f"{len(broken)} of {len(arrived)} blocks, the first is block {broken[0]}"
-            raise TransferError(message)
-
     def close(self) -> None:
         """Give all memory back; the parameters remain readable as long as they live."""
         self.end()
@@ -247,6 +233,7 @@ class StreamLoader:
 
     def _arrive(self, index: int) -> None:
         """Let all that is computed from now on find the unit at its place."""
+        self._fetch_ahead(needed=index)
         assert index in self._places, "units are asked for in order"
         if index in self._arrivals:
             self._copy_stream.wait(self._arrivals.pop(index))
@@ -262,8 +249,11 @@ class StreamLoader:
         self._free.append(place)
         self._fetch_ahead()
 
-    def _fetch_ahead(self) -> None:
+    def _fetch_ahead(self, needed: int | None = None) -> None:
+        """Ask for all that there is a place for; only the one that is needed is waited for."""
         while (index := self._next) not in self._places:
+            if index != needed and not self.host.is_there(index):
+                return
             if index in self._stay:
                 place = self._allocate(self.host.encoded[index].bytes)
                 usable = self._copy_stream.mark()
@@ -286,18 +276,3 @@ class StreamLoader:
             if following not in self._stay or following not in self._places:
                 return following
         return index
-
-    def _is_as_sent(self, index: int) -> torch.Tensor:
-        """One truth value on the device."""
-        source = self.host.flat(index)
-        place = self._places[index]
-        intact = [
-            (place[start : start + part.numel()] == part.to(self._device, non_blocking=True)).all()
-            for start, part in _parts(source)
-        ]
-        return torch.stack(intact).all()
-
-
-def _parts(flat: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
-    starts = range(0, flat.numel(), _COMPARED_BYTES)
-    return [(start, flat[start : start + _COMPARED_BYTES]) for start in starts]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from harness import DEADLINE_SECONDS, HotFolder, wait_for
 from rig.cast import LOCK, PROBLEM, CastDaemon
+from scripted import UNREADABLE
 
 PROMPT = "die @step"
 
@@ -139,6 +140,21 @@ def test_an_editor_that_cannot_be_opened_again_ends_nothing(
     daemon.process.send_signal(signal.SIGHUP)
     wait_for((hot.outbox / "second.png.json").exists)
     assert state(hot)[0] == "online"
+
+
+def test_a_model_that_cannot_be_read_further_halts_the_work_and_is_no_fault_of_a_job(
+    hot: HotFolder, daemon: CastDaemon
+) -> None:
+    hot.drop("first.png", "give_up @stage *1")
+    assert wait_for(lambda: daemon.said("action=work_halted", UNREADABLE.what))
+    status, reason = state(hot)
+    assert status == "paused"
+    assert str(UNREADABLE) in reason
+    assert in_work(hot) == {"first.png"}
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for((hot.outbox / "first.png.json").exists)
+    assert hot.receipt("first.png")["attempts"] == 1
+    assert daemon.process.poll() is None
 
 
 @pytest.mark.parametrize("words", [(), ("--once",)], ids=["watching", "once"])

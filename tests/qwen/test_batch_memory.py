@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from pipeline.checkpoint import EDIT, EDIT_PLUS
 from pipeline.editor import EditRequest
@@ -46,9 +47,8 @@ class Scales(ResidentLoader):
 
 
 def _storages() -> dict[int, int]:
-    # What torch's compiler left of another test is of another type, and has no memory.
-    kinds = (torch.Tensor, torch.nn.Parameter)
-    tensors = [one for one in gc.get_objects() if type(one) in kinds]
+    found = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
+    tensors = [one for one in found if not isinstance(one, FakeTensor)]  # of the compiler's
     storages = [one.untyped_storage() for one in tensors if one.device.type == "cpu"]
     return {one.data_ptr(): one.nbytes() for one in storages}
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from pipeline.editor import EditRequest, Event, Step
 from pipeline.qwen.engine import QwenEditor
@@ -20,8 +21,8 @@ _PATCH_PIXELS = 16 * 16
 def _held_bytes() -> int:
     """Of all tables of positions in this process: nothing else of these models is complex."""
     gc.collect()
-    # What torch's compiler left of another test is of another type, and has no memory.
-    tensors = [one for one in gc.get_objects() if type(one) is torch.Tensor]
+    found = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)]
+    tensors = [one for one in found if not isinstance(one, FakeTensor)]  # of the compiler's
     storages = [one.untyped_storage() for one in tensors if one.dtype == torch.complex64]
     return sum({one.data_ptr(): one.nbytes() for one in storages}.values())
 

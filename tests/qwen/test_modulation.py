@@ -87,6 +87,7 @@ def streaming(
         plan = HostPlan(keeps_modulation=not in_files)
         at = replace(place(copy_stream), host_plan=plan)
         opened.append(opening(settings, {"DTYPE": "fp32"}, at=at))
+        opened[-1]._parts.wait()
         decide(opened[-1], passing_through(1))
         return opened[-1]
 

@@ -18,6 +18,7 @@ from rig.stage_memory import decide, passing_through, place
 from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT, EDIT_PLUS, WeightFile
 from pipeline.editor import EditRequest, Event
+from pipeline.qwen.arrival_check import TransferError
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, Mark
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
@@ -25,7 +26,7 @@ from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.packed_memory import PackedMemory
 from pipeline.qwen.weight_encoding import Plain, expand
 from pipeline.qwen.weight_files import Extent, UnreadWeight
-from pipeline.qwen.weight_streaming import StreamLoader, TransferError
+from pipeline.qwen.weight_streaming import StreamLoader
 
 CPU = torch.device("cpu")
 LANES: list[Callable[[], CopyStream]] = [InlineCopyStream, EarlyLane, LateLane]
@@ -74,7 +75,6 @@ def test_every_unit_is_itself_while_it_is_acquired(
     memory = PackedMemory(weights, lane, CPU, packs=packs, on_device=on_device)
     assert all(isinstance(one, Plain) is not packs for one in memory.encoded)
     loader = StreamLoader(weights, memory, lane, CPU)
-    loader.prove()
     for resident in (0, 3, UNITS):
         loader.begin(resident)
         for number in [*range(UNITS)] * 3:

@@ -62,7 +62,9 @@ def _loaded(
     folder: Path, precision: Precision = Precision.BF16, place: ModelDevice = PLACES[0]
 ) -> dict[str, torch.Tensor]:
     pipe = load.load(checkpoint.read(folder), precision)
-    aside = components.place_components(pipe, place).linear_layers_aside()
+    parts = components.place_components(pipe, place)
+    parts.wait()
+    aside = parts.linear_layers_aside()
     return _tensors(pipe) | {
         f"transformer.{owner}.{name}": value
         for owner, layer in aside.items()

@@ -1,0 +1,58 @@
+"""The editor process says what became of its model, even if that shows in the middle of a job."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from multiprocessing import Pipe
+
+import pytest
+from sample import FACTS
+
+from config.problems import Problem, UserError
+from pipeline import ipc
+from pipeline.editor import EditRequest, ModelFacts, OnEvent
+from pipeline.editor_worker import edit_for_ever
+
+DEADLINE_SECONDS = 30
+
+
+class Unreadable:
+    """An editor whose weights cannot be read to their end."""
+
+    is_closed = False
+
+    def describe(self) -> ModelFacts:
+        """Of any model."""
+        return FACTS
+
+    def edit(self, requests: Sequence[EditRequest], on_event: OnEvent) -> None:
+        """Fail as a broken disk makes it fail."""
+        raise UserError([Problem("/models/it", "it cannot be read", "check its disk")])
+
+    def close(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+
+def test_a_model_that_cannot_be_read_further_is_told_as_one_that_cannot_be_loaded() -> None:
+    ours, theirs = Pipe()
+    editor = Unreadable()
+    process = threading.Thread(target=edit_for_ever, args=(theirs, editor))
+    process.start()
+    ours.send(ipc.EditBatch(()))
+    assert ours.poll(DEADLINE_SECONDS)
+    said = ours.recv()
+    assert isinstance(said, ipc.Unusable)
+    assert str(said.problems[0]) == "/models/it: it cannot be read; check its disk"
+    process.join(DEADLINE_SECONDS)
+    assert editor.is_closed
+
+
+def test_a_daemon_that_hangs_up_ends_the_editor() -> None:
+    ours, theirs = Pipe()
+    editor = Unreadable()
+    ours.close()
+    with pytest.raises(EOFError):
+        edit_for_ever(theirs, editor)
+    assert editor.is_closed
