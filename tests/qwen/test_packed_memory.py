@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +12,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rig.copy_streams import BrokenLane, EarlyLane, LateLane
+from rig.copy_streams import BrokenLane, EarlyLane, LateLane, StingyLane
 from rig.stage_memory import decide, passing_through, place
 
 from config.settings import ModelSettings
-from pipeline.checkpoint import EDIT, EDIT_PLUS
+from pipeline.checkpoint import EDIT, EDIT_PLUS, WeightFile
 from pipeline.editor import EditRequest, Event
 from pipeline.qwen.arrival_check import TransferError
-from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
+from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, Mark
 from pipeline.qwen.engine import QwenEditor
 from pipeline.qwen.engine import open_editor as opening
 from pipeline.qwen.host_plan import HostPlan
 from pipeline.qwen.packed_memory import PackedMemory
-from pipeline.qwen.weight_encoding import Plain
+from pipeline.qwen.weight_encoding import Plain, expand
+from pipeline.qwen.weight_files import Extent, UnreadWeight
 from pipeline.qwen.weight_streaming import StreamLoader
 
 CPU = torch.device("cpu")
@@ -101,6 +103,136 @@ def test_a_unit_that_is_alone_is_expanded_once_and_stays(
         loader.end()
         assert weights[0][0].isnan().all()
     loader.close()
+
+
+def large_tensors() -> int:
+    """How many are as large as a packed unit: places of units, not slices with their weights."""
+    every = [it for it in gc.get_objects() if type(it) is torch.Tensor]
+    return sum(it.dtype is torch.uint8 and it.numel() >= 6_000 for it in every)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_no_place_is_taken_beyond_those_of_the_plan_and_all_are_given_back(packs: bool) -> None:
+    weights = units()
+    lane = InlineCopyStream()
+    loader = StreamLoader(weights, PackedMemory(weights, lane, CPU, packs=packs), lane, CPU)
+    before = large_tensors()
+    for resident in range(UNITS + 1):
+        loader.begin(resident)
+        for number in [*range(UNITS)] * 2:
+            loader.acquire(number)
+            loader.release(number)
+        passing = min(2, UNITS - resident)
+        assert large_tensors() - before == resident + passing + packs
+        loader.end()
+        assert large_tensors() == before
+    loader.close()
+
+
+def test_a_unit_that_is_alone_gives_back_what_it_was_expanded_from() -> None:
+    weights = units()[:1]
+    lane = InlineCopyStream()
+    loader = StreamLoader(weights, PackedMemory(weights, lane, CPU, packs=True), lane, CPU)
+    before = large_tensors()
+    loader.begin(1)
+    loader.acquire(0)
+    assert large_tensors() - before == 1
+    loader.close()
+
+
+class OrderedLane(InlineCopyStream):
+    """Numbers the marks, and asks each copy whether it waits for what was said to be the last."""
+
+    def __init__(self) -> None:
+        self.marks = 0
+        self.place_of: dict[int, int] = {}  # of what lies at an address
+        self.used_at: dict[int, int] = {}  # places, and how many marks there were then
+
+    def mark(self) -> Mark:
+        """The next number."""
+        self.marks += 1
+        return self.marks
+
+    def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
+        """Copy to a place whose last use was before the mark."""
+        place = target.data_ptr()
+        assert after > self.used_at.get(place, 0), "the place may be in use"
+        self.place_of[source.data_ptr()] = place
+        super().fetch(target, source, after=after)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_place_is_written_again_when_the_last_use_of_it_has_ended(packs: bool) -> None:
+    """Expanding is the last use of a packed unit's place; else it is what the unit computes."""
+    weights = units()
+    lane = OrderedLane()
+    memory = PackedMemory(weights, lane, CPU, packs=packs)
+    loader = StreamLoader(weights, memory, lane, CPU)
+    loader.begin(1)
+    for number in [*range(UNITS)] * 3:
+        if packs:
+            lane.used_at[lane.place_of[memory.flat(number).data_ptr()]] = lane.marks
+        loader.acquire(number)
+        if not packs:
+            lane.used_at[lane.place_of[memory.flat(number).data_ptr()]] = lane.marks
+        loader.release(number)
+    loader.close()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_no_copy_is_under_way_to_a_place_that_is_given_back(packs: bool) -> None:
+    weights = units()
+    lane = LateLane()
+    loader = StreamLoader(weights, PackedMemory(weights, lane, CPU, packs=packs), lane, CPU)
+    loader.begin(1)
+    loader.acquire(0)
+    assert lane.under_way
+    loader.end()
+    assert not lane.under_way
+    loader.close()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_units_from_a_file_are_themselves_though_they_are_read_into_two_places(
+    tmp_path: Path, packs: bool
+) -> None:
+    """So many that one which is read over another would be met."""
+    path = tmp_path / "weights"
+    numbers = torch.randn(100, 20_000, generator=torch.Generator().manual_seed(5)).bfloat16()
+    path.write_bytes(numbers.view(torch.uint8).numpy().tobytes())
+    file = WeightFile(path=path, header=b"", tensors={}, size_bytes=path.stat().st_size)
+    extents = [
+        Extent(file=file, start_byte=start, dtype=torch.bfloat16, shape=numbers[0].shape)
+        for start in range(0, file.size_bytes, 40_000)
+    ]
+    weights = [[UnreadWeight(extent, torch.bfloat16)] for extent in extents]
+    memory = PackedMemory(weights, InlineCopyStream(), CPU, packs=packs)
+    for index, expected in enumerate(numbers):
+        place = torch.empty(memory.layouts[index].bytes, dtype=torch.uint8)
+        found = expand(memory.encoded[index], memory.flat(index), place)
+        assert torch.equal(memory.layouts[index].views(found)[0], expected)
+    memory.close()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_all_that_is_held_is_pinned_and_nothing_else(packs: bool) -> None:
+    lane = StingyLane(2**20)
+    memory = PackedMemory(units(), lane, CPU, packs=packs, on_device=(1,))
+    assert 2**20 - lane.left_bytes == memory.bytes
+    assert (memory.unpinned_bytes, memory.refusal) == (0, None)
+    memory.close()
+    assert lane.left_bytes == 2**20
+    assert not memory.on_device
+
+
+def test_what_the_driver_does_not_pin_is_counted() -> None:
+    weights = units()
+    lane = StingyLane(4 * 2**14)
+    memory = PackedMemory(weights, lane, CPU, packs=True)
+    assert 0 < memory.unpinned_bytes < memory.bytes
+    assert memory.unpinned_bytes == memory.bytes - (4 * 2**14 - lane.left_bytes)
+    assert memory.refusal == "out of memory"
+    memory.close()
 
 
 def test_packed_units_take_three_quarters_and_those_on_the_device_nothing() -> None:

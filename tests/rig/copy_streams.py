@@ -29,6 +29,7 @@ class LateLane(InlineCopyStream):
     def __init__(self) -> None:
         self.copies = 0
         self._asked: list[Callable[[], object]] = []
+        self._ended = 0  # of those
 
     def fetch(self, target: torch.Tensor, source: torch.Tensor, *, after: Mark) -> Mark:
         """Leave rubbish in the target till somebody waits."""
@@ -40,13 +41,19 @@ class LateLane(InlineCopyStream):
 
     def wait(self, arrival: Mark) -> None:
         """Copy in order, up to what is waited for, and nothing beyond."""
-        for number in range(arrival):
+        for number in range(self._ended, arrival):
             self._asked[number]()
             self._asked[number] = lambda: None
+        self._ended = max(self._ended, arrival)
 
     def drain(self) -> None:
         """Copy the rest."""
         self.wait(len(self._asked))
+
+    @property
+    def under_way(self) -> int:
+        """Copies that nobody has waited for."""
+        return len(self._asked) - self._ended
 
 
 class BrokenLane(InlineCopyStream):
