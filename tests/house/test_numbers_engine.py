@@ -14,7 +14,9 @@ def run(part: str, mode: str, *, cfg: bool = True, jobs: int = 1) -> Any:
     rows = [
         it
         for it in result("offload")[part]["rows"]
-        if it["mode"] == mode and it.get("step_s") and (it["cfg"], it["jobs"]) == (cfg, jobs)
+        if it["mode"] == mode
+        and it.get("step_s")
+        and (it["cfg"], it["jobs"], it.get("megapixels", 1)) == (cfg, jobs, 1)
     ]
     return rows[-1]
 
@@ -51,6 +53,8 @@ def engine() -> Iterator[str]:
     )
     for gib in (16, 12, 8, 6):
         yield streamed(gib, base, four)
+    for gib in (16, 8, 6):
+        yield packed(gib)
     yield from rivals(base)
     compiled = run("resident", "resident, compiled")["step_s"]
     yield row("ours, all resident, compiled", f"{fixed(compiled, 3)} s", "", "", "", "")
@@ -72,6 +76,20 @@ def streamed(gib: int, base: Mapping[str, Any], four: float) -> str:
         f"{fixed(together, 3)} s {against(together, four)}",
         f"{fixed(single, 3)} s",
         total if found["steps"] == base["steps"] else "",
+        peaks(found),
+    )
+
+
+def packed(gib: int) -> str:
+    """A row of ours with packed weights, of a run without a resident one to compare with."""
+    mode = f"packed, {gib} GiB"
+    found, single = run("packed", mode), run("packed", mode, cfg=False)
+    together = run("packed", mode, cfg=False, jobs=4)["step_s"] / 4
+    seconds = (fixed(it, 3) for it in (found["step_s"], together, single["step_s"]))
+    return row(
+        f"ours, packed, {gib} GiB (measured apart)",
+        *(f"{it} s" for it in seconds),
+        "",
         peaks(found),
     )
 
@@ -98,7 +116,7 @@ def rivals(base: Mapping[str, Any]) -> Iterator[str]:
 
 def vae() -> Iterator[str]:
     """The VAE within 16 GiB."""
-    rows = [it for it in result("offload")["ours"]["rows"] if "megapixels" in it]
+    rows = [it for it in result("offload")["ours"]["rows"] if "VAE" in it["mode"]]
     names = ("1 MP", "4 MP", "64 MP (8192x8192)")
     as_fast = "whole, as fast as without a cap"
     how = (as_fast, as_fast, "tiles of 1408 pixels")
@@ -125,12 +143,30 @@ def told_of_the_engine() -> Iterator[str]:
     yield f"from the GPU took {opened['seconds']:.0f} s"
     prompt = (f"{it['encode_s']:.2f} s" for it in (ours, base))
     yield f"Reading the prompt takes {next(prompt)} within 16 GiB and {next(prompt)} resident"
+    locked = next(it for it in result("offload")["packed"]["rows"] if "opened" in it["mode"])
+    yield f"With packed weights it is {locked['pinned_gib']:.1f} GiB"
+    yield from told_of_files()
     yield from told_of_loading()
     yield from told_of_exactness()
     yield from told_of_the_floor()
 
 
 _SIDES = (("resident", "resident"), ("ours", "ours, 16 GiB"))
+
+
+def told_of_files() -> Iterator[str]:
+    """Starts, and a host with little main memory."""
+    plain, packed_weights, small = result("from_files")["rows"]
+    for it in (plain, packed_weights):
+        yield f"ready after {it['ready_s']:.1f} s, the first step done after {it['first_step_s']:.1f} s"
+    assert (small["host_gib"], small["vram_gib"]) == (28, 16)
+    planned, taken = small["said"][:2]
+    yield f"said {planned.split('take ')[1].split(' of main')[0]}"
+    yield f"took {taken.split('took ')[1].split(' of main')[0]}"
+    yield f"a guided step took {fixed(small['guided_step_s'], 3)} s"
+    peak = max(it["loading_peak_over_kept_gib"] for it in (plain, packed_weights, small))
+    yield f"at most {peak:.2f} GiB more while it loaded than it kept"
+    yield f"modulation, read from the disk, {small['said'][3].split('in ')[1].split(' s,')[0]} s"
 
 
 def told_of_loading() -> Iterator[str]:
