@@ -40,10 +40,10 @@ Row = dict[str, object]
 
 def nodes() -> dict[int, set[int]]:
     """The processors of each node that has memory."""
-    with_memory = (NODES / "has_memory").read_text(encoding="ascii")
+    withwhole_pages = (NODES / "has_memory").read_text(encoding="ascii")
     return {
         node: _numbers((NODES / f"node{node}" / "cpulist").read_text(encoding="ascii"))
-        for node in sorted(_numbers(with_memory))
+        for node in sorted(_numbers(withwhole_pages))
     }
 
 
@@ -110,9 +110,9 @@ def lies(memory: Any) -> dict[int, float]:
 
 def filled() -> Any:
     """Memory as weights wait in it, first touched by as many threads as read them."""
-    from pipeline.qwen.pinned_memory import _memory
+    from pipeline.qwen.pinnedwhole_pages import _memory
 
-    memory = _memory(SIZE_BYTES)
+    memory = whole_pages(SIZE_BYTES)
     with ThreadPoolExecutor(READERS) as readers:
         list(readers.map(lambda part: part.fill_(1), memory.split(16 * 2**20)))
     return memory
