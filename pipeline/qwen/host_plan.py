@@ -153,12 +153,13 @@ def _ways_out(size: ModelSize, limits: HostLimits) -> Iterator[str]:
         yield f"raise model.ram_gib ({free_bytes / GIB:.1f} are free for weights)"
     if limits.pack is Pack.NONE and limits.can_pack:
         *_, packed = _plans(size, replace(limits, pack=Pack.LOSSLESS))
-        yield f"leave model.pack out: packed it needs {needed_bytes(size, packed) / GIB:.1f} GiB"
-    if size.item_bytes > _SMALLEST_ITEM_BYTES:
-        *_, least = _plans(size, limits)
-        smaller = weights_bytes(size, least) * _SMALLEST_ITEM_BYTES // size.item_bytes
-        if smaller <= limits.weights_bytes:
-            yield f"leave DTYPE out: in bf16 it needs {(smaller + SPARE_BYTES) / GIB:.1f} GiB"
+        if weights_bytes(size, packed) <= limits.weights_bytes:
+            gib = needed_bytes(size, packed) / GIB
+            yield f"leave model.pack out: packed it needs {gib:.1f} GiB"
+    *_, least = _plans(size, limits)
+    smaller = weights_bytes(size, least) * _SMALLEST_ITEM_BYTES // size.item_bytes
+    if smaller <= limits.weights_bytes:
+        yield f"leave DTYPE out: in bf16 it needs {(smaller + SPARE_BYTES) / GIB:.1f} GiB"
     yield "close other programs or add memory"
 
 
@@ -170,7 +171,7 @@ def describe(size: ModelSize, plan: HostPlan) -> str:
     if plan.blocks_on_gpu:
         on_gpu = plan.blocks_on_gpu * sized(size, plan).transformer.crossing_bytes / GIB
         count = f"{plan.blocks_on_gpu} of {size.transformer.blocks} transformer blocks"
-        told.append(f"{count} ({on_gpu:.1f} GiB) are on the GPU alone")
+        told.append(f"on the GPU alone {count} ({on_gpu:.1f} GiB)")
     if not plan.keeps_encoder:
         count_bytes = size.vision.all_bytes + size.text.all_bytes
         told.append(

@@ -124,6 +124,7 @@ MORE = "close other programs or add memory"
         (64, {"ram_gib": 10}, "12.0 GiB are available; raise model.ram_gib (62.0 are free"),
         (20, {"ram_gib": 18}, f"20.0 GiB are available; {MORE}"),
         (25, {"pack": Pack.NONE}, f"leave model.pack out: packed it needs 22.7 GiB or {MORE}"),
+        (22, {"pack": Pack.NONE}, f"22.0 GiB are available; {MORE}"),
         (25, {"pack": Pack.NONE, "can_pack": False}, f"25.0 GiB are available; {MORE}"),
     ],
 )
@@ -168,7 +169,7 @@ def test_the_size_knows_of_blocks_on_the_gpu_alone() -> None:
         (
             replace(ALL_IN_FILES, blocks_on_gpu=9),
             "the weights take 17.8 GiB of main memory, packed in 12 bits each, without loss; "
-            "9 of 60 transformer blocks (2.9 GiB) are on the GPU alone; "
+            "on the GPU alone 9 of 60 transformer blocks (2.9 GiB); "
             "the text encoder (14.0 GiB) is read from its files for each batch; "
             "modulation (12.7 GiB) is read from its files again "
             "for each new size of picture or number of steps",
