@@ -85,16 +85,48 @@ def test_counts_begin_at_the_given_time(tmp_path: Path, said: Said) -> None:
 
 def test_typical_seconds_scale_with_the_steps(tmp_path: Path, said: Said) -> None:
     history = History(tmp_path, said)
-    assert history.typical_seconds(4) is None
+    assert history.typical_seconds(4, 0.0) is None
     for number, denoise in enumerate([4.0, 8.0, 800.0]):
         history.record(
             replace(
                 ENTRY, job_id=str(number), denoise_seconds=denoise, total_seconds=denoise + 2.0
             )
         )
-    assert history.typical_seconds(4) == pytest.approx(10.0)
-    assert history.typical_seconds(40) == pytest.approx(82.0)
+    assert history.typical_seconds(4, 0.0) == pytest.approx(10.0)
+    assert history.typical_seconds(40, 0.0) == pytest.approx(82.0)
     history.close()
+
+
+def test_typical_seconds_are_those_of_jobs_of_the_same_area(tmp_path: Path, said: Said) -> None:
+    history = History(tmp_path, said)
+    for number, megapixels in enumerate([0.0, 4.0]):
+        seconds = 8.0 + 80.0 * megapixels
+        entry = replace(ENTRY, job_id=str(number), megapixels=megapixels)
+        history.record(replace(entry, denoise_seconds=seconds, total_seconds=seconds))
+    assert history.typical_seconds(4, 0.0) == pytest.approx(8.0)
+    assert history.typical_seconds(4, 4.0) == pytest.approx(328.0)
+    assert history.typical_seconds(4, 1.0) is None
+    history.close()
+
+
+def test_a_file_from_before_areas_were_kept_is_read_and_taken_further(
+    tmp_path: Path, said: Said
+) -> None:
+    history = History(tmp_path, said)
+    history.record(ENTRY)
+    history.close()
+    with sqlite3.connect(tmp_path / "history.sqlite3") as file:
+        file.execute("ALTER TABLE jobs DROP COLUMN megapixels")
+        file.execute("PRAGMA user_version = 2")
+    file.close()
+    looking = History(tmp_path, said, look=True)
+    assert knows_it_alone(looking)
+    looking.close()
+    writing = History(tmp_path, said)
+    assert knows_it_alone(writing)
+    assert writing.typical_seconds(4, 0.0) == pytest.approx(10.0)
+    writing.close()
+    assert said == []
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough" * 99, b"SQLite"])
@@ -220,6 +252,7 @@ def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path, said
     history.close()
     with sqlite3.connect(tmp_path / "history.sqlite3") as file:
         file.execute("DROP INDEX jobs_by_time")
+        file.execute("ALTER TABLE jobs DROP COLUMN megapixels")
         file.execute("PRAGMA user_version = 1")
     file.close()
     history = History(tmp_path, said)

@@ -164,6 +164,7 @@ def entry_of_result(
         width=prepared.width,
         height=prepared.height,
         finished_at=now,
+        megapixels=resolved_job.recipe.megapixels or 0.0,
     )
 
 

@@ -120,5 +120,6 @@ class StatusReporter:
     def _typical_seconds(self, job: JobRun | ParkedJob) -> float | None:
         if isinstance(job, JobRun):
             recipe = job.resolved_job.recipe
-            return self._history.typical_seconds(recipe.steps * recipe.variants)
+            steps = recipe.steps * recipe.variants
+            return self._history.typical_seconds(steps, recipe.megapixels or 0.0)
         return None
