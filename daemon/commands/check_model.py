@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import UserError
-from config.settings import Lora, ModelSettings
+from config.settings import Lora, ModelSettings, Pack
 from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.control.client import ask_status
@@ -196,6 +196,11 @@ def _memory(size: ModelSize, waiting: HostPlan, limits: HostLimits) -> Iterator[
         f" for as long as it is loaded; {_size(limits.available_bytes)} are available",
     )
     if not is_streamed:
+        if limits.pack is Pack.LOSSLESS:
+            advice = "leave model.pack out, or mend the GPU if there should be one"
+            yield warning(
+                _SUBJECT, "weights are packed for a GPU alone, and there is none", advice
+            )
         return
     told = host_plan.describe(size, waiting)
     if waiting.keeps_modulation and waiting.keeps_encoder:

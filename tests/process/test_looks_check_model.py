@@ -100,6 +100,15 @@ def test_without_a_gpu_the_processor_computes(published: Path) -> None:
     assert not [text for text in said if "plan" in text]
 
 
+def test_without_a_gpu_nothing_is_packed_and_whoever_asked_for_it_is_told(
+    published: Path,
+) -> None:
+    text, verdict = one(looked_at(published, NoGpu(), pack=Pack.LOSSLESS), "packed for a GPU")
+    assert verdict is Verdict.WARNING
+    assert "leave model.pack out" in text
+    assert Verdict.WARNING not in looked_at(published, NoGpu()).values()
+
+
 def test_a_gpu_of_unknown_memory_is_planned_for_where_the_settings_say_how_much(
     published: Path,
 ) -> None:
