@@ -110,7 +110,7 @@ class QwenEditor:
         self._precision = chosen
         self._settings = settings
         before_bytes = host_memory.resident_bytes()
-        with _unchanged_weights():
+        with _loading():
             self._parts = components.place_components(pipe, at)
             if isinstance(at, Streamed):
                 self._parts.prove(ArrivalCheck(at.copy_stream, at.device))
@@ -190,13 +190,17 @@ class QwenEditor:
 
 
 @contextmanager
-def _unchanged_weights() -> Iterator[None]:
-    """Turn a weight that arrived otherwise than it was sent into a UserError."""
+def _loading() -> Iterator[None]:
+    """Turn what a GPU that is broken or full does to weights on their way into a UserError."""
     try:
         yield
     except TransferError as error:
         what = f"weights do not reach it unchanged ({error})"
         advice = "start again; if it stays so, the GPU, its slot or the memory is broken"
+        raise UserError([Problem("the GPU", what, advice)]) from error
+    except torch.OutOfMemoryError as error:
+        what = "its memory ran out while the model was loaded"
+        advice = "close other programs on the GPU, or lower model.vram_gib to what is free of it"
         raise UserError([Problem("the GPU", what, advice)]) from error
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rig.copy_streams import BrokenLane, EarlyLane, LateLane, StingyLane
+from rig.copy_streams import BrokenLane, CrampedLane, EarlyLane, LateLane, StingyLane
 from rig.stage_memory import decide, passing_through, place
 
+from config.problems import UserError
 from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT, EDIT_PLUS, WeightFile
 from pipeline.editor import EditRequest, Event
@@ -312,3 +313,17 @@ def test_pictures_are_the_same_bytes_wherever_weights_wait(
         for _ in range(2):
             found = run(editor, *requests)
             assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("plan", [HostPlan(), HostPlan(packs=True, blocks_on_gpu=2)])
+def test_a_gpu_that_is_full_while_the_model_is_loaded_is_told_of(
+    tiny_models: dict[str, Path], plan: HostPlan
+) -> None:
+    lane = CrampedLane()
+    lane.failing = 1
+    with pytest.raises(UserError, match=r"the GPU: its memory ran out while the model was loaded"):
+        opening(
+            ModelSettings(path=tiny_models[EDIT_PLUS]),
+            {"DTYPE": "bf16"},
+            at=replace(place(lane), host_plan=plan),
+        )
