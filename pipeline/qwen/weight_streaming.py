@@ -132,6 +132,12 @@ class StreamLoader:
         self.host = memory
         self._unit_bytes = max(one.bytes for one in memory.encoded)  # as it crosses
         self._begun_with: int | None = None
+        # Of units that are there or on their way, as they cross.
+        self._places: dict[int, torch.Tensor] = {}
+        self._arrivals: dict[int, Mark] = {}
+        self._bound: set[int] = set()  # whose parameters are on the device
+        self._free: deque[torch.Tensor] = deque()
+        self._expanded: torch.Tensor | None = None  # where packed units become what they were
 
     @property
     def packed_bytes(self) -> int | None:
@@ -149,12 +155,9 @@ class StreamLoader:
         self.end()
         self._begun_with = resident
         self._stay = self._staying(resident)
-        # Of units that are there or on their way, as they cross.
-        self._places: dict[int, torch.Tensor] = dict(self.host.on_device)
-        self._arrivals: dict[int, Mark] = {}
-        self._bound: set[int] = set()  # whose parameters are on the device
+        self._places.update(self.host.on_device)
         slots = min(SLOTS, len(self._units) - len(self._stay))
-        self._free = deque(self._allocate(self._unit_bytes) for _ in range(slots))
+        self._free.extend(self._allocate(self._unit_bytes) for _ in range(slots))
         # The memory may have been another tensor's, and computing with that may not have ended.
         usable = self._copy_stream.mark()
         self._usable = dict.fromkeys((slot.data_ptr() for slot in self._free), usable)

@@ -327,3 +327,35 @@ def test_a_gpu_that_is_full_while_the_model_is_loaded_is_told_of(
             {"DTYPE": "bf16"},
             at=replace(place(lane), host_plan=plan),
         )
+
+
+class Cramped(StreamLoader):
+    """Has no memory for one of what it allocates, counted from 1."""
+
+    left = 0
+
+    def _allocate(self, size_bytes: int) -> torch.Tensor:
+        self.left -= 1
+        if self.left == 0:
+            raise torch.OutOfMemoryError
+        return super()._allocate(size_bytes)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("missing", range(1, 5))
+def test_a_loader_that_has_no_memory_to_begin_gives_back_what_it_has_and_begins_again(
+    packs: bool, missing: int
+) -> None:
+    weights, lane = units(), EarlyLane()
+    expected = [values(unit) for unit in weights]
+    loader = Cramped(weights, PackedMemory(weights, lane, CPU, packs=packs), lane, CPU)
+    loader.left = missing
+    with pytest.raises(torch.OutOfMemoryError):
+        loader.begin(3)
+    loader.end()
+    loader.begin(1)
+    for number in range(UNITS):
+        loader.acquire(number)
+        assert same(values(weights[number]), expected[number])
+        loader.release(number)
+    loader.close()
