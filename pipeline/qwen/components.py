@@ -251,14 +251,15 @@ def _ask_for_kernel(place: ModelDevice) -> None:
 
 def tell_what_is_not_pinned(loaders: Sequence[StreamLoader]) -> None:
     """Warn where the driver refused to lock memory."""
-    if not (refusals := {loader.host.refusal for loader in loaders if loader.host.refusal}):
+    told = [loader.host.pins.refusal for loader in loaders]
+    if not (refusals := {one for one in told if one is not None}):
         return
     log.warning(
         "the GPU's driver locks no more main memory (%s): %.1f of %.1f GiB of weights wait"
         " unlocked, and every step is slower; raise the limit (WSL2: memory= in .wslconfig; a"
         " container: --ulimit memlock=-1), or use a smaller DTYPE or model",
         ", ".join(sorted(refusals)),
-        sum(loader.host.unpinned_bytes for loader in loaders) / GIB,
+        sum(loader.host.pins.unpinned_bytes for loader in loaders) / GIB,
         sum(loader.host.bytes for loader in loaders) / GIB,
     )
 

@@ -45,7 +45,7 @@ class PackedMemory:
         self._copy_stream = copy_stream
         self._no_numbers = [[no_numbers(weight) for weight in unit] for unit in units]
         self._held: dict[int, torch.Tensor] = {}
-        self._pins = Pins(copy_stream)
+        self.pins = Pins(copy_stream)
         stages = Pins(copy_stream)
         with ExitStack() as undo:
             undo.callback(self.close)
@@ -58,16 +58,6 @@ class PackedMemory:
     def bytes(self) -> int:
         """What is held in main memory."""
         return sum(held.numel() for held in self._held.values())
-
-    @property
-    def refusal(self) -> str | None:
-        """Why not all of it could be pinned."""
-        return self._pins.refusal
-
-    @property
-    def unpinned_bytes(self) -> int:
-        """What could not be."""
-        return self._pins.unpinned_bytes
 
     def prove(self, check: ArrivalCheck) -> None:
         """Nothing: each was compared when it was packed."""
@@ -83,7 +73,7 @@ class PackedMemory:
 
     def close(self) -> None:
         """Unpin, and give back what is on the device."""
-        self._pins.close()
+        self.pins.close()
         self.on_device.clear()
 
     def _read(self, stages: Pins, on_device: frozenset[int], way: ReadingWay) -> None:
@@ -108,7 +98,7 @@ class PackedMemory:
             self.on_device[index] = flat
         else:
             held = self._held[index] = whole_pages(encoded.bytes)
-            self._pins.pin(held)
+            self.pins.pin(held)
             held[: encoded.bytes].copy_(flat)
         self.bind(index)
 

@@ -98,9 +98,11 @@ class PinnedMemory:
         way: ReadingWay = AT_ONCE,
     ) -> None:
         """Raises UserError if there is no memory or a weight cannot be read from its file."""
-        self._pins = Pins(copy_stream)
+        self.pins = Pins(copy_stream)
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
+        self.encoded = _as_they_are(self.layouts)
+        self.on_device: Mapping[int, torch.Tensor] = {}
         self.bytes = sum(layout.bytes for layout in self.layouts)
         memory = whole_pages(self.bytes)[: self.bytes]
         self._flats = memory.split([layout.bytes for layout in self.layouts])
@@ -109,28 +111,8 @@ class PinnedMemory:
         ]
         with ExitStack() as undo:
             undo.callback(self.close)
-            fill(units, places, lambda index: self._pins.pin(self._flats[index]), way)
+            fill(units, places, lambda index: self.pins.pin(self._flats[index]), way)
             undo.pop_all()
-
-    @property
-    def encoded(self) -> list[Encoded]:
-        """As they are computed with."""
-        return [Plain(bytes=layout.bytes) for layout in self.layouts]
-
-    @property
-    def on_device(self) -> Mapping[int, torch.Tensor]:
-        """None."""
-        return {}
-
-    @property
-    def refusal(self) -> str | None:
-        """Why not all of it could be pinned."""
-        return self._pins.refusal
-
-    @property
-    def unpinned_bytes(self) -> int:
-        """What could not be."""
-        return self._pins.unpinned_bytes
 
     def prove(self, check: ArrivalCheck) -> None:
         """Let every unit cross; raises TransferError unless each arrives as it is sent."""
@@ -149,7 +131,7 @@ class PinnedMemory:
 
     def close(self) -> None:
         """Unpin; the memory goes when the last parameter goes."""
-        self._pins.close()
+        self.pins.close()
 
 
 class StagedMemory:
@@ -171,33 +153,15 @@ class StagedMemory:
         self._way = way
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
+        self.encoded = _as_they_are(self.layouts)
+        self.on_device: Mapping[int, torch.Tensor] = {}
         stay = in_files and all(isinstance(it, UnreadWeight) for unit in units for it in unit)
         self._extents = [_left_in_files(unit) for unit in units] if stay else []
         self._kept = None if stay else PinnedMemory(units, InlineCopyStream(), way)
         self.bytes = max(layout.bytes for layout in self.layouts)
         self._stage = whole_pages(self.bytes)
-        self._pins = Pins(copy_stream)
-        self._pins.pin(self._stage)
-
-    @property
-    def encoded(self) -> list[Encoded]:
-        """As they are computed with."""
-        return [Plain(bytes=layout.bytes) for layout in self.layouts]
-
-    @property
-    def on_device(self) -> Mapping[int, torch.Tensor]:
-        """None."""
-        return {}
-
-    @property
-    def refusal(self) -> str | None:
-        """Why the place could not be pinned."""
-        return self._pins.refusal
-
-    @property
-    def unpinned_bytes(self) -> int:
-        """Of the place, if it could not be."""
-        return self._pins.unpinned_bytes
+        self.pins = Pins(copy_stream)
+        self.pins.pin(self._stage)
 
     def prove(self, check: ArrivalCheck) -> None:
         """Nothing: they are brought seldom, and may be in their files."""
@@ -222,7 +186,11 @@ class StagedMemory:
 
     def close(self) -> None:
         """Unpin."""
-        self._pins.close()
+        self.pins.close()
+
+
+def _as_they_are(layouts: Sequence[Layout]) -> list[Encoded]:
+    return [Plain(bytes=layout.bytes) for layout in layouts]
 
 
 def _left_in_files(unit: Sequence[torch.nn.Parameter]) -> list[Extent]:

@@ -11,7 +11,7 @@ import torch
 from pipeline.qwen.arrival_check import ArrivalCheck
 from pipeline.qwen.copy_stream import CopyStream, Mark
 from pipeline.qwen.offload_plan import SLOTS
-from pipeline.qwen.pinned_memory import Layout
+from pipeline.qwen.pinned_memory import Layout, Pins
 from pipeline.qwen.weight_encoding import Encoded, Plain, expand
 
 
@@ -59,13 +59,8 @@ class HostMemory(Protocol):
         ...
 
     @property
-    def unpinned_bytes(self) -> int:
-        """How much of it could not be pinned."""
-        ...
-
-    @property
-    def refusal(self) -> str | None:
-        """Why not, if it could not."""
+    def pins(self) -> Pins:
+        """What of it is pinned, and why not all."""
         ...
 
     def prove(self, check: ArrivalCheck) -> None:

@@ -220,7 +220,7 @@ def test_all_that_is_held_is_pinned_and_nothing_else(packs: bool) -> None:
     lane = StingyLane(2**20)
     memory = PackedMemory(units(), lane, CPU, packs=packs, on_device=(1,))
     assert 2**20 - lane.left_bytes == memory.bytes
-    assert (memory.unpinned_bytes, memory.refusal) == (0, None)
+    assert (memory.pins.unpinned_bytes, memory.pins.refusal) == (0, None)
     memory.close()
     assert lane.left_bytes == 2**20
     assert not memory.on_device
@@ -230,9 +230,9 @@ def test_what_the_driver_does_not_pin_is_counted() -> None:
     weights = units()
     lane = StingyLane(4 * 2**14)
     memory = PackedMemory(weights, lane, CPU, packs=True)
-    assert 0 < memory.unpinned_bytes < memory.bytes
-    assert memory.unpinned_bytes == memory.bytes - (4 * 2**14 - lane.left_bytes)
-    assert memory.refusal == "out of memory"
+    assert 0 < memory.pins.unpinned_bytes < memory.bytes
+    assert memory.pins.unpinned_bytes == memory.bytes - (4 * 2**14 - lane.left_bytes)
+    assert memory.pins.refusal == "out of memory"
     memory.close()
 
 

@@ -62,7 +62,7 @@ def test_a_driver_that_refuses_is_asked_once_and_told_of() -> None:
     copy_stream = StingyLane(2 * 4096)
     memory = PinnedMemory(units, copy_stream)
     assert (copy_stream.left_bytes, copy_stream.refused) == (0, 1)
-    assert (memory.refusal, memory.unpinned_bytes) == ("out of memory", 3 * 4096)
+    assert (memory.pins.refusal, memory.pins.unpinned_bytes) == ("out of memory", 3 * 4096)
     assert [weight[7].item() for (weight,) in units] == [0, 1, 2, 3, 4]
     memory.close()
     assert copy_stream.left_bytes == 2 * 4096
