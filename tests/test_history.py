@@ -109,21 +109,29 @@ def test_typical_seconds_are_those_of_jobs_of_the_same_area(tmp_path: Path, said
     history.close()
 
 
-def test_a_file_from_before_areas_were_kept_is_read_and_taken_further(
-    tmp_path: Path, said: Said
+_BACK_TO = {  # what a file of an earlier version has not
+    1: ["DROP INDEX jobs_by_time", "ALTER TABLE jobs DROP COLUMN megapixels"],
+    2: ["ALTER TABLE jobs DROP COLUMN megapixels"],
+}
+
+
+@pytest.mark.parametrize("version", _BACK_TO)
+def test_a_file_of_an_earlier_version_is_read_and_brought_up_to_date(
+    tmp_path: Path, said: Said, version: int
 ) -> None:
     history = History(tmp_path, said)
     history.record(ENTRY)
     history.close()
     with sqlite3.connect(tmp_path / "history.sqlite3") as file:
-        file.execute("ALTER TABLE jobs DROP COLUMN megapixels")
-        file.execute("PRAGMA user_version = 2")
+        for statement in (*_BACK_TO[version], f"PRAGMA user_version = {version}"):
+            file.execute(statement)
     file.close()
     looking = History(tmp_path, said, look=True)
     assert knows_it_alone(looking)
     looking.close()
     writing = History(tmp_path, said)
     assert knows_it_alone(writing)
+    assert writing.earlier("f1", ENTRY.path, "kk") == ENTRY
     assert writing.typical_seconds(4, 0.0) == pytest.approx(10.0)
     writing.close()
     assert said == []
@@ -243,19 +251,4 @@ def test_the_oldest_jobs_are_forgotten_and_the_newest_are_known(
     known = [n for n in range(6) if history.earlier("f1", f"{n}.png", "kk") is not None]
     history.close()
     assert known == [3, 4, 5]
-    assert said == []
-
-
-def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path, said: Said) -> None:
-    history = History(tmp_path, said)
-    history.record(ENTRY)
-    history.close()
-    with sqlite3.connect(tmp_path / "history.sqlite3") as file:
-        file.execute("DROP INDEX jobs_by_time")
-        file.execute("ALTER TABLE jobs DROP COLUMN megapixels")
-        file.execute("PRAGMA user_version = 1")
-    file.close()
-    history = History(tmp_path, said)
-    assert history.earlier("f1", ENTRY.path, "kk") == ENTRY
-    history.close()
     assert said == []

@@ -152,7 +152,14 @@ def _fitting(
     except UserError as error:
         yield from problems(_SUBJECT, error.problems)
         return
-    limits = _limits(found, settings, means)
+    budget_bytes = _budget_bytes(means.gpu, settings.vram_gib)
+    limits = host_plan.limits_of(
+        found,
+        settings,
+        means.precision,
+        available_bytes=means.memory_bytes,
+        budget_bytes=budget_bytes,
+    )
     try:
         waiting = host_plan.choose(size, limits, where=str(found.path))
     except UserError as error:
@@ -160,18 +167,7 @@ def _fitting(
     else:
         yield from _memory(size, waiting, limits)
         size = host_plan.sized(size, waiting)
-    yield from look_at_plan(size, found, settings, means.gpu)
-
-
-def _limits(found: Checkpoint, settings: ModelSettings, means: MachineResources) -> HostLimits:
-    return HostLimits(
-        available_bytes=means.memory_bytes,
-        ram_gib=settings.ram_gib,
-        pack=settings.pack,
-        can_pack=means.precision is precision.Precision.BF16,
-        budget_bytes=_budget_bytes(means.gpu, settings.vram_gib),
-        usual=usual_work(found),
-    )
+    yield from _look_at_plan(size, found, settings, means.gpu, budget_bytes)
 
 
 def _budget_bytes(gpu: FoundGpu, vram_gib: float | None) -> int | None:
@@ -214,24 +210,25 @@ def _size(count: int) -> str:
     return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.1f} MiB"
 
 
-def look_at_plan(
-    size: ModelSize, source: Checkpoint, settings: ModelSettings, gpu: FoundGpu
+def _look_at_plan(
+    size: ModelSize,
+    source: Checkpoint,
+    settings: ModelSettings,
+    gpu: FoundGpu,
+    budget_bytes: int | None,
 ) -> Iterator[Finding]:
     """Tell the plan for a usual job; a problem where the GPU's memory holds none."""
-    match gpu:
-        case NoGpu():
-            yield ok(_PLAN_SUBJECT, "without a GPU the processor computes, in main memory")
-        case UnknownGpuMemory(why, advice):
-            what = f"how much GPU memory is free could not be found out: {why}"
-            yield warning(_PLAN_SUBJECT, what, advice)
-            if settings.vram_gib is not None:
-                yield from _plans(size, source, settings, int(settings.vram_gib * GIB))
-        case Gpu():
-            budget_bytes = allowed_bytes(
-                max(0, gpu.free_bytes - _CONTEXT_BYTES), settings.vram_gib
-            )
-            yield ok(_PLAN_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
-            yield from _plans(size, source, settings, budget_bytes)
+    if isinstance(gpu, NoGpu) or budget_bytes is None:
+        yield ok(_PLAN_SUBJECT, "without a GPU the processor computes, in main memory")
+        return
+    if isinstance(gpu, UnknownGpuMemory):
+        what = f"how much GPU memory is free could not be found out: {gpu.why}"
+        yield warning(_PLAN_SUBJECT, what, gpu.advice)
+        if settings.vram_gib is None:
+            return
+    else:
+        yield ok(_PLAN_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
+    yield from _plans(size, source, settings, budget_bytes)
 
 
 def _allowance(gpu: Gpu, vram_gib: float | None, budget_bytes: int) -> str:

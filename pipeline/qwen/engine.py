@@ -34,7 +34,6 @@ from pipeline.qwen.batch import Batch
 from pipeline.qwen.compiled_blocks import compile_blocks
 from pipeline.qwen.components import Components
 from pipeline.qwen.device import ModelDevice, Streamed
-from pipeline.qwen.host_plan import HostLimits
 from pipeline.qwen.offload_plan import GIB
 from pipeline.qwen.precision import Precision
 from pipeline.qwen.progress import Progress
@@ -76,18 +75,14 @@ def _place(source: Checkpoint, settings: ModelSettings, chosen: Precision) -> Mo
     """Where the model computes, and with it where its weights wait; UserError if nowhere."""
     found = device.choose_device(settings.vram_gib)
     size = model_sizes.read(source, chosen.item_bytes)
-    plan = host_plan.choose(
-        size,
-        HostLimits(
-            available_bytes=host_memory.available_bytes(),
-            ram_gib=settings.ram_gib,
-            pack=settings.pack,
-            can_pack=chosen is Precision.BF16,
-            budget_bytes=found.budget_bytes() if isinstance(found, Streamed) else None,
-            usual=vram_budget.usual_work(source),
-        ),
-        where=str(source.path),
+    limits = host_plan.limits_of(
+        source,
+        settings,
+        chosen,
+        available_bytes=host_memory.available_bytes(),
+        budget_bytes=found.budget_bytes() if isinstance(found, Streamed) else None,
     )
+    plan = host_plan.choose(size, limits, where=str(source.path))
     log.info("%s", host_plan.describe(size, plan))
     return replace(found, host_plan=plan) if isinstance(found, Streamed) else found
 

@@ -11,8 +11,8 @@ def available_bytes(
     meminfo: Path = Path("/proc/meminfo"), process: Path = Path("/proc/self")
 ) -> int:
     """What this process can still take without swapping: of the machine, and of its groups."""
-    available_bytes = _kibibytes(meminfo, "MemAvailable") * 1024
-    return min([available_bytes, *control_groups.available_bytes(process)])
+    of_machine = _kibibytes(meminfo, "MemAvailable") * 1024
+    return min([of_machine, *control_groups.available_bytes(process)])
 
 
 def resident_bytes(process: Path = Path("/proc/self")) -> int:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from config.problems import Problem, UserError
-from config.settings import Pack
+from config.settings import ModelSettings, Pack
+from pipeline.checkpoint import Checkpoint
 from pipeline.qwen.offload_plan import GIB, ModelSize, StackSize, Work, smallest_bytes
+from pipeline.qwen.precision import Precision
+from pipeline.qwen.vram_budget import usual_work
 
 SPARE_BYTES = 2 * GIB  # pictures, libraries, places for weights that are being read
 # Of bf16 weights that are packed: 12 of 16 bits, and for one number in some thousands 6 bytes.
@@ -43,6 +46,25 @@ class HostLimits:
         """What weights may take of main memory."""
         free_bytes = self.available_bytes - SPARE_BYTES
         return free_bytes if self.ram_gib is None else min(free_bytes, int(self.ram_gib * GIB))
+
+
+def limits_of(
+    source: Checkpoint,
+    settings: ModelSettings,
+    precision: Precision,
+    *,
+    available_bytes: int,
+    budget_bytes: int | None,
+) -> HostLimits:
+    """What holds for a model with these settings, where so much is there."""
+    return HostLimits(
+        available_bytes=available_bytes,
+        ram_gib=settings.ram_gib,
+        pack=settings.pack,
+        can_pack=precision is Precision.BF16,
+        budget_bytes=budget_bytes,
+        usual=usual_work(source),
+    )
 
 
 def sized(size: ModelSize, plan: HostPlan) -> ModelSize:

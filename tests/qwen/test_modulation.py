@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from rig.batches import run
 from rig.copy_streams import EarlyLane, LateLane
 from rig.stage_memory import decide, passing_through, place
 from safetensors.torch import save_file
@@ -21,7 +21,7 @@ from config.problems import UserError
 from config.settings import Lora, ModelSettings
 from pipeline import checkpoint
 from pipeline.checkpoint import EDIT_PLUS
-from pipeline.editor import EditRequest, Event
+from pipeline.editor import EditRequest
 from pipeline.qwen import components, load, modulation
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream
 from pipeline.qwen.denoise_loop import runs
@@ -103,17 +103,6 @@ def at_home(tiny_models: dict[str, Path], loras: dict[str, Lora]) -> Iterator[Qw
     assert opened._parts.transformer.modulation is None
     yield opened
     opened.close()
-
-
-def run(editor: QwenEditor, *requests: EditRequest) -> list[Any]:
-    """The pictures of a batch."""
-
-    def forbid_failure(event: Event) -> frozenset[str]:
-        assert "Failed" not in type(event).__name__, event
-        return frozenset()
-
-    editor.edit(requests, forbid_failure)
-    return [np.asarray(Image.open(request.result)) for request in requests]
 
 
 def same(found: list[Any], expected: list[Any]) -> bool:

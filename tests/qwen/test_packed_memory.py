@@ -6,19 +6,18 @@ import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from rig.batches import run
 from rig.copy_streams import BrokenLane, CrampedLane, EarlyLane, LateLane, StingyLane
 from rig.stage_memory import decide, passing_through, place
 
 from config.problems import UserError
 from config.settings import ModelSettings
 from pipeline.checkpoint import EDIT, EDIT_PLUS, WeightFile
-from pipeline.editor import EditRequest, Event
+from pipeline.editor import EditRequest
 from pipeline.qwen.arrival_check import TransferError
 from pipeline.qwen.copy_stream import CopyStream, InlineCopyStream, Mark
 from pipeline.qwen.engine import QwenEditor
@@ -265,17 +264,6 @@ class CountingBrokenLane(BrokenLane):
     def unpin(self, host: torch.Tensor) -> None:
         """Count."""
         self.pinned -= 1
-
-
-def run(editor: QwenEditor, *requests: EditRequest) -> list[Any]:
-    """The pictures of a batch."""
-
-    def forbid_failure(event: Event) -> frozenset[str]:
-        assert "Failed" not in type(event).__name__, event
-        return frozenset()
-
-    editor.edit(requests, forbid_failure)
-    return [np.asarray(Image.open(request.result)) for request in requests]
 
 
 @pytest.fixture(params=PLANS)
