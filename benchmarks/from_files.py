@@ -196,7 +196,6 @@ def main() -> None:
     if not arguments.folder.exists():
         began = time.perf_counter()
         fullsize.write(arguments.folder)
-        os.sync()
         print(f"written in {time.perf_counter() - began:.0f} s", flush=True)
     from benchmarks import bench
 

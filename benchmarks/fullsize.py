@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping
@@ -154,10 +155,11 @@ def write(folder: Path) -> None:
             part.save_config(folder / name)
     ours = {"working_pixels": MEGAPIXEL, "condition_pixels": CONDITION_PIXELS, "weights": "random"}
     (folder / "hotfolder.json").write_text(json.dumps(ours))
-    _write_parts(folder, parts)
+    write_weights({folder / name: part for name, part in parts.items()})
 
 
-def _write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+def write_weights(models: Mapping[Path, Any]) -> None:
+    """Random weights of each model to its folder, as its library names the files."""
     import torch
 
     chance = torch.Generator().manual_seed(0)
@@ -167,20 +169,23 @@ def _write_parts(folder: Path, parts: Mapping[str, Any]) -> None:
     with ThreadPoolExecutor(8) as writers:
         under_way = [
             writers.submit(_write_shard, path, shard, normal, ones)
-            for name, part in parts.items()
-            for path, shard in _shards(folder / name, part)
+            for folder, model in models.items()
+            for path, shard in _shards(folder, model)
         ]
         for one in under_way:
             one.result()
 
 
-def _shards(folder: Path, part: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _shards(folder: Path, model: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each file with its weights, and the index of all."""
-    weights = {name: one for name, one in part.named_parameters() if not name.startswith("lm_")}
+    weights = {name: one for name, one in model.named_parameters() if not name.startswith("lm_")}
     shards: list[dict[str, Any]] = [{}]
+    size_bytes = 0
     for name, weight in weights.items():
-        if sum(one.numel() * 2 for one in shards[-1].values()) > _SHARD_BYTES:
+        size_bytes += weight.numel() * 2
+        if size_bytes > _SHARD_BYTES:
             shards.append({})
+            size_bytes = weight.numel() * 2
         shards[-1][name] = weight
     stem = "model" if folder.name == "text_encoder" else "diffusion_pytorch_model"
     if len(shards) == 1:
@@ -208,6 +213,8 @@ def _write_shard(path: Path, weights: Mapping[str, Any], normal: bytes, ones: by
         for name, weight in weights.items():
             for part in _numbers(name, weight, normal, ones, chance):
                 file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _numbers(

@@ -23,9 +23,7 @@ from pipeline import checkpoint
 from pipeline.qwen import offline
 
 GIB = 2**30
-SHARD_BYTES = 5 * 10**9  # as published
 CHUNK_BYTES = 16 * 2**20
-STEM = "diffusion_pytorch_model"
 Row = dict[str, object]
 
 
@@ -46,46 +44,11 @@ def write(folder: Path, gib: float) -> None:
     torch.set_default_dtype(usual)
     folder.mkdir(parents=True)
     model.save_config(folder)
-    shards = _shards(dict(model.named_parameters()))
-    names = [f"{STEM}-{n:05}-of-{len(shards):05}.safetensors" for n in range(1, len(shards) + 1)]
-    for name, shard in zip(names, shards, strict=True):
-        _write_shard(folder / name, shard)
-    where = {weight: name for name, shard in zip(names, shards, strict=True) for weight in shard}
-    (folder / f"{STEM}.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    fullsize.write_weights({folder: model})
 
 
 def _bytes(module: Any) -> int:
     return sum(weight.numel() * weight.element_size() for weight in module.parameters())
-
-
-def _shards(weights: dict[str, Any]) -> list[dict[str, Any]]:
-    shards: list[dict[str, Any]] = [{}]
-    size_bytes = 0
-    for name, weight in weights.items():
-        size_bytes += weight.numel() * weight.element_size()
-        if size_bytes > SHARD_BYTES:
-            shards.append({})
-            size_bytes = weight.numel() * weight.element_size()
-        shards[-1][name] = weight
-    return shards
-
-
-def _write_shard(path: Path, weights: dict[str, Any]) -> None:
-    tensors: dict[str, object] = {}
-    end = 0
-    for name in sorted(weights):  # as the library orders weights of one dtype
-        start, end = end, end + weights[name].numel() * weights[name].element_size()
-        shape = list(weights[name].shape)
-        tensors[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
-    header = json.dumps(tensors).encode()
-    header += b" " * (-len(header) % 8)
-    noise = os.urandom(CHUNK_BYTES)
-    with path.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for start in range(0, end, CHUNK_BYTES):
-            file.write(noise[: end - start])
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read(files: Sequence[Path], threads: int) -> float:
