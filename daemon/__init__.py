@@ -25,6 +25,7 @@ A package imports only from rows below its own (tests/house/test_layout.py):
     app, install
     service
     jobs
+    context
     folder
     workers, spool, control
     inbox, lease

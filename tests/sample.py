@@ -9,10 +9,14 @@ from pathlib import Path
 
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
 from config.values import Format, Keep, MinConfidence, Off, OriginalSize, Region
+from daemon.clock import Clock
+from daemon.context import Context, SettingsInForce
+from daemon.events.events import Event
 from daemon.folder.messages import FromFolder
 from daemon.folder.resolve import Resolver
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
+from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
 from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
 from daemon.jobs.job_run import Backoff, JobRun, ParkedJob, Phase
@@ -208,6 +212,23 @@ def settings(folder: FolderSettings) -> Settings:
     """The settings of one hot folder."""
     return Settings(
         model=ModelSettings(), folders=(folder,), defaults=folder, presets={}, limits=Limits()
+    )
+
+
+def context(
+    *,
+    clock: Clock = time,
+    tell: Callable[[Event], None] = lambda _: None,
+    history: History | None = None,
+) -> Context:
+    """What the parts of a daemon go by that nobody waits for, with any settings."""
+    unused = FolderSettings(root=Path("/nowhere"))
+    return Context(
+        clock=clock,
+        tell=tell,
+        history=history or History(Path("/nowhere"), lambda _: None, look=True),
+        settings=SettingsInForce(settings(unused), lambda now: now),
+        once=False,
     )
 
 

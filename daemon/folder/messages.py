@@ -288,27 +288,20 @@ class Requeued:
 
 
 LetGo = Released | Held | LeaseLost | FilesGone  # a job is under way no more, and not filed
-
-FolderReply = (
-    StatusChanged
-    | Scanned
-    | Recovered
+JobLeft = Filed | LetGo
+JobReply = (
+    Recovered
     | RecoveredFinished
-    | EventRaised
     | Claimed
     | Rejected
     | ClaimLost
-    | FilesGone
-    | LeaseLost
     | Published
     | FoundPublished
-    | Filed
-    | Released
-    | Held
-    | CancelRefused
-    | FiledAway
-    | Requeued
+    | JobLeft
 )
+FileRequestReply = CancelRefused | FiledAway | Requeued
+
+FolderReply = StatusChanged | Scanned | EventRaised | JobReply | FileRequestReply
 
 
 @dataclass(frozen=True, slots=True)

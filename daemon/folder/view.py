@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from config.settings import Settings
@@ -14,7 +14,13 @@ from daemon.events import events
 from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.worker import FolderWorker
-from daemon.fs.blocking import StallDetector, switches_of, waits_for_itself
+from daemon.fs.blocking import (
+    STALL_TIMEOUTS,
+    StallDetector,
+    StallTimeouts,
+    switches_of,
+    waits_for_itself,
+)
 from daemon.fs.errors import NOT_LOOKED_AT
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.inbox import WatchMode
@@ -46,23 +52,24 @@ class Claims:
 _Notice = tuple[str, str, str]  # kind, file, reason without its numbers
 
 
-@dataclass(slots=True)
 class FolderView:
     """One hot folder in the eyes of the service."""
 
-    folder_worker: FolderWorker
-    stands: messages.StatusChanged = _NOT_LOOKED_AT
-    plan: Plan | None = None
-    is_outdated: bool = False  # the plan: it was made by other settings
-    claims: Claims = field(default_factory=Claims)  # since before the plan
-    waiting: int = 0  # files that wait for their sidecar or image
-    _told: frozenset[_Notice] = frozenset()
-    _stall_detector: StallDetector = field(default_factory=StallDetector)
-    _stalled_seconds: float = 0.0
-    _watch_mode_told: WatchMode | None = None  # of watching it
-    _status_before_stall: messages.StatusChanged | None = (
-        None  # how it stood before its share grew silent
-    )
+    def __init__(
+        self, folder_worker: FolderWorker, stall_timeouts: StallTimeouts = STALL_TIMEOUTS
+    ) -> None:
+        self.folder_worker = folder_worker
+        self.stands = _NOT_LOOKED_AT
+        self.plan: Plan | None = None
+        self.is_outdated = False  # the plan: it was made by other settings
+        self.claims = Claims()  # since before the plan
+        self.waiting = 0  # files that wait for their sidecar or image
+        self._told: frozenset[_Notice] = frozenset()
+        self._stall_timeouts, self._stall_detector = stall_timeouts, StallDetector()
+        self._stalled_seconds = 0.0
+        self._watch_mode_told: WatchMode | None = None
+        # How it stood before its share grew silent.
+        self._status_before_stall: messages.StatusChanged | None = None
 
     @property
     def root(self) -> Path:
@@ -73,6 +80,11 @@ class FolderView:
     def is_offline(self) -> bool:
         """Whether its share is away."""
         return self.stands.state is FolderState.OFFLINE
+
+    @property
+    def offline_patience_seconds(self) -> float:
+        """For how long its share, where that is away, is waited for by who waits for an end."""
+        return self._stall_timeouts.offline_seconds if self.is_offline else 0.0
 
     @property
     def is_standby(self) -> bool:
@@ -142,7 +154,7 @@ class FolderView:
         self._status_before_stall = None
         return self._take(stands)
 
-    def observe(self, now: float, unix_now: float, silent_seconds: float) -> Event | None:
+    def observe(self, now: float, unix_now: float) -> Event | None:
         """See whether its worker moves; returns what to tell where it fell silent or came back."""
         thread_id = self.folder_worker.native_id
         if self.folder_worker.ident is not None and not self.folder_worker.is_alive():
@@ -150,7 +162,7 @@ class FolderView:
         count = None if thread_id is None else switches_of(thread_id)
         is_at_work = self.folder_worker.is_at_work
         self._stalled_seconds = self._stall_detector.observe(count, now, is_at_work=is_at_work)
-        is_silent = self._stalled_seconds >= silent_seconds
+        is_silent = self._stalled_seconds >= self._stall_timeouts.silent_seconds
         if is_silent and self._status_before_stall is None:
             before, since = self.stands, _clock_time(unix_now - self._stalled_seconds)
             reason = f"the share has not answered since {since}"

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from typing import assert_never
 
-from daemon.clock import Clock
+from daemon.context import Context
 from daemon.control.documents import CommandResult, Reply, Request, ResultCode
 from daemon.events import job_events
-from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.view import FolderView
-from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob, matches, targets, waiting_job_of
 from daemon.job import EMPTY_PLAN, Job, Plan, Seen, State
-from daemon.jobs import job_run
 from daemon.jobs.find_job import JobMatch, Nothing, Unclear, UnderWay, Waiting, find_job
-from daemon.jobs.job_run import Editing, JobRun, JobTable, ParkedJob, Publishing, Reclaiming
-from daemon.workers.editor import Busy, EditorProcess
-from daemon.workers.pixel_pool import PixelPool
+from daemon.jobs.runner import JobRunner
+from daemon.jobs.termination import Progress
 
 _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 _NO_NAMESAKE = "no picture that waits and no job under way has its name"
@@ -58,16 +53,10 @@ class Cancellation:
     """Goes on with every request at each `advance`, until nothing is left of what it means."""
 
     def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        termination: JobTermination,
-        folders: Mapping[str, FolderView],
-        clock: Clock,
-        tell: Callable[[Event], None],
+        self, context: Context, folders: Mapping[str, FolderView], runner: JobRunner
     ) -> None:
-        self._jobs, self._termination, self._folders = jobs, termination, folders
-        self._clock, self._tell = clock, tell
+        self._jobs, self._termination, self._folders = runner.jobs, runner.termination, folders
+        self._clock, self._tell = context.clock, context.tell
         self._asked: tuple[_PendingCancel, ...] = ()
         self._files: dict[tuple[str, Seen], _CancelFile] = {}
         self._cancels_sent: set[tuple[str, str]] = (
@@ -307,79 +296,3 @@ def _why_let_go(reply: messages.LetGo) -> str:
             return "its files went back to the inbox, but for those that were taken away"
         case _:
             assert_never(reply)
-
-
-class Progress(Enum):
-    """What becomes of a job that is to end."""
-
-    ENDING = auto()  # it is being filed
-    LATER = auto()  # its files are being fetched: ask again
-    TOO_LATE = auto()  # it is being published, or filed as something else
-
-
-class JobTermination:
-    """Lets workers and editor go on with the other jobs unharmed."""
-
-    def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        editor: EditorProcess,
-        pixels: PixelPool,
-        folder_workers: Mapping[str, FolderWorker],
-    ) -> None:
-        self._jobs, self._editor, self._pixels, self._folder_workers = (
-            jobs,
-            editor,
-            pixels,
-            folder_workers,
-        )
-        self._ending: set[str] = set()  # ids of jobs whose filing is not answered yet
-        self._left: dict[str, tuple[str, Job]] = {}  # root and job, whose scratch is still there
-
-    def end(self, job: JobRun | ParkedJob) -> Progress:
-        """File a job as cancelled, unless it is too late; a second time does nothing."""
-        job_id = job.job.job_id
-        if job_id in self._ending:
-            return Progress.ENDING
-        match job.phase:
-            case Publishing():
-                return Progress.TOO_LATE
-            case Reclaiming():
-                return Progress.LATER
-            case Editing() if isinstance(job, JobRun):
-                self._editor.drop(job_run.request_ids(job.resolved_job))
-            case _:
-                pass
-        self._pixels.forget(job_id)
-        self._jobs.put(replace(job, phase=Publishing()))
-        self._ending.add(job_id)
-        self._left[job_id] = (job.root, job.job)
-        self._folder_workers[job.root].submit(messages.FileDone(job.job, State.CANCELLED, ()))
-        return Progress.ENDING
-
-    def filed(self, job: Job) -> None:
-        """Take note that a job has left work/."""
-        self._ending.discard(job.job_id)
-
-    def let_go(self, job: Job) -> bool:
-        """Take note that a job is not filed; whether it was to be. It may be ended again.
-
-        Its scratch may be used by another attempt, and is not cleared here any more.
-        """
-        was_ending = job.job_id in self._ending
-        self._ending.discard(job.job_id)
-        self._left.pop(job.job_id, None)
-        return was_ending
-
-    def advance(self) -> None:
-        """Clear the scratch of those that the editor and the pixel workers have let go."""
-        for job_id, (root, job) in tuple(self._left.items()):
-            if not self._is_at_work_on(job_id):
-                del self._left[job_id]
-                self._folder_workers[root].submit(messages.DropScratch(job))
-
-    def _is_at_work_on(self, job_id: str) -> bool:
-        condition = self._editor.condition
-        is_edited = isinstance(condition, Busy) and job_id in condition.job_ids
-        return is_edited or self._pixels.is_at(job_id)

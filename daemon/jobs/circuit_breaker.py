@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from daemon.clock import Clock, local_time
-from daemon.events.events import Event, WorkGoesOn, WorkHalted, WorkTried
+from daemon.clock import local_time
+from daemon.context import Context
+from daemon.events.events import WorkGoesOn, WorkHalted, WorkTried
 from daemon.jobs.job_run import Backoff, JobRun, JobTable
 from daemon.workers.child import Part
 
@@ -179,11 +180,10 @@ class CircuitBreaker:
     Says once that nothing is begun, and keeps jobs from being blamed for it.
     """
 
-    def __init__(
-        self, *, jobs: JobTable, clock: Clock, tell: Callable[[Event], None], at_once: bool
-    ) -> None:
-        """`at_once`: nobody waits for better times; after a few tries it is given up."""
-        self._jobs, self._clock, self._tell, self._at_once = jobs, clock, tell, at_once
+    def __init__(self, context: Context, jobs: JobTable) -> None:
+        """Where nobody waits for better times, it is given up after a few tries at once."""
+        self._jobs, self._clock = jobs, context.clock
+        self._tell, self._at_once = context.tell, context.once
         self._states: dict[Part, BreakerState] = dict.fromkeys(Part, Closed())
 
     @property

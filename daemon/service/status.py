@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daemon.clock import Clock, last_midnight
+from daemon.clock import last_midnight
+from daemon.context import Context
 from daemon.control.documents import Document
 from daemon.folder import messages
 from daemon.folder.documents import folder_document
 from daemon.folder.view import FolderView
-from daemon.history import History
 from daemon.job import EMPTY_PLAN, FolderState
 from daemon.jobs.job_run import JobRun, ParkedJob
 from daemon.jobs.runner import JobRunner
@@ -23,7 +23,6 @@ from daemon.service.documents import (
     status_line,
 )
 from daemon.service.pause import PauseControl
-from daemon.workers.editor import EditorProcess
 
 _COUNTS_SECONDS = 30.0
 
@@ -41,16 +40,13 @@ class StatusReporter:
 
     def __init__(
         self,
-        *,
+        context: Context,
         folders: Mapping[str, FolderView],
         runner: JobRunner,
-        editor: EditorProcess,
-        history: History,
-        clock: Clock,
         pause_control: PauseControl,
     ) -> None:
         self._folders, self._runner, self._pause_control = folders, runner, pause_control
-        self._editor, self._history, self._clock = editor, history, clock
+        self._history, self._clock = context.history, context.clock
         self._counts = _DayCounts(failed_today=0, usual_seconds=None)
         self._counted_at, self._counted_ends = -math.inf, 0
 
@@ -94,7 +90,7 @@ class StatusReporter:
 
     def of(self, root: str) -> Document:
         """How one hot folder stands, for `hotfolder status`."""
-        editor = editor_document(self._editor.condition, self._runner.editing.facts)
+        editor = editor_document(self._runner.editor.condition, self._runner.editing.facts)
         folder = self._folders.get(root)
         if folder is None:
             return status_document([], editor)
