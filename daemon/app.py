@@ -16,7 +16,6 @@ from daemon.context import Context, Logs, SettingsInForce
 from daemon.control.server import Server
 from daemon.events import events
 from daemon.events.sinks import Log
-from daemon.folder.resolve import Resolver
 from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
 from daemon.fs.blocking import STALL_TIMEOUTS, StallTimeouts
@@ -32,6 +31,7 @@ from daemon.service.systemd import SystemdNotifier
 from daemon.supervision import tell_of_all_threads
 from daemon.workers.editor import EDITOR_MODULE, EditorProcess
 from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
+from pipeline.recipe import RecipeRules
 
 _PIXEL_WORKERS = 2
 
@@ -124,18 +124,15 @@ def _folder_worker(
     inbox = Inbox(
         folder.root / "inbox",
         settle_rules(folder, watch_mode, final=wanted.once),
-        settings=wanted.settings,
-        default_steps=wanted.default_steps,
+        recipe_rules=RecipeRules.of(wanted.settings, wanted.default_steps),
         trust_inodes=not watch_mode.is_share,
     )
     return FolderWorker(
         folder=folder,
-        watch_mode=watch_mode,
         inbox=inbox,
         scratch=local_dirs.scratch,
         clock=time,
         deliver=mailbox.put,
-        resolver=Resolver(wanted.settings, wanted.default_steps),
         timings=timings,
     )
 

@@ -13,7 +13,6 @@ from daemon.clock import Clock
 from daemon.context import Context, SettingsInForce
 from daemon.events.events import Event
 from daemon.folder.messages import FromFolder
-from daemon.folder.resolve import Resolver
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
 from daemon.history import History
@@ -26,7 +25,7 @@ from daemon.spool.spool import ClaimTicket
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, RecipeRules
 
 RECIPE = Recipe(
     prompt="make it blue",
@@ -243,21 +242,18 @@ def folder_worker(
     """A folder worker of a new hot folder where files settle at once and any space is enough."""
     make_hot_folder(root, "the-id")
     folder = FolderSettings(root=root, settle_seconds=0.0, poll_seconds=30.0, min_free_gib=0.0)
-    watch_mode, all_settings = choose_watch_mode(folder, None), settings(folder)
+    watch_mode = choose_watch_mode(folder, None)
     survey = Inbox(
         root / "inbox",
         settle_rules(folder, watch_mode, final=final),
-        settings=all_settings,
-        default_steps=4,
+        recipe_rules=RecipeRules.of(settings(folder), 4),
         trust_inodes=True,
     )
     return FolderWorker(
         folder=folder,
-        watch_mode=watch_mode,
         inbox=survey,
         scratch=scratch,
         clock=time,
         deliver=deliver,
-        resolver=Resolver(all_settings, 4),
         timings=timings,
     )

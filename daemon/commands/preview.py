@@ -24,7 +24,7 @@ from daemon.fs.safe_tree import SafeTree
 from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
 from daemon.job import FileState, FolderState, Ignored, Plan, State
 from pipeline import instruction, recipe
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, RecipeRules
 from pipeline.sniff.whole_file import EXTENSIONS, HEAD_BYTES, recognise
 from pipeline.sniff.whole_file import Kind as Content
 
@@ -72,8 +72,8 @@ def sidecars(plan: Plan) -> Mapping[str, str]:
 class JobPreviewer:
     """Previews the jobs of one inbox by the settings in force."""
 
-    def __init__(self, seen: OfflineScan, settings: Settings, default_steps: int) -> None:
-        self._seen, self._settings, self._default_steps = seen, settings, default_steps
+    def __init__(self, seen: OfflineScan) -> None:
+        self._seen = seen
         self._sidecars = sidecars(seen.plan)
         self._root = seen.folder.root
 
@@ -84,10 +84,7 @@ class JobPreviewer:
             resolved = recipe.resolve(
                 self._instruction(image),
                 folder_presets=(settings, *self._seen.opened_inbox.presets_for(folder)),
-                presets=self._settings.presets,
-                loras=self._settings.model.loras,
-                limits=self._settings.limits,
-                default_steps=self._default_steps,
+                rules=self._seen.opened_inbox.recipe_rules,
                 drawn_seed=_DRAWN,
             )
         except (UserError, OSError):  # the plan tells what is wrong
@@ -149,8 +146,7 @@ def scan_offline(folder: FolderSettings, settings: Settings, default_steps: int)
         opened_inbox = Inbox(
             inbox,
             replace(settle_rules(folder, watch_mode, final=False), settle_seconds=0.0),
-            settings=settings,
-            default_steps=default_steps,
+            recipe_rules=RecipeRules.of(settings, default_steps),
             trust_inodes=not watch_mode.is_share,
         )
         plan = opened_inbox.scan(time.monotonic())
@@ -220,7 +216,7 @@ def preview_inbox(
         if news.state == FolderState.OFFLINE and news.reason != NOT_LOOKED_AT:
             return _out_of_sight(folder.root, news.reason, running=True)
     seen = scan_offline(folder, settings, default_steps)
-    previewer = JobPreviewer(seen, settings, default_steps)
+    previewer = JobPreviewer(seen)
     told = _told(said)
     return InboxPreview(
         root=folder.root,

@@ -32,7 +32,6 @@ class FolderExecutor:
     def __init__(
         self,
         *,
-        root: Path,
         spool: Spool,
         scratch: Path,
         clock: Clock,
@@ -40,9 +39,9 @@ class FolderExecutor:
         presets_for: Callable[[str], tuple[Keys, ...]],
         reply: Callable[[messages.FolderReply], None],
     ) -> None:
-        self._root, self._spool, self._clock = root, spool, clock
+        self._root, self._spool, self._clock = spool.root, spool, clock
         self.resolver = resolver
-        self.room = DiskSpace(root, scratch, clock)
+        self.room = DiskSpace(spool.root, scratch, clock)
         self.holds = Holds(partial(traits_of, spool.tree))
         self.file_requests = FileRequests(spool, clock)
         self.retries = CommandRetries()

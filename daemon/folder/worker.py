@@ -7,6 +7,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
 from daemon.events.events import FolderDegraded, FolderNotLogged
 from daemon.events.folder_log import FolderLog
-from daemon.folder import messages, resolve
+from daemon.folder import messages
 from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
+from daemon.folder.resolve import Resolver
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import folder_id
 from daemon.inbox.inbox import Inbox, WatchMode
@@ -42,12 +44,10 @@ class FolderWorker(threading.Thread):
         self,
         *,
         folder: FolderSettings,
-        watch_mode: WatchMode,
         inbox: Inbox,
         scratch: Path,
         clock: Clock,
         deliver: Callable[[messages.FromFolder], None],
-        resolver: resolve.Resolver,
         timings: LeaseTimings = LEASE_TIMINGS,
     ) -> None:
         super().__init__(name=f"worker of {folder.root}", daemon=True)
@@ -65,22 +65,12 @@ class FolderWorker(threading.Thread):
         self._spool = Spool(folder.root, self._lease.fence)
         self._folder_log = FolderLog(folder.root / "logs")
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
-        self._inbox = WatchedInbox(
-            folder=folder,
-            watch_mode=watch_mode,
-            inbox=inbox,
-            settings=resolver.settings,
-            wake=wake,
-            lost=lambda reason: self._reply(
-                messages.EventRaised(FolderDegraded(root=folder.root, reason=reason))
-            ),
-        )
+        self._inbox = WatchedInbox(folder, inbox, wake, self._watch_lost)
         self._executor = FolderExecutor(
-            root=folder.root,
             spool=self._spool,
             scratch=scratch,
             clock=clock,
-            resolver=resolver,
+            resolver=Resolver(inbox.recipe_rules),
             presets_for=self._presets_for,
             reply=self._reply,
         )
@@ -273,7 +263,8 @@ class FolderWorker(threading.Thread):
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
         self._inbox.reconfigure(self.folder, settings)
-        self._executor.resolver = self._executor.resolver.with_settings(settings)
+        rules = self._inbox.recipe_rules
+        self._executor.resolver = replace(self._executor.resolver, rules=rules)
         self._scan_at = self._clock.monotonic()
 
     def _presets_for(self, folder: str) -> tuple[Keys, ...]:
@@ -286,6 +277,10 @@ class FolderWorker(threading.Thread):
         if (state, reason) != (self._stands.state, self._stands.reason):
             self._stands = messages.StatusChanged(state, reason, is_passing)
             self._reply(self._stands)
+
+    def _watch_lost(self, reason: str) -> None:
+        degraded = FolderDegraded(root=self.folder.root, reason=reason)
+        self._reply(messages.EventRaised(degraded))
 
     def _reply(self, reply: messages.FolderReply) -> None:
         self._deliver(messages.FromFolder(self.root, reply))

@@ -9,7 +9,6 @@ from typing import BinaryIO
 
 from config.instruction_keys import Keys, read_preset
 from config.problems import Problem, UserError
-from config.settings import Settings
 from config.text import LIMIT_BYTES
 from daemon import codec
 from daemon.fs.names import Kind, is_prose, kind_of, printable
@@ -18,6 +17,7 @@ from daemon.inbox.settle import Broken, Picture, Text, Unread, Unreadable, Wante
 from daemon.job import Seen
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
+from pipeline.recipe import RecipeRules
 from pipeline.sniff.foreign import NotAPicture
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole, examine
 
@@ -63,11 +63,10 @@ OpenFile = Callable[[Seen], BinaryIO | Unread]
 
 
 class ContentReader:
-    """Everything read of one inbox, by the settings in force."""
+    """Everything read of one inbox, by the rules in force."""
 
-    def __init__(self, open_file: OpenFile, settings: Settings, default_steps: int) -> None:
-        self._open_file = open_file
-        self._settings, self._default_steps = settings, default_steps
+    def __init__(self, open_file: OpenFile, rules: RecipeRules) -> None:
+        self._open_file, self._rules = open_file, rules
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
         self._is_own_report: dict[Seen, bool] = {}  # of those that may be one
@@ -205,7 +204,7 @@ class ContentReader:
         return None
 
     def _examine(self, image: Seen) -> Picture:
-        largest = self._settings.limits.max_file_mib
+        largest = self._rules.limits.max_file_mib
         if image.size > largest * _MIB:
             what = f"has {image.size / _MIB:.0f} MiB, more than the {largest:g} that are allowed"
             return _broken(image, what, "save it smaller, or raise limits.max_file_mib")
@@ -248,10 +247,7 @@ class ContentReader:
             resolved = recipe.resolve(
                 said,
                 folder_presets=layers,
-                presets=self._settings.presets,
-                loras=self._settings.model.loras,
-                limits=self._settings.limits,
-                default_steps=self._default_steps,
+                rules=self._rules,
                 drawn_seed=_NO_SEED,
             ).recipe
         except UserError as error:
@@ -263,7 +259,7 @@ class ContentReader:
     def _merged(self, layers: tuple[Keys, ...], said: Keys) -> Keys:
         folder = recipe.merged(layers)
         name = said.preset or folder.preset
-        named = self._settings.presets.get(name or "", Keys())
+        named = self._rules.presets.get(name or "", Keys())
         return recipe.merged([folder, named, said])
 
 

@@ -660,7 +660,7 @@ class TestFaultsOfOurs:
     def test_a_fault_after_the_claim_holds_the_file_in_the_inbox(self, kept: Kept) -> None:
         kept.stands(FolderState.ONLINE)
         executor = kept.folder_worker._executor
-        executor.resolver = FaultyResolver(executor.resolver.settings, 4)
+        executor.resolver = FaultyResolver(executor.resolver.rules)
         kept.drop(FAULTY)
         ready = kept.ready()
         kept.submit(messages.Claim(ready, frozenset()))
@@ -680,7 +680,7 @@ class TestFaultsOfOurs:
     def test_a_job_that_lies_in_work_and_raises_is_held_there(self, kept: Kept) -> None:
         claimed = kept.claim(FAULTY)
         executor = kept.folder_worker._executor
-        executor.resolver = FaultyResolver(executor.resolver.settings, 4)
+        executor.resolver = FaultyResolver(executor.resolver.rules)
         kept.submit(messages.Reclaim(claimed.job, strike=False, alone=False))
         self.told(kept)
         assert kept.next(messages.Held).job.job_id == claimed.job.job_id

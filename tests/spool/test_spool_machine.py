@@ -37,6 +37,7 @@ from daemon.job import EMPTY_PLAN, Candidate, Job, Plan, ResolvedJob, Seen, Stat
 from daemon.jobs.scheduler import kept
 from daemon.spool.receipts import FailureReason, FinishedJob
 from daemon.spool.spool import Spool
+from pipeline.recipe import RecipeRules
 
 NFC, NFD = "\u00e9", "e\u0301"
 PICTURES = (f"{NFC}.png", f"{NFD}.png", "logo.png", f"s/{NFC}.png")
@@ -69,22 +70,20 @@ class Daemon:
         folder = FolderSettings(
             root=hot.root, settle_seconds=SETTLE_SECONDS, sidecar_grace_seconds=0.0
         )
-        all_settings = settings_of(folder)
+        recipe_rules = RecipeRules.of(settings_of(folder), 4)
         self.survey = Inbox(
             hot.inbox,
             settle_rules(folder, choose_watch_mode(folder, None), final=False),
-            settings=all_settings,
-            default_steps=4,
+            recipe_rules=recipe_rules,
             trust_inodes=True,
             unix_clock=clock.time,
         )
         self._answers: list[messages.FolderReply] = []
         self._executor = FolderExecutor(
-            root=hot.root,
             spool=Spool(hot.root),
             scratch=hot.root.parent / "scratch",
             clock=clock,
-            resolver=Resolver(all_settings, 4),
+            resolver=Resolver(recipe_rules),
             presets_for=self.survey.presets_for,
             reply=self._answers.append,
         )
