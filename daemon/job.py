@@ -131,6 +131,29 @@ class Plan:
 EMPTY_PLAN = Plan(states=(), ignored=(), ready=(), needed_by={}, scan_again_at=None)
 
 
+def kept(plan: Plan, candidate: Candidate) -> frozenset[str]:
+    """The paths of a candidate's files that other images need, so that they are copied."""
+    files = (candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions)
+    none: frozenset[str] = frozenset()
+    return frozenset(
+        file.path for file in files if plan.needed_by.get(file.path, none) - {candidate.image.path}
+    )
+
+
+def without_image(plan: Plan, image: str) -> Plan:
+    """The plan when the job of an image has left, with all that no other image needs."""
+    needs = {path: them - {image} for path, them in plan.needed_by.items() if image in them}
+    gone = {path for path, others in needs.items() if not others}
+    if image not in plan.needed_by:
+        gone.add(image)
+    return replace(
+        plan,
+        states=tuple(file for file in plan.states if file.path not in gone),
+        ready=tuple(one for one in plan.ready if one.image.path != image),
+        needed_by={path: them for path, them in {**plan.needed_by, **needs}.items() if them},
+    )
+
+
 def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:
     """The plan with further files; itself where there are none."""
     added = tuple(more)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from config.settings import Settings
@@ -24,7 +23,7 @@ from daemon.fs.blocking import (
 from daemon.fs.errors import NOT_LOOKED_AT
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.inbox import WatchMode
-from daemon.job import FileState, FolderState, Plan, Seen, State
+from daemon.job import Candidate, FileState, FolderState, Plan, State
 
 _NUMBER = re.compile(r"\d+")
 _STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
@@ -33,21 +32,6 @@ _NOT_LOOKED_AT = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
 _ENDED = messages.StatusChanged(
     FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """The images of one hot folder that are no candidates any more, whatever its plan says."""
-
-    under_way: frozenset[Seen] = frozenset()  # not answered yet
-    taken: frozenset[Seen] = frozenset()
-    lost: frozenset[Seen] = frozenset()  # still in the inbox: another look will tell
-
-    @property
-    def answered(self) -> frozenset[Seen]:
-        """Those whose claim is over, whatever came of it."""
-        return self.taken | self.lost
-
 
 _Notice = tuple[str, str, str]  # kind, file, reason without its numbers
 
@@ -62,7 +46,7 @@ class FolderView:
         self.stands = _NOT_LOOKED_AT
         self.plan: Plan | None = None
         self.is_outdated = False  # the plan: it was made by other settings
-        self.claims = Claims()  # since before the plan
+        self.claims_under_way = 0  # not answered yet
         self.waiting = 0  # files that wait for their sidecar or image
         self._told: frozenset[_Notice] = frozenset()
         self._stall_timeouts, self._stall_detector = stall_timeouts, StallDetector()
@@ -134,16 +118,19 @@ class FolderView:
         return self.stands is not _NOT_LOOKED_AT
 
     @property
-    def under_way(self) -> frozenset[Seen]:
-        """Images whose claim is not answered yet."""
-        return self.claims.under_way
+    def head(self) -> Candidate | None:
+        """The best candidate that is not being claimed; None where none may be claimed now."""
+        if self.plan is None or not self.gives_jobs:
+            return None
+        count = self.claims_under_way
+        return self.plan.ready[count] if count < len(self.plan.ready) else None
 
     @property
     def moves(self) -> bool:
         """Whether anything in its inbox is about to happen by itself."""
         if self.plan is None or self.is_outdated:
             return True
-        if self.claims != Claims() or self.stands.is_passing:
+        if self.claims_under_way or self.stands.is_passing:
             return True
         if self.plan.ready and self.stands.state is FolderState.ONLINE:
             return True
@@ -196,7 +183,6 @@ class FolderView:
 
     def look(self, plan: Plan) -> Iterator[Event]:
         """Take note of what a look found; gives what is new and worth telling."""
-        self.claims = Claims(under_way=self.claims.under_way)
         self.is_outdated = False
         if (
             self.stands.state is FolderState.ONLINE
@@ -223,20 +209,20 @@ class FolderView:
         self.folder_worker.submit(messages.Reconfigure(settings))
         self.is_outdated = True
 
-    def claim(self, image: Seen) -> None:
-        """Take note that an image is being claimed."""
-        self.claims = replace(self.claims, under_way=self.claims.under_way | {image})
+    def claim_next(self) -> None:
+        """Have its worker claim its best candidate."""
+        self.claims_under_way += 1
+        self.folder_worker.submit(messages.ClaimNext())
 
-    def settle_claim(self, path: str, *, is_taken: bool) -> None:
-        """Take note that the claim of an image has been answered."""
-        before = self.claims
-        mine = frozenset(seen for seen in before.under_way if seen.path == path)
-        none: frozenset[Seen] = frozenset()
-        self.claims = Claims(
-            under_way=before.under_way - mine,
-            taken=before.taken | (mine if is_taken else none),
-            lost=before.lost | (none if is_taken else mine),
-        )
+    def claim_answered(self, reply: messages.FolderReply) -> None:
+        """Take note of what came of a claim."""
+        self.claims_under_way -= 1
+        self.files_left(reply)
+
+    def files_left(self, reply: messages.FolderReply) -> None:
+        """Keep the plan true to what has left the inbox since it was made."""
+        if self.plan is not None:
+            self.plan = messages.plan_after(self.plan, reply)
 
 
 def why_done(folders: Mapping[str, FolderView]) -> str:

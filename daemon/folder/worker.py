@@ -25,7 +25,7 @@ from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import folder_id
 from daemon.inbox.inbox import Inbox, WatchMode
 from daemon.inbox.watched_inbox import WatchedInbox
-from daemon.job import FolderState
+from daemon.job import EMPTY_PLAN, FolderState, kept
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.retention import RetentionSweeper
@@ -72,11 +72,12 @@ class FolderWorker(threading.Thread):
             clock=clock,
             resolver=Resolver(inbox.recipe_rules),
             presets_for=self._presets_for,
-            reply=self._reply,
+            reply=self._job_replied,
         )
         self._clock, self._deliver = clock, deliver
         self._commands: queue.SimpleQueue[messages.FolderCommand] = queue.SimpleQueue()
         self._parked: deque[messages.FolderCommand] = deque()  # commands that a trouble holds up
+        self._plan = EMPTY_PLAN  # the newest, without what was taken since
         self._is_to_recover = True  # whether work/ may hold jobs that are not known
         self._stands = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
         self._failures = 0  # in a row
@@ -149,6 +150,8 @@ class FolderWorker(threading.Thread):
                 return messages.Scan()
             if isinstance(command, messages.Scan):
                 self._scan_soon()
+            elif self._parked and isinstance(command, messages.ClaimNext):
+                self._reply(messages.ClaimLost())
             elif self._parked and not isinstance(command, messages.Stop):
                 self._parked.append(command)
             else:
@@ -162,9 +165,10 @@ class FolderWorker(threading.Thread):
         match command:
             case messages.Scan():
                 pass
-            case messages.Claim(candidate):
+            case messages.ClaimNext():
                 self._executor.room.refused(trouble)
-                self._reply(messages.ClaimLost(candidate))
+                self._plan = EMPTY_PLAN  # the next scan knows more
+                self._reply(messages.ClaimLost())
                 self._is_to_recover = True  # some of its files may have been moved already
             case _:
                 self._is_to_recover |= isinstance(command, messages.FileRequest)
@@ -174,7 +178,7 @@ class FolderWorker(threading.Thread):
         """Leave everything to the daemon that leads; what is on scratch may be wanted later."""
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._is_to_recover = True
-        put_off = self._executor.leave()
+        self._plan, put_off = EMPTY_PLAN, self._executor.leave()
         self._inbox.leave()
         for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
@@ -194,13 +198,23 @@ class FolderWorker(threading.Thread):
                     self._reply(messages.EventRaised(told))
             case messages.Reconfigure(settings):
                 self._reconfigure(settings)
+            case messages.ClaimNext():
+                self._scan_soon()
+                self._claim_next()
             case messages.Stop():
                 raise AssertionError  # ends the loop in run
             case _:
-                if isinstance(command, messages.Claim | messages.Release | messages.FileRequest):
+                if isinstance(command, messages.Release | messages.FileRequest):
                     self._scan_soon()
                 self._executor.do(command)
                 self._scan_at = min(self._scan_at, self._executor.retries.due_at())
+
+    def _claim_next(self) -> None:
+        if not self._plan.ready:
+            self._reply(messages.ClaimLost())
+            return
+        best = self._plan.ready[0]
+        self._executor.do(messages.Claim(best, kept(self._plan, best)))
 
     def _scan_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
@@ -230,6 +244,7 @@ class FolderWorker(threading.Thread):
             self._executor.retries.due_at(),
             self._executor.holds.next_at(now),
         )
+        self._plan = plan
         self._reply(messages.Scanned(plan))
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))
@@ -263,6 +278,7 @@ class FolderWorker(threading.Thread):
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
         self._inbox.reconfigure(self.folder, settings)
+        self._plan = EMPTY_PLAN  # it was made by other settings
         rules = self._inbox.recipe_rules
         self._executor.resolver = replace(self._executor.resolver, rules=rules)
         self._scan_at = self._clock.monotonic()
@@ -281,6 +297,11 @@ class FolderWorker(threading.Thread):
     def _watch_lost(self, reason: str) -> None:
         degraded = FolderDegraded(root=self.folder.root, reason=reason)
         self._reply(messages.EventRaised(degraded))
+
+    def _job_replied(self, reply: messages.FolderReply) -> None:
+        if isinstance(self._current, messages.ClaimNext | messages.CancelWaiting):
+            self._plan = messages.plan_after(self._plan, reply)
+        self._reply(reply)
 
     def _reply(self, reply: messages.FolderReply) -> None:
         self._deliver(messages.FromFolder(self.root, reply))

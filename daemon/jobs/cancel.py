@@ -14,7 +14,7 @@ from daemon.folder.view import FolderView
 from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob, matches, targets, waiting_job_of
 from daemon.job import EMPTY_PLAN, Job, Plan, Seen, State
-from daemon.jobs.find_job import JobMatch, Nothing, Unclear, UnderWay, Waiting, find_job
+from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
 from daemon.jobs.runner import JobRunner
 from daemon.jobs.termination import Progress
 
@@ -45,6 +45,7 @@ class _CancelFile:
 
     has_cancelled: bool = False
     hindrances: list[str] = field(default_factory=list)  # reasons, as sentences without full stop
+    refused: set[str] = field(default_factory=set)  # files of the inbox that cannot be cancelled
     is_leaving: bool = False  # it is being moved away
     is_stuck: bool = False  # it could not be, and counts no more
 
@@ -59,11 +60,8 @@ class Cancellation:
         self._clock, self._tell = context.clock, context.tell
         self._asked: tuple[_PendingCancel, ...] = ()
         self._files: dict[tuple[str, Seen], _CancelFile] = {}
-        self._cancels_sent: set[tuple[str, str]] = (
-            set()
-        )  # root and path; the folder worker is at it
-        # The plan of when a withdrawal was answered: what it shows is older than the answer.
-        self._answered_in: dict[tuple[str, str], Plan | None] = {}
+        # Root and path of what the folder workers are at.
+        self._cancels_sent: set[tuple[str, str]] = set()
 
     def is_busy_in(self, root: str) -> bool:
         """Whether a request is still to be done in a hot folder."""
@@ -91,7 +89,7 @@ class Cancellation:
             answer_by=self._clock.monotonic() + _PATIENCE_SECONDS,
             reply=request.reply,
         )
-        match self._found(word, path, folder, mine):
+        match find_job(word, path, folder.plan or EMPTY_PLAN, mine):
             case Waiting(there):
                 self._asked += (replace(asked, path=there),)
             case UnderWay(job):
@@ -102,23 +100,8 @@ class Cancellation:
             case Nothing():
                 request.reply(CommandResult(ResultCode.UNKNOWN, "").as_json())
 
-    def _found(self, word: str, path: str, folder: FolderView, jobs: list[Job]) -> JobMatch:
-        found = find_job(word, path, folder.plan or EMPTY_PLAN, jobs)
-        if isinstance(found, Waiting) and any(
-            it.path == found.path for it in folder.claims.answered
-        ):
-            # The plan is older than its claim.
-            mine = [job for job in jobs if job.path == found.path]
-            return UnderWay(max(mine, key=lambda job: job.job_id)) if mine else found
-        return found
-
     def advance(self) -> None:
         """Do whatever can be done now."""
-        self._answered_in = {
-            key: plan
-            for key, plan in self._answered_in.items()
-            if self._folders[key[0]].plan is plan
-        }
         for asked in self._asked:
             self._advance_request(asked)
         for root, folder in self._folders.items():
@@ -134,8 +117,7 @@ class Cancellation:
         if job is not None:
             self._end(asked, job)
         elif not asked.job_id and any(file.path == asked.path for file in plan.states):
-            taken = {seen.path for seen in self._folders[asked.root].claims.taken}
-            self._cancel_waiting(asked.root, waiting_job_of(plan, asked.path, gone=taken))
+            self._cancel_waiting(asked.root, waiting_job_of(plan, asked.path, gone=()))
             self._say_begun(asked)
         elif (asked.root, asked.path) not in self._cancels_sent:
             self._close(
@@ -180,7 +162,8 @@ class Cancellation:
             return
         is_pending = [self._end_by_file(file, job) for job in self._namesakes(root, cancel)]
         for one in targets(cancel, plan):
-            if self._cancel_waiting(root, one):
+            if one.image not in file.refused:
+                self._cancel_waiting(root, one)
                 is_pending.append(True)
                 file.has_cancelled = True
         if not any(is_pending):
@@ -207,19 +190,11 @@ class Cancellation:
                 file.has_cancelled = True
                 return True
 
-    def _cancel_waiting(self, root: str, one: WaitingJob) -> bool:
-        """Let files leave the inbox; whether they are still about to."""
-        folder, key = self._folders[root], (root, one.image)
-        if key in self._cancels_sent:
-            return True
-        if folder.plan is not None and self._answered_in.get(key) is folder.plan:
-            return False  # answered; the next look knows of it
-        claimed = folder.claims.under_way | folder.claims.answered
-        if any(seen.path == one.image for seen in claimed):
-            return True  # claimed a moment ago: it is a job now, or is soon
-        self._cancels_sent.add(key)
-        folder.folder_worker.submit(messages.CancelWaiting(one))
-        return True
+    def _cancel_waiting(self, root: str, one: WaitingJob) -> None:
+        """Let files leave the inbox; one that is claimed before is refused, and is a job then."""
+        if (root, one.image) not in self._cancels_sent:
+            self._cancels_sent.add((root, one.image))
+            self._folders[root].folder_worker.submit(messages.CancelWaiting(one))
 
     def _file(self, root: str, cancel: Seen) -> _CancelFile:
         return self._files.setdefault((root, cancel), _CancelFile())
@@ -237,19 +212,23 @@ class Cancellation:
         self._termination.filed(reply.job)
         if reply.state is not State.CANCELLED:
             return
-        self._answered(root, reply.job.path)
+        self._cancels_sent.discard((root, reply.job.path))
         text = f"{printable(reply.job.path)} was cancelled; the originals are in {reply.where}."
         for asked in [it for it in self._asked if it.is_about(root, reply.job)]:
             self._close(asked, ResultCode.DONE, text)
 
     def cancel_refused(self, root: str, reply: messages.CancelRefused) -> None:
         """Tell that files stay in the inbox, or are not there any more."""
-        self._answered(root, reply.path)
+        self._cancels_sent.discard((root, reply.path))
+        for file in self._files_about(root, reply.path):
+            file.refused.add(reply.path)
         reason = f"{printable(reply.path)} cannot be cancelled: {reply.reason}"
         for asked in self._asked:
-            if not asked.job_id and (asked.root, asked.path) == (root, reply.path):
+            is_meant = not asked.job_id and (asked.root, asked.path) == (root, reply.path)
+            if is_meant and self._job_of(asked) is None:  # else it was claimed a moment ago
                 self._close(asked, ResultCode.REFUSED, f"{reason}.")
-        self._hinder_files(root, reply.path, reason)
+        if not any((it.root, it.job.path) == (root, reply.path) for it in self._jobs):
+            self._hinder_files(root, reply.path, reason)
 
     def let_go(self, root: str, reply: messages.LetGo) -> None:
         """Tell that a job that was to end is under way no more, and was not filed."""
@@ -262,11 +241,15 @@ class Cancellation:
             self._hinder_files(root, path, reason)
 
     def _hinder_files(self, root: str, path: str, reason: str) -> None:
+        for file in self._files_about(root, path):
+            file.has_cancelled = False
+            file.hindrances.append(reason)
+
+    def _files_about(self, root: str, path: str) -> Iterator[_CancelFile]:
         folder, _, name = path.rpartition("/")
         for (at, cancel), file in self._files.items():
             if at == root and cancel.folder == folder and matches(cancel.name, name):
-                file.has_cancelled = False
-                file.hindrances.append(reason)
+                yield file
 
     def filed_away(self, root: str, reply: messages.FiledAway) -> None:
         """Tell what is to be told of a cancel file that has done its work."""
@@ -279,11 +262,6 @@ class Cancellation:
             reason = "; ".join(file.hindrances) or _NO_NAMESAKE
             where = printable(reply.where)
             self._tell(job_events.NothingCancelled(root=at, path=path, reason=reason, where=where))
-
-    def _answered(self, root: str, path: str) -> None:
-        if (root, path) in self._cancels_sent:
-            self._cancels_sent.discard((root, path))
-            self._answered_in[root, path] = self._folders[root].plan
 
 
 def _why_let_go(reply: messages.LetGo) -> str:

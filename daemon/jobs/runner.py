@@ -12,7 +12,7 @@ from daemon.events import job_events
 from daemon.events.events import PixelWorkerLost
 from daemon.folder import messages
 from daemon.folder.view import FolderView
-from daemon.job import Job, State
+from daemon.job import Job, ResolvedJob, State
 from daemon.jobs import job_run, scheduler
 from daemon.jobs.completion import Completion
 from daemon.jobs.editing import EditStage
@@ -69,23 +69,36 @@ class JobRunner:
 
     def folder_replied(self, root: str, reply: messages.JobReply) -> None:
         """Take a folder worker's word of a job, and let it go on."""
+        self._note_claim(root, reply)
         match reply:
             case messages.Recovered(jobs):
                 self._adopt(root, jobs)
             case messages.RecoveredFinished(finished):
                 self._publish_recovered(root, finished)
-            case messages.Claimed(resolved_job):
-                self.folders[root].settle_claim(resolved_job.job.path, is_taken=True)
+            case messages.Claimed():
                 self._claimed(root, reply)
-            case messages.Rejected(job):
-                self.folders[root].settle_claim(job.path, is_taken=True)
+            case messages.Rejected():
                 self._reject(root, reply)
-            case messages.ClaimLost(candidate):
-                self.folders[root].settle_claim(candidate.image.path, is_taken=False)
+            case messages.ClaimLost():
+                pass
             case _:
-                if isinstance(reply, messages.FilesGone):
-                    self.folders[root].settle_claim(reply.job.path, is_taken=False)
                 self.completion.folder_replied(root, reply)
+
+    def _note_claim(self, root: str, reply: messages.JobReply) -> None:
+        """Have the plan go by a reply to a claim, or to a cancelled file of the inbox."""
+        match reply:
+            case messages.ClaimLost():
+                self.folders[root].claim_answered(reply)
+            case (
+                messages.Claimed(ResolvedJob(job=job))
+                | messages.Rejected(job)
+                | messages.FilesGone(job)
+            ) if self.jobs.get(job.job_id) is None:  # else it is about a further attempt
+                self.folders[root].claim_answered(reply)
+            case messages.Filed(job) if self.jobs.get(job.job_id) is None:
+                self.folders[root].files_left(reply)
+            case _:
+                pass
 
     def _adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
         """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
@@ -294,7 +307,7 @@ class JobRunner:
     def has_room(self) -> bool:
         """Whether another job may be claimed."""
         here = (folder for folder in self.folders.values() if not folder.is_away)
-        return self._has_room(sum(len(folder.under_way) for folder in here))
+        return self._has_room(sum(folder.claims_under_way for folder in here))
 
     def _has_room(self, claims_under_way: int) -> bool:
         """Whether another job may be begun.

@@ -14,8 +14,8 @@ from daemon.context import Context, Logs
 from daemon.control.documents import Request
 from daemon.events import events
 from daemon.folder import messages
-from daemon.folder.view import Claims, FolderView, why_done
-from daemon.job import FolderState, Plan
+from daemon.folder.view import FolderView, why_done
+from daemon.job import FolderState
 from daemon.jobs import scheduler
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
@@ -101,7 +101,7 @@ class Service:
 
     def _is_finishing(self) -> bool:
         # What waits for a share that is away is finished by the next daemon.
-        claims = any(it.under_way and not it.is_away for it in self.folders.values())
+        claims = any(it.claims_under_way and not it.is_away for it in self.folders.values())
         return claims or self.runner.is_finishing()
 
     def _wait(self, seconds: float) -> None:
@@ -206,13 +206,13 @@ class Service:
         self._rest()
         if not self._is_to_work():
             return
-        others_wait = scheduler.next_candidate(self._plans(), self._claims()) is not None
+        others_wait = self._next_folder() is not None
         self.runner.advance(self._clock.monotonic(), others_wait=others_wait)
         while self.runner.editing.is_ready and self.runner.has_room():
-            choice = scheduler.next_candidate(self._plans(), self._claims())
-            if choice is None:
+            root = self._next_folder()
+            if root is None:
                 break
-            self._claim(choice)
+            self.folders[root].claim_next()
         line = self.reporter.line()
         if line != self._last_line:
             self._notifier.status(line)
@@ -227,24 +227,15 @@ class Service:
         if event := self._watchdog.keep(self.folders.values(), now):
             self._tell(event)
 
-    def _plans(self) -> Mapping[str, Plan]:
-        return {
-            root: folder.plan
-            for root, folder in self.folders.items()
-            if folder.plan is not None
-            and not self._pause_control.reason(root)
-            and folder.gives_jobs
-        }
-
-    def _claims(self) -> Mapping[str, Claims]:
-        return {root: folder.claims for root, folder in self.folders.items()}
-
-    def _claim(self, choice: scheduler.Choice) -> None:
-        folder = self.folders[choice.root]
-        assert folder.plan is not None
-        kept = scheduler.kept(folder.plan, choice.candidate, folder.claims.taken)
-        folder.claim(choice.candidate.image)
-        folder.folder_worker.submit(messages.Claim(choice.candidate, kept))
+    def _next_folder(self) -> str | None:
+        """The hot folder that claims next; None where no job waits that may be begun."""
+        return scheduler.next_folder(
+            {
+                root: folder.head
+                for root, folder in self.folders.items()
+                if not self._pause_control.reason(root)
+            }
+        )
 
     def _is_done(self) -> bool:
         if not self._once:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from harness import wait_for
-from sample import candidate, folder_worker, plan, seen, settings
+from sample import candidate, folder_worker, job, plan, resolved_job, seen, settings
 
 from daemon.events import events
 from daemon.events.events import Event
-from daemon.folder.messages import FromFolder, Scanned, StatusChanged, Stop
-from daemon.folder.view import Claims, FolderView
+from daemon.folder.messages import Claimed, ClaimLost, FromFolder, Scanned, StatusChanged, Stop
+from daemon.folder.view import FolderView
 from daemon.fs.blocking import StallTimeouts, switches_of
-from daemon.job import FileState, FolderState, Ignored, Plan, State
+from daemon.job import Candidate, FileState, FolderState, Ignored, Plan, State
 
 
 @pytest.fixture
@@ -70,24 +70,41 @@ def test_what_is_ready_or_settling_is_no_news(folder: FolderView) -> None:
     assert look(folder, holding(*files)) == []
 
 
-def test_a_claim_under_way_is_taken_until_a_look_after_its_answer(folder: FolderView) -> None:
-    image = seen("a.png")
-    folder.look(plan(candidate(image)))
-    folder.claim(image)
-    look(folder, plan(candidate(image)))
-    assert folder.claims == Claims(under_way=frozenset({image}))
-    folder.settle_claim("a.png", is_taken=True)
-    assert folder.claims == Claims(taken=frozenset({image}))
-    look(folder, plan())
-    assert folder.claims == Claims()
+def claiming(folder: FolderView) -> Candidate:
+    """Have the first of two candidates be claimed; returns the other."""
+    first, other = candidate(seen("a.png")), candidate(seen("b.png"))
+    folder.stand(StatusChanged(FolderState.ONLINE, ""))
+    states = tuple(FileState(f"{stem}.png", State.READY, "") for stem in "ab")
+    look(folder, replace(plan(first, other), states=states))
+    assert folder.head is first
+    folder.claim_next()
+    return other
 
 
-def test_what_a_claim_did_not_take_is_still_there(folder: FolderView) -> None:
-    image = seen("a.png")
-    folder.claim(image)
-    folder.settle_claim("a.png", is_taken=False)
-    assert folder.claims == Claims(lost=frozenset({image}))
+def test_a_claim_under_way_has_its_candidate_until_a_look_after_its_answer(
+    folder: FolderView,
+) -> None:
+    other = claiming(folder)
+    assert folder.head is other
+    folder.claim_answered(Claimed(resolved_job(job("a.png")), {}))
+    assert folder.head is other
+    assert folder.plan is not None
+    assert [file.path for file in folder.plan.states] == ["b.png"]
+
+
+def test_what_a_claim_did_not_take_is_still_there_and_looked_at_again(folder: FolderView) -> None:
+    other = claiming(folder)
+    folder.claim_answered(ClaimLost())
+    assert folder.head is other
+    assert folder.plan is not None
+    assert [file.state for file in folder.plan.states] == [State.SETTLING, State.READY]
     assert folder.moves
+
+
+def test_no_more_is_claimed_than_is_ready(folder: FolderView) -> None:
+    claiming(folder)
+    folder.claim_next()
+    assert folder.head is None
 
 
 def test_a_folder_moves_until_it_was_looked_at(folder: FolderView) -> None:

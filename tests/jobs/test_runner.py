@@ -14,12 +14,12 @@ from PIL import Image
 from sample import FACTS, context, folder_worker
 
 from config.settings import ModelSettings
-from daemon.control.documents import Request
+from daemon.control.documents import Request, ResultCode
 from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.view import FolderView
 from daemon.history import History
-from daemon.job import FolderState, Job, ResolvedJob
+from daemon.job import FolderState, Job, Plan, ResolvedJob
 from daemon.jobs.job_run import Publishing
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
@@ -59,13 +59,19 @@ class Bench:
             if found := wanted(mail.reply if isinstance(mail, messages.FromFolder) else mail):
                 return found
 
-    def claim(self, strikes: int = 0) -> ResolvedJob:
-        """Have a dropped picture claimed, whose job has that many strikes."""
+    def drop(self) -> Plan:
+        """Drop a picture, and have it found."""
         Image.effect_noise((96, 64), 60).convert("RGB").save(self.root / "inbox" / "cat.png")
         (self.root / "inbox" / "cat.yaml").write_text("prompt: make it blue\nvariants: 2\n")
         self.folder_worker.submit(messages.Scan())
-        ready = self.heard(lambda it: it.plan.ready if isinstance(it, messages.Scanned) else None)
-        self.folder_worker.submit(messages.Claim(ready[0], frozenset()))
+        return self.heard(
+            lambda it: it.plan if isinstance(it, messages.Scanned) and it.plan.ready else None
+        )
+
+    def claim(self, strikes: int = 0) -> ResolvedJob:
+        """Have a dropped picture claimed, whose job has that many strikes."""
+        self.drop()
+        self.folders[str(self.root)].claim_next()
         claimed = self.heard(lambda it: it if isinstance(it, messages.Claimed) else None)
         job = replace(claimed.resolved_job.job, strikes=strikes)
         resolved_job = replace(claimed.resolved_job, job=job)
@@ -172,6 +178,28 @@ def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
     again = bench.runner.jobs.get(job.job_id)
     assert again is not None
     assert again.phase == Publishing()
+
+
+def test_who_cancels_a_picture_that_is_just_being_claimed_has_its_job_ended(bench: Bench) -> None:
+    folder, root = bench.folders[str(bench.root)], str(bench.root)
+    list(folder.look(bench.drop()))
+    assert folder.head is not None
+    folder.claim_next()
+    requests = Requests(bench.context, bench.folders, bench.runner)
+    told: list[Mapping[str, object]] = []
+    arguments = {"word": "cat.png", "path": "cat.png"}
+    requests.take(Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append))
+    requests.advance()  # it still waits, as far as anybody knows here
+    claimed = bench.heard(lambda it: it if isinstance(it, messages.Claimed) else None)
+    bench.runner.folder_replied(root, claimed)
+    refused = bench.heard(lambda it: it if isinstance(it, messages.CancelRefused) else None)
+    requests.folder_replied(root, refused)
+    assert told == []
+    requests.advance()
+    filed = bench.heard(lambda it: it if isinstance(it, messages.Filed) else None)
+    requests.folder_replied(root, filed)
+    assert told[-1]["how"] == ResultCode.DONE
+    assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
 
 
 def test_what_a_pixel_worker_answers_to_an_earlier_run_is_for_nobody(bench: Bench) -> None:
