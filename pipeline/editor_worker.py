@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import sys
 import time
@@ -51,6 +52,20 @@ class Remarks(logging.Handler):
             self._connection.send(ipc.Remark(logging.DEBUG, story.strip()))
 
 
+def import_libraries(*, compiles: bool) -> None:
+    """Import what an editor with a model needs: seconds, some hundred megabytes, nothing of a GPU.
+
+    What is imported for an editor that compiles does for one that does not, but not vice versa.
+    """
+    # Imported here: the echo editor starts without torch.
+    from pipeline.qwen import allocator, library_imports, offline  # noqa: PLC0415
+
+    offline.enforce()
+    allocator.enforce()
+    with library_imports.limited(compiles=compiles):
+        importlib.import_module("pipeline.qwen.engine")
+
+
 def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> Editor:
     """The editor of that kind, its model loaded.
 
@@ -58,14 +73,9 @@ def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> 
     """
     if kind == "echo":
         return EchoEditor()
-    # Imported here: the echo editor starts without torch.
-    from pipeline.qwen import allocator, library_imports, offline  # noqa: PLC0415
-
-    offline.enforce()
-    allocator.enforce()
-    with library_imports.limited(compiles=model.compile):
-        from pipeline.qwen import device  # noqa: PLC0415
-        from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
+    import_libraries(compiles=model.compile)
+    from pipeline.qwen import device  # noqa: PLC0415
+    from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
 
     if needs_gpu:
         device.require_gpu()
@@ -75,6 +85,9 @@ def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> 
 def serve(connection: Connection) -> None:
     """Answer the daemon until it hangs up."""
     opening = connection.recv()
+    if isinstance(opening, ipc.ImportLibraries):
+        import_libraries(compiles=opening.compiles)
+        opening = connection.recv()
     assert isinstance(opening, ipc.OpenEditor)
     began = time.perf_counter()
     try:
@@ -105,7 +118,7 @@ def _answer(connection: Connection, editor: Editor) -> None:
             connection.send(ipc.BatchDone())
         case ipc.Drop():
             pass  # came too late: its batch has ended
-        case ipc.OpenEditor():
+        case ipc.OpenEditor() | ipc.ImportLibraries():
             raise TypeError("the editor is open already")  # noqa: EM101, TRY003
         case _:
             assert_never(message)

@@ -19,8 +19,15 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True, slots=True)
+class ImportLibraries:
+    """To an editor process, before it is told to open: be ready for that, without the GPU."""
+
+    compiles: bool  # as the model's settings will say
+
+
+@dataclass(frozen=True, slots=True)
 class OpenEditor:
-    """The first message to an editor process: which editor, and with what means."""
+    """Which editor an editor process is to be, and with what means."""
 
     kind: str  # "qwen" or "echo"
     model: ModelSettings
@@ -41,7 +48,7 @@ class Drop:
     request_ids: frozenset[str]
 
 
-ToEditor = OpenEditor | EditBatch | Drop
+ToEditor = ImportLibraries | OpenEditor | EditBatch | Drop
 
 
 @dataclass(frozen=True, slots=True)
