@@ -8,7 +8,6 @@ import logging
 import sys
 import time
 import traceback
-from multiprocessing.connection import Connection
 from typing import assert_never
 
 from config.problems import UserError
@@ -16,6 +15,7 @@ from config.settings import ModelSettings
 from pipeline import ipc
 from pipeline.echo import EchoEditor
 from pipeline.editor import Editor, Event
+from pipeline.ipc import Connection
 
 
 class EventSender:
@@ -28,8 +28,8 @@ class EventSender:
     def on_event(self, event: Event) -> frozenset[str]:
         """Report an event; returns the ids to drop."""
         self._connection.send(event)
-        while self._connection.poll():
-            match self._connection.recv():
+        while self._connection.has_more():
+            match self._connection.receive():
                 case ipc.Drop(request_ids):
                     self._dropped |= request_ids
                 case message:
@@ -84,10 +84,10 @@ def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> 
 
 def serve(connection: Connection) -> None:
     """Answer the daemon until it hangs up."""
-    opening = connection.recv()
+    opening = connection.receive()
     if isinstance(opening, ipc.ImportLibraries):
         import_libraries(compiles=opening.compiles)
-        opening = connection.recv()
+        opening = connection.receive()
     assert isinstance(opening, ipc.OpenEditor)
     began = time.perf_counter()
     try:
@@ -111,7 +111,7 @@ def edit_for_ever(connection: Connection, editor: Editor) -> None:
 
 
 def _answer(connection: Connection, editor: Editor) -> None:
-    message: ipc.ToEditor = connection.recv()
+    message: ipc.ToEditor = connection.receive()
     match message:
         case ipc.EditBatch(requests):
             editor.edit(requests, EventSender(connection).on_event)
@@ -128,7 +128,7 @@ def main() -> None:
     """Entry of `python -m pipeline.editor_worker DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection = ipc.connect(sys.argv[1:])
+        connection = ipc.connect(sys.argv[1:], ipc.ToEditor)
         log = logging.getLogger("pipeline")
         log.setLevel(logging.INFO)
         log.addHandler(Remarks(connection))
