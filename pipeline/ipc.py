@@ -152,6 +152,7 @@ class Connection:
     def _read(self, count: int) -> bytes:
         content = bytearray()
         while len(content) < count:
+            self._readable.poll()  # for ever: the socket's time limit is one of sending
             piece = self._socket.recv(min(count - len(content), _PIECE_BYTES))
             if not piece:
                 raise EOFError

@@ -72,6 +72,11 @@ def die_of_a_signal_without_a_name(_: Connection) -> None:
     os.kill(os.getpid(), 35)
 
 
+def turn_away(_: Connection) -> None:
+    """Listen no more, and live on."""
+    signal.pause()
+
+
 def answer(connection: Connection) -> None:
     """Answer everything with itself."""
     while True:
@@ -91,6 +96,7 @@ _WAYS: dict[str, Callable[[Connection], None]] = {
         talk_nonsense,
         announce_too_much,
         say_what_is_not_heard,
+        turn_away,
         answer,
     )
 }

@@ -20,7 +20,7 @@ from daemon.job import EMPTY_PLAN, Job, Plan, Seen, State
 from daemon.jobs import job_run
 from daemon.jobs.find_job import JobMatch, Nothing, Unclear, UnderWay, Waiting, find_job
 from daemon.jobs.job_run import Editing, JobRun, JobTable, ParkedJob, Publishing, Reclaiming
-from daemon.workers.editor import Busy, EditorProcess
+from daemon.workers.backend import Busy, EditBackend
 from daemon.workers.pixel_pool import PixelPool
 
 _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
@@ -324,7 +324,7 @@ class JobTermination:
         self,
         *,
         jobs: JobTable,
-        editor: EditorProcess,
+        editor: EditBackend,
         pixels: PixelPool,
         folder_workers: Mapping[str, FolderWorker],
     ) -> None:

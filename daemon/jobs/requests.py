@@ -16,7 +16,7 @@ from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
 from daemon.jobs.cancel import Cancellation, JobTermination
 from daemon.jobs.job_run import JobTable
-from daemon.workers.editor import EditorProcess
+from daemon.workers.backend import EditBackend
 from daemon.workers.pixel_pool import PixelPool
 
 _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
@@ -29,7 +29,7 @@ class Requests:
         self,
         *,
         jobs: JobTable,
-        editor: EditorProcess,
+        editor: EditBackend,
         pixels: PixelPool,
         folder_workers: Mapping[str, FolderWorker],
         folders: Mapping[str, FolderView],

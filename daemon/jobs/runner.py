@@ -34,8 +34,8 @@ from daemon.jobs.job_run import (
 from daemon.jobs.quality_gate import missed_limits
 from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
+from daemon.workers.backend import Busy, EditBackend
 from daemon.workers.child import Ended, Part, Said
-from daemon.workers.editor import Busy, EditorProcess
 from daemon.workers.pixel_pool import Answered, PixelPool, Work
 from pipeline.editor import Failure
 from pipeline.ipc import MachineFault, PixelsReady, Refused
@@ -52,7 +52,7 @@ class JobRunner:
         self,
         *,
         settings: Settings,
-        editor: EditorProcess,
+        editor: EditBackend,
         pixels: PixelPool,
         folder_workers: Mapping[str, FolderWorker],
         history: History,

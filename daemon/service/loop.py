@@ -28,8 +28,8 @@ from daemon.service.health import Watchdog
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
 from daemon.service.systemd import SystemdNotifier
+from daemon.workers.backend import EditBackend
 from daemon.workers.child import Ended, Said
-from daemon.workers.editor import EditorProcess
 from daemon.workers.pixel_pool import PixelPool
 
 STOP_SECONDS = 8.0
@@ -62,7 +62,7 @@ class Service:
         mailbox: Mailbox,
         settings: Settings,
         folder_workers: Mapping[str, FolderWorker],
-        editor: EditorProcess,
+        editor: EditBackend,
         pixels: PixelPool,
         history: History,
         clock: Clock,

@@ -23,7 +23,7 @@ from daemon.service.documents import (
     status_line,
 )
 from daemon.service.pause import PauseControl
-from daemon.workers.editor import EditorProcess
+from daemon.workers.backend import EditBackend
 
 _COUNTS_SECONDS = 30.0
 
@@ -44,7 +44,7 @@ class StatusReporter:
         *,
         folders: Mapping[str, FolderView],
         runner: JobRunner,
-        editor: EditorProcess,
+        editor: EditBackend,
         history: History,
         clock: Clock,
         pause_control: PauseControl,

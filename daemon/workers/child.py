@@ -22,6 +22,7 @@ from pipeline.ipc import Connection
 
 _LAST_WORDS_BYTES = 4096
 _DYING_SECONDS = 2.0
+_TAKING_SECONDS = 10.0  # in which a child takes a whole message
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 RESTART_SECONDS = (0.0, 5.0, 30.0, 120.0)  # before the next, by how many ended in a row
 # Too many processes, files or threads, too little memory, a program that is gone.
@@ -78,6 +79,7 @@ class ChildProcess:
 
     def _begin(self, module: str, hears: Any, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
+        ours.settimeout(_TAKING_SECONDS)
         self._connection = Connection(ours, hears)
         with theirs:
             self._process = subprocess.Popen(
@@ -113,11 +115,11 @@ class ChildProcess:
         return self._process.pid if self._process else 0
 
     def send(self, message: object) -> None:
-        """Hand a message over; a child that has died says so through `deliver`, not here."""
+        """Hand a message over; the end of a child that does not take it comes by `deliver`."""
         if self._connection is not None:
             try:
                 self._connection.send(message)
-            except OSError:  # it has died, or hears nothing more
+            except OSError:  # it has died, or does not listen
                 self.kill()
 
     def kill(self) -> None:

@@ -24,8 +24,9 @@ from daemon.jobs.cancel import JobTermination, Progress
 from daemon.jobs.job_run import Publishing
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
+from daemon.workers.backend import Busy, Idle
 from daemon.workers.child import ChildProcess, Ended, Said
-from daemon.workers.editor import Busy, EditorProcess, Idle
+from daemon.workers.editor import EditorProcess
 from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
 from pipeline.editor import Done, EditResult
 from pipeline.ipc import FromEditor, PixelsReady, Refused
@@ -95,7 +96,7 @@ class Bench:
         prepared = self.heard(lambda it: it if isinstance(it, Said) else None)
         self.runner.pixels_said(prepared)
         editor = ChildProcess("tests.wretched", FromEditor, self.mail.put)
-        self.editor.condition = Idle(editor, FACTS)
+        self.editor.child, self.editor.condition = editor, Idle(FACTS)
         self.runner.advance(time.monotonic(), others_wait=False)
         result = EditResult(
             path=resolved_job.scratch / "edited-0.png",

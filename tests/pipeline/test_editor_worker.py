@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from harness import wait_for
 from sample import FACTS
 
 from config.problems import Problem, UserError
@@ -21,7 +22,6 @@ DEADLINE_SECONDS = 30
 def connected() -> tuple[Connection, Connection]:
     """The daemon's end of a line, and its child's."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(DEADLINE_SECONDS)
     return Connection(ours, ipc.FromEditor), Connection(theirs, ipc.ToEditor)
 
 
@@ -49,6 +49,7 @@ def test_a_model_that_cannot_be_read_further_is_told_as_one_that_cannot_be_loade
     process = threading.Thread(target=edit_for_ever, args=(theirs, editor))
     process.start()
     ours.send(ipc.EditBatch(()))
+    assert wait_for(ours.has_more)
     said = ours.receive()
     assert isinstance(said, ipc.Unusable)
     assert str(said.problems[0]) == "/models/it: it cannot be read; check its disk"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import wait_for
 from sample import FACTS, FIDELITY, RECIPE
 
 from config import codec
@@ -151,7 +152,6 @@ class Pair:
 
     def __init__(self, hears: Any) -> None:
         self.raw, theirs = socket.socketpair()
-        theirs.settimeout(30)
         self.near, self.far = Connection(self.raw, hears), Connection(theirs, hears)
 
     def hear(self, message: object) -> object:
@@ -159,6 +159,7 @@ class Pair:
         speaker = threading.Thread(target=self.near.send, args=(message,))
         speaker.start()
         try:
+            assert wait_for(self.far.has_more)
             return self.far.receive()
         finally:
             speaker.join()

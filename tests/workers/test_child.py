@@ -106,6 +106,12 @@ def test_speaking_to_a_dead_child_raises_nothing(begin: Begin, mailbox: Mailbox)
     child.kill()
 
 
+def test_one_that_does_not_listen_holds_nobody_up(begin: Begin, mailbox: Mailbox) -> None:
+    child = begin("turn_away")
+    child.send(Remark(0, "x" * 1_000_000))  # more than a socket takes at once
+    assert end_of(mailbox).how == "killed by SIGKILL"
+
+
 def test_a_child_gets_no_file_of_ours_but_its_line(begin: Begin, mailbox: Mailbox) -> None:
     with Path(os.devnull).open("rb") as secret:
         os.set_inheritable(secret.fileno(), True)
