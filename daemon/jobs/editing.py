@@ -27,8 +27,8 @@ from daemon.jobs.job_run import (
     Waiting,
     about,
 )
+from daemon.workers.backend import Busy, EditBackend, Idle, Lost
 from daemon.workers.child import Ended, Part, Said
-from daemon.workers.editor import Busy, EditorProcess, Idle, Loading
 from daemon.workers.pixel_pool import PixelPool, Work
 from pipeline.editor import (
     Done,
@@ -54,7 +54,7 @@ class EditStage:
         context: Context,
         jobs: JobTable,
         failures: FailureHandler,
-        editor: EditorProcess,
+        editor: EditBackend,
         pixels: PixelPool,
     ) -> None:
         self.facts: ModelFacts | None = None  # None until the model of now is loaded
@@ -247,48 +247,45 @@ class EditStage:
 
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""
-        if not self._editor.is_mine(ended.child):
-            self._editor.left(ended.child)
+        lost = self._editor.ended(ended, self._clock.monotonic())
+        if lost is None:
             return
-        was_loading = isinstance(self._editor.condition, Loading)
-        how = self._editor.how(ended)
-        job_ids = self._editor.ended(ended, self._clock.monotonic())
-        self._tell(events.EditorLost(reason=how, last_words=ended.last_words))
-        if was_loading:
-            self._not_loaded(ended, how)
-        jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
+        self._tell(events.EditorLost(reason=lost.how, last_words=lost.last_words))
+        if lost.was_loading:
+            self._not_loaded(lost)
+        jobs = filter(None, map(self._jobs.active, sorted(lost.job_ids)))
         under_way = [job for job in jobs if isinstance(job.phase, Editing)]
-        to_blame = self._is_to_blame(job_ids, how)
-        cause = f"the editor process ended over it ({how})"
+        to_blame = self._is_to_blame(lost)
+        cause = f"the editor process ended over it ({lost.how})"
         for job in under_way:
             self._failures.died(
-                job, cause, ended.last_words, together=len(job_ids) > 1, to_blame=to_blame
+                job, cause, lost.last_words, together=len(lost.job_ids) > 1, to_blame=to_blame
             )
 
-    def _is_to_blame(self, job_ids: frozenset[str], how: str) -> bool:
+    def _is_to_blame(self, lost: Lost) -> bool:
         # In company none can be blamed, and no rule is broken: each runs alone next.
-        return len(job_ids) != 1 or self._breaker.died(min(job_ids), how)
+        return len(lost.job_ids) != 1 or self._breaker.died(min(lost.job_ids), lost.how)
 
-    def _not_loaded(self, ended: Ended, how: str) -> None:
+    def _not_loaded(self, lost: Lost) -> None:
         self._failed_loads += 1
         if self._failed_loads < _LOADS:
             return
-        problem = _load_problem(self._editor.name, ended, how)
-        if self._has_loaded or not ended.is_started:
+        problem = _load_problem(self._editor.name, lost)
+        if self._has_loaded or not lost.is_started:
             self._failed_loads = 0
             self._breaker.failed_to_start(str(problem))
         else:
             self.unusable = (problem,)
 
 
-def _load_problem(name: str, ended: Ended, how: str) -> Problem:
-    if not ended.is_started:
-        what = f"its process failed to start {_LOADS} times ({how})"
+def _load_problem(name: str, lost: Lost) -> Problem:
+    if not lost.is_started:
+        what = f"its process failed to start {_LOADS} times ({lost.how})"
         return Problem(
             name, what, "look at memory, and at how many processes and files it may have"
         )
-    what = f"its process ended {_LOADS} times while it loaded the model ({how})"
-    return Problem(name, what, f"look at its last words: {ended.last_words or 'it said nothing'}")
+    what = f"its process ended {_LOADS} times while it loaded the model ({lost.how})"
+    return Problem(name, what, f"look at its last words: {lost.last_words or 'it said nothing'}")
 
 
 def _running(job: JobRun, index: int) -> Event:

@@ -33,8 +33,8 @@ from daemon.jobs.quality_gate import missed_limits
 from daemon.jobs.termination import JobTermination
 from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
+from daemon.workers.backend import Busy, EditBackend
 from daemon.workers.child import Ended, Part, Said
-from daemon.workers.editor import Busy, EditorProcess
 from daemon.workers.pixel_pool import Answered, PixelPool, Work
 from pipeline.editor import Failure
 from pipeline.ipc import MachineFault, PixelsReady, Refused
@@ -51,7 +51,7 @@ class JobRunner:
         self,
         context: Context,
         folders: Mapping[str, FolderView],
-        editor: EditorProcess,
+        editor: EditBackend,
         pixels: PixelPool,
     ) -> None:
         self.jobs, self.editor = JobTable(folders), editor

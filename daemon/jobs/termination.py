@@ -8,7 +8,7 @@ from daemon.folder import messages
 from daemon.job import Job, State
 from daemon.jobs import job_run
 from daemon.jobs.job_run import Editing, JobRun, JobTable, ParkedJob, Publishing, Reclaiming
-from daemon.workers.editor import Busy, EditorProcess
+from daemon.workers.backend import Busy, EditBackend
 from daemon.workers.pixel_pool import PixelPool
 
 
@@ -23,7 +23,7 @@ class Progress(Enum):
 class JobTermination:
     """Lets workers and editor go on with the other jobs unharmed."""
 
-    def __init__(self, jobs: JobTable, editor: EditorProcess, pixels: PixelPool) -> None:
+    def __init__(self, jobs: JobTable, editor: EditBackend, pixels: PixelPool) -> None:
         self._jobs, self._editor, self._pixels = jobs, editor, pixels
         self._ending: set[str] = set()  # ids of jobs whose filing is not answered yet
         self._left: dict[str, tuple[str, Job]] = {}  # root and job, whose scratch is still there

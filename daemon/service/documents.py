@@ -11,7 +11,7 @@ from daemon.events.text import duration
 from daemon.fs.names import printable
 from daemon.job import FolderState, State
 from daemon.jobs.job_run import Backoff, Editing, JobRun, ParkedJob
-from daemon.workers.editor import Condition
+from daemon.workers.backend import Condition
 from pipeline.editor import ModelFacts
 
 SCHEMA = 1

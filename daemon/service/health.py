@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from daemon.events.events import Event, Withheld
 from daemon.folder.view import FolderView
-from daemon.fs.blocking import StallDetector, effort_of
+from daemon.fs.blocking import StallDetector
 from daemon.service.systemd import SystemdNotifier
-from daemon.workers.editor import EditorProcess
+from daemon.workers.backend import EditBackend
 
 # A folder worker that waits for one of our own threads, and not for its share, never moves again.
 STUCK_SECONDS = 30.0
@@ -44,7 +44,7 @@ def hindrance(
 class Watchdog:
     """Feels the parts of the daemon each time that it is asked, and tells systemd what it felt."""
 
-    def __init__(self, notifier: SystemdNotifier, editor: EditorProcess) -> None:
+    def __init__(self, notifier: SystemdNotifier, editor: EditBackend) -> None:
         self._notifier, self._editor = notifier, editor
         self._stall_detector = StallDetector()
         self._due = self._more_due = 0.0  # monotonic seconds
@@ -72,8 +72,7 @@ class Watchdog:
 
     def _ask_for_time(self, now: float) -> None:
         """While the model really loads, the start may take longer."""
-        child = self._editor.loading
-        effort = None if child is None else effort_of(child.pid)
+        effort = self._editor.loading_effort()
         if effort is None:
             return
         still_seconds = self._stall_detector.observe(effort, now, is_at_work=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon import codec
+from config import codec
 from daemon.fs.names import is_path_below, result_names
 from daemon.fs.safe_tree import SafeTree, nobody_else
 from daemon.job import Job
@@ -187,8 +186,8 @@ class Publisher:
     def _note(self, variant: Variant, note: _PublishNote, finished: FinishedJob) -> None:
         notes = {**self._notes(), variant.index: note}
         results = {str(index): note for index, note in notes.items()}
-        document = asdict(_Notes(variants=len(finished.variants), results=results))
-        self._tree.write_whole(self._work / PUBLISH_RECORD, json.dumps(document).encode())
+        text = codec.dump(_Notes(variants=len(finished.variants), results=results))
+        self._tree.write_whole(self._work / PUBLISH_RECORD, text.encode())
 
     def _notes(self) -> Mapping[int, _PublishNote]:
         results = self._written().results.items()

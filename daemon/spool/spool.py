@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from daemon import codec
+from config import codec
 from daemon.clock import local_time
 from daemon.fs.dirfd import has_other_names
 from daemon.fs.errors import Scope, areas_of, is_lasting, scope_of, words_of
@@ -400,7 +399,7 @@ class Spool:
         return left
 
     def _write_record(self, job: Job) -> None:
-        content = json.dumps(asdict(job), indent=1).encode()
+        content = codec.dump(job).encode()
         self.tree.write_whole(self.work(job.job_id) / JOB_RECORD, content)
 
     def _remove_work(self, job: Job) -> None:

@@ -1,19 +1,22 @@
-"""The editor process as the daemon knows it: loading, idle, busy with a job, or dead."""
+"""One editor process after the other on this machine, and which jobs it is at."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from config.settings import ModelSettings
+from daemon.fs.blocking import effort_of
+from daemon.workers.backend import Busy, Condition, Dead, Idle, Loading, Lost
 from daemon.workers.child import RESTART_SECONDS, ChildProcess, Ended, Said
-from pipeline.editor import Done, EditRequest, Failed, ModelFacts, Stage, Step
+from pipeline.editor import Done, EditRequest, Failed, Stage, Step
 from pipeline.ipc import (
     BatchDone,
     Drop,
     EditBatch,
     FromEditor,
+    ImportLibraries,
     OpenEditor,
     Ready,
     Remark,
@@ -25,47 +28,8 @@ LOAD_SECONDS = 3600.0  # 58 GB from a slow disk
 _LEAVE_SECONDS = 60.0  # that a process which was ended has to free the memory for the next
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """No process; the next one starts at `restart_at`."""
-
-    restart_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """The process has been started and opens its model."""
-
-    child: ChildProcess
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """The model is loaded."""
-
-    child: ChildProcess
-    facts: ModelFacts
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Jobs are being edited, in one pass."""
-
-    child: ChildProcess
-    facts: ModelFacts
-    job_ids: frozenset[str]
-    open: frozenset[str]  # the ids of the requests that have not ended
-    dropped: frozenset[str]  # of those that we want no more
-    since: float
-    heard_at: float
-
-
-Condition = Dead | Loading | Idle | Busy
-
-
 class EditorProcess:
-    """Starts the editor process, restarts it, and knows which job it is at."""
+    """The EditBackend of one process on this machine."""
 
     def __init__(
         self,
@@ -79,11 +43,13 @@ class EditorProcess:
         self.hang_seconds = model.hang_seconds
         # One that makes room for the next, and until when the next waits for its end.
         self._leaving: tuple[ChildProcess, float] | None = None
-        self.deaths_in_a_row = 0
+        # The next, once one was dismissed: its libraries are imported, it has no model yet.
+        self._prepared: ChildProcess | None = None
+        self._deaths_in_a_row = 0
         self._had_gpu = False
-        self._killed: tuple[ChildProcess, str] | None = (
-            None  # the last that we have killed, and why
-        )
+        # The last that we have killed, and why.
+        self._killed: tuple[ChildProcess, str] | None = None
+        self.child: ChildProcess | None = None  # of now; None where it is dead
         self.condition: Condition = Dead(restart_at=0.0)
 
     @property
@@ -97,86 +63,86 @@ class EditorProcess:
         return OpenEditor(self._kind, self.model, needs_gpu=self._had_gpu)
 
     def start_if_due(self, now: float, *, at_once: bool) -> bool:
-        """Start the process when there is none and its time has come; whether it was started.
+        """See EditBackend; none is started beside a process that is leaving.
 
-        `at_once`: its time has come now, unless it has been closed. None is started beside one
-        that is leaving: the memory would have to hold two models.
+        The memory would have to hold two models.
         """
         if self._leaving and now < self._leaving[1]:
             return False
         match self.condition:
             case Dead(restart_at) if now >= restart_at or (at_once and restart_at < math.inf):
-                child = ChildProcess(self._module, self._deliver)
-                child.send(self.opening)
-                self.condition = Loading(child, now)
+                self.child, self._prepared = self._prepared or self._started(), None
+                self.child.send(self.opening)
+                self.condition = Loading(now)
                 return True
         return False
 
+    def _started(self) -> ChildProcess:
+        return ChildProcess(self._module, FromEditor, self._deliver)
+
     def edit(self, job_ids: frozenset[str], requests: tuple[EditRequest, ...], now: float) -> None:
-        """Hand the requests of some jobs to the idle editor."""
+        """See EditBackend."""
         assert isinstance(self.condition, Idle)
-        child, facts = self.condition.child, self.condition.facts
         ids = frozenset(request.request_id for request in requests)
-        self.condition = Busy(child, facts, job_ids, ids, frozenset(), now, now)
-        child.send(EditBatch(requests))
+        self.condition = Busy(self.condition.facts, job_ids, ids, frozenset(), now, now)
+        self._tell(EditBatch(requests))
+
+    def drop(self, request_ids: frozenset[str]) -> None:
+        """See EditBackend."""
+        if isinstance(self.condition, Busy):
+            dropped = self.condition.dropped | request_ids
+            self.condition = replace(self.condition, dropped=dropped)
+            self._tell(Drop(request_ids))
+
+    def _tell(self, message: EditBatch | Drop) -> None:
+        assert self.child is not None
+        self.child.send(message)
 
     def heard(self, said: Said, now: float) -> FromEditor | None:
-        """What the process says; None from one that is dead to us, and of what is dropped.
-
-        One that says what makes no sense is ended: nothing else from it can be trusted.
-        """
-        if self._why_killed(said.child) or not self.is_mine(said.child):
+        """See EditBackend."""
+        if said.child is not self.child or self._why_killed(said.child):
             return None
         before, message = self.condition, said.message
         after = _after(before, message, now) if isinstance(message, FromEditor) else None
         if after is None or not isinstance(message, FromEditor):
-            self._kill(said.child, "it said what makes no sense")
+            self._kill("it said what makes no sense")
             return None
-        self.condition = after
+        self._become(after)
         if isinstance(message, BatchDone):
-            self.deaths_in_a_row = 0
+            self._deaths_in_a_row = 0
         if isinstance(message, Ready):
             self._had_gpu |= message.facts.device == "cuda"
         return None if _is_dropped(before, message) else message
 
-    def drop(self, request_ids: frozenset[str]) -> None:
-        """Let some requests leave the pass under way."""
-        if isinstance(self.condition, Busy):
-            dropped = self.condition.dropped | request_ids
-            self.condition = replace(self.condition, dropped=dropped)
-            self.condition.child.send(Drop(request_ids))
+    def ended(self, ended: Ended, now: float) -> Lost | None:
+        """See EditBackend."""
+        if ended.child is not self.child:
+            if self._leaving and self._leaving[0] is ended.child:
+                self._leaving = None
+            if self._prepared is ended.child:
+                self._prepared = None
+            return None
+        before = self.condition
+        wait = RESTART_SECONDS[min(self._deaths_in_a_row, len(RESTART_SECONDS) - 1)]
+        self._deaths_in_a_row += 1
+        self._become(Dead(now + wait))
+        return Lost(
+            job_ids=before.job_ids if isinstance(before, Busy) else frozenset(),
+            how=self._why_killed(ended.child) or ended.how,
+            last_words=ended.last_words,
+            was_loading=isinstance(before, Loading),
+            is_started=ended.is_started,
+        )
 
-    def ended(self, ended: Ended, now: float) -> frozenset[str]:
-        """The process is gone: the ids of the jobs that it was at.
-
-        The next process starts at once, later each time after that.
-        """
-        match self.condition:
-            case Loading(child) | Idle(child) | Busy(child) if child is ended.child:
-                busy = self.condition if isinstance(self.condition, Busy) else None
-                wait = RESTART_SECONDS[min(self.deaths_in_a_row, len(RESTART_SECONDS) - 1)]
-                self.deaths_in_a_row += 1
-                self.condition = Dead(now + wait)
-                return busy.job_ids if busy else frozenset()
-        return frozenset()
-
-    def is_mine(self, child: ChildProcess) -> bool:
-        """Whether that is the process of now."""
-        match self.condition:
-            case Loading(mine) | Idle(mine) | Busy(mine):
-                return mine is child
-            case Dead():
-                return False
-
-    @property
-    def loading(self) -> ChildProcess | None:
-        """The process that opens its model now."""
-        return self.condition.child if isinstance(self.condition, Loading) else None
+    def loading_effort(self) -> int | None:
+        """See EditBackend."""
+        is_loading = isinstance(self.condition, Loading)
+        return effort_of(self.child.pid) if self.child and is_loading else None
 
     def overdue_seconds(self, now: float) -> float:
-        """For how long it should have been heard; from 0 on it is killed."""
+        """See EditBackend."""
         match self.condition:
-            case Loading(since=since):
+            case Loading(since):
                 return now - since - LOAD_SECONDS
             case Busy(heard_at=heard_at):
                 return now - heard_at - self.hang_seconds
@@ -184,78 +150,80 @@ class EditorProcess:
                 return -math.inf
 
     def kill_hung(self, now: float) -> None:
-        """Kill a process that has been silent for too long."""
-        match self.condition:
-            case Loading(child, since) if now - since > LOAD_SECONDS:
-                self._kill(child, f"still loading after {LOAD_SECONDS:g} s")
-            case Busy(child, heard_at=heard_at) if now - heard_at > self.hang_seconds:
-                self._kill(child, f"it said nothing for {self.hang_seconds:g} s")
-            case _:
-                pass
+        """See EditBackend."""
+        if self.overdue_seconds(now) > 0:
+            is_loading = isinstance(self.condition, Loading)
+            loads = f"still loading after {LOAD_SECONDS:g} s"
+            self._kill(loads if is_loading else f"it said nothing for {self.hang_seconds:g} s")
 
-    def how(self, ended: Ended) -> str:
-        """How the process ended: killed by us, or by itself."""
-        return self._why_killed(ended.child) or ended.how
-
-    def _kill(self, child: ChildProcess, why: str) -> None:
-        self._killed = (child, why)
-        child.kill()
+    def _kill(self, why: str) -> None:
+        assert self.child is not None
+        self._killed = (self.child, why)
+        self.child.kill()
 
     def _why_killed(self, child: ChildProcess) -> str:
         return self._killed[1] if self._killed and self._killed[0] is child else ""
 
     def dismiss(self, now: float) -> bool:
-        """End an idle process, which is no death; False where there is none."""
-        match self.condition:
-            case Loading(child) | Idle(child):
-                self._let_leave(child, now)
-                return True
-            case Busy() | Dead():
-                return False
+        """See EditBackend.
 
-    def reopen(self, model: ModelSettings, now: float) -> None:
-        """Let the next process be opened with these settings; one that is not busy makes room."""
-        self.model = model
-        match self.condition:
-            case Loading(child) | Idle(child):
-                self._let_leave(child, now)
-            case Dead(restart_at) if restart_at < math.inf:
-                self.condition = Dead(now)  # what the last one died of may be mended
-            case Busy() | Dead():
-                pass
+        The next one imports its libraries meanwhile: that is half of the time until it edits.
+        """
+        if self.child is None or isinstance(self.condition, Busy):
+            return False
+        self._let_leave(self.child, now)
+        if self._kind != "echo":
+            self._prepared = self._started()
+            self._prepared.send(ImportLibraries(compiles=self.model.compile))
+        return True
 
     def _let_leave(self, child: ChildProcess, now: float) -> None:
         child.kill()
         self._leaving = (child, now + _LEAVE_SECONDS)
-        self.condition = Dead(now)
+        self._become(Dead(now))
 
-    def left(self, child: ChildProcess) -> None:
-        """Take note of the end of a process that is not ours any more."""
-        if self._leaving and self._leaving[0] is child:
-            self._leaving = None
+    def reopen(self, model: ModelSettings, now: float) -> None:
+        """See EditBackend."""
+        self.model = model
+        self._drop_prepared()  # it may have been prepared for other settings
+        match self.condition:
+            case Loading() | Idle() if self.child is not None:
+                self._let_leave(self.child, now)
+            case Dead(restart_at) if restart_at < math.inf:
+                self.condition = Dead(now)  # what the last one died of may be mended
+            case _:
+                pass
+
+    def _drop_prepared(self) -> None:
+        if self._prepared is not None:
+            self._prepared.kill()
+            self._prepared = None
 
     def close(self) -> None:
-        """End the process."""
-        match self.condition:
-            case Loading(child) | Idle(child) | Busy(child):
-                child.kill()
-            case Dead():
-                pass
-        self.condition = Dead(math.inf)
+        """See EditBackend."""
+        self._drop_prepared()
+        if self.child is not None:
+            self.child.kill()
+        self._become(Dead(math.inf))
+
+    def _become(self, condition: Condition) -> None:
+        self.condition = condition
+        if isinstance(condition, Dead):
+            self.child = None
 
 
 def _after(before: Condition, message: FromEditor, now: float) -> Condition | None:
     """The condition that a message leads to; None where it makes no sense."""
     after: Condition | None = None
     match before, message:
-        case Loading(child), Ready(facts):
-            after = Idle(child, facts)
+        case Loading(), Ready(facts):
+            after = Idle(facts)
         case ((Loading() | Busy()), Unusable()):
             after = Dead(now)
         case ((Loading() | Idle()), Remark()):
             after = before
-        case Busy(child, facts) as busy, BatchDone() if busy.open <= busy.dropped:
-            after = Idle(child, facts)
+        case Busy(facts) as busy, BatchDone() if busy.open <= busy.dropped:
+            after = Idle(facts)
         case Busy() as busy, Remark():
             after = replace(busy, heard_at=now)
         case Busy() as busy, (Stage() | Step()) if message.request_id in busy.open | busy.dropped:

@@ -24,11 +24,12 @@ from daemon.jobs.job_run import Publishing
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
 from daemon.jobs.termination import Progress
+from daemon.workers.backend import Busy, Idle
 from daemon.workers.child import ChildProcess, Ended, Said
-from daemon.workers.editor import Busy, EditorProcess, Idle
+from daemon.workers.editor import EditorProcess
 from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
 from pipeline.editor import Done, EditResult
-from pipeline.ipc import PixelsReady, Refused
+from pipeline.ipc import FromEditor, PixelsReady, Refused
 from pipeline.pixel_requests import Prepared
 
 T = TypeVar("T")
@@ -94,8 +95,8 @@ class Bench:
         """Have the first variant edited and its result at the worker, which is returned."""
         prepared = self.heard(lambda it: it if isinstance(it, Said) else None)
         self.runner.child_said(prepared)
-        editor = ChildProcess("tests.wretched", self.mail.put)
-        self.editor.condition = Idle(editor, FACTS)
+        editor = ChildProcess("tests.wretched", FromEditor, self.mail.put)
+        self.editor.child, self.editor.condition = editor, Idle(FACTS)
         self.runner.advance(time.monotonic(), others_wait=False)
         result = EditResult(
             path=resolved_job.scratch / "edited-0.png",

@@ -25,7 +25,7 @@ from daemon.service.documents import (
     status_document,
     status_line,
 )
-from daemon.workers.editor import Dead
+from daemon.workers.backend import Dead
 
 WORDS = {
     *("seen", "settling", "waiting-sidecar", "reference", "held", "ready", "claimed", "running"),

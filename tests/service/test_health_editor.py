@@ -10,11 +10,11 @@ from sample import FACTS
 
 from config.settings import ModelSettings
 from daemon.events.events import Withheld
-from daemon.fs.blocking import effort_of
 from daemon.service.health import Watchdog
 from daemon.service.systemd import SystemdNotifier
+from daemon.workers.backend import Busy
 from daemon.workers.child import Said
-from daemon.workers.editor import Busy, EditorProcess, Loading
+from daemon.workers.editor import EditorProcess
 from pipeline.ipc import Ready
 
 HANG_SECONDS = 100.0
@@ -54,11 +54,10 @@ def heard(systemd: socket.socket) -> list[str]:
 
 def occupy(line: EditorProcess) -> None:
     """Have the editor at work, heard at 0."""
-    assert isinstance(line.condition, Loading)
-    child = line.condition.child
-    line.heard(Said(child, Ready(replace(FACTS, device="cpu"), 1.0)), 0.0)
+    assert line.child is not None
+    line.heard(Said(line.child, Ready(replace(FACTS, device="cpu"), 1.0)), 0.0)
     nothing: frozenset[str] = frozenset()
-    line.condition = Busy(child, FACTS, frozenset({"j"}), frozenset({"j.0"}), nothing, 0.0, 0.0)
+    line.condition = Busy(FACTS, frozenset({"j"}), frozenset({"j.0"}), nothing, 0.0, 0.0)
 
 
 def test_a_sign_is_given_a_few_times_in_the_time_that_systemd_waits(
@@ -89,9 +88,9 @@ def test_more_time_is_asked_for_only_while_the_model_really_loads(
 ) -> None:
     watchdog.keep([], 0.0)
     assert heard(systemd) == ["EXTEND_TIMEOUT_USEC=120000000", "WATCHDOG=1"]
-    assert line.loading is not None
-    line.loading.kill()  # whatever it did, it computes no more
-    while effort_of(line.loading.pid) is not None:
+    assert line.child is not None
+    line.child.kill()  # whatever it did, it computes no more
+    while line.loading_effort() is not None:
         pass
     for now in range(1, 200):
         watchdog.keep([], float(now))

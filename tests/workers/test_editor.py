@@ -1,15 +1,24 @@
 """The editor process as the daemon keeps it, from one process to the next."""
 
+import queue
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from harness import DEADLINE_SECONDS, wait_for
 from sample import FACTS
 
 from config.settings import ModelSettings
-from daemon.workers.child import Ended, Said
-from daemon.workers.editor import Dead, EditorProcess, Idle, Loading
+from daemon.workers.backend import Dead, Idle
+from daemon.workers.child import ChildProcess, Ended, Said
+from daemon.workers.editor import EditorProcess
+from pipeline.checkpoint import EDIT
 from pipeline.ipc import OpenEditor, Ready, Remark
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -19,16 +28,22 @@ def line() -> Iterator[EditorProcess]:
     one.close()
 
 
+def child_of(line: EditorProcess) -> ChildProcess:
+    """The process of now."""
+    assert line.child is not None
+    return line.child
+
+
 def begin(line: EditorProcess, device: str) -> None:
     """Start a process that says that it computes on that device."""
     assert line.start_if_due(0.0, at_once=True)
-    assert isinstance(line.condition, Loading)
-    child = line.condition.child
-    line.heard(Said(child, Ready(replace(FACTS, device=device), 1.0)), 1.0)
+    ready = Ready(replace(FACTS, device=device), 1.0)
+    assert line.heard(Said(child_of(line), ready), 1.0) == ready
+    assert line.condition == Idle(ready.facts)
 
 
 def lose(line: EditorProcess) -> None:
-    child = line.condition.child  # type: ignore[union-attr]  # it is idle
+    child = child_of(line)
     child.kill()
     line.ended(Ended(child, "killed by SIGKILL", ""), 2.0)
 
@@ -62,27 +77,24 @@ def test_a_killed_process_that_is_dismissed_leaves_the_next_one_its_say(
     line: EditorProcess,
 ) -> None:
     begin(line, "cpu")
-    assert isinstance(line.condition, Idle)
-    first = line.condition.child
+    first = child_of(line)
     assert line.heard(Said(first, "nonsense"), 2.0) is None  # it is killed, and not gone yet
     assert line.heard(Said(first, Remark(10, "and more")), 2.0) is None
     assert line.dismiss(2.0)
-    line.left(first)
+    assert line.ended(Ended(first, "killed by SIGKILL", ""), 3.0) is None
     begin(line, "cpu")
-    assert isinstance(line.condition, Idle)
-    assert line.condition.child is not first
+    assert line.child is not first
 
 
 def test_none_is_started_beside_one_that_makes_room(line: EditorProcess) -> None:
     begin(line, "cpu")
-    assert isinstance(line.condition, Idle)
-    first = line.condition.child
+    first = child_of(line)
     line.reopen(ModelSettings(), 10.0)
     assert not line.start_if_due(10.0, at_once=True)  # a trial of the circuit breaker
     line.reopen(ModelSettings(), 11.0)  # the settings are read once more
     assert not line.start_if_due(11.0, at_once=False)
     assert not line.start_if_due(69.0, at_once=True)
-    line.left(first)
+    assert line.ended(Ended(first, "killed by SIGKILL", ""), 3.0) is None
     assert line.start_if_due(69.0, at_once=False)
 
 
@@ -94,22 +106,67 @@ def test_one_that_does_not_leave_in_time_is_waited_for_no_longer(line: EditorPro
 
 def test_none_is_started_beside_one_that_was_dismissed(line: EditorProcess) -> None:
     begin(line, "cpu")
-    assert isinstance(line.condition, Idle)
-    first = line.condition.child
+    first = child_of(line)
     assert line.dismiss(10.0)
     assert not line.start_if_due(10.0, at_once=True)
-    line.left(first)
+    assert line.ended(Ended(first, "killed by SIGKILL", ""), 3.0) is None
     assert line.start_if_due(10.0, at_once=False)
 
 
 def test_how_a_process_was_killed_is_told_of_that_one_alone(line: EditorProcess) -> None:
     begin(line, "cpu")
-    assert isinstance(line.condition, Idle)
-    first = line.condition.child
+    first = child_of(line)
     line.heard(Said(first, "nonsense"), 2.0)
-    ended = Ended(first, "killed by SIGKILL", "")
-    assert line.how(ended) == "it said what makes no sense"
-    line.ended(ended, 2.0)
+    lost = line.ended(Ended(first, "killed by SIGKILL", ""), 2.0)
+    assert lost is not None
+    assert lost.how == "it said what makes no sense"
     begin(line, "cpu")
-    assert isinstance(line.condition, Idle)
-    assert line.how(replace(ended, child=line.condition.child)) == "killed by SIGKILL"
+    lost = line.ended(Ended(child_of(line), "killed by SIGKILL", ""), 3.0)
+    assert lost is not None
+    assert lost.how == "killed by SIGKILL"
+
+
+def test_who_was_dismissed_is_followed_by_one_that_has_imported_its_libraries(
+    tiny_models: dict[str, Path],
+) -> None:
+    mail: queue.SimpleQueue[Said | Ended] = queue.SimpleQueue()
+    line = EditorProcess("qwen", ModelSettings(path=tiny_models[EDIT]), mail.put)
+    with closing(line):
+        line.start_if_due(0.0, at_once=True)
+        before = children()
+        line.dismiss(0.0)
+        (prepared,) = wait_for(lambda: children() - before)
+        wait_for(lambda: "libtorch" in Path(f"/proc/{prepared}/maps").read_text())
+        assert line.ended(taken(mail, Ended), 0.0) is None
+        assert line.start_if_due(0.0, at_once=True)
+        assert child_of(line).pid == prepared
+        while not isinstance((said := taken(mail, Said)).message, Ready):
+            pass
+        assert said.child is line.child
+
+
+def test_one_prepared_for_other_settings_is_ended(tiny_models: dict[str, Path]) -> None:
+    mail: queue.SimpleQueue[Said | Ended] = queue.SimpleQueue()
+    model = ModelSettings(path=tiny_models[EDIT])
+    line = EditorProcess("qwen", model, mail.put)
+    with closing(line):
+        line.start_if_due(0.0, at_once=True)
+        before = children()
+        line.dismiss(0.0)
+        (prepared,) = wait_for(lambda: children() - before)
+        assert line.ended(taken(mail, Ended), 0.0) is None
+        line.reopen(replace(model, compile=True), 1.0)
+        assert taken(mail, Ended).child.pid == prepared
+
+
+def children() -> set[int]:
+    """The processes that this one has started and that have not been waited for."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def taken(mail: queue.SimpleQueue[Said | Ended], kind: type[T]) -> T:
+    """The next of a kind that is said; the others are passed over."""
+    while not isinstance(one := mail.get(timeout=DEADLINE_SECONDS), kind):
+        pass
+    return one
