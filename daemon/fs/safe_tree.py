@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +33,10 @@ class SafeTree:
         """`fence` is called before each change, and raises where it must not be made."""
         self.root = root
         self._walker, self._fence = DirWalker(root), fence
+
+    def held_open(self) -> AbstractContextManager[None]:
+        """Enter each folder once until the end of the block, and hold it open; see DirWalker."""
+        return self._walker.held_open()
 
     def make_home(self) -> None:
         """Make what makes the root a hot folder; without it no folder is made there."""

@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from daemon import codec
 from daemon.fs.names import is_path_below, result_names
-from daemon.fs.safe_tree import SafeTree, nobody_else
+from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job
 from daemon.spool.receipts import FinishedJob, Variant, preview_name, receipt
 
@@ -50,9 +50,8 @@ class _Notes:
 class Publisher:
     """The results of one job, and its notes about them in its work folder."""
 
-    def __init__(self, root: Path, work: Path, fence: Callable[[], None] = nobody_else) -> None:
-        """`fence` is called before each change, and raises where it must not be made."""
-        self._tree, self._root, self._work = SafeTree(root, fence), root, work
+    def __init__(self, tree: SafeTree, work: Path) -> None:
+        self._tree, self._root, self._work = tree, tree.root, work
 
     def publish(
         self, finished: FinishedJob, now: Iterator[float], earlier: tuple[str, ...]

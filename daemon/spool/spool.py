@@ -70,7 +70,7 @@ class Spool:
 
     def __init__(self, root: Path, fence: Callable[[], None] = nobody_else) -> None:
         """`fence` is called before each change, and raises where it must not be made."""
-        self.root, self._fence = root, fence
+        self.root = root
         self.inbox = root / "inbox"
         self.tree = SafeTree(root, fence)
         self._manifest = FiledManifest(self.tree)
@@ -173,7 +173,7 @@ class Spool:
 
     def publication(self, job_id: str) -> Publisher:
         """The results of a job, on their way to the outbox."""
-        return Publisher(self.root, self.work(job_id), self._fence)
+        return Publisher(self.tree, self.work(job_id))
 
     def scope_of(self, error: OSError, size_bytes: int = 0) -> Scope:
         """Say whose an error is; a job's only where the hot folder takes such a file elsewhere.

@@ -11,6 +11,7 @@ from dying import ends_within
 from sample import RECIPE, finished, job, resolved_job
 
 from daemon.fs.local import sha256_of
+from daemon.fs.safe_tree import SafeTree
 from daemon.spool.publisher import Publisher
 from daemon.spool.receipts import FinishedJob
 from pipeline.pixel_requests import Preview
@@ -26,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def publication(root: Path, job_id: str = JOB.job_id) -> Publisher:
-    return Publisher(root, root / "work" / job_id)
+    return Publisher(SafeTree(root), root / "work" / job_id)
 
 
 def results(root: Path, *contents: bytes, job_id: str = JOB.job_id) -> FinishedJob:
