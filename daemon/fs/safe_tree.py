@@ -141,10 +141,11 @@ class SafeTree:
         with named_as(path), self.open(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    def append(self, path: Path, content: bytes) -> None:
+    def append(self, path: Path, content: bytes, *, is_safe: bool = False) -> None:
         """Add to the end of a file, made where missing, all or nothing.
 
-        Raises NotRegularFile for what is no file of its own.
+        `is_safe`: it survives a power cut as far as the name of the file does. Raises
+        NotRegularFile for what is no file of its own.
         """
         self._fence()
         with (
@@ -157,6 +158,8 @@ class SafeTree:
             if os.write(descriptor, content) < len(content):
                 os.ftruncate(descriptor, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            if is_safe:
+                os.fsync(descriptor)
 
     def status(self, path: Path) -> os.stat_result:
         """What is there, links not followed."""

@@ -100,6 +100,7 @@ class Spool:
             alone=False,
         )
         self.tree.make_folder(self.work(job.job_id))
+        self.publication(job.job_id).make_record()
         self._write_record(job)
         try:
             for file, one in zip(seen, job.files, strict=True):
@@ -111,7 +112,6 @@ class Spool:
             own = self.not_permitted(error, job)
             self.release(job)
             raise own from error
-        self.tree.sync(self.work(job.job_id))
         return job
 
     def not_permitted(self, error: OSError, job: Job) -> NotPermitted:
