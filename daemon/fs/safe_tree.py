@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -57,11 +58,7 @@ class SafeTree:
 
     def write_whole(self, path: Path, content: bytes) -> None:
         """Write a file so that it is seen whole or not at all, replacing what was there."""
-        with self._appearing(path) as (stream, temporary, dir_entry):
-            stream.write(content)
-            _finish(stream)
-            self._fence()
-            temporary.rename(dir_entry)
+        self._replace(path, lambda stream: stream.write(content))
 
     def bring(self, source: Path, folder: Path, names: Iterable[str]) -> str:
         """Copy a local file into a folder under the first free name, whole; returns the name.
@@ -79,11 +76,8 @@ class SafeTree:
 
     def bring_over(self, source: Path, path: Path) -> None:
         """Copy a local file in place of another, which is seen whole, old or new."""
-        with source.open("rb") as reader, self._appearing(path) as (writer, temporary, dir_entry):
-            copy_hashed(reader, writer)
-            _finish(writer)
-            self._fence()
-            temporary.rename(dir_entry)
+        with source.open("rb") as reader:
+            self._replace(path, partial(copy_hashed, reader))
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy a file within the hot folder to a new one; the content survives a power cut."""
@@ -231,6 +225,13 @@ class SafeTree:
         """See to it that the names in a folder survive a power cut."""
         with self._walker.folder(folder) as descriptor:
             sync(descriptor, folder)
+
+    def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        with self._appearing(path) as (stream, temporary, dir_entry):
+            write(stream)
+            _finish(stream)
+            self._fence()
+            temporary.rename(dir_entry)
 
     @contextmanager
     def _appearing(self, path: Path) -> Iterator[tuple[BinaryIO, DirEntryAt, DirEntryAt]]:

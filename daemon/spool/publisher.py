@@ -69,13 +69,18 @@ class Publisher:
         to replace; those that somebody has changed since stay, and the new ones get free names.
         """
         self._tree.make_folder(self._work)
-        if not self._tree.exists(self._record):  # somebody has cleaned it away
-            self._tree.write_whole(self._record, b"")
+        self._see_to_record()
         complete = dict(self._complete(finished.resolved_job.job))
         for variant in finished.variants:
             if variant.index not in complete:
                 complete[variant.index] = self._publish(finished, variant, now, earlier)
         return tuple(complete[variant.index] for variant in finished.variants)
+
+    def _see_to_record(self) -> None:
+        try:
+            self._tree.open(self._record).close()
+        except FileNotFoundError:  # cleaned away, or no file of ours
+            self._tree.write_whole(self._record, b"")
 
     def is_complete(self, job: Job) -> bool:
         """Whether every variant has its receipt."""

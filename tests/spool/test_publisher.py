@@ -174,6 +174,14 @@ class TestCompleteness:
         publication(root).clear_half_done(JOB)
         assert (root / "outbox" / "s" / "cat.png").read_bytes() == b"theirs"
 
+    def test_notes_that_became_a_link_are_replaced(self, root: Path) -> None:
+        record = root / "work" / JOB.job_id / "published.json"
+        record.parent.mkdir(parents=True)
+        record.symlink_to(root.parent / "other" / "notes")
+        assert publish(root, results(root, b"blue")) == ("outbox/s/cat.png",)
+        assert publication(root).is_complete(JOB)
+        assert not list((root.parent / "other").iterdir())
+
     def test_broken_notes_are_no_notes(self, root: Path) -> None:
         (root / "work" / JOB.job_id).mkdir(parents=True)
         for notes in (b"", b"{", b"[]", b"null"):
