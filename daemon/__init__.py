@@ -32,7 +32,6 @@ A package imports only from rows below its own (tests/house/test_layout.py):
     events
     history, fs
     clock, job
-    codec
 """
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
+from config import codec
 from daemon.job import State
 
 _NAME = "history.sqlite3"
@@ -126,13 +128,12 @@ class History:
 
     def earlier(self, folder_id: str, path: str, content_key: str) -> Entry | None:
         """The newest job that was done with this name and this content."""
-        rows = self._ask(_EARLIER, folder_id, os.fsencode(path), content_key, State.DONE.value)
-        return _entry(rows[0]) if rows else None
+        key = (folder_id, os.fsencode(path), content_key, State.DONE.value)
+        return next(self._entries(_EARLIER, *key), None)
 
     def last(self, folder_id: str, path: str) -> Entry | None:
         """The newest job of this name, however it ended."""
-        rows = self._ask(_LAST, folder_id, os.fsencode(path))
-        return _entry(rows[0]) if rows else None
+        return next(self._entries(_LAST, folder_id, os.fsencode(path)), None)
 
     def counts_since(self, folder_id: str, unix_time: float) -> Counts:
         """How the jobs ended that ended at this time or later."""
@@ -146,8 +147,8 @@ class History:
         Of those that were edited at this area (0 = the model's own): a step at four times the
         area takes more than four times as long.
         """
-        rows = self._ask(_NEWEST_OF_AREA, State.DONE.value, megapixels, _RECENT_JOBS)
-        jobs = list(map(_entry, rows))
+        key = (State.DONE.value, megapixels, _RECENT_JOBS)
+        jobs = list(self._entries(_NEWEST_OF_AREA, *key))
         if not jobs:
             return None
         around = _median(job.total_seconds - job.denoise_seconds for job in jobs)
@@ -156,7 +157,7 @@ class History:
 
     def usual_seconds(self) -> float | None:
         """Seconds of work that the last jobs done took, by their median."""
-        jobs = map(_entry, self._ask(_NEWEST, State.DONE.value, _RECENT_JOBS))
+        jobs = self._entries(_NEWEST, State.DONE.value, _RECENT_JOBS)
         seconds = [job.total_seconds for job in jobs]
         return _median(seconds) if seconds else None
 
@@ -166,6 +167,12 @@ class History:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
+
+    def _entries(self, statement: str, *values: _Value) -> Iterator[Entry]:
+        """The rows that are sound."""
+        for row in self._ask(statement, *values):
+            with contextlib.suppress(TypeError, ValueError):
+                yield _entry(row)
 
     def _ask(self, statement: str, *values: _Value) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -235,12 +242,12 @@ def _row(entry: Entry) -> tuple[_Value, ...]:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
+    """The entry of a row; raises TypeError or ValueError for one that is not sound."""
     names = [field.name for field in fields_of(Entry)]
     facts = dict(zip(names, row, strict=False))  # an older file that is only read has fewer
     facts["path"] = os.fsdecode(facts["path"])
-    facts["state"] = State(facts["state"])
-    facts["results"] = tuple(map(os.fsdecode, filter(None, facts["results"].split(b"\0"))))
-    return Entry(**facts)
+    facts["results"] = list(filter(None, os.fsdecode(facts["results"]).split("\0")))
+    return codec.part(Entry, facts)
 
 
 class NewerFileError(Exception):

@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from config.codec import Count, UnixTime
 from config.problems import Problem
-from daemon.codec import Count, UnixTime
 from pipeline.recipe import Recipe
 
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")  # other folders in work/ are not ours

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from config import codec
 from config.problems import Problem, UserError
 
 EDIT = "QwenImageEditPipeline"
@@ -285,7 +286,7 @@ class ModelFolder:
         if content is None:
             return None
         try:
-            written = json.loads(content)
+            written = codec.parse(content)
         except ValueError as error:
             self.note(name, f"it is no JSON ({error})")
             return None

@@ -54,17 +54,16 @@ class Failure(StrEnum):
     ENVIRONMENT = "environment"  # the machine's fault; costs the job no attempt
 
 
+@dataclass(eq=False)
 class EditError(Exception):
     """An edit that could not be done: the cause, what to do, and whether trying again may help."""
 
-    def __init__(self, cause: str, advice: str, failure: Failure) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.advice = advice
-        self.failure = failure
+    cause: str
+    advice: str
+    failure: Failure
 
-    def __reduce__(self) -> tuple[type[EditError], tuple[str, str, Failure]]:
-        return (EditError, (self.cause, self.advice, self.failure))
+    def __str__(self) -> str:
+        return self.cause
 
 
 class StageName(StrEnum):

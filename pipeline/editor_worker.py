@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import sys
 import time
 import traceback
-from multiprocessing.connection import Connection
 from typing import assert_never
 
 from config.problems import UserError
@@ -15,6 +15,7 @@ from config.settings import ModelSettings
 from pipeline import ipc
 from pipeline.echo import EchoEditor
 from pipeline.editor import Editor, Event
+from pipeline.ipc import Connection
 
 
 class EventSender:
@@ -27,8 +28,8 @@ class EventSender:
     def on_event(self, event: Event) -> frozenset[str]:
         """Report an event; returns the ids to drop."""
         self._connection.send(event)
-        while self._connection.poll():
-            match self._connection.recv():
+        while self._connection.has_more():
+            match self._connection.receive():
                 case ipc.Drop(request_ids):
                     self._dropped |= request_ids
                 case message:
@@ -51,6 +52,20 @@ class Remarks(logging.Handler):
             self._connection.send(ipc.Remark(logging.DEBUG, story.strip()))
 
 
+def import_libraries(*, compiles: bool) -> None:
+    """Import what an editor with a model needs: seconds, some hundred megabytes, nothing of a GPU.
+
+    What is imported for an editor that compiles does for one that does not, but not vice versa.
+    """
+    # Imported here: the echo editor starts without torch.
+    from pipeline.qwen import allocator, library_imports, offline  # noqa: PLC0415
+
+    offline.enforce()
+    allocator.enforce()
+    with library_imports.limited(compiles=compiles):
+        importlib.import_module("pipeline.qwen.engine")
+
+
 def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> Editor:
     """The editor of that kind, its model loaded.
 
@@ -58,14 +73,9 @@ def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> 
     """
     if kind == "echo":
         return EchoEditor()
-    # Imported here: the echo editor starts without torch.
-    from pipeline.qwen import allocator, library_imports, offline  # noqa: PLC0415
-
-    offline.enforce()
-    allocator.enforce()
-    with library_imports.limited(compiles=model.compile):
-        from pipeline.qwen import device  # noqa: PLC0415
-        from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
+    import_libraries(compiles=model.compile)
+    from pipeline.qwen import device  # noqa: PLC0415
+    from pipeline.qwen.engine import open_editor as open_qwen  # noqa: PLC0415
 
     if needs_gpu:
         device.require_gpu()
@@ -74,7 +84,10 @@ def open_editor(kind: str, model: ModelSettings, *, needs_gpu: bool = False) -> 
 
 def serve(connection: Connection) -> None:
     """Answer the daemon until it hangs up."""
-    opening = connection.recv()
+    opening = connection.receive()
+    if isinstance(opening, ipc.ImportLibraries):
+        import_libraries(compiles=opening.compiles)
+        opening = connection.receive()
     assert isinstance(opening, ipc.OpenEditor)
     began = time.perf_counter()
     try:
@@ -98,14 +111,14 @@ def edit_for_ever(connection: Connection, editor: Editor) -> None:
 
 
 def _answer(connection: Connection, editor: Editor) -> None:
-    message: ipc.ToEditor = connection.recv()
+    message: ipc.ToEditor = connection.receive()
     match message:
         case ipc.EditBatch(requests):
             editor.edit(requests, EventSender(connection).on_event)
             connection.send(ipc.BatchDone())
         case ipc.Drop():
             pass  # came too late: its batch has ended
-        case ipc.OpenEditor():
+        case ipc.OpenEditor() | ipc.ImportLibraries():
             raise TypeError("the editor is open already")  # noqa: EM101, TRY003
         case _:
             assert_never(message)
@@ -115,7 +128,7 @@ def main() -> None:
     """Entry of `python -m pipeline.editor_worker DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection = ipc.connect(sys.argv[1:])
+        connection = ipc.connect(sys.argv[1:], ipc.ToEditor)
         log = logging.getLogger("pipeline")
         log.setLevel(logging.INFO)
         log.addHandler(Remarks(connection))

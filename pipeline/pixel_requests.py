@@ -101,6 +101,3 @@ class PictureError(Exception):
         super().__init__(cause)
         self.cause = cause
         self.advice = advice
-
-    def __reduce__(self) -> tuple[type[PictureError], tuple[str, str]]:
-        return (PictureError, (self.cause, self.advice))

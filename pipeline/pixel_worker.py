@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import resource
 import sys
-from multiprocessing.connection import Connection
 from typing import assert_never
 
 import cv2
@@ -42,20 +41,20 @@ def answer(request: ipc.ToPixels) -> ipc.FromPixels:
         return ipc.MachineFault(editor.machine_words(error), editor.MACHINE_ADVICE)
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: ipc.Connection) -> None:
     """Answer the daemon until it hangs up."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     cv2.setNumThreads(min(THREADS, cv2.getNumberOfCPUs()))
     connection.send(ipc.PixelsReady())
     while True:
-        connection.send(answer(connection.recv()))
+        connection.send(answer(connection.receive()))
 
 
 def main() -> None:
     """Entry of `python -m pipeline.pixel_worker DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        serve(ipc.connect(sys.argv[1:]))
+        serve(ipc.connect(sys.argv[1:], ipc.ToPixels))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -35,6 +34,7 @@ from pipeline.editor import (
     Stage,
     Step,
 )
+from pipeline.ipc import Connection
 
 UNREADABLE = Problem("/models/it", "it cannot be read (Input/output error)", "check its disk")
 MOMENTS = ("given", "stage", "step", "written", "told", "over")
@@ -64,12 +64,12 @@ class Player:
 
     def serve(self) -> None:
         """Do what comes until the daemon hangs up."""
-        self._line.recv()
+        self._line.receive()
         self._play_opening()
         facts = dataclasses.replace(self._echo.describe(), class_name="ScriptedEditor")
         self._line.send(ipc.Ready(facts, 0.0))
         while True:
-            message = self._line.recv()
+            message = self._line.receive()
             if isinstance(message, ipc.EditBatch):
                 self._edit(message.requests)
 
@@ -153,11 +153,11 @@ def _gorge(_: Connection, __: EditRequest | None) -> None:
 
 
 def _babble(line: Connection, _: EditRequest | None) -> None:
-    line.send_bytes(b"\x80\x05no message")
+    line.send("no message")
 
 
 def _lie(line: Connection, _: EditRequest | None) -> None:
-    line.send_bytes(b"cno_such_module\nno_such_name\n.")
+    line.send({"is a": "Drop", "request_ids": []})
 
 
 def _stray(line: Connection, _: EditRequest | None) -> None:
@@ -248,7 +248,7 @@ def main() -> None:
     """Entry of `python -m scripted DESCRIPTOR DAEMON`."""
     # How a daemon that has hung up shows itself.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        Player(ipc.connect(sys.argv[1:])).serve()
+        Player(ipc.connect(sys.argv[1:], ipc.ToEditor)).serve()
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 import threading
 from dataclasses import replace
@@ -236,6 +237,18 @@ def test_threads_may_record_at_once(tmp_path: Path, said: Said) -> None:
     assert history.counts_since("f1", 0.0) == Counts(done=150)
     assert said == []
     history.close()
+
+
+@pytest.mark.parametrize("forged", ["state = 'perhaps'", "total_seconds = 9e999"])
+def test_a_row_that_is_not_sound_is_not_believed(tmp_path: Path, said: Said, forged: str) -> None:
+    history = History(tmp_path, said)
+    history.record(ENTRY)
+    with contextlib.closing(sqlite3.connect(tmp_path / "history.sqlite3")) as file, file:
+        file.execute(f"UPDATE jobs SET {forged}")
+    assert history.last("f1", ENTRY.path) is None
+    history.typical_seconds(4, 0.0)
+    history.close()
+    assert said == []
 
 
 def test_the_oldest_jobs_are_forgotten_and_the_newest_are_known(

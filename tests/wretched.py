@@ -1,13 +1,12 @@
 """A child process that ends badly, in the way that its first message says."""
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
 from pipeline import ipc
+from pipeline.ipc import Connection, Remark
 
 
 def leave(_: Connection) -> None:
@@ -26,7 +25,7 @@ def flood(connection: Connection) -> None:
     for _ in range(100):
         print("x" * 200_000)
     print("the very last words")
-    connection.send("flooded")
+    connection.send(Remark(0, "flooded"))
 
 
 def hang_up(connection: Connection) -> None:
@@ -35,14 +34,36 @@ def hang_up(connection: Connection) -> None:
     signal.pause()
 
 
-def die_in_a_message(connection: Connection) -> None:
+def _write(announced: int, content: bytes) -> None:
+    os.write(int(sys.argv[1]), announced.to_bytes(4, "big") + content)
+
+
+def leave_in_a_message(_: Connection) -> None:
     """Announce a thousand bytes, send a few, and go."""
-    os.write(connection.fileno(), (1000).to_bytes(4, "big") + b"few")
+    _write(1000, b"few")
 
 
-def talk_nonsense(connection: Connection) -> None:
+def die_in_a_message(_: Connection) -> None:
+    """Announce a thousand bytes, send a few, and be killed."""
+    _write(1000, b"few")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def talk_nonsense(_: Connection) -> None:
     """Send bytes that are no message, and live on."""
-    connection.send_bytes(b"nonsense")
+    _write(8, b"nonsense")
+    signal.pause()
+
+
+def announce_too_much(_: Connection) -> None:
+    """Begin a message that is too long, and live on."""
+    _write(ipc.MOST_BYTES + 1, b"[")
+    signal.pause()
+
+
+def say_what_is_not_heard(connection: Connection) -> None:
+    """Send a message that does not come from a child, and live on."""
+    connection.send(ipc.Drop(frozenset()))
     signal.pause()
 
 
@@ -51,38 +72,10 @@ def die_of_a_signal_without_a_name(_: Connection) -> None:
     os.kill(os.getpid(), 35)
 
 
-class _Call:
-    """A call that is made where it is read."""
-
-    def __init__(self, *words: object) -> None:
-        self._words = words
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return self._words[0], self._words[1:]
-
-
-def send_too_much(connection: Connection) -> None:
-    """Send what takes too much memory, and live on."""
-    connection.send(_Call(bytes, 1 << 62))
-    signal.pause()
-
-
-def send_an_exit(connection: Connection) -> None:
-    """Send what ends whoever reads it, and live on."""
-    connection.send(_Call(sys.exit))
-    signal.pause()
-
-
-def send_a_broken_line(connection: Connection) -> None:
-    """Send what looks like the end of the line where it is read, and live on."""
-    connection.send(_Call(pickle.loads, b""))
-    signal.pause()
-
-
 def answer(connection: Connection) -> None:
     """Answer everything with itself."""
     while True:
-        connection.send(connection.recv())
+        connection.send(connection.receive())
 
 
 _WAYS: dict[str, Callable[[Connection], None]] = {
@@ -92,16 +85,16 @@ _WAYS: dict[str, Callable[[Connection], None]] = {
         crash,
         flood,
         hang_up,
+        leave_in_a_message,
         die_in_a_message,
         die_of_a_signal_without_a_name,
         talk_nonsense,
-        send_too_much,
-        send_an_exit,
-        send_a_broken_line,
+        announce_too_much,
+        say_what_is_not_heard,
         answer,
     )
 }
 
 if __name__ == "__main__":
-    line = ipc.connect(sys.argv[1:])
-    _WAYS[line.recv()](line)
+    line = ipc.connect(sys.argv[1:], Remark)
+    _WAYS[line.receive().text](line)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from config import codec
 from config.problems import UserError
-from daemon import codec
 from daemon.commands.check_folder import free_space
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.fs.local_dirs import locate_local_dirs
@@ -110,7 +110,10 @@ def _ask_libraries() -> Libraries | str:
     if asked.returncode != 0:
         words = asked.stderr.strip().splitlines()
         return words[-1] if words else f"exit code {asked.returncode}"
-    return codec.load(Libraries, asked.stdout.splitlines()[-1])
+    try:
+        return codec.load(Libraries, (asked.stdout.splitlines() or [""])[-1])
+    except ValueError as error:
+        return f"what they say cannot be read ({error})"
 
 
 def _gpus(found: Libraries) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import codec
+from config import codec
 from daemon.control.documents import Review
 from daemon.events.text import duration
 from daemon.fs.names import printable

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon import codec
+from config import codec
 from daemon.fs.blocking import Stalled, call_with_deadline
 
 MAX_REQUEST_BYTES = 64 * 1024

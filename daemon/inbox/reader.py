@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import BinaryIO
 
+from config import codec
 from config.instruction_keys import Keys, read_preset
 from config.problems import Problem, UserError
 from config.settings import Settings
 from config.text import LIMIT_BYTES
-from daemon import codec
 from daemon.fs.names import Kind, is_prose, kind_of, printable
 from daemon.inbox.open_file import unreadable
 from daemon.inbox.settle import Broken, Picture, Text, Unread, Unreadable, Wanted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -11,8 +10,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Annotated
 
-from daemon import codec
-from daemon.codec import Count, Range
+from config import codec
+from config.codec import Count, Range
 
 SCHEMA = 1
 _START_TICKS, _STATE = 19, 0  # of /proc/<pid>/stat, counted after the name of the program
@@ -64,7 +63,7 @@ class LeaseRecord:
         """
         facts = {"schema": SCHEMA, **asdict(self.owner)}
         facts |= {"counter": self.counter, "released": self.is_released}
-        return json.dumps(facts).ljust(1000) + "\n"
+        return codec.dump(facts).ljust(1000) + "\n"
 
 
 def read(text: str) -> LeaseRecord | None:

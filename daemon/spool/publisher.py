@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daemon import codec
+from config import codec
 from daemon.fs.names import is_path_below, result_names
 from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job
@@ -201,7 +200,7 @@ class Publisher:
     def _note(self, variant: Variant, note: _PublishNote, finished: FinishedJob) -> None:
         line = _Notes(variants=len(finished.variants), results={str(variant.index): note})
         # It begins anew whatever a power cut has left of the last one.
-        text = f"\n{json.dumps(asdict(line))}\n"
+        text = f"\n{codec.dump(line)}\n"
         self._tree.append(self._record, text.encode(), is_safe=True)
 
     def _notes(self) -> Mapping[int, _PublishNote]:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from config import codec
 from config.problems import Problem
-from daemon import codec, own_version
+from daemon import own_version
 from daemon.fs.names import printable
 from daemon.job import Job, ResolvedJob, State
 from pipeline.editor import EditResult, ModelFacts

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import codec
+from config import codec
 from daemon.clock import local_time
 from daemon.fs.names import Kind, is_base_name, is_hidden, is_path_below, kind_of
 from daemon.fs.safe_tree import SafeTree

@@ -8,8 +8,8 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from config import codec
 from config.problems import Problem, UserError
-from daemon import codec
 from daemon.fs.names import (
     Kind,
     is_base_name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import re
 import stat
 from collections.abc import Iterable, Iterator
@@ -13,8 +12,8 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
+from config import codec
 from config.settings import FolderSettings
-from daemon import codec
 from daemon.clock import Clock
 from daemon.events.events import FolderNotSwept, FolderSwept
 from daemon.fs.errors import Scope, is_of_a_log, scope_of
@@ -69,7 +68,7 @@ class FiledManifest:
             with contextlib.suppress(FileNotFoundError):
                 status = self._tree.status(path)
                 name = str(path.relative_to(self._tree.root))
-                line = json.dumps(astuple(FiledEntry(name, status.st_size, status.st_mtime_ns)))
+                line = codec.dump(astuple(FiledEntry(name, status.st_size, status.st_mtime_ns)))
                 area, folder, *_ = name.split("/")
                 day = _NUMBER_OF_DAY.sub("", folder)
                 manifest_days.setdefault(f"{area}-{day}.jsonl", []).append(f"{line}\n")

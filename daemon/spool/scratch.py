@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from shutil import rmtree
 
-from daemon import codec
+from config import codec
 from daemon.fs.local import sha256_of
 from daemon.job import JOB_ID, Job
 from daemon.spool.receipts import FinishedJob, Variant

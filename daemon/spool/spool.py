@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from daemon import codec
+from config import codec
 from daemon.fs.dirfd import has_other_names
 from daemon.fs.errors import Scope, areas_of, is_lasting, scope_of, words_of
 from daemon.fs.names import numbered, printable
@@ -380,7 +379,7 @@ class Spool:
         return left
 
     def _write_record(self, job: Job) -> None:
-        content = json.dumps(asdict(job), indent=1).encode()
+        content = codec.dump(job).encode()
         self.tree.write_whole(self.work(job.job_id) / JOB_RECORD, content)
 
     def _remove_work(self, job: Job) -> None:

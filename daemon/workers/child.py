@@ -13,13 +13,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, Any
 
 import pipeline
+from pipeline.ipc import Connection
 
 _LAST_WORDS_BYTES = 4096
 _DYING_SECONDS = 2.0
@@ -62,6 +61,7 @@ class ChildProcess:
     def __init__(
         self,
         module: str,
+        hears: Any,  # the type of its messages, or a union of types
         deliver: Callable[[Said | Ended], None],
         environment: Mapping[str, str] = _NOTHING,  # beside the daemon's own
     ) -> None:
@@ -70,15 +70,16 @@ class ChildProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         try:
-            self._begin(module, environment)
+            self._begin(module, hears, environment)
         except _NOT_STARTED as error:
             self._abandon()
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             deliver(Ended(self, f"it could not be started: {why}", "", is_started=False))
 
-    def _begin(self, module: str, environment: Mapping[str, str]) -> None:
+    def _begin(self, module: str, hears: Any, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
-        with ours, theirs:
+        self._connection = Connection(ours, hears)
+        with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=(theirs.fileno(),),
@@ -88,7 +89,6 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-            self._connection = Connection(ours.detach())
         assert self._process.stdout is not None
         listener = threading.Thread(target=self._listen_to_words, args=(self._process.stdout,))
         speaker = threading.Thread(
@@ -101,6 +101,8 @@ class ChildProcess:
     def _abandon(self) -> None:
         """End what has begun of a start that came to nothing; no thread waits for its end."""
         self.kill()
+        if self._connection is not None:
+            self._connection.close()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=_DYING_SECONDS)
@@ -113,8 +115,10 @@ class ChildProcess:
     def send(self, message: object) -> None:
         """Hand a message over; a child that has died says so through `deliver`, not here."""
         if self._connection is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            try:
                 self._connection.send(message)
+            except OSError:  # it has died, or hears nothing more
+                self.kill()
 
     def kill(self) -> None:
         """End it now; its end comes through `deliver`."""
@@ -132,14 +136,14 @@ class ChildProcess:
         self, process: subprocess.Popen[bytes], connection: Connection, listener: threading.Thread
     ) -> None:
         try:
-            while (content := _received(connection)) is not None:
-                self._deliver(Said(self, ForkingPickler.loads(content)))
+            while (message := _received(connection)) is not None:
+                self._deliver(Said(self, message))
             how = _how(self._wait(process))
-        except BaseException as error:  # noqa: BLE001 - nobody else would hear of it
-            # What is no message may do anything when it is read.
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
             self.kill()
             self._wait(process)
             how = f"its message could not be read ({type(error).__name__})"
+        connection.close()
         listener.join(timeout=1)
         words = b"".join(self._last_words).decode("utf-8", "replace").strip()
         self._deliver(Ended(self, how, words))
@@ -152,10 +156,10 @@ class ChildProcess:
         return process.wait()
 
 
-def _received(connection: Connection) -> bytes | None:
+def _received(connection: Connection) -> Any:
     """The next message; None where the line has ended: between two, or in the middle of one."""
     with contextlib.suppress(EOFError, OSError):
-        return connection.recv_bytes()
+        return connection.receive()
     return None
 
 

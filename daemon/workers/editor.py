@@ -106,7 +106,7 @@ class EditorProcess:
             return False
         match self.condition:
             case Dead(restart_at) if now >= restart_at or (at_once and restart_at < math.inf):
-                child = ChildProcess(self._module, self._deliver)
+                child = ChildProcess(self._module, FromEditor, self._deliver)
                 child.send(self.opening)
                 self.condition = Loading(child, now)
                 return True

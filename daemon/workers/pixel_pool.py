@@ -17,6 +17,7 @@ HANG_SECONDS = 300.0
 # A worker's limit is of address space, of which each thread and each arena takes its part: without
 # these a machine of many cores has none left for the picture.
 _FEW_THREADS = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_HEARS = PixelsReady | FromPixels
 _MINE = (Part.WORKERS, Part.OPENING, Part.SAVING)
 STARTS = 3  # that fail in a row: it will not start by itself
 
@@ -138,9 +139,8 @@ class PixelPool:
         # Who tries it out does not wait for the end of another rest.
         if is_half_open or now >= self._restart_at:
             for _ in range((1 if is_half_open else self._size) - len(self._workers)):
-                self._workers[ChildProcess(self._module, self._deliver, _FEW_THREADS)] = _Starting(
-                    now
-                )
+                child = ChildProcess(self._module, _HEARS, self._deliver, _FEW_THREADS)
+                self._workers[child] = _Starting(now)
 
     def _next(self, breaker: CircuitState) -> Work | None:
         suspects = breaker.suspects

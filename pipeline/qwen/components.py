@@ -97,11 +97,6 @@ class Components:
     size: ModelSize
     loaders: tuple[StreamLoader, ...]  # but of modulation; none where the weights are at home
 
-    def prove(self, check: ArrivalCheck) -> None:
-        """Let the weights cross once; raises TransferError unless they arrive whole."""
-        for loader in self.loaders:
-            loader.host.prove(check)
-
     def make_way(self, part: Component) -> None:
         """Let all other parts give the device's memory back."""
         for other in (self.encoder, self.transformer, self.vae):
@@ -143,7 +138,9 @@ class _LoaderFactory:
                         units, lane, device, packs=plan.packs, on_device=on_device, way=_way(plan)
                     )
                     return self._made(self._place, units, packed)
-                return self._made(self._place, units, PinnedMemory(units, lane, _way(plan)))
+                check = ArrivalCheck(lane, device)
+                memory = PinnedMemory(units, lane, _way(plan), check=check)
+                return self._made(self._place, units, memory)
 
     def _made(self, place: Streamed, units: _Units, memory: HostMemory) -> Loader:
         self.loaders.append(StreamLoader(units, memory, place.copy_stream, place.device))
@@ -216,7 +213,8 @@ def _read_into_host(units: Sequence[Sequence[torch.nn.Parameter]], device: torch
 def place_components(pipe: Pipeline, place: ModelDevice) -> Components:
     """Bring the pipeline's weights, from files or memory, to where they wait for their stages.
 
-    Raises UserError if a file cannot be read or the system gives no memory.
+    Raises UserError if a file cannot be read or the system gives no memory, and TransferError
+    if weights do not reach the device as they were sent.
     """
     _ask_for_kernel(place)
     size = measure(pipe)

@@ -29,7 +29,7 @@ from pipeline.qwen import (
     stage_memory,
     vram_budget,
 )
-from pipeline.qwen.arrival_check import ArrivalCheck, TransferError
+from pipeline.qwen.arrival_check import TransferError
 from pipeline.qwen.batch import Batch
 from pipeline.qwen.compiled_blocks import compile_blocks
 from pipeline.qwen.components import Components
@@ -107,8 +107,6 @@ class QwenEditor:
         before_bytes = host_memory.resident_bytes()
         with _loading():
             self._parts = components.place_components(pipe, at)
-            if isinstance(at, Streamed):
-                self._parts.prove(ArrivalCheck(at.copy_stream, at.device))
         _tell_what_is_taken(self._parts, host_memory.resident_bytes() - before_bytes, at.device)
         errors.give_back_memory()
         self._is_packed = self._parts.size.transformer.packed_bytes is not None

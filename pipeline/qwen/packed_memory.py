@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from pipeline.qwen.arrival_check import ArrivalCheck, TransferError
+from pipeline.qwen.arrival_check import TransferError
 from pipeline.qwen.copy_stream import CopyStream
 from pipeline.qwen.pinned_memory import Layout, Pins, no_numbers, whole_pages
 from pipeline.qwen.weight_encoding import Encoded, encode, expand
@@ -58,9 +58,6 @@ class PackedMemory:
     def bytes(self) -> int:
         """What is held in main memory."""
         return sum(held.numel() for held in self._held.values())
-
-    def prove(self, check: ArrivalCheck) -> None:
-        """Nothing: each was compared when it was packed."""
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit as they cross, uint8; not of one that is on the device alone."""

@@ -96,8 +96,14 @@ class PinnedMemory:
         units: Sequence[Sequence[torch.nn.Parameter]],
         copy_stream: CopyStream,
         way: ReadingWay = AT_ONCE,
+        *,
+        check: ArrivalCheck | None = None,
     ) -> None:
-        """Raises UserError if there is no memory or a weight cannot be read from its file."""
+        """Each unit crosses once while the next are read, where a `check` looks at what arrives.
+
+        Raises UserError if there is no memory or a weight cannot be read from its file, and
+        TransferError if the check finds a fault.
+        """
         self.pins = Pins(copy_stream)
         self._units = units
         self.layouts = [Layout(unit) for unit in units]
@@ -109,15 +115,16 @@ class PinnedMemory:
         places = [
             layout.views(flat) for layout, flat in zip(self.layouts, self._flats, strict=True)
         ]
+
+        def take(index: int) -> None:
+            self.pins.pin(self._flats[index])
+            if check is not None:
+                check.refuse_what_changes(self._flats[index], f"block {index} of {len(units)}")
+
         with ExitStack() as undo:
             undo.callback(self.close)
-            fill(units, places, lambda index: self.pins.pin(self._flats[index]), way)
+            fill(units, places, take, way)
             undo.pop_all()
-
-    def prove(self, check: ArrivalCheck) -> None:
-        """Let every unit cross; raises TransferError unless each arrives as it is sent."""
-        for index, flat in enumerate(self._flats):
-            check.refuse_what_changes(flat, f"block {index} of {len(self._flats)}")
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, uint8."""
@@ -137,7 +144,8 @@ class PinnedMemory:
 class StagedMemory:
     """Units that are wanted now and then: one place is pinned, through which they all go.
 
-    They wait in ordinary memory, which can be swapped, or in their files.
+    They wait in ordinary memory, which can be swapped, or in their files; how they arrive is not
+    checked.
     """
 
     def __init__(
@@ -162,9 +170,6 @@ class StagedMemory:
         self._stage = whole_pages(self.bytes)
         self.pins = Pins(copy_stream)
         self.pins.pin(self._stage)
-
-    def prove(self, check: ArrivalCheck) -> None:
-        """Nothing: they are brought seldom, and may be in their files."""
 
     def flat(self, index: int) -> torch.Tensor:
         """The bytes of a unit, when no copy of another is under way from their place."""

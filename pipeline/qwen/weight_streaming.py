@@ -8,7 +8,6 @@ from typing import Protocol
 
 import torch
 
-from pipeline.qwen.arrival_check import ArrivalCheck
 from pipeline.qwen.copy_stream import CopyStream, Mark
 from pipeline.qwen.offload_plan import SLOTS
 from pipeline.qwen.pinned_memory import Layout, Pins
@@ -61,10 +60,6 @@ class HostMemory(Protocol):
     @property
     def pins(self) -> Pins:
         """What of it is pinned, and why not all."""
-        ...
-
-    def prove(self, check: ArrivalCheck) -> None:
-        """Raise TransferError unless units arrive as they are sent."""
         ...
 
     def flat(self, index: int) -> torch.Tensor:

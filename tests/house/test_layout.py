@@ -17,6 +17,7 @@ ORDER = ("config", "pipeline", "daemon")
 READ_LIKE_PACKAGES = (*ORDER, "training")
 HEAVY = {"torch", "triton", "diffusers", "transformers", "accelerate", "safetensors"}
 HEAVY_ALLOWED = ("pipeline/qwen/", "pipeline/tiny_model.py")
+READ_AS_PROGRAMS = {"pickle", "marshal", "shelve", "multiprocessing"}
 LIGHT_MODULES = (
     "daemon.cli",
     "daemon.commands.run",
@@ -126,6 +127,11 @@ def test_the_test_of_a_module_is_found_by_its_path(test: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))
 def test_no_package_needs_the_training(path: Path) -> None:
     assert "training" not in set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))
+def test_nothing_is_read_that_may_run_a_program(path: Path) -> None:
+    assert not READ_AS_PROGRAMS & set(imported(path))
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(TOP)))

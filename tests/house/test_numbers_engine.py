@@ -141,10 +141,9 @@ def told_of_the_engine() -> Iterator[str]:
     yield f"Pinned memory is {opened['pinned_gib']:.1f} GiB"
     yield f"{opened['pinned_gib'] / opened['pinned_over_weights']:.1f} GiB of weights. Opening"
     yield f"from the GPU took {opened['seconds']:.0f} s"
-    prompt = (f"{it['encode_s']:.2f} s" for it in (ours, base))
-    yield f"Reading the prompt takes {next(prompt)} within 16 GiB and {next(prompt)} resident"
     locked = next(it for it in result("offload")["packed"]["rows"] if "opened" in it["mode"])
     yield f"With packed weights it is {locked['pinned_gib']:.1f} GiB"
+    yield from told_of_sizes()
     yield from told_of_files()
     yield from told_of_loading()
     yield from told_of_exactness()
@@ -152,6 +151,37 @@ def told_of_the_engine() -> Iterator[str]:
 
 
 _SIDES = (("resident", "resident"), ("ours", "ours, 16 GiB"))
+
+
+def at_area(mode: str, megapixels: float = 1, *, cfg: bool = True) -> Any:
+    """The measured run at an area, of those that were run in one process."""
+    kind = (mode, megapixels, cfg)
+    rows = (it for it in result("offload")["sizes"]["rows"] if it.get("step_s"))
+    return [it for it in rows if (it["mode"], it.get("megapixels", 1), it["cfg"]) == kind][-1]
+
+
+def areas() -> Iterator[str]:
+    """Steps at several areas."""
+    for megapixels in (1, 1.75, 4):
+        resident, ours = (at_area(it, megapixels) for it in ("resident", "ours, 16 GiB"))
+        step = f"{fixed(ours['step_s'], 3)} s {against(ours['step_s'], resident['step_s'])}"
+        assert resident["sha256"] == ours["sha256"]
+        yield row(f"{megapixels} MP", f"{fixed(resident['step_s'], 3)} s", step, peaks(ours))
+
+
+def told_of_sizes() -> Iterator[str]:
+    """The rest of that run."""
+    library, compiled = (
+        at_area(it)["step_s"] for it in ("diffusers, resident", "ours, 16 GiB, compiled")
+    )
+    yield f"diffusers' own step took {fixed(library, 3)} s with everything resident"
+    yield f"compiled, {fixed(compiled, 3)} s {against(compiled, library)[:-1]} of it)"
+    ours, base = (at_area(it, cfg=False) for it in ("ours, 16 GiB", "resident"))
+    assert ours["sha256"] == base["sha256"]
+    yield f"One unguided job took {fixed(ours['step_s'], 3)} s a step within 16 GiB"
+    yield f"{fixed(base['step_s'], 3)} s resident {against(ours['step_s'], base['step_s'])}"
+    read = (f"{at_area(it)['encode_s']:.2f} s" for it in ("ours, 16 GiB", "resident"))
+    yield f"takes {next(read)} within 16 GiB and {next(read)} resident"
 
 
 def told_of_files() -> Iterator[str]:
@@ -237,6 +267,9 @@ def told_by_the_readme() -> Iterator[str]:
     yield "this costs less than 1 % of a step within 6 GiB"
     alone = [run(*it, cfg=False)["step_s"] for it in (_SIDES[0], ("ours", "ours, 6 GiB"))]
     yield f"up to {alone[1] / alone[0]:.1f} times"
+    steps = {it: at_area("ours, 16 GiB", it)["step_s"] for it in (1, 1.75, 4)}
+    assert [round(steps[it] / steps[1]) for it in (1.75, 4)] == [2, 6]
+    yield "at 1.75 takes about twice as long as at 1, at 4 about six times"
     host = result("from_files")["rows"][2]
     planned = host["said"][0].split("take ")[1].split(" of main")[0]
     taken = host["said"][1].split("took ")[1].split(" of main")[0]
@@ -250,6 +283,11 @@ def test_the_modes_have_the_numbers_that_were_measured() -> None:
         " whole job, 10 steps guided | peak GiB: text / denoising / VAE |"
     )
     assert written_rows(ENGINE, head) == list(engine())
+
+
+def test_areas_have_the_numbers_that_were_measured() -> None:
+    head = "| area | step, all resident | step within 16 GiB | peak GiB: text / denoising / VAE |"
+    assert written_rows(ENGINE, head) == list(areas())
 
 
 def test_the_vae_has_the_numbers_that_were_measured() -> None:

@@ -28,7 +28,7 @@ from daemon.workers.child import ChildProcess, Ended, Said
 from daemon.workers.editor import Busy, EditorProcess, Idle
 from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
 from pipeline.editor import Done, EditResult
-from pipeline.ipc import PixelsReady, Refused
+from pipeline.ipc import FromEditor, PixelsReady, Refused
 from pipeline.pixel_requests import Prepared
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class Bench:
         """Have the first variant edited and its result at the worker, which is returned."""
         prepared = self.heard(lambda it: it if isinstance(it, Said) else None)
         self.runner.pixels_said(prepared)
-        editor = ChildProcess("tests.wretched", self.mail.put)
+        editor = ChildProcess("tests.wretched", FromEditor, self.mail.put)
         self.editor.condition = Idle(editor, FACTS)
         self.runner.advance(time.monotonic(), others_wait=False)
         result = EditResult(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Sequence
-from multiprocessing import Pipe
 
 import pytest
 from sample import FACTS
@@ -13,8 +13,16 @@ from config.problems import Problem, UserError
 from pipeline import ipc
 from pipeline.editor import EditRequest, ModelFacts, OnEvent
 from pipeline.editor_worker import edit_for_ever
+from pipeline.ipc import Connection
 
 DEADLINE_SECONDS = 30
+
+
+def connected() -> tuple[Connection, Connection]:
+    """The daemon's end of a line, and its child's."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(DEADLINE_SECONDS)
+    return Connection(ours, ipc.FromEditor), Connection(theirs, ipc.ToEditor)
 
 
 class Unreadable:
@@ -36,23 +44,25 @@ class Unreadable:
 
 
 def test_a_model_that_cannot_be_read_further_is_told_as_one_that_cannot_be_loaded() -> None:
-    ours, theirs = Pipe()
+    ours, theirs = connected()
     editor = Unreadable()
     process = threading.Thread(target=edit_for_ever, args=(theirs, editor))
     process.start()
     ours.send(ipc.EditBatch(()))
-    assert ours.poll(DEADLINE_SECONDS)
-    said = ours.recv()
+    said = ours.receive()
     assert isinstance(said, ipc.Unusable)
     assert str(said.problems[0]) == "/models/it: it cannot be read; check its disk"
+    ours.close()
     process.join(DEADLINE_SECONDS)
+    theirs.close()
     assert editor.is_closed
 
 
 def test_a_daemon_that_hangs_up_ends_the_editor() -> None:
-    ours, theirs = Pipe()
+    ours, theirs = connected()
     editor = Unreadable()
     ours.close()
     with pytest.raises(EOFError):
         edit_for_ever(theirs, editor)
+    theirs.close()
     assert editor.is_closed

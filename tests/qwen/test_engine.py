@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from config import codec
 from config.problems import UserError
 from config.settings import ModelSettings
 from pipeline import editor_worker
@@ -311,10 +312,8 @@ def test_a_failure_crosses_to_another_process_without_its_tensors(
     request_of: Callable[..., EditRequest],
     edit: Callable[..., Event],
 ) -> None:
-    import pickle
-
     ending = edit(open_editor(), request_of(images=(Path("/nowhere.png"),)))
     assert isinstance(ending, Failed)
     assert ending.error.__traceback__ is None
     assert ending.error.__context__ is None
-    assert pickle.loads(pickle.dumps(ending)).error.cause == ending.error.cause
+    assert codec.load(Failed, codec.dump(ending)).error.cause == ending.error.cause

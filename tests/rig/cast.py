@@ -47,8 +47,8 @@ def _run(arguments: Namespace) -> int:
 
 def _be_editor() -> None:
     if (Path(os.environ["HOME"]) / LOCK).exists():
-        line = ipc.connect(sys.argv[1:])
-        line.recv()
+        line = ipc.connect(sys.argv[1:], ipc.ToEditor)
+        line.receive()
         line.send(ipc.Unusable((PROBLEM,)))
     else:
         scripted.main()

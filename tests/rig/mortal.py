@@ -32,9 +32,9 @@ if __name__ == "__main__":
         print("the disk with its libraries is gone")
         raise SystemExit(1)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        line = ipc.connect(sys.argv[1:])
+        line = ipc.connect(sys.argv[1:], ipc.ToPixels)
         line.send(ipc.PixelsReady())
         while True:
-            asked = line.recv()
+            asked = line.receive()
             meet(asked)
             line.send(pixel_worker.answer(asked))

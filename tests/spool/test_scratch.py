@@ -1,17 +1,14 @@
-import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import FACTS, RECIPE, finished, job, resolved_job
+from sample import RECIPE, finished, job, resolved_job
 
 from config.values import ExactSize, MinConfidence, Region
-from daemon import codec
 from daemon.fs.local import sha256_of
 from daemon.spool.receipts import FinishedJob
-from daemon.spool.scratch import ScratchDirs, load_finished, save_finished
+from daemon.spool.scratch import load_finished, save_finished
 from pipeline.pixel_requests import Preview
-from pipeline.recipe import Recipe
 
 JOB = job("Grün \udce9.png", folder="a/b")
 
@@ -124,43 +121,3 @@ def test_a_full_scratch_is_raised(of: FinishedJob, scratch: Path) -> None:
     gone = replace(of, resolved_job=replace(of.resolved_job, scratch=scratch / "missing"))
     with pytest.raises(FileNotFoundError):
         save_finished(gone)
-
-
-class TestTypedJson:
-    """Values come back as they were, and nothing else comes back."""
-
-    def test_facts_without_a_number_keep_their_none(self) -> None:
-        assert codec.load(type(FACTS), codec.dump(FACTS)) == FACTS
-
-    @pytest.mark.parametrize(
-        ("name", "wrong"),
-        [("steps", '"4"'), ("steps", "true"), ("steps", "null"), ("keep", '"perhaps"')],
-    )
-    def test_a_value_of_another_type_is_refused(self, name: str, wrong: str) -> None:
-        fields = {one.name: getattr(RECIPE, one.name) for one in dataclasses.fields(RECIPE)}
-        text = codec.dump(RECIPE)
-        written = codec.dump(fields[name])
-        broken = text.replace(f'"{name}": {written}', f'"{name}": {wrong}')
-        assert broken != text
-        with pytest.raises(ValueError, match=r"is no|is none|perhaps"):
-            codec.load(Recipe, broken)
-
-    def test_another_class_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="no Region"):
-            codec.load(Region, codec.dump(ExactSize(1, 2)))
-
-
-class TestScratch:
-    """Only what was made for jobs of this hot folder is removed."""
-
-    def test_jobs_that_are_no_more_are_removed_and_nothing_else(self, tmp_path: Path) -> None:
-        mine, other = ScratchDirs(tmp_path, "mine"), ScratchDirs(tmp_path, "another")
-        old, live = "20261122-120000-aaaaaaaa", "20261122-120000-bbbbbbbb"
-        for folder in (mine.of(old), mine.of(live), other.of(old), tmp_path / "theirs"):
-            folder.mkdir()
-            (folder / "file").touch()
-        named_alike = mine.of("holiday pictures")
-        named_alike.mkdir()
-        mine.keep_only({live})
-        left = set(tmp_path.iterdir())
-        assert left == {mine.of(live), other.of(old), tmp_path / "theirs", named_alike}

@@ -1,7 +1,7 @@
-"""Frozen dataclasses as JSON, and back by the types of their fields.
+"""Dataclasses as JSON, and back by the types of their fields: records on disk, and messages.
 
-Whoever may write to a share may have written what is read here: whatever is not sound, of whatever
-kind, is one ValueError.
+Whoever may write to a share, or has taken over a process, may have written what is read here:
+whatever is not sound, of whatever kind, is one ValueError.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import PurePath
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 _CLASS = "is a"  # no field can have this name
 _DEEPEST = 64  # an instruction has a few levels; json.dumps and repr give up at some hundreds
-_LONGEST_BITS = 64  # no number of ours is longer, and no float holds one without end
+_LEAST, _MOST = -(2**63), 2**63 - 1  # no number of ours is longer, or fits into a float for sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ UnixTime = Annotated[float, Range(-1e9, 1e11)]  # what the clock of any machine 
 
 
 def dump(value: object) -> str:
-    """A value as text."""
-    return json.dumps(_plain(value), indent=1)
+    """A value as text in ASCII; raises ValueError for a number without end."""
+    return json.dumps(_plain(value), allow_nan=False)
 
 
 def load(kind: type[T], text: str | bytes) -> T:
@@ -63,7 +64,10 @@ def parse(text: str | bytes) -> object:
 
 
 def at(kind: Any, plain: object, *keys: str) -> Any:
-    """The value of a type below these keys, None where one is missing; raises ValueError."""
+    """The value of a type below these keys, None where one is missing; raises ValueError.
+
+    The type may be a union: of its dataclasses it is the one that the value is said to be.
+    """
     for key in keys:
         plain = _as(dict, plain).get(key)
         if plain is None:
@@ -73,8 +77,8 @@ def at(kind: Any, plain: object, *keys: str) -> Any:
 
 def part(kind: type[T], plain: object) -> T:
     """The dataclass in a record that says more than its fields; raises ValueError."""
-    names = {it.name for it in fields(kind)}  # type: ignore[arg-type] # a dataclass
-    value: T = _read(kind, {key: it for key, it in _as(dict, plain).items() if key in names})
+    known, _ = _fields_of(kind)  # type: ignore[arg-type] # a class can be hashed
+    value: T = _read(kind, {key: it for key, it in _as(dict, plain).items() if key in known})
     return value
 
 
@@ -102,11 +106,9 @@ def _plain(value: object) -> object:
         named = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
         return {_CLASS: type(value).__name__, **named}
     match value:
-        case StrEnum():
-            return value.value
         case PurePath():
             return os.fspath(value)
-        case tuple():
+        case tuple() | frozenset():
             return [_plain(one) for one in value]
         case Mapping():
             return {key: _plain(one) for key, one in value.items()}
@@ -134,7 +136,10 @@ def _read_generic(origin: Any, of: tuple[Any, ...], plain: Any) -> Any:
         return _read_one_of(of, plain)
     if origin is tuple:
         return tuple(_items(of, _as(list, plain)))
-    return {key: _read(of[1], one) for key, one in _as(dict, plain).items()}  # a Mapping
+    if origin is frozenset:
+        return frozenset(_items((*of, ...), _as(list, plain)))
+    pairs = _as(dict, plain).items()  # of a Mapping
+    return {_read(of[0], key): _read(of[1], one) for key, one in pairs}
 
 
 def _read_number(kind: Any, bounds: Range, plain: Any) -> Any:
@@ -153,12 +158,15 @@ def _read_path(kind: type[PurePath], plain: str) -> PurePath:
 
 
 def _read_one_of(kinds: tuple[Any, ...], plain: Any) -> Any:
+    classes: tuple[Any, ...] = tuple(filter(is_dataclass, kinds))
+    if isinstance(plain, dict) and len(classes) > 1:  # then it says which
+        kinds = tuple(it for it in classes if it.__name__ == plain.get(_CLASS))
     for kind in kinds:
         try:
             return _read(kind, plain)
         except ValueError:
             continue
-    message = f"a {type(plain).__name__} is none of {kinds}"
+    message = f"a {type(plain).__name__} is none of those"
     raise ValueError(message)
 
 
@@ -170,15 +178,25 @@ def _items(kinds: tuple[Any, ...], plain: list[Any]) -> Iterator[Any]:
 
 
 def _read_dataclass(kind: Any, plain: dict[str, Any]) -> Any:
-    hints = get_type_hints(kind, include_extras=True)
-    # A record without its class is one that asdict made; earlier versions had fewer fields.
-    needed = {it.name for it in fields(kind) if _CLASS in plain or it.default is MISSING}
-    names = plain.keys() - {_CLASS}
+    known, needed = _fields_of(kind)
+    names = plain.keys() - {_CLASS}  # without its class it is one that asdict made
     is_one = plain.get(_CLASS, kind.__name__) == kind.__name__
-    if not is_one or not needed <= names or not names <= {it.name for it in fields(kind)}:
+    if not is_one or not needed <= names <= known.keys():
         message = f"no {kind.__name__}"
         raise ValueError(message)
-    return kind(**{name: _read(hints[name], plain[name]) for name in names})
+    return kind(**{name: _read(known[name], plain[name]) for name in names})
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """The types of the fields of a dataclass, and which must be there.
+
+    The others have come with a later version, or are left out by whoever wrote a message.
+    """
+    of = fields(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    needed = (it for it in of if it.default is MISSING and it.default_factory is MISSING)
+    return {it.name: hints[it.name] for it in of}, frozenset(it.name for it in needed)
 
 
 def _as(kind: Any, plain: Any) -> Any:
@@ -189,7 +207,7 @@ def _as(kind: Any, plain: Any) -> Any:
     match plain:
         case str():
             os.fsencode(plain)  # raises UnicodeEncodeError, a ValueError: no file has such a name
-        case int() if plain.bit_length() > _LONGEST_BITS:
+        case int() if not _LEAST <= plain <= _MOST:
             message = "a number is too large"
             raise ValueError(message)
         case float() if not math.isfinite(plain):

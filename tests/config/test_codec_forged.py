@@ -13,7 +13,7 @@ import pytest
 from paper import WHOLE
 from sample import TICKET, candidate, finished, folder_worker, job, resolved_job, seen
 
-from daemon import codec
+from config import codec
 from daemon.commands.traces import claimed_jobs, failed_job, find_traces, of_result, reviews_since
 from daemon.folder import messages
 from daemon.fs.hot_folder import make_hot_folder
