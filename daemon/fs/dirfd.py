@@ -22,7 +22,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HOME = ".hotfolder"
 _LONGEST_BYTES = 4095  # PATH_MAX without its NUL
-_MOST_HELD = 32  # folders at a time: one command on the files of a job needs about ten
+_MOST_HELD = 16  # folders at a time: one command on the files of a job needs about ten
 # What opening says of a link, and of a FIFO that nobody reads or a socket.
 _NO_FILE = frozenset((errno.ELOOP, errno.ENXIO))
 

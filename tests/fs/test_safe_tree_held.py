@@ -99,7 +99,7 @@ def test_however_many_are_entered_few_are_held(hot: Path) -> None:
             tree.make_folder(folder)
             tree.write_whole(folder / "a", b"")
         assert all(tree.exists(folder / "a") for folder in folders)
-        assert len(descriptors_below(hot)) <= 32
+        assert len(descriptors_below(hot)) <= 16
 
 
 def test_a_block_that_fails_holds_none_either(hot: Path) -> None:
