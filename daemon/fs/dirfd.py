@@ -175,7 +175,8 @@ class DirWalker:
 
     @contextmanager
     def _walk(self, path: Path, *, make: bool) -> Iterator[int]:
-        _require_below(self.root, path)
+        if path not in self._held:  # else it was seen to when it was entered
+            _require_below(self.root, path)
         here = self.root if make else self._nearest_held(path)
         folder = self._begin(here)
         try:
