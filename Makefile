@@ -1,7 +1,8 @@
 # make demo: see it work.  make test: prove it.  Both set everything up themselves.
 # make torture: prove it again, for an hour, with everything that can go wrong.
 # make sabotage: prove the proofs, by breaking what they are for.
-.PHONY: all setup demo test torture sabotage sabotage-by-turns bundle check fmt
+# make docs: write what documents say of the code's keys and packages.
+.PHONY: all setup demo test torture sabotage sabotage-by-turns bundle check fmt docs
 all: check test
 
 # The environment is made again when what it is made from has changed.
@@ -42,3 +43,7 @@ check: setup
 fmt: setup
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: setup
+	.venv/bin/python scripts/write_key_documents.py
+	.venv/bin/python scripts/draw_architecture

@@ -1,18 +1,42 @@
-"""One mapping of a written document, read key by key, with every problem collected."""
+"""One mapping of a written document, read by a table of its keys, with every problem collected.
+
+Such a table is a dataclass: a field declares name, type, reader and default of a key, and the
+docstring below it is its help, `meaning | values | default`, of which `make docs` makes the
+documents. The values are those of the reader, or what is told of `{values}`; the default is the
+field's, unless it is told. Further paragraphs are for the shipped settings alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Mapping as Metadata
+from dataclasses import field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from config.problems import Complaints, Problem, UserError
 from config.text import decode
-from config.values import UnfitValueError
+from config.values import Reader, UnfitValueError
 from config.yaml_mistakes import without_colon
 from config.yaml_nodes import Listing, Mapping, Node, Scalar
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Value = TypeVar("Value")
 Default = TypeVar("Default")
+Table = TypeVar("Table", bound="DataclassInstance")
+
+READER = "reader"  # of a key, in the metadata of its field
+
+
+def key(reader: Reader[Value], default: Default) -> Value | Default:
+    """Declare a key that may be left out as the field of a table."""
+    return cast("Value | Default", field(default=default, metadata=read_by(reader)))
+
+
+def read_by(reader: Reader[Any]) -> Metadata[str, Reader[Any]]:
+    """Give the metadata of a key's field."""
+    return {READER: reader}
 
 
 class Fields:
@@ -22,13 +46,13 @@ class Fields:
         self.mapping = mapping
         self._complaints = complaints
         self._path = path
-        self._known: list[str] = []
+        self._known: dict[str, None] = {}  # in the order of the asking
 
     def read(
         self, key: str, parse: Callable[[Node], Value], otherwise: Default
     ) -> Value | Default:
         """Give the value of a key; `otherwise` where it is not written, null, or unfit."""
-        self._known.append(key)
+        self._known[key] = None
         node = self.mapping.entries.get(key)
         if node is None or _is_null(node):
             return otherwise
@@ -45,6 +69,22 @@ class Fields:
         if value is None and len(self._complaints) == complaints and not self._was_left_out(key):
             self.complain(key, "is missing", f"write {key}: …")
         return value
+
+    def read_table(self, usual: Table) -> Table:
+        """Read every key of a table and complain of any other; `usual` has what is not written."""
+        written = {
+            it.name: self.read(it.name, it.metadata[READER], getattr(usual, it.name))
+            for it in fields(usual)
+            if READER in it.metadata
+        }
+        self.finish()
+        return replace(usual, **written)
+
+    def require_table(self, kind: type[Table]) -> Table | None:
+        """Read every key of a table, all of which must be written; None after a complaint."""
+        found = {it.name: self.require(it.name, it.metadata[READER]) for it in fields(kind)}
+        self.finish()
+        return None if None in found.values() else kind(**found)
 
     def complain(self, key: str, what: str, advice: str) -> None:
         """Note a problem with the value of a key."""
@@ -76,7 +116,7 @@ class Fields:
                 self._complaints.add(line, what, self._advice_for_unknown(key))
 
     def _advice_for_unknown(self, key: str) -> str:
-        if near := nearest(key, self._known):
+        if near := nearest(key, list(self._known)):
             return f"did you mean '{near}'?"
         return f"write one of {', '.join(self._known)}, or remove the line"
 

@@ -6,78 +6,98 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from config import values
-from config.fields import Fields, read_fields
+from config.fields import Fields, key, read_fields
 from config.problems import Complaints
 from config.values import Format, Keep, Limit, MinConfidence, Region, Size
 
 LARGEST_SEED = 2**63 - 1
 MOST_REFERENCES = 2
-_STEPS = values.whole_number(1, 100)
-_CFG = values.number(1, 20)
-_SEED = values.whole_number(0, LARGEST_SEED, ", or remove the line to have one drawn")
-_IMAGES = values.file_names(MOST_REFERENCES)
-_VARIANTS = values.whole_number(1, 8)
-_PRIORITY = values.whole_number(0, 9)
-_MEGAPIXELS = values.number(0.25, 4, ", or remove the line for the model's own area")
-_KEEP = values.choice(Keep)
-_FORMAT = values.choice(Format, jpeg=Format.JPG)
-_QUALITY = values.whole_number(1, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
     """The keys of a sidecar or a preset as somebody wrote them; None = not written."""
 
-    prompt: str | None = None
-    negative_prompt: str | None = None
-    preset: str | None = None
-    steps: int | None = None
-    cfg: float | None = None
-    seed: int | None = None
-    lora: str | None = None
-    images: tuple[str, ...] | None = None
-    mask: str | None = None
-    region: Region | None = None
-    variants: int | None = None
-    priority: int | None = None
-    megapixels: float | None = None  # of 1024x1024 pixels: the area to edit at
-    size: Size | None = None
-    keep: Keep | None = None
-    format: Format | None = None
-    quality: int | None = None
-    min_keep_psnr: Limit | None = None
-    max_shift_px: Limit | None = None
-    max_changed: Limit | None = None
-    min_confidence: MinConfidence | None = None
-
-
-def read_keys(fields: Fields) -> Keys:
-    """Read every key of an instruction; what is unfit or unknown goes to the complaints."""
-    written = Keys(
-        prompt=fields.read("prompt", values.prompt, None),
-        negative_prompt=fields.read("negative_prompt", values.negative_prompt, None),
-        preset=fields.read("preset", values.name, None),
-        steps=fields.read("steps", _STEPS, None),
-        cfg=fields.read("cfg", _CFG, None),
-        seed=fields.read("seed", _SEED, None),
-        lora=fields.read("lora", values.name, None),
-        images=fields.read("images", _IMAGES, None),
-        mask=fields.read("mask", values.file_name, None),
-        region=fields.read("region", values.region, None),
-        variants=fields.read("variants", _VARIANTS, None),
-        priority=fields.read("priority", _PRIORITY, None),
-        megapixels=fields.read("megapixels", _MEGAPIXELS, None),
-        size=fields.read("size", values.size, None),
-        keep=fields.read("keep", _KEEP, None),
-        format=fields.read("format", _FORMAT, None),
-        quality=fields.read("quality", _QUALITY, None),
-        min_keep_psnr=fields.read("min_keep_psnr", values.min_keep_psnr, None),
-        max_shift_px=fields.read("max_shift_px", values.max_shift_px, None),
-        max_changed=fields.read("max_changed", values.max_changed, None),
-        min_confidence=fields.read("min_confidence", values.min_confidence, None),
+    prompt: str | None = key(values.prompt, None)
+    """what to do with the picture, in any language | {values} |
+    none: must be written, or come from a preset
+    """
+    negative_prompt: str | None = key(values.negative_prompt, None)
+    """what to stay away from; counts only where `cfg` is above 1 | {values} |
+    one space, as the model was trained
+    """
+    preset: str | None = key(values.name, None)
+    """a preset of the settings | {values} | none"""
+    steps: int | None = key(values.whole_number(1, 100), None)
+    """denoising steps | {values}, at most `limits.max_steps` |
+    `NUM_STEPS`, else `40`; with a LoRA its own
+    """
+    cfg: float | None = key(values.number(1, 20), None)
+    """guidance, the model's `true_cfg_scale`; above 1 the model is asked twice for each step |
+    {values}; 1 is off | `4.0`; with a LoRA its own
+    """
+    seed: int | None = key(
+        values.whole_number(0, LARGEST_SEED, or_else=", or remove the line to have one drawn"),
+        None,
     )
-    fields.finish()
-    return written
+    """the beginning of chance; the same seed gives the same picture | {values} |
+    drawn, and noted in the receipt
+    """
+    lora: str | None = key(values.name, None)
+    """a LoRA of the settings | {values} | none"""
+    images: tuple[str, ...] | None = key(values.file_names(MOST_REFERENCES), None)
+    """further pictures to look at | {values} | none"""
+    mask: str | None = key(values.file_name, None)
+    """what may change: white (or transparent, where the mask has transparency) |
+    {values}, of a picture of exactly the original's size | none
+    """
+    region: Region | None = key(values.region, None)
+    """edit this part only, at the model's full resolution | {values} | the whole picture"""
+    variants: int | None = key(values.whole_number(1, 8), None)
+    """how many results | {values}, at most `limits.max_variants`; seeds `seed`, `seed` + 1, … |
+    `1`
+    """
+    priority: int | None = key(values.whole_number(0, 9), None)
+    """which jobs go first | {values}; 9 goes first | `5`"""
+    megapixels: float | None = key(
+        values.number(0.25, 4, or_else=", or remove the line for the model's own area"), None
+    )
+    """the area at which the model edits: 1 is 1024×1024 pixels
+    ([what more of it does](#the-area-at-which-a-model-edits)) |
+    a number from {values} | the model's own, of published models 1
+    """
+    size: Size | None = key(values.size, None)
+    """the result's size | {values} | `original`"""
+    keep: Keep | None = key(values.choice(Keep), None)
+    """how pixels outside the edit return from the original |
+    `auto`: wherever the edit changed nothing, and outside mask and region; `mask`: outside mask
+    and region, one of which must be there; `none`: the mask has no effect, and the edit is taken
+    as it is | `auto`
+    """
+    format: Format | None = key(values.choice(Format, jpeg=Format.JPG), None)
+    """the result's file format | {values} | `same`"""
+    quality: int | None = key(values.whole_number(1, 100), None)
+    """of JPEG and WebP files | {values} |
+    of a JPEG that stays one, that of the original with its subsampling; else 95
+    """
+    min_keep_psnr: Limit | None = key(values.min_keep_psnr, None)
+    """[the gate](#the-gate): how close what was to stay must be to the original | {values} |
+    that of the hot folder's settings
+
+    A result that falls short of this or of one of the next three is edited once more with another
+    seed, then put into review/ instead of outbox/, with the reason; off = all results pass.
+    Presets and instructions may have these four keys, too, and say otherwise. A result of which
+    nothing was kept falls short, unless its instruction has keep: none.
+    """
+    max_shift_px: Limit | None = key(values.max_shift_px, None)
+    """the gate: how far the picture may be shifted | {values} | that of the settings"""
+    max_changed: Limit | None = key(values.max_changed, None)
+    """the gate: how much of the picture may have changed | {values} | that of the settings"""
+    min_confidence: MinConfidence | None = key(values.min_confidence, None)
+    """the gate: how sure it must be what was found | `high`, or `off` | that of the settings
+
+    high = no results of which the receipt says that the confidence of its fidelity is low.
+    """
 
 
 def read_preset(content: bytes, name: str) -> Keys:
@@ -86,7 +106,7 @@ def read_preset(content: bytes, name: str) -> Keys:
     `name` is for messages. Raises UserError with every problem of the file.
     """
     complaints = Complaints(name)
-    written = read_keys(read_fields(content, complaints))
+    written = read_fields(content, complaints).read_table(Keys())
     complaints.raise_any()
     return written
 
@@ -98,7 +118,7 @@ def read_named_presets(settings: Fields, loras: Collection[str]) -> dict[str, Ke
     """
     presets = {}
     for name, fields in settings.named_tables("presets"):
-        presets[name] = preset = read_keys(fields)
+        presets[name] = preset = fields.read_table(Keys())
         if preset.preset is not None:
             fields.complain("preset", "has no place here", "write the other preset's keys instead")
         if preset.lora is not None and preset.lora not in loras:

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from config import values
+from config.fields import key, read_by
 from config.hours import Hours
 from config.instruction_keys import Keys
 from config.values import Limit, MinConfidence, Off
+
+_DAY_SECONDS = 86400
+_SECONDS = values.number(0, _DAY_SECONDS, "seconds")
+_DAYS = values.unless("forever", values.number(1, 36500, "days"))
 
 
 class OnDuplicate(StrEnum):
@@ -69,24 +75,58 @@ class Attention(StrEnum):
 class Lora:
     """A LoRA file that instructions may name, with what it was distilled for."""
 
-    path: Path
-    steps: int  # default steps of a job that names it
-    cfg: float  # default cfg of a job that names it
+    path: Path = field(metadata=read_by(values.absolute_path))
+    steps: int = field(metadata=read_by(values.whole_number(1, 100)))  # of a job that names it
+    cfg: float = field(metadata=read_by(values.number(1, 20)))  # of a job that names it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """Which model edits, and with what means."""
 
-    path: Path | None = None
-    pack: Pack = Pack.AUTO
-    ram_gib: float | None = None  # main memory that weights may take; None = what is available
-    vram_gib: float | None = None  # None = what is free, less a margin
-    batch: int = 4
-    compile: bool = False
-    attention: str = Attention.NATIVE
+    path: Path | None = key(values.absolute_path, None)
+    """folder of the model
+
+    For example /models/Qwen-Image-Edit-2511; the folder that `hotfolder make-tiny-model DIR`
+    writes is good for trying.
+    """
+    pack: Pack = key(values.choice(Pack), Pack.AUTO)
+    """how weights in bf16 wait in main memory and cross to the GPU |
+    `none`: in 16 bits each; `lossless`: exactly the same weights and pictures in 12 bits, with a
+    longer start, and steps that may be a little slower; `auto`: `none` where main memory has room,
+    else `lossless`
+    """
+    ram_gib: float | None = key(values.unless("auto", values.number(0.001, 65536, "GiB")), None)
+    """main memory that the weights may take; where it is short, some of them are on the GPU alone
+    or stay in their files ([memory](#your-own-model)) |
+    {values}: what is available when the model is loaded, less 2; never more than is available
+
+    What stays in its files is read again when it is needed: keep the model on a fast disk then.
+    """
+    vram_gib: float | None = key(values.unless("auto", values.number(1, 4096, "GiB")), None)
+    """GPU memory that the model may use |
+    {values}: what other programs leave free at each batch, less a margin
+    """
+    batch: int = key(values.whole_number(1, 64), 4)
+    """jobs edited in one pass, where so many wait"""
+    compile: bool = key(values.truth, False)
+    """compile the transformer's blocks when first used: a slow first job, then faster steps; jobs
+    with a LoRA run uncompiled
+    """
+    attention: str = key(values.choice(Attention), Attention.NATIVE)
+    """attention kernel of diffusers |
+    `native`, `flash`, `_flash_3`, `sage`, `xformers`, `flex`, …; all but the native ones need
+    their package; those that would be downloaded are refused
+    """
     loras: dict[str, Lora] = field(default_factory=dict)
-    hang_seconds: float = 600.0  # an editor that says nothing for so long is taken for hung
+    """LoRA files that an instruction may name, each with `path`, and the `steps` and `cfg` that it
+    was made for; with a `cfg` of 1 it runs on the schedule of the Lightning LoRAs
+    ([which files](docs/engine.md)) | a mapping by name | `{}`
+
+        lightning-8: {path: /models/loras/lightning-8.safetensors, steps: 8, cfg: 1}
+    """
+    hang_seconds: float = key(values.number(1, _DAY_SECONDS, "seconds"), 600.0)
+    """an editor that says nothing for so long is taken for hung and replaced"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,25 +134,68 @@ class FolderSettings:
     """One hot folder and how it is watched."""
 
     root: Path
-    settle_seconds: float | None = None  # None = by file system: 2 local, 10 on a share
-    poll_seconds: float | None = None  # None = by file system: 30 beside events, 5 without
-    settle_max_seconds: float = 900.0
-    sidecar_wait_hours: float = 24.0
-    sidecar_grace_seconds: float = 120.0
-    min_free_gib: float = 2.0
-    on_duplicate: OnDuplicate = OnDuplicate.VERSION
-    watch: Watch = Watch.AUTO
-    min_keep_psnr: Limit = Off.OFF
-    max_shift_px: Limit = Off.OFF
-    max_changed: Limit = Off.OFF
-    min_confidence: MinConfidence = MinConfidence.OFF
-    preview: bool = False  # whether a picture of before and after lies beside each result
-    embed_prompt: bool = True  # whether a result's file holds its prompt
-    gps: Gps = Gps.KEEP
-    active: Hours | None = None  # None = always
-    keep_done_days: float | None = None  # None = for ever, here and below
-    keep_failed_days: float | None = None
-    keep_logs_days: float | None = None
+    settle_seconds: float | None = key(values.unless("auto", _SECONDS), None)
+    """a file that has not changed for so long is taken |
+    {values}: 2 on a local disk, 10 on a share
+    """
+    poll_seconds: float | None = key(
+        values.unless("auto", values.number(0.01, _DAY_SECONDS, "seconds")), None
+    )
+    """the time between two looks at the folder |
+    {values}: 30 where the system reports changes, else 5
+    """
+    settle_max_seconds: float = key(values.number(0, 30 * _DAY_SECONDS, "seconds"), 900.0)
+    """a picture that is still incomplete after so long goes to `failed/`"""
+    sidecar_wait_hours: float = key(values.number(0, 24 * 366, "hours"), 24.0)
+    """a picture without instruction, or an instruction without picture, is reported after so
+    long
+    """
+    sidecar_grace_seconds: float = key(_SECONDS, 120.0)
+    """where a preset has a prompt, a picture waits so long for an instruction of its own"""
+    min_free_gib: float = key(values.number(0, 1024**2, "GiB"), 2.0)
+    """no job is begun with less free disk space than this"""
+    on_duplicate: OnDuplicate = key(values.choice(OnDuplicate), OnDuplicate.VERSION)
+    """the same name with the same content again |
+    `version`: edited, beside the earlier result as `name_2`; `skip`: not edited; `redo`: edited,
+    in place of the earlier result, unless somebody has changed that
+    """
+    watch: Watch = key(values.choice(Watch), Watch.AUTO)
+    """how new files are noticed |
+    `auto`: by file system; `events`: the system reports them, on local disks; `poll`: by looking,
+    on shares
+    """
+    min_keep_psnr: Limit = key(values.min_keep_psnr, Off.OFF)
+    max_shift_px: Limit = key(values.max_shift_px, Off.OFF)
+    max_changed: Limit = key(values.max_changed, Off.OFF)
+    min_confidence: MinConfidence = key(values.min_confidence, MinConfidence.OFF)
+    preview: bool = key(values.truth, False)
+    """beside each result a JPEG of before and after, `photo.jpg.preview.jpg`, at most 1600 pixels
+    a side
+    """
+    embed_prompt: bool = key(values.truth, True)
+    """results hold their prompt, for whoever opens the file; receipts always do
+    ([what a result says of itself](#what-a-result-says-of-itself))
+    """
+    gps: Gps = key(values.choice(Gps), Gps.KEEP)
+    """the coordinates at which a photo was taken, in EXIF and XMP |
+    `keep`: results have them, too; `strip`: they do not
+    """
+    active: Hours | None = key(values.hours, None)
+    """when jobs are begun, by this machine's clock ([rest](#rest))
+
+    When all hot folders rest, the model leaves the GPU; it comes back ten minutes before one of
+    them opens.
+    """
+    keep_done_days: float | None = key(_DAYS, None)
+    """originals in `done/` are deleted after so long ([what is deleted](#what-is-deleted))
+
+    Only files that Hotfolder filed itself and that nobody has changed since; results in outbox/
+    are never deleted.
+    """
+    keep_failed_days: float | None = key(_DAYS, None)
+    """the same for `failed/`"""
+    keep_logs_days: float | None = key(_DAYS, None)
+    """the same for `logs/`"""
 
     @property
     def keys(self) -> Keys:
@@ -129,10 +212,14 @@ class FolderSettings:
 class Limits:
     """What no instruction can exceed."""
 
-    max_megapixels: float = 70.0
-    max_steps: int = 50
-    max_variants: int = 8
-    max_file_mib: float = 512.0
+    max_megapixels: float = key(values.number(0.001, 10000, "megapixels"), 70.0)
+    """larger pictures are refused before they are decoded; 70 lets 8192 x 8192 pass"""
+    max_steps: int = key(values.whole_number(1, 100), 50)
+    """more steps are reduced to this, and the log says so"""
+    max_variants: int = key(values.whole_number(1, 8), 8)
+    """more variants are reduced to this, and the log says so"""
+    max_file_mib: float = key(values.number(0.001, 1024**2, "MiB"), 512.0)
+    """larger files are refused"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +227,31 @@ class Settings:
     """All that one daemon is told."""
 
     model: ModelSettings
+    """the model that edits
+
+    Nothing is ever downloaded: it lies on this machine.
+    """
+    defaults: FolderSettings  # its root is Path()
+    """any key of a folder, for all that do not say otherwise | a mapping"""
     folders: tuple[FolderSettings, ...]
-    defaults: FolderSettings  # for a folder that the settings do not list; its root is Path()
+    """the hot folders; each has a `root`, an absolute path, and any key of `defaults` |
+    a list | `[]`
+
+    Each is made with `hotfolder init DIR`.
+
+        - root: /srv/hot
+          settle_seconds: 5
+    """
     presets: dict[str, Keys]
+    """named presets: the keys of an instruction under a name | a mapping by name | `{}`
+
+    They are used with `preset: product`, and win over the _preset.yaml of a folder; the
+    instruction wins over them.
+
+        product: {prompt: Put the product on a white background, steps: 20}
+    """
     limits: Limits
+    """what no instruction can exceed"""
 
 
 def settings_without_file() -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from config.hours import Hours
 from config.hours import parse as parse_hours
@@ -93,6 +93,7 @@ Size = OriginalSize | ModelSize | ExactSize
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Value = TypeVar("Value")
+Value_co = TypeVar("Value_co", covariant=True)
 
 
 class UnfitValueError(Exception):
@@ -104,6 +105,24 @@ class UnfitValueError(Exception):
         self.advice = advice
 
 
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[Value_co]):
+    """Reads a value as its key needs it; raises UnfitValueError for any other."""
+
+    read: Callable[[Node], Value_co]
+    words: str  # what may be written, as documents say it
+    none: str = "null"  # how None is written
+
+    def __call__(self, node: Node) -> Value_co:
+        """Read what was written."""
+        return self.read(node)
+
+
+def _says(words: str, none: str = "null") -> Callable[[Callable[[Node], Value]], Reader[Value]]:
+    return lambda read: Reader(read, words, none)
+
+
+@_says("text")
 def text(node: Node) -> str:
     """Read a text as it stands; a number or a truth value must be quoted to be one."""
     if not isinstance(node, Scalar):
@@ -117,6 +136,7 @@ def text(node: Node) -> str:
     return node.text
 
 
+@_says("text")
 def prompt(node: Node) -> str:
     """Read a text that says something, without the white space around it."""
     if stripped := text(node).strip():
@@ -126,11 +146,13 @@ def prompt(node: Node) -> str:
     )
 
 
+@_says("text")
 def negative_prompt(node: Node) -> str:
     """Read a text that may say nothing; that is one space, as the model was trained."""
     return text(node).strip() or " "
 
 
+@_says("its name")
 def name(node: Node) -> str:
     """Read the name of an entry in the settings."""
     if stripped := text(node).strip():
@@ -140,6 +162,7 @@ def name(node: Node) -> str:
     )
 
 
+@_says("a file name in the same folder")
 def file_name(node: Node) -> str:
     """Read the base name of a file in the same folder; paths and addresses are refused."""
     written = text(node)
@@ -158,9 +181,10 @@ def file_name(node: Node) -> str:
     return written
 
 
-def file_names(most: int) -> Callable[[Node], tuple[str, ...]]:
+def file_names(most: int) -> Reader[tuple[str, ...]]:
     """Read a list of at most so many base names."""
 
+    @_says(f"a list of at most {most} file names in the same folder")
     def read(node: Node) -> tuple[str, ...]:
         if not isinstance(node, Listing):
             shown = shortened(node.text) if isinstance(node, Scalar) else "logo.png"
@@ -176,10 +200,12 @@ def file_names(most: int) -> Callable[[Node], tuple[str, ...]]:
     return read
 
 
-def whole_number(low: int, high: int, or_else: str = "") -> Callable[[Node], int]:
+def whole_number(low: int, high: int, *, or_else: str = "") -> Reader[int]:
     """Read a whole number from `low` to `high`; `or_else` ends the advice for any other."""
-    advice = f"write a whole number from {low} to {high}{or_else}"
+    words = f"{low} to {high}"
+    advice = f"write a whole number from {words}{or_else}"
 
+    @_says(words)
     def read(node: Node) -> int:
         value = node.value() if isinstance(node, Scalar) else None
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
@@ -189,10 +215,12 @@ def whole_number(low: int, high: int, or_else: str = "") -> Callable[[Node], int
     return read
 
 
-def number(low: float, high: float, or_else: str = "") -> Callable[[Node], float]:
+def number(low: float, high: float, unit: str = "", *, or_else: str = "") -> Reader[float]:
     """Read a number, whole or not, from `low` to `high`; `or_else` ends the advice."""
-    advice = f"write a number from {low:g} to {high:g}{or_else}"
+    words = f"{low:.9g} to {high:.9g}"
+    advice = f"write a number from {words}{or_else}"
 
+    @_says(f"{unit}, {words}" if unit else words)
     def read(node: Node) -> float:
         value = node.value() if isinstance(node, Scalar) else None
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
@@ -202,9 +230,10 @@ def number(low: float, high: float, or_else: str = "") -> Callable[[Node], float
     return read
 
 
-def unless(word: str, read: Callable[[Node], Value]) -> Callable[[Node], Value | None]:
+def unless(word: str, read: Reader[Value]) -> Reader[Value | None]:
     """Read one word (`auto`, `forever`) as None and anything else as before."""
 
+    @_says(f"{read.words}, or `{word}`", none=word)
     def read_or_none(node: Node) -> Value | None:
         if isinstance(node, Scalar) and node.text.lower() == word:
             return None
@@ -216,10 +245,11 @@ def unless(word: str, read: Callable[[Node], Value]) -> Callable[[Node], Value |
     return read_or_none
 
 
-def limit(low: float, high: float) -> Callable[[Node], Limit]:
+def limit(low: float, high: float, unit: str) -> Reader[Limit]:
     """Read a number from `low` to `high`, or `off`."""
-    read_or_none = unless(Off.OFF, number(low, high))
+    read_or_none = unless(Off.OFF, number(low, high, unit))
 
+    @_says(read_or_none.words)
     def read(node: Node) -> Limit:
         value = read_or_none(node)
         return Off.OFF if value is None else value
@@ -227,6 +257,11 @@ def limit(low: float, high: float) -> Callable[[Node], Limit]:
     return read
 
 
+@_says(
+    "`always`, or days and hours in quotes, several between commas:"
+    ' `"Mon-Fri 20:00-07:00, Sat-Sun 00:00-24:00"`',
+    none="always",
+)
 def hours(node: Node) -> Hours | None:
     """Read `always` as None, else windows like Mon-Fri 20:00-07:00."""
     if isinstance(node, Scalar):
@@ -238,11 +273,12 @@ def hours(node: Node) -> Hours | None:
     raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
 
 
-def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Choice]:
+def choice(choices: type[Choice], **other_names: Choice) -> Reader[Choice]:
     """Read one of a few words, in any case; `other_names` are understood too."""
     known = {word.value: word for word in choices} | other_names
     advice = f"write one of {', '.join(choices)}"
 
+    @_says(", ".join(f"`{word}`" for word in choices))
     def read(node: Node) -> Choice:
         word = node.text.lower() if isinstance(node, Scalar) else ""
         if word in known:
@@ -252,12 +288,13 @@ def choice(choices: type[Choice], **other_names: Choice) -> Callable[[Node], Cho
     return read
 
 
-min_keep_psnr = limit(0, 100)  # decibels
-max_shift_px = limit(0, _LARGEST_SIDE)  # pixels of the original
-max_changed = limit(0, 1)  # share of the result's pixels
+min_keep_psnr = limit(0, 100, "dB")
+max_shift_px = limit(0, _LARGEST_SIDE, "pixels of the original")
+max_changed = limit(0, 1, "share of its pixels")
 min_confidence = choice(MinConfidence)
 
 
+@_says("`true`, `false`")
 def truth(node: Node) -> bool:
     """Read true or false."""
     value = node.value() if isinstance(node, Scalar) else None
@@ -266,6 +303,9 @@ def truth(node: Node) -> bool:
     raise UnfitValueError(what=f"is {_described(node)}", advice="write true or false")
 
 
+@_says(
+    f"`original`, `model` (as the model left it) or `WIDTHxHEIGHT`, sides up to {_LARGEST_SIDE}"
+)
 def size(node: Node) -> Size:
     """Read `original`, `model` or WIDTHxHEIGHT in pixels."""
     written = node.text.strip().lower() if isinstance(node, Scalar) else ""
@@ -281,6 +321,7 @@ def size(node: Node) -> Size:
     raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
 
 
+@_says("`[x, y, width, height]` in pixels of the upright original")
 def region(node: Node) -> Region:
     """Read [x, y, width, height] in pixels of the upright original."""
     sides = _whole_numbers(node)
@@ -290,6 +331,7 @@ def region(node: Node) -> Region:
     raise UnfitValueError(what=f"is {_described(node)}", advice=advice)
 
 
+@_says("an absolute path")
 def absolute_path(node: Node) -> Path:
     """Read a path from the root of the file system."""
     written = text(node)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from config.fields import read_fields
-from config.instruction_keys import Keys, read_keys
+from config.instruction_keys import Keys
 from config.problems import Complaints, Problem, UserError
 from config.text import decode
 from config.yaml_mistakes import quoted, shortened
@@ -69,7 +69,7 @@ def _prompt_alone(content: bytes, name: str) -> Instruction:
 def _keys(content: bytes, name: str) -> Instruction:
     complaints = Complaints(name)
     fields = read_fields(content, complaints)
-    written = read_keys(fields)
+    written = fields.read_table(Keys())
     complaints.raise_any()
     return Instruction(
         name=name,

@@ -1,8 +1,9 @@
 """The documents tell the truth: what they list is all there is, and their examples work."""
 
 import argparse
-import json
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -10,13 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from config.instruction_keys import Keys, read_preset
-from config.problems import Complaints
-from config.settings import FolderSettings, Limits, Lora, ModelSettings, Settings
-from config.settings_file import SHIPPED_FILE, read_settings
-from config.strict_yaml import parse
-from config.text import decode
-from config.yaml_nodes import Mapping, Node, plain
+from config.instruction_keys import read_preset
+from config.settings import Limits, Lora, Settings
+from config.settings_file import read_settings
 from daemon.cli import parser
 from daemon.commands import ExitCode
 from daemon.events import events, job_events
@@ -26,6 +23,7 @@ from daemon.jobs import failures
 from pipeline import instruction, recipe
 
 TOP = Path(__file__).parents[2]
+KEY_DOCUMENTS = TOP / "scripts" / "write_key_documents.py"
 README = (TOP / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     TOP / "README.md",
@@ -76,40 +74,12 @@ def example_settings() -> Settings:
     return read_settings(content, "README.md")
 
 
-def written_keys(container: type) -> list[str]:
-    """The keys that a part of the settings may have."""
-    return [field.name for field in fields(container)]
-
-
-def shipped() -> Mapping:
-    """The shipped settings as a tree."""
-    tree = parse(decode(SHIPPED_FILE.read_bytes(), "shipped"), Complaints("shipped"))
-    assert isinstance(tree, Mapping)
-    return tree
-
-
-def shipped_defaults() -> Iterator[tuple[str, str]]:
-    """Every key of the settings as README calls it, and its default as a file has it."""
-    for name, node in shipped().entries.items():
-        prefix = "" if name == "defaults" else f"{name}."
-        if isinstance(node, Mapping) and node.entries:
-            yield from ((f"{prefix}{key}", shown(it)) for key, it in node.entries.items())
-        else:
-            yield name, shown(node)
-
-
-def shown(node: Node) -> str:
-    """A value as people write it."""
-    value = plain(node)
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 SIDECARS = [it for it in blocks() if kind_of(it[0]) is Kind.SIDECAR and it[0] != "hotfolder.yaml"]
 PRESETS = [it for it in blocks() if kind_of(it[0]) is Kind.PRESET]
 
 
-def test_every_key_of_an_instruction_is_described() -> None:
-    assert list(described("Instructions")) == written_keys(Keys)
+def test_what_is_said_of_the_keys_is_what_the_code_says() -> None:
+    subprocess.run([sys.executable, KEY_DOCUMENTS, "--check"], check=True)
 
 
 def test_the_defaults_of_an_instruction_are_true() -> None:
@@ -127,23 +97,9 @@ def test_the_defaults_of_an_instruction_are_true() -> None:
             assert default == str(resolved[key]), f"the default of {key}"
 
 
-def test_every_setting_is_described() -> None:
-    keys = {f"model.{key}" for key in written_keys(ModelSettings)}
-    keys |= {f"limits.{key}" for key in written_keys(Limits)}
-    keys |= {*written_keys(FolderSettings), *written_keys(Settings)}
-    keys -= {"model", "limits", "root"}
-    assert {row[0].strip("`") for row in rows("Settings")} - {"Key"} == keys
-
-
-def test_the_defaults_of_the_settings_are_true() -> None:
-    told = described("Settings")
-    for key, default in shipped_defaults():
-        assert told[key][3] == f"`{default}`", key
-
-
 def test_what_a_listed_setting_holds_is_described() -> None:
     told = described("Settings")
-    assert all(f"`{key}`" in told["model.loras"][1] for key in written_keys(Lora))
+    assert all(f"`{key.name}`" in told["model.loras"][1] for key in fields(Lora))
     assert "`root`" in told["folders"][1]
 
 

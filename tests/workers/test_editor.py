@@ -1,15 +1,23 @@
 """The editor process as the daemon keeps it, from one process to the next."""
 
+import queue
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from harness import DEADLINE_SECONDS, wait_for
 from sample import FACTS
 
 from config.settings import ModelSettings
 from daemon.workers.child import Ended, Said
 from daemon.workers.editor import Dead, EditorProcess, Idle, Loading
+from pipeline.checkpoint import EDIT
 from pipeline.ipc import OpenEditor, Ready, Remark
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -113,3 +121,51 @@ def test_how_a_process_was_killed_is_told_of_that_one_alone(line: EditorProcess)
     begin(line, "cpu")
     assert isinstance(line.condition, Idle)
     assert line.how(replace(ended, child=line.condition.child)) == "killed by SIGKILL"
+
+
+def test_who_was_dismissed_is_followed_by_one_that_has_imported_its_libraries(
+    tiny_models: dict[str, Path],
+) -> None:
+    mail: queue.SimpleQueue[Said | Ended] = queue.SimpleQueue()
+    line = EditorProcess("qwen", ModelSettings(path=tiny_models[EDIT]), mail.put)
+    with closing(line):
+        line.start_if_due(0.0, at_once=True)
+        assert line.loading is not None
+        before = children()
+        line.dismiss(0.0)
+        (prepared,) = wait_for(lambda: children() - before)
+        wait_for(lambda: "libtorch" in Path(f"/proc/{prepared}/maps").read_text())
+        line.left(taken(mail, Ended).child)
+        assert line.start_if_due(0.0, at_once=True)
+        assert line.loading is not None
+        assert line.loading.pid == prepared
+        while not isinstance((said := taken(mail, Said)).message, Ready):
+            pass
+        assert said.child is line.loading
+
+
+def test_one_prepared_for_other_settings_is_ended(tiny_models: dict[str, Path]) -> None:
+    mail: queue.SimpleQueue[Said | Ended] = queue.SimpleQueue()
+    model = ModelSettings(path=tiny_models[EDIT])
+    line = EditorProcess("qwen", model, mail.put)
+    with closing(line):
+        line.start_if_due(0.0, at_once=True)
+        before = children()
+        line.dismiss(0.0)
+        (prepared,) = wait_for(lambda: children() - before)
+        line.left(taken(mail, Ended).child)
+        line.reopen(replace(model, compile=True), 1.0)
+        assert taken(mail, Ended).child.pid == prepared
+
+
+def children() -> set[int]:
+    """The processes that this one has started and that have not been waited for."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def taken(mail: queue.SimpleQueue[Said | Ended], kind: type[T]) -> T:
+    """The next of a kind that is said; the others are passed over."""
+    while not isinstance(one := mail.get(timeout=DEADLINE_SECONDS), kind):
+        pass
+    return one
