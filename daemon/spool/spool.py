@@ -138,7 +138,7 @@ class Spool:
         return replace(job, files=tuple(hashed))
 
     def begin_attempt(self, job: Job) -> Job:
-        """Count an attempt, on disk before it begins."""
+        """Count an attempt, on disk before it begins; with that the job's files are safe there."""
         job = replace(job, attempts=job.attempts + 1)
         self._write_record(job)
         return job
