@@ -15,7 +15,8 @@ from benchmarks.pictures import small, write_pair
 from benchmarks.running import Running
 from config import settings_file
 from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
-from daemon.spool.spool import Spool, new_ticket
+from daemon.spool.records import new_ticket
+from daemon.spool.spool import Spool
 from pipeline.recipe import RecipeRules
 
 _JOBS = 1000

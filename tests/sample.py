@@ -21,7 +21,7 @@ from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
 from daemon.jobs.job_run import Backoff, JobRun, ParkedJob, Phase
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.spool.receipts import FinishedJob, Variant
-from daemon.spool.spool import ClaimTicket
+from daemon.spool.records import ClaimTicket
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared

@@ -127,7 +127,7 @@ class OfflineFolder:
         return CommandResult(ResultCode.DONE, str(event))
 
     def _tell(self, event: Event) -> None:
-        FolderLog(self.folder.root / "logs").write(event, time.time())
+        FolderLog(self.spool.tree).write(event, time.time())
 
 
 @contextmanager

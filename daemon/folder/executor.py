@@ -20,9 +20,9 @@ from daemon.job import Job, State
 from daemon.lease.leader import NotLeader
 from daemon.spool.disk_space import DiskSpace
 from daemon.spool.receipts import FinishedJob, hindered_job, in_the_way
-from daemon.spool.records import UNKNOWN, RecoveredJob
+from daemon.spool.records import UNKNOWN, RecoveredJob, new_ticket
 from daemon.spool.scratch import ScratchDirs, finished_sizes, has_finished, load_finished
-from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, new_ticket
+from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool
 from daemon.supervision import Fault, fault_of, job_hindered_by_fault
 
 

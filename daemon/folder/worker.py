@@ -22,7 +22,7 @@ from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
 from daemon.folder.resolve import Resolver
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
-from daemon.fs.hot_folder import folder_id
+from daemon.fs.hot_folder import id_in
 from daemon.inbox.inbox import Inbox, WatchMode
 from daemon.inbox.watched_inbox import WatchedInbox
 from daemon.job import EMPTY_PLAN, FolderState, kept
@@ -63,7 +63,7 @@ class FolderWorker(threading.Thread):
             folder.root, lambda: self.identity, timings, wake, tell_of_lease
         )
         self._spool = Spool(folder.root, self._lease.fence)
-        self._folder_log = FolderLog(folder.root / "logs")
+        self._folder_log = FolderLog(self._spool.tree)
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
         self._inbox = WatchedInbox(folder, inbox, wake, self._watch_lost)
         self._executor = FolderExecutor(
@@ -122,16 +122,21 @@ class FolderWorker(threading.Thread):
 
     def _try(self, command: messages.FolderCommand) -> None:
         try:
-            if absence := self._check_present():
-                self._park(command, absence)
-            else:
-                if not isinstance(command, messages.Reconfigure):  # that is for us alone
-                    self._lease.fence()
-                self._do(command)
+            # What was checked is what is worked in, whatever is mounted there meanwhile.
+            with self._spool.tree.held_open():
+                self._check_and_do(command)
         except NotLeader as other:
             self._stand_by(command, other)
         except OSError as error:
             self._park(command, self._trouble(error))
+
+    def _check_and_do(self, command: messages.FolderCommand) -> None:
+        if absence := self._check_present():
+            self._park(command, absence)
+            return
+        if not isinstance(command, messages.Reconfigure):  # that is for us alone
+            self._lease.fence()
+        self._do(command)
 
     def _trouble(self, error: OSError) -> Trouble:
         """What an error means: whatever was missed, a share that went meanwhile says it all."""
@@ -265,7 +270,7 @@ class FolderWorker(threading.Thread):
     def _check_present(self) -> Trouble | None:
         """What tells that the hot folder is not there; None: it is."""
         try:
-            identity = folder_id(Path(self.root))
+            identity = id_in(self._spool.tree)
         except UserError as error:
             return Trouble(FolderState.OFFLINE, error.problems[0].what)
         if not self.identity:

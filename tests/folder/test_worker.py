@@ -3,6 +3,8 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from harness import wait_for
 from paper import WHOLE
+from rig.descriptors import descriptors_below
 from rig.disk import SmallDisk
 from sample import TICKET, candidate, finished, folder_worker, resolved_job, seen
 
@@ -195,6 +199,27 @@ class TestTheWayOfAJob:
     def test_a_folder_preset_holds_for_the_job(self, kept: Kept) -> None:
         (kept.inbox / "_preset.yaml").write_text("steps: 17\n")
         assert kept.claim().recipe.steps == 17
+
+
+def test_a_command_walks_down_from_the_root_once(kept: Kept) -> None:
+    kept.drop()
+    kept.ready()
+    walks: list[int] = []
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and arguments[0] == f"{kept.root}/.":
+            walks.append(threading.get_ident())
+
+    sys.addaudithook(hook)
+    kept.submit(messages.ClaimNext())
+    kept.next(messages.Claimed)
+    # Beside the claim's own there may be those of a scan before it.
+    assert 1 <= walks.count(kept.folder_worker.ident or 0) <= 4
+
+
+def test_between_two_commands_no_folder_of_the_share_is_held(kept: Kept) -> None:
+    kept.claim()
+    wait_for(lambda: not descriptors_below(kept.root))
 
 
 class TestOffline:
