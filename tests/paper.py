@@ -58,7 +58,9 @@ class PaperInbox:
     def begin_to_watch(self) -> None:
         """Know nothing of what was seen before, as a daemon that has just started."""
         self._watched: Watched = {}
-        self._content_reader = ContentReader(self._open, self._settings, default_steps=40)
+        self._content_reader = ContentReader(
+            self._open, self._settings.defaults, self._settings, default_steps=40
+        )
 
     def seen_by_another(self) -> "PaperInbox":
         """The same inbox, watched by another daemon whose clock counts from elsewhere."""

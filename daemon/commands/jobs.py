@@ -15,8 +15,9 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings, folder_settings
 from daemon.commands import ExitCode
+from daemon.commands.inquiry import Inquiry
+from daemon.commands.offline import scan_offline
 from daemon.commands.output import Output
-from daemon.commands.preview import scan_offline
 from daemon.commands.select import (
     Located,
     NotFound,
@@ -70,7 +71,7 @@ class OfflineFolder:
         self, word: str, path: str, settings: Settings, default_steps: int
     ) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
-        plan = scan_offline(self.folder, settings, default_steps).plan
+        plan = scan_offline(self.folder, settings, default_steps)
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):
@@ -244,7 +245,11 @@ class _Means:
     def what_became(self, there: Located | NotFound, roots: Iterable[Path]) -> Iterator[str]:
         """What `why` says of it."""
         reasons = Explainer(
-            settings=self.settings, default_steps=self.default_steps, local_dirs=self.local_dirs
+            inquiry=Inquiry(
+                settings=self.settings,
+                default_steps=self.default_steps,
+                local_dirs=self.local_dirs,
+            )
         )
         if isinstance(there, Located):
             yield from reasons.of_file(there)

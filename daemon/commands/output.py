@@ -7,11 +7,12 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TextIO
 
 from config.problems import Problem
+from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus, IgnoredFile
 from daemon.events.text import columns, duration, plain
 from daemon.job import EndedJob, State
 
@@ -70,6 +71,15 @@ def problem(subject: str, text: str, advice: str) -> Finding:
 def problems(subject: str, found: Iterable[Problem]) -> Iterator[Finding]:
     """The problems of a seam, each a finding."""
     return (Finding(Verdict.PROBLEM, subject, str(one)) for one in found)
+
+
+def as_json(document: DaemonStatus | FolderStatus | FileStatus | IgnoredFile) -> dict[str, object]:
+    """A document for programs; what is None is left out."""
+    return asdict(document, dict_factory=_without_none)
+
+
+def _without_none(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
+    return {key: value for key, value in fields if value is not None}
 
 
 def write_json(document: object) -> None:

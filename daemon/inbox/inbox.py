@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.instruction_keys import Keys
-from config.settings import FolderSettings, Settings, Watch
+from config.settings import FolderSettings, Settings, Watch, folder_settings_as_written
 from daemon.fs.mounts import Mount, find_mount
 from daemon.fs.names import Kind, kind_of
 from daemon.inbox.open_file import Opener, open_seen
@@ -103,7 +103,7 @@ class Inbox:
         self._inbox, self._trust_inodes = inbox, trust_inodes
         self._default_steps, self._unix_clock = default_steps, unix_clock
         self._opener = opener
-        self._content_reader = ContentReader(self._open, settings, default_steps)
+        self._content_reader = self._reader(settings)
         self._listing = _NOTHING
         self._watched: Watched = {}
         self._plan: Plan | None = None  # of the last look, while it holds
@@ -150,8 +150,12 @@ class Inbox:
         Where inodes are trusted from now on, or no longer, every file is another one.
         """
         self.rules, self._trust_inodes = rules, trust_inodes
-        self._content_reader = ContentReader(self._open, settings, self._default_steps)
+        self._content_reader = self._reader(settings)
         self._plan = None
+
+    def _reader(self, settings: Settings) -> ContentReader:
+        folder = folder_settings_as_written(settings, self._inbox.parent)
+        return ContentReader(self._open, folder, settings, self._default_steps)
 
     def _open(self, seen: Seen) -> BinaryIO | Unread:
         # Where inodes are to be trusted, so is what the kernel says of writers: on a local disk.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from daemon import own_version
-from daemon.control.documents import Document
+from daemon.control.documents import SCHEMA, DaemonStatus, FolderStatus, JobStatus
 from daemon.events.text import duration
 from daemon.fs.names import printable
 from daemon.job import FolderState, State
@@ -14,57 +15,58 @@ from daemon.jobs.job_run import Backoff, Editing, JobRun, ParkedJob
 from daemon.workers.backend import Condition
 from pipeline.editor import ModelFacts
 
-SCHEMA = 1
 _ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 
 
-def job_document(job: JobRun | ParkedJob, now: float, typical_seconds: float | None) -> Document:
+def job_status(job: JobRun | ParkedJob, now: float, typical_seconds: float | None) -> JobStatus:
     """One job under way; `typical_seconds` is what such a job took of late."""
-    described: dict[str, object] = {
-        "job_id": job.job.job_id,
-        "file": printable(job.job.path),
-        "state": job.state if isinstance(job, JobRun) else State.CLAIMED,
-        "attempts": job.job.attempts,
-    }
-    if isinstance(job, JobRun) and job.reseeded:
-        missed = "; ".join(job.reseeded[0].missed)
-        described["reason"] = f"edited once more, because it did not pass: {missed}"
+    status = JobStatus(
+        job_id=job.job.job_id,
+        file=printable(job.job.path),
+        state=job.state if isinstance(job, JobRun) else State.CLAIMED,
+        attempts=job.job.attempts,
+        reason=_second_try(job),
+    )
     match job.phase:
         case Editing(index, step, steps, since):
-            described |= {"variant": index + 1, "step": step, "steps": steps}
-            described["seconds"] = round(now - since, 1)
+            seconds, left = now - since, None
             if typical_seconds is not None:
-                described["eta_seconds"] = round(max(0.0, typical_seconds - (now - since)), 1)
+                left = round(max(0.0, typical_seconds - seconds), 1)
+            at = replace(status, variant=index + 1, step=step, steps=steps)
+            return replace(at, seconds=round(seconds, 1), eta_seconds=left)
         case Backoff(until=until, cause=cause):
-            described |= {"reason": cause, "retry_in_seconds": round(max(0.0, until - now), 1)}
+            rest = round(max(0.0, until - now), 1)
+            return replace(status, reason=cause, retry_in_seconds=rest)
         case _:
-            pass
-    return described
+            return status
 
 
-def editor_document(condition: Condition, facts: ModelFacts | None) -> Document:
+def _second_try(job: JobRun | ParkedJob) -> str | None:
+    if isinstance(job, JobRun) and job.reseeded:
+        missed = "; ".join(job.reseeded[0].missed)
+        return f"edited once more, because it did not pass: {missed}"
+    return None
+
+
+def editor_status(condition: Condition, facts: ModelFacts | None) -> Mapping[str, str]:
     """The editor process and its model."""
-    described: dict[str, object] = {"state": type(condition).__name__.lower()}
+    status = {"state": type(condition).__name__.lower()}
     if facts is not None:
-        described |= {
-            "model": facts.path,
-            "class": facts.class_name,
-            "dtype": facts.dtype,
-            "weights": facts.weights,
-        }
-    return described
+        status |= {"model": facts.path, "class": facts.class_name}
+        status |= {"dtype": facts.dtype, "weights": facts.weights}
+    return status
 
 
-def status_document(folders: Sequence[Document], editor: Document) -> Document:
+def daemon_status(folders: Sequence[FolderStatus], editor: Mapping[str, str]) -> DaemonStatus:
     """All that a running daemon says of itself."""
-    return {
-        "schema": SCHEMA,
-        "running": True,
-        "pid": os.getpid(),
-        "version": own_version(),
-        "editor": editor,
-        "folders": folders,
-    }
+    return DaemonStatus(
+        schema=SCHEMA,
+        running=True,
+        pid=os.getpid(),
+        version=own_version(),
+        editor=editor,
+        folders=tuple(folders),
+    )
 
 
 def status_line(

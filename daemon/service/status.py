@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 from daemon.clock import Clock, last_midnight
-from daemon.control.documents import Document
+from daemon.control.documents import DaemonStatus, FolderStatus, Request
 from daemon.folder import messages
-from daemon.folder.documents import folder_document
+from daemon.folder.documents import FolderSnapshot
 from daemon.folder.view import FolderView
 from daemon.history import History
 from daemon.job import EMPTY_PLAN, FolderState
 from daemon.jobs.job_run import JobRun, ParkedJob
 from daemon.jobs.runner import JobRunner
 from daemon.service.documents import (
-    editor_document,
-    job_document,
+    daemon_status,
+    editor_status,
+    job_status,
     shares,
-    status_document,
     status_line,
 )
 from daemon.service.pause import PauseControl
@@ -92,23 +93,49 @@ class StatusReporter:
             self._counted_at, self._counted_ends = now, ends
         return self._counts
 
-    def of(self, root: str) -> Document:
-        """How one hot folder stands, for `hotfolder status`."""
-        editor = editor_document(self._editor.condition, self._runner.editing.facts)
-        folder = self._folders.get(root)
+    def answer(self, request: Request) -> Callable[[], DaemonStatus]:
+        """What is asked of one hot folder, from memory; whoever sends it has it made.
+
+        The verb is "plan" or "explain", of a "path" relative to the inbox, else "status".
+        """
+        editor = editor_status(self._editor.condition, self._runner.editing.facts)
+        folder = self._folders.get(str(request.root))
         if folder is None:
-            return status_document([], editor)
-        plan = folder.plan or EMPTY_PLAN
-        now, midnight = self._clock.monotonic(), last_midnight(self._clock.time())
-        jobs = [
-            job_document(job, now, self._typical_seconds(job))
-            for job in self._runner.jobs
-            if job.root == root
-        ]
-        today = self._history.counts_since(folder.folder_worker.identity, midnight)
-        reviews = self._runner.completion.reviews_since(root, midnight)
-        mine = folder_document(root, self.stands(folder), plan, jobs, today, reviews=reviews)
-        return status_document([mine], editor)
+            return partial(daemon_status, (), editor)
+        arguments = request.arguments
+        tell: Callable[[], FolderStatus]
+        match request.verb:
+            case "plan" | "explain" if not _knows_its_files(folder):
+                return partial(daemon_status, (), editor)
+            case "plan":
+                is_whole = arguments.get("whole") == "yes"
+                tell = partial(self._snapshot(folder).forecast, is_whole=is_whole)
+            case "explain":
+                tell = partial(self._snapshot(folder).about, arguments.get("path", ""))
+            case _:
+                tell = self._with_its_day(folder).status
+        return lambda: daemon_status((tell(),), editor)
+
+    def _snapshot(self, folder: FolderView) -> FolderSnapshot:
+        root, now = str(folder.root), self._clock.monotonic()
+        return FolderSnapshot(
+            root=root,
+            stands=self.stands(folder),
+            plan=folder.plan or EMPTY_PLAN,
+            jobs=tuple(
+                job_status(job, now, self._typical_seconds(job))
+                for job in self._runner.jobs
+                if job.root == root
+            ),
+        )
+
+    def _with_its_day(self, folder: FolderView) -> FolderSnapshot:
+        root, midnight = str(folder.root), last_midnight(self._clock.time())
+        return replace(
+            self._snapshot(folder),
+            today=self._history.counts_since(folder.folder_worker.identity, midnight),
+            reviews=tuple(self._runner.completion.reviews_since(root, midnight)),
+        )
 
     def stands(self, folder: FolderView) -> messages.StatusChanged:
         """How a hot folder stands for people: paused where no job is begun."""
@@ -123,3 +150,9 @@ class StatusReporter:
             steps = recipe.steps * recipe.variants
             return self._history.typical_seconds(steps, recipe.megapixels or 0.0)
         return None
+
+
+def _knows_its_files(folder: FolderView) -> bool:
+    """Whether a hot folder's plan is one of now, or nobody can have another."""
+    is_gone = folder.is_offline and folder.is_known
+    return is_gone or (folder.plan is not None and not folder.is_outdated)

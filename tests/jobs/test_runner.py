@@ -4,10 +4,10 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
@@ -177,7 +177,7 @@ def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
         clock=time,
         tell=bench.told.append,
     )
-    told: list[Mapping[str, object]] = []
+    told: list[Any] = []
     arguments = {"word": job.job_id, "path": ""}
     cancel = Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append)
     requests.take(cancel)
