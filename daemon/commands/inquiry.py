@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
-from daemon.commands.select import NO_ANSWER, unmarked
+from daemon.commands.select import NO_ANSWER, default_steps, unmarked
 from daemon.control.client import ask_status
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
-from daemon.fs.local_dirs import LocalDirs
+from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
 from daemon.fs.names import printable, result_names
 from daemon.history import Counts
 from daemon.job import FolderState
@@ -80,6 +80,16 @@ class Inquiry:
     settings: Settings
     default_steps: int
     local_dirs: LocalDirs
+
+    @classmethod
+    def by(
+        cls,
+        settings: Settings,
+        find_dirs: Callable[[Mapping[str, str]], LocalDirs] = locate_local_dirs,
+    ) -> Inquiry:
+        """The one of this process, by its environment."""
+        steps, local_dirs = default_steps(os.environ), find_dirs(os.environ)
+        return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
 
     def status(self, folder: FolderSettings) -> Reply:
         """How a hot folder stands."""

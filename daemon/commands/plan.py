@@ -13,9 +13,8 @@ from pathlib import Path
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
 from daemon.commands.output import JSON_SCHEMA, Output, as_json, write_json
-from daemon.commands.select import default_steps, find_folders, read_settings
+from daemon.commands.select import find_folders, read_settings
 from daemon.control.documents import FileStatus, JobPreview
-from daemon.fs.local_dirs import locate_local_dirs
 from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
 
@@ -23,13 +22,8 @@ from daemon.job import FolderState, State
 def plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what would happen to every file of the inboxes; problems among them are no failure."""
     settings, path = read_settings(arguments.config, Path.cwd())
-    inquiry = Inquiry(
-        settings=settings,
-        default_steps=default_steps(os.environ),
-        local_dirs=locate_local_dirs(os.environ),
-    )
     folders = find_folders(settings, path, arguments.root, Path.cwd())
-    replies = ask_all(folders, partial(inquiry.plan, is_whole=arguments.json))
+    replies = ask_all(folders, partial(Inquiry.by(settings).plan, is_whole=arguments.json))
     if arguments.json:
         running = any(it.daemon for it in replies)
         planned = [_json(it) for it in replies]

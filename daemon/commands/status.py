@@ -13,9 +13,8 @@ from pathlib import Path
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
 from daemon.commands.output import JSON_SCHEMA, Output, as_json, write_json
-from daemon.commands.select import default_steps, find_folders, read_settings
+from daemon.commands.select import find_folders, read_settings
 from daemon.control.documents import FolderStatus
-from daemon.fs.local_dirs import locate_local_dirs
 from daemon.fs.names import Kind
 from daemon.job import FolderState, State
 
@@ -26,14 +25,9 @@ _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED
 def status(arguments: argparse.Namespace) -> ExitCode:
     """Say how every hot folder and its daemon stand."""
     settings, path = read_settings(arguments.config, Path.cwd())
-    inquiry = Inquiry(
-        settings=settings,
-        default_steps=default_steps(os.environ),
-        local_dirs=locate_local_dirs(os.environ),
-    )
     # Their markers are asked for only where no daemon answers: it may know that a share is away.
     folders = find_folders(settings, path, arguments.root, Path.cwd())
-    replies = ask_all(folders, inquiry.status)
+    replies = ask_all(folders, Inquiry.by(settings).status)
     if arguments.json:
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
         standing = [{**as_json(it.folder), "running": it.daemon is not None} for it in replies]

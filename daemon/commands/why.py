@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,7 +22,6 @@ from daemon.commands.select import (
     NotFound,
     absolute,
     answering,
-    default_steps,
     entry_of,
     hot_folder_above,
     locate_file,
@@ -41,7 +40,6 @@ from daemon.control.client import ask_status
 from daemon.control.documents import FileStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.hot_folder import folder_id
-from daemon.fs.local_dirs import locate_local_dirs
 from daemon.fs.names import is_hidden, printable
 from daemon.history import History
 from daemon.job import State
@@ -65,18 +63,9 @@ def why(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output) -> ExitCode:
-    reasons = Explainer(
-        inquiry=Inquiry(
-            settings=settings,
-            default_steps=default_steps(os.environ),
-            local_dirs=locate_local_dirs(os.environ),
-        )
-    )
+    reasons = Explainer(Inquiry.by(settings))
     found = locate_file(file, Path.cwd(), roots)
-    if isinstance(found, Located):
-        lines = [*reasons.of_file(found)]
-    else:
-        lines = [line for root in roots for line in reasons.of_name(found, root)]
+    lines = [*reasons.explain(found, roots)]
     for line in lines:
         output.line(line)
     if lines or isinstance(found, Located):
@@ -101,14 +90,21 @@ _NEAREST_SHOWN = 3
 _ALIKE = 0.75  # lampe.jpg and lamp.jpg, but not alone.jpg
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Explainer:
     """Answers by the settings in force."""
 
     inquiry: Inquiry
 
-    def of_file(self, there: Located) -> Iterator[str]:
-        """Why a file is where it is."""
+    def explain(self, found: Located | NotFound, roots: Iterable[Path]) -> Iterator[str]:
+        """Why a file is where it is, or what became of it; nothing where nobody knows it."""
+        if isinstance(found, Located):
+            yield from self._of_file(found)
+            return
+        for root in roots:
+            yield from self._of_name(found, root)
+
+    def _of_file(self, there: Located) -> Iterator[str]:
         match there.area:
             case "inbox":
                 yield from self._in_inbox(there)
@@ -123,8 +119,7 @@ class Explainer:
             case _:
                 yield f"{_shown(there)} is nothing that Hotfolder edits: pictures go into inbox/."
 
-    def of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
-        """What became of a file that was in the inbox once; nothing where nobody knows it."""
+    def _of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
         lines = [*self._under_way(missing.name, root)]
         traces = find_traces(root, missing.name)
         if not lines and traces:

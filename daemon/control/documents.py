@@ -168,6 +168,11 @@ class CommandResult:
     how: ResultCode
     text: str
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether what was asked for is done, or will be."""
+        return self.how in (ResultCode.DONE, ResultCode.BEGUN)
+
     def as_json(self) -> dict[str, object]:
         """The outcome for the control socket."""
         return {"how": self.how.value, "text": self.text}
