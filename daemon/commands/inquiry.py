@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
@@ -19,9 +18,6 @@ from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
 from daemon.fs.names import printable, result_names
 from daemon.history import Counts
 from daemon.job import FolderState
-
-if TYPE_CHECKING:
-    from daemon.commands.offline import OfflineReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,30 +89,23 @@ class Inquiry:
 
     def status(self, folder: FolderSettings) -> Reply:
         """How a hot folder stands."""
-        return self._ask(folder, {"verb": "status"}, lambda offline: offline.status())
+        return self._ask(folder, {"verb": "status"})
 
     def plan(self, folder: FolderSettings, *, is_whole: bool) -> Reply:
         """What would happen to the files of its inbox; whole: with all that `--json` tells."""
-        question = {"verb": "plan", "whole": "yes" if is_whole else "no"}
-        return self._ask(folder, question, lambda offline: offline.forecast(is_whole=is_whole))
+        return self._ask(folder, {"verb": "plan", "whole": "yes" if is_whole else "no"})
 
     def explain(self, folder: FolderSettings, path: str) -> Reply:
         """How a file of its inbox stands, by its path there."""
         question = {"verb": "explain", "path": path}
-        reply = self._ask(folder, question, lambda offline: offline.about(path))
+        reply = self._ask(folder, question)
         is_known = reply.folder.files or reply.folder.ignored or reply.note
         if is_known or (folder.root / "inbox" / path).is_dir():
             return reply
         # It came after the daemon's last look, or the daemon cannot look.
-        found = self._offline(folder).about(path)
-        return replace(reply, folder=_with_free_results(folder.root, found))
+        return replace(reply, folder=self._read(folder, question))
 
-    def _ask(
-        self,
-        folder: FolderSettings,
-        question: Mapping[str, str],
-        read: Callable[[OfflineReader], FolderStatus],
-    ) -> Reply:
+    def _ask(self, folder: FolderSettings, question: Mapping[str, str]) -> Reply:
         root = folder.root
         daemon, note = ask_status(self.local_dirs, root, question)
         if daemon is not None and daemon.folders:
@@ -126,14 +115,19 @@ class Inquiry:
             note = "the daemon has not looked yet; this is what the folder holds now"
         if problems := tuple(unmarked(root)):
             raise UserError(problems)
-        found = _with_free_results(root, read(self._offline(folder)))
-        return Reply(root=root, folder=found, daemon=daemon, note=note)
+        return Reply(root=root, folder=self._read(folder, question), daemon=daemon, note=note)
 
-    def _offline(self, folder: FolderSettings) -> OfflineReader:
+    def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
         # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.
-        from daemon.commands.offline import OfflineReader  # noqa: PLC0415
+        from daemon.commands import offline  # noqa: PLC0415
 
-        return OfflineReader(folder, self.settings, self.default_steps, self.local_dirs)
+        verb, snapshot = (
+            question["verb"],
+            offline.read_inbox(folder, self.settings, self.default_steps),
+        )
+        if verb == "status":
+            snapshot = offline.with_its_day(snapshot, folder.root, self.local_dirs)
+        return _with_free_results(folder.root, snapshot.answer(verb, question))
 
 
 def _with_free_results(root: Path, folder: FolderStatus) -> FolderStatus:

@@ -16,7 +16,7 @@ from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings, folder_settings
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry
-from daemon.commands.offline import scan_offline
+from daemon.commands.offline import read_inbox
 from daemon.commands.output import Output
 from daemon.commands.select import (
     Located,
@@ -67,7 +67,7 @@ class OfflineFolder:
 
     def cancel(self, word: str, path: str, by: Inquiry) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
-        plan = scan_offline(self.folder, by.settings, by.default_steps)
+        plan = read_inbox(self.folder, by.settings, by.default_steps).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):

@@ -15,7 +15,6 @@ from config.problems import Problem
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus, IgnoredFile
 from daemon.events.text import columns, plain
 
-JSON_SCHEMA = 1
 _GAP = "  "
 _RESET = "\x1b[0m"
 _GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
-from daemon.commands.output import JSON_SCHEMA, Output, as_json, write_json
+from daemon.commands.output import Output, as_json, write_json
 from daemon.commands.select import find_folders, read_settings
-from daemon.control.documents import FileStatus, JobPreview
+from daemon.control.documents import SCHEMA, FileStatus, JobPreview
 from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
 
@@ -27,7 +27,7 @@ def plan(arguments: argparse.Namespace) -> ExitCode:
     if arguments.json:
         running = any(it.daemon for it in replies)
         planned = [_json(it) for it in replies]
-        write_json({"schema": JSON_SCHEMA, "running": running, "folders": planned})
+        write_json({"schema": SCHEMA, "running": running, "folders": planned})
         return ExitCode.FINE
     output = Output(sys.stdout, os.environ)
     for it in replies:

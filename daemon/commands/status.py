@@ -12,9 +12,9 @@ from pathlib import Path
 
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
-from daemon.commands.output import JSON_SCHEMA, Output, as_json, write_json
+from daemon.commands.output import Output, as_json, write_json
 from daemon.commands.select import find_folders, read_settings
-from daemon.control.documents import FolderStatus
+from daemon.control.documents import SCHEMA, FolderStatus
 from daemon.fs.names import Kind
 from daemon.job import FolderState, State
 
@@ -31,7 +31,7 @@ def status(arguments: argparse.Namespace) -> ExitCode:
     if arguments.json:
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
         standing = [{**as_json(it.folder), "running": it.daemon is not None} for it in replies]
-        write_json({"schema": JSON_SCHEMA, "running": bool(about), **about, "folders": standing})
+        write_json({"schema": SCHEMA, "running": bool(about), **about, "folders": standing})
         return ExitCode.FINE
     output = Output(sys.stdout, os.environ)
     for it in replies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from config.values import Format, Off
@@ -41,8 +41,20 @@ class FolderSnapshot:
     today: Counts = _NO_JOBS
     reviews: tuple[Review, ...] = ()  # what needs a look since the day began
 
-    def status(self) -> FolderStatus:
-        """Its files in the inbox, its jobs, its day and what needs a look."""
+    def answer(self, verb: str, arguments: Mapping[str, str]) -> FolderStatus:
+        """What is asked of it: "plan", "explain" of the file at "path", else "status".
+
+        The path is relative to the inbox; a plan that is "whole" has the recipes, too.
+        """
+        match verb:
+            case "plan":
+                return self._forecast(is_whole=arguments.get("whole") == "yes")
+            case "explain":
+                return self._about(arguments.get("path", ""))
+            case _:
+                return self._status()
+
+    def _status(self) -> FolderStatus:
         counts = Counter[str](file.state for file in self.plan.states)
         counts.update(job.state for job in self.jobs)
         return replace(
@@ -54,11 +66,8 @@ class FolderSnapshot:
             ignored=tuple(map(_ignored, self.plan.ignored)),
         )
 
-    def forecast(self, *, is_whole: bool) -> FolderStatus:
-        """What would happen to its files, in the order in which it would.
-
-        With recipes where it is whole, else without those files that only stand as another does.
-        """
+    def _forecast(self, *, is_whole: bool) -> FolderStatus:
+        # What is not whole is for people: without those files that only stand as another does.
         files = (self._previewed(file, with_recipe=is_whole) for file in self._in_turn())
         return replace(
             self._bare(),
@@ -66,8 +75,7 @@ class FolderSnapshot:
             ignored=tuple(map(_ignored, self.plan.ignored)),
         )
 
-    def about(self, path: str) -> FolderStatus:
-        """What is known of one file, by its path relative to the inbox."""
+    def _about(self, path: str) -> FolderStatus:
         states = (file for file in self.plan.states if file.path == path)
         return replace(
             self._bare(),

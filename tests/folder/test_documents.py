@@ -5,7 +5,6 @@ import pytest
 from config.problems import Problem
 from config.settings import settings_without_file
 from config.values import Format
-from daemon.control.documents import FolderStatus
 from daemon.folder.documents import FolderSnapshot
 from daemon.folder.messages import StatusChanged
 from daemon.job import (
@@ -67,19 +66,19 @@ SNAPSHOT = FolderSnapshot(root="/srv/hot", stands=StatusChanged(FolderState.ONLI
 
 def results(path: str, job: PlannedJob) -> tuple[str, ...]:
     plan = replace(PLAN, states=(FileState(path, State.READY, "ready"),), jobs={path: job})
-    (file,) = replace(SNAPSHOT, plan=plan).about(path).files
+    (file,) = replace(SNAPSHOT, plan=plan).answer("explain", {"path": path}).files
     assert file.job is not None
     return file.job.results
 
 
 def test_a_forecast_begins_with_what_comes_next_and_foresees_only_jobs() -> None:
-    told = SNAPSHOT.forecast(is_whole=False)
+    told = SNAPSHOT.answer("plan", {})
     assert [file.file for file in told.files] == ["cat.png", "bad.png", "hat.png"]
     assert [file.file for file in told.files if file.job is not None] == ["cat.png"]
 
 
 def test_a_whole_forecast_has_every_file_and_the_recipe() -> None:
-    cat, *_, sidecar = SNAPSHOT.forecast(is_whole=True).files
+    cat, *_, sidecar = SNAPSHOT.answer("plan", {"whole": "yes"}).files
     assert sidecar.file == "cat.yaml"
     assert cat.job is not None
     assert cat.job.recipe is not None
@@ -88,7 +87,7 @@ def test_a_whole_forecast_has_every_file_and_the_recipe() -> None:
 
 @pytest.mark.parametrize("path", ["cat.png", "dog.heic", "cow.png"])
 def test_one_file_is_told_of_alone(path: str) -> None:
-    told: FolderStatus = SNAPSHOT.about(path)
+    told = SNAPSHOT.answer("explain", {"path": path})
     names = [it.file for it in told.files] + [it.file for it in told.ignored]
     assert names == [path] * (path != "cow.png")
 

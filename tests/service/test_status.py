@@ -21,7 +21,7 @@ from daemon.jobs.job_run import (
     Reclaiming,
     Waiting,
 )
-from daemon.service.documents import (
+from daemon.service.status import (
     daemon_status,
     editor_status,
     job_status,
@@ -93,7 +93,7 @@ def test_a_folder_counts_files_and_jobs_by_their_states_and_is_json() -> None:
     snapshot = FolderSnapshot(
         root="/hot\udcff", stands=stands, plan=PLAN, jobs=(job,), today=Counts(done=2)
     )
-    told = daemon_status([snapshot.status()], editor_status(Dead(0.0), FACTS))
+    told = daemon_status([snapshot.answer("status", {})], editor_status(Dead(0.0), FACTS))
     assert codec.load(DaemonStatus, codec.dump(told)) == told
     document = json.loads(json.dumps(as_json(told), ensure_ascii=False).encode())
     (only,) = document["folders"]
