@@ -132,6 +132,8 @@ class Inquiry:
 
 def _with_free_results(root: Path, folder: FolderStatus) -> FolderStatus:
     """The same, its results named past those that lie in the outbox already."""
+    if folder.state is FolderState.OFFLINE:
+        return folder  # so is the outbox
     outbox = _Outbox(root)
     return replace(folder, files=tuple(map(outbox.past_others, folder.files)))
 

@@ -96,9 +96,9 @@ class StatusReporter:
         """What is asked of one hot folder, from memory; whoever sends it has it made."""
         editor = editor_status(self._editor.condition, self._runner.editing.facts)
         folder, verb = self._folders.get(str(request.root)), request.verb
-        is_of_files = verb in ("plan", "explain")
-        if folder is None or (is_of_files and not _knows_its_files(folder)):
+        if folder is None or (verb == "plan" and not _knows_its_files(folder)):
             return partial(daemon_status, (), editor)
+        is_of_files = verb in ("plan", "explain")
         snapshot = self._snapshot(folder) if is_of_files else self._with_its_day(folder)
         return lambda: daemon_status((snapshot.answer(verb, request.arguments),), editor)
 
