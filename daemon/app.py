@@ -124,7 +124,7 @@ def _folder_worker(
     inbox = Inbox(
         folder.root / "inbox",
         settle_rules(folder, watch_mode, final=wanted.once),
-        recipe_rules=RecipeRules.of(wanted.settings, wanted.default_steps),
+        recipe_rules=RecipeRules.of(wanted.settings, wanted.default_steps, folder.keys),
         trust_inodes=not watch_mode.is_share,
     )
     return FolderWorker(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from config.codec import Count, UnixTime
 from config.problems import Problem
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, Resolved
+from pipeline.sniff.whole_file import Kind as Content
 
+DRAWN_SEED = -1  # stands for a seed that nobody has written: no instruction can hold it
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")  # other folders in work/ are not ours
 
 
@@ -115,6 +117,14 @@ class Candidate:
     problems: tuple[Problem, ...]  # not empty: it is claimed only to be filed as failed
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """The job that an image of the inbox would make."""
+
+    resolved: Resolved  # its seed is DRAWN_SEED where one is still to be drawn
+    content: Content | None  # of the image; None: nobody has looked yet
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a scan means: every file's state, the jobs that are ready, when to scan again."""
@@ -126,6 +136,7 @@ class Plan:
     scan_again_at: float | None  # monotonic seconds; None: nothing is due
     cancels: tuple[Seen, ...] = ()  # files that cancel the jobs of their name
     own_reports: tuple[Seen, ...] = ()  # of an earlier failure, moved back with its files
+    jobs: Mapping[str, PlannedJob] = field(default_factory=dict)  # by the paths of their images
 
 
 EMPTY_PLAN = Plan(states=(), ignored=(), ready=(), needed_by={}, scan_again_at=None)

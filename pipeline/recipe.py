@@ -112,15 +112,17 @@ class RecipeRules:
     loras: Mapping[str, Lora]
     limits: Limits
     default_steps: int
+    folder: Keys = Keys()  # what the settings say of the hot folder, below its own presets
 
     @staticmethod
-    def of(settings: Settings, default_steps: int) -> RecipeRules:
+    def of(settings: Settings, default_steps: int, folder: Keys = Keys()) -> RecipeRules:
         """Those of the settings; the steps are the editor's."""
         return RecipeRules(
             presets=settings.presets,
             loras=settings.model.loras,
             limits=settings.limits,
             default_steps=default_steps,
+            folder=folder,
         )
 
 
@@ -133,12 +135,11 @@ def resolve(
 ) -> Resolved:
     """Make every choice: folder presets < named preset < sidecar, key by key; the limits win.
 
-    `folder_presets` begin with what the settings say of the folder, then comes the outermost. The
-    named preset is the one that the sidecar names, else the innermost folder preset that names
-    one; it comes after all folder presets.
+    `folder_presets` begin with the outermost. The named preset is the one that the sidecar names,
+    else the innermost folder preset that names one; it comes after all folder presets.
     `drawn_seed` is used where nothing has a seed. Raises UserError with every problem.
     """
-    folder = merged(folder_presets)
+    folder = merged([rules.folder, *folder_presets])
     wanted = merged([folder, instruction.written])
     named = rules.presets.get(wanted.preset) if wanted.preset else None
     if named is not None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from config.instruction_keys import Keys
 from config.problems import UserError
 from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
@@ -71,7 +70,7 @@ class FolderWorker(threading.Thread):
             scratch=scratch,
             clock=clock,
             resolver=Resolver(inbox.recipe_rules),
-            presets_for=self._presets_for,
+            presets_for=inbox.presets_for,
             reply=self._job_replied,
         )
         self._clock, self._deliver = clock, deliver
@@ -287,9 +286,6 @@ class FolderWorker(threading.Thread):
         rules = self._inbox.recipe_rules
         self._executor.resolver = replace(self._executor.resolver, rules=rules)
         self._scan_at = self._clock.monotonic()
-
-    def _presets_for(self, folder: str) -> tuple[Keys, ...]:
-        return (self.folder.keys, *self._inbox.presets_for(folder))
 
     def _set_state(self, state: FolderState, reason: str, *, is_passing: bool = False) -> None:
         if state is FolderState.OFFLINE:

@@ -14,7 +14,7 @@ from config.text import LIMIT_BYTES
 from daemon.fs.names import Kind, is_prose, kind_of, printable
 from daemon.inbox.open_file import unreadable
 from daemon.inbox.settle import Broken, Picture, Text, Unread, Unreadable, Wanted
-from daemon.job import Seen
+from daemon.job import DRAWN_SEED, Seen
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
 from pipeline.recipe import RecipeRules
@@ -29,7 +29,6 @@ _REPORT_KEYS = {"schema", "job_id", "status", "input", "files", "folder", "cause
 _MIB = 1 << 20
 _TRIES = 3  # of a file that cannot be read, before it is held
 _DENIED_REST_SECONDS, _LONGEST_REST_SECONDS = 60.0, 600.0
-_NO_SEED = 0  # any seed will do to see whether an instruction makes sense
 _UNREAD = Unread()
 
 
@@ -248,13 +247,14 @@ class ContentReader:
                 said,
                 folder_presets=layers,
                 rules=self._rules,
-                drawn_seed=_NO_SEED,
-            ).recipe
+                drawn_seed=DRAWN_SEED,
+            )
         except UserError as error:
             named = _companions(self._merged(layers, said.written))
             return Wanted(companions=named, problems=error.problems)
-        named = (*resolved.images, *filter(None, [resolved.mask]))
-        return Wanted(companions=named, priority=resolved.priority)
+        recipe_of_it = resolved.recipe
+        named = (*recipe_of_it.images, *filter(None, [recipe_of_it.mask]))
+        return Wanted(companions=named, priority=recipe_of_it.priority, resolved=resolved)
 
     def _merged(self, layers: tuple[Keys, ...], said: Keys) -> Keys:
         folder = recipe.merged(layers)

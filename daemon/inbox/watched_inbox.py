@@ -62,7 +62,7 @@ class WatchedInbox:
         """Go on by other settings."""
         self._folder = folder
         default_steps = self.recipe_rules.default_steps
-        self._follow(watch_mode_of(folder), RecipeRules.of(settings, default_steps))
+        self._follow(watch_mode_of(folder), RecipeRules.of(settings, default_steps, folder.keys))
 
     def leave(self) -> None:
         """Let the watcher go until the next look; touches no share."""

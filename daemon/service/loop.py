@@ -136,7 +136,7 @@ class Service:
         if self._pause_control.take(request):
             self._rest()
         elif not self.requests.take(request):
-            request.reply(self.reporter.of(str(request.root)))
+            request.reply(self.reporter.answer(request))
 
     def _rest(self) -> None:
         """See which hot folders rest; without any that does not, and without jobs, no editor."""

@@ -4,10 +4,10 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
@@ -163,7 +163,7 @@ def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
 ) -> None:
     job, root = bench.claim().job, str(bench.root)
     requests = Requests(bench.context, bench.folders, bench.runner)
-    told: list[Mapping[str, object]] = []
+    told: list[Any] = []
     arguments = {"word": job.job_id, "path": ""}
     cancel = Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append)
     requests.take(cancel)
@@ -187,7 +187,7 @@ def test_who_cancels_a_picture_that_is_just_being_claimed_has_its_job_ended(benc
     assert folder.head is not None
     folder.claim_next()
     requests = Requests(bench.context, bench.folders, bench.runner)
-    told: list[Mapping[str, object]] = []
+    told: list[Any] = []
     arguments = {"word": "cat.png", "path": "cat.png"}
     requests.take(Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append))
     requests.advance()  # it still waits, as far as anybody knows here
