@@ -60,7 +60,10 @@ def test_one_that_hangs_is_replaced(campaign: Campaign) -> None:
     assert not wrong(campaign, replace(night, name="hang", attempts=(2,)))
 
 
-@pytest.mark.parametrize("deed", ["crash @step", "babble @given", "fail_permanent @stage"])
+HOPELESS = ("crash @step", "babble @given", "promise @written", "fail_permanent @stage")
+
+
+@pytest.mark.parametrize("deed", HOPELESS)
 def test_what_never_gets_better_is_filed(campaign: Campaign, deed: str) -> None:
     night = Night(
         name=deed,
