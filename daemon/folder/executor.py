@@ -14,7 +14,7 @@ from daemon.clock import Clock, day_of
 from daemon.folder import messages, resolve
 from daemon.folder.file_requests import FileRequests
 from daemon.folder.holds import Holds, traits_of
-from daemon.folder.retries import CommandRetries, held_reason, job_of_command, words_of_hindrance
+from daemon.folder.retries import CommandRetries, held_reason, words_of_hindrance
 from daemon.fs.errors import Scope, words_of
 from daemon.job import Job, State
 from daemon.lease.leader import NotLeader
@@ -78,7 +78,6 @@ class FolderExecutor:
             self._bear_fault(command, error)
 
     def _do_or_put_off(self, command: messages.ExecutorCommand, *, again: bool) -> None:
-        job = job_of_command(command)
         try:
             if again and isinstance(command, messages.Publish):
                 self._clear_half_done(command)  # half of it may be out
@@ -89,17 +88,16 @@ class FolderExecutor:
                 or self._scope_of(error, command) is not Scope.JOB
             ):
                 raise
-            if job is not None:
-                self._put_off_or_hold(job, command, error)
-            elif isinstance(command, messages.FileRequest):
+            if isinstance(command, messages.FileRequest):
                 self._refuse(command, error)
+            else:
+                self._put_off_or_hold(command, error)
         else:
-            if job is not None:
-                self.retries.over(job.job_id)
+            if isinstance(command, messages.JobCommand):
+                self.retries.over(command.job.job_id)
 
     def _bear_fault(self, command: messages.ExecutorCommand, error: Exception) -> None:
         """Have the one job that met a fault of ours bear it alone, and say so."""
-        job = job_of_command(command)
         if isinstance(command, messages.Claim):
             self.recover()  # its files are to be back when they are looked at for the hold
             now, fault = self._clock.monotonic(), fault_of(error)
@@ -112,8 +110,8 @@ class FolderExecutor:
             self._known.discard(command.job.job_id)
             self._is_to_recover = True  # which clears its scratch
             self._tell_fault(command.job.path, fault_of(error))
-        elif job is not None:
-            self._hold(job, error)
+        else:
+            self._hold(command.job, error)
 
     def _tell_fault(self, path: str, fault: Fault) -> None:
         event = job_hindered_by_fault(path, f"worker of {self._root}", fault)
@@ -123,25 +121,28 @@ class FolderExecutor:
         self._is_to_recover = True  # some of its files may have been moved already
         if not isinstance(error, OSError):
             self._tell_fault(messages.subject_of_request(request), fault_of(error))
-        self._reply(self.file_requests.refusal(request, error))
+        what, advice = words_of_hindrance(error, self._root)
+        self._reply(messages.refusal(request, what, advice, reason=f"{what}; {advice}"))
 
     def try_again(self) -> None:
         """Carry out what was put off until now; raises what is the hot folder's trouble."""
         for command in self.retries.due(self._clock.monotonic()):
             self.do(command, again=True)
 
-    def _scope_of(self, error: OSError, command: messages.JobCommand) -> Scope:
+    def _scope_of(
+        self, error: OSError, command: messages.JobCommand | messages.FileRequest
+    ) -> Scope:
         sizes: tuple[int, ...] = ()
         if isinstance(command, messages.Publish):
             with contextlib.suppress(FileNotFoundError):  # the cache was emptied: it is seen soon
                 sizes = finished_sizes(command.finished)
         return self._spool.scope_of(error, sum(sizes))
 
-    def _put_off_or_hold(self, job: Job, command: messages.JobCommand, error: OSError) -> None:
+    def _put_off_or_hold(self, command: messages.JobCommand, error: OSError) -> None:
         """Put a command off; where that was of no use, the job fails, or is held at least."""
-        now = self._clock.monotonic()
-        if self.retries.put_off(job, command, now):
+        if self.retries.put_off(command, self._clock.monotonic()):
             return
+        job = command.job
         what, advice = words_of(error, self._root)
         match command:
             case messages.Publish(finished) if job.job_id not in self._announced:
@@ -197,8 +198,7 @@ class FolderExecutor:
                 assert_never(command)
 
     def _clear_half_done(self, command: messages.Publish) -> None:
-        job = command.finished.resolved_job.job
-        self._spool.publication(job.job_id).clear_half_done(job)
+        self._spool.publication(command.job.job_id).clear_half_done(command.job)
 
     def _claim(self, command: messages.Claim) -> None:
         now, unix_now = self._clock.monotonic(), self._clock.time()
@@ -264,7 +264,7 @@ class FolderExecutor:
         self._reply(messages.FilesGone(job))
 
     def _publish(self, command: messages.Publish) -> None:
-        job = command.finished.resolved_job.job
+        job = command.job
         publication = self._spool.publication(job.job_id)
         if job.job_id not in self._announced:
             if not has_finished(command.finished):
@@ -310,8 +310,7 @@ class FolderExecutor:
         unfinished = [it for it in map(self._left_over, recovered) if it is not None]
         begun = tuple(it for it in unfinished if isinstance(it, Job))
         finished = [it for it in unfinished if isinstance(it, FinishedJob)]
-        self._known.update(job.job_id for job in begun)
-        self._known.update(it.resolved_job.job.job_id for it in finished)
+        self._known.update(job.job_id for job in (*begun, *(it.job for it in finished)))
         self._reply(messages.Recovered(begun))
         for it in finished:
             self._reply(messages.RecoveredFinished(it))

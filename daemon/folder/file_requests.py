@@ -8,7 +8,6 @@ from typing import assert_never
 from config.problems import Problem, UserError
 from daemon.clock import Clock
 from daemon.folder import messages
-from daemon.folder.retries import words_of_hindrance
 from daemon.fs.errors import Scope, words_of
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.cancel_files import WaitingJob
@@ -36,19 +35,6 @@ class FileRequests:
                 return self._file_away(file, day)
             case messages.Requeue(folder):
                 return self._requeue(folder)
-            case _:
-                assert_never(request)
-
-    def refusal(self, request: messages.FileRequest, error: Exception) -> messages.FolderReply:
-        """The answer to a request that an error hinders which is of its own files, or of ours."""
-        what, advice = words_of_hindrance(error, self._spool.root)
-        match request:
-            case messages.CancelWaiting(waiting_job):
-                return messages.CancelRefused(waiting_job.image, f"{what}; {advice}")
-            case messages.FileAway(file):
-                return messages.FiledAway(file, "", f"{what}; {advice}")
-            case messages.Requeue(folder):
-                return messages.Requeued(folder, (), (Problem(printable(folder), what, advice),))
             case _:
                 assert_never(request)
 

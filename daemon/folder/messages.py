@@ -9,6 +9,7 @@ from typing import assert_never
 from config.problems import Problem
 from config.settings import Lora, Settings
 from daemon.events.events import Event
+from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import (
     Candidate,
@@ -62,6 +63,11 @@ class Publish:
 
     finished: FinishedJob
     replaces: tuple[str, ...]  # results of an earlier job of the same name and content
+
+    @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.finished.job
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +159,10 @@ def subject_of_request(request: FileRequest) -> str:
             assert_never(request)
 
 
-JobCommand = Reclaim | Publish | FileFailed | FileDone | Release | DropScratch | FileRequest
-ExecutorCommand = Claim | JobCommand
+JobCommand = Reclaim | Publish | FileFailed | FileDone | Release | DropScratch  # on a claimed job
+ExecutorCommand = Claim | JobCommand | FileRequest
 
-FolderCommand = Scan | ClaimNext | JobCommand | AppendLog | Reconfigure | Stop
+FolderCommand = Scan | ClaimNext | JobCommand | FileRequest | AppendLog | Reconfigure | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,25 +352,24 @@ def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | Non
     match command:
         case ClaimNext():
             return ClaimLost()
-        case Reclaim(job=job) | FileFailed(job=job) | FileDone(job=job) | Release(job):
-            return LeaseLost(job)
-        case Publish(finished):
-            return LeaseLost(finished.resolved_job.job)
+        case Reclaim() | Publish() | FileFailed() | FileDone() | Release():
+            return LeaseLost(command.job)
         case CancelWaiting() | FileAway() | Requeue():
-            return _reply_to_request(command, leader)
+            return refusal(command, leader, _ADVICE, reason=f"{leader}: {_ADVICE}")
         case Scan() | DropScratch() | AppendLog() | Reconfigure() | Stop():
             return None
         case _:
             assert_never(command)
 
 
-def _reply_to_request(request: FileRequest, leader: str) -> FolderReply:
+def refusal(request: FileRequest, what: str, advice: str, *, reason: str) -> FileRequestReply:
+    """The answer to a request that is not granted; `reason` says what and advice in one phrase."""
     match request:
         case CancelWaiting(waiting_job):
-            return CancelRefused(waiting_job.image, f"{leader}: {_ADVICE}")
+            return CancelRefused(waiting_job.image, reason)
         case FileAway(file):
-            return FiledAway(file, "", f"{leader}: {_ADVICE}")
+            return FiledAway(file, "", reason)
         case Requeue(folder):
-            return Requeued(folder, (), (Problem(folder, leader, _ADVICE),))
+            return Requeued(folder, (), (Problem(printable(folder), what, advice),))
         case _:
             assert_never(request)

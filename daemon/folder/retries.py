@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from typing import assert_never
 
 from daemon.folder import messages
 from daemon.fs.errors import rest_seconds, words_of
-from daemon.job import FileState, Job, Plan, State, with_states
+from daemon.job import FileState, Plan, State, with_states
 from daemon.supervision import fault_of
 
 _TRIES = 4  # in 7 s; what is wrong for longer somebody has to mend
@@ -32,27 +31,6 @@ class _HeldJob:
     due_at: float  # monotonic seconds; never, where it is being tried
 
 
-def job_of_command(command: messages.ExecutorCommand) -> Job | None:
-    """The claimed job that a command is about."""
-    match command:
-        case messages.Publish(finished):
-            return finished.resolved_job.job
-        case (
-            messages.Reclaim(job=job)
-            | messages.FileFailed(job=job)
-            | messages.FileDone(job=job)
-            | messages.Release(job)
-            | messages.DropScratch(job)
-        ):
-            return job
-        case (
-            messages.Claim() | messages.CancelWaiting() | messages.FileAway() | messages.Requeue()
-        ):
-            return None
-        case _:
-            assert_never(command)
-
-
 @dataclass(slots=True)
 class CommandRetries:
     """Those of one hot folder."""
@@ -60,16 +38,17 @@ class CommandRetries:
     _put_off: dict[str, _PutOff] = field(default_factory=dict)  # by job
     _held_jobs: dict[str, _HeldJob] = field(default_factory=dict)  # by job, in work/ until mended
 
-    def put_off(self, job: Job, command: messages.JobCommand, now: float) -> bool:
+    def put_off(self, command: messages.JobCommand, now: float) -> bool:
         """Have a command that failed tried again before long; False: it has failed too often."""
-        before = self._put_off.get(job.job_id)
+        job_id = command.job.job_id
+        before = self._put_off.get(job_id)
         is_same = before is not None and type(before.command) is type(command)
         failures = 1 + (before.failures if before is not None and is_same else 0)
         if failures >= _TRIES:
-            self._put_off.pop(job.job_id, None)
+            self._put_off.pop(job_id, None)
             return False
         due_at = now + rest_seconds(failures, once=False)
-        self._put_off[job.job_id] = _PutOff(command, failures, due_at)
+        self._put_off[job_id] = _PutOff(command, failures, due_at)
         return True
 
     def due(self, now: float) -> tuple[messages.JobCommand, ...]:

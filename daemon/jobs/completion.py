@@ -50,7 +50,7 @@ class Completion:
 
     def _published(self, reply: messages.Published) -> None:
         """Note what is in the outbox now."""
-        job = self._jobs.active(reply.finished.resolved_job.job.job_id)
+        job = self._jobs.active(reply.finished.job.job_id)
         if job is None:
             return
         finished, now = reply.finished, self._clock.time()

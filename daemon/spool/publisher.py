@@ -69,7 +69,7 @@ class Publisher:
         """
         self._tree.make_folder(self._work)
         self._see_to_record()
-        complete = dict(self._complete(finished.resolved_job.job))
+        complete = dict(self._complete(finished.job))
         for variant in finished.variants:
             if variant.index not in complete:
                 complete[variant.index] = self._publish(finished, variant, now, earlier)
@@ -134,7 +134,7 @@ class Publisher:
         earlier: tuple[str, ...],
     ) -> str:
         folder = "review" if variant.missed else "outbox"
-        target = self._root / folder / finished.resolved_job.job.folder
+        target = self._root / folder / finished.job.folder
         self._tree.make_folder(target)
         began = next(now)
         # One that needs a look takes the place of none that needed none.
@@ -172,7 +172,7 @@ class Publisher:
 
     def _is_replaceable(self, old: Path, finished: FinishedJob, variant: Variant) -> bool:
         origin = self._origin_beside(old)
-        if origin.job_id in (None, finished.resolved_job.job.job_id):
+        if origin.job_id in (None, finished.job.job_id):
             return False
         recipe = finished.resolved_job.recipe
         is_same = recipe.variants == 1 or origin.seed == variant.seed
@@ -244,7 +244,7 @@ def _parse(line: bytes) -> _Notes | None:
 
 
 def _names(finished: FinishedJob, variant: Variant) -> Iterator[str]:
-    stem, _, written = finished.resolved_job.job.image.name.rpartition(".")
+    stem, _, written = finished.job.image.name.rpartition(".")
     made = variant.composed.path.suffix.removeprefix(".")
     recipe = finished.resolved_job.recipe
     seed = variant.seed if recipe.variants > 1 else None

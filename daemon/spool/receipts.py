@@ -55,6 +55,11 @@ class FinishedJob:
     model_loaded_at: float  # Unix time
 
     @property
+    def job(self) -> Job:
+        """The job itself."""
+        return self.resolved_job.job
+
+    @property
     def status(self) -> State:
         """How the job ends: a result to be reviewed is what somebody has to know of."""
         return State.REVIEW if any(it.missed for it in self.variants) else State.DONE
@@ -166,7 +171,7 @@ def receipt(
     finished: FinishedJob, variant: Variant, name: str, *, publish_seconds: float, now: float
 ) -> str:
     """The receipt of one result published as `name` at Unix time `now`."""
-    job, composed = finished.resolved_job.job, variant.composed
+    job, composed = finished.job, variant.composed
     recipe = replace(finished.resolved_job.recipe, seed=variant.seed)
     return _dump(
         {
@@ -259,7 +264,7 @@ def _seconds(
         "publish": publish_seconds,
     }
     # Whatever was not work was waiting: settling, for its turn, for another variant.
-    total = max(now - finished.resolved_job.job.arrived_at, sum(work.values()))
+    total = max(now - finished.job.arrived_at, sum(work.values()))
     queued = total - sum(work.values())
     seconds = {"queued": queued, **work, "total": total}
     return {key: round(value, 3) for key, value in seconds.items()}

@@ -58,7 +58,7 @@ def load_finished(job: Job, scratch: Path) -> FinishedJob | None:
         finished = codec.load(FinishedJob, (scratch / _RECORD).read_bytes())
     except (OSError, ValueError):  # none, or not ours to read: the job is edited again
         return None
-    is_of_it = finished.resolved_job.job == job and finished.resolved_job.scratch == scratch
+    is_of_it = finished.job == job and finished.resolved_job.scratch == scratch
     is_whole = len(finished.variants) == finished.resolved_job.recipe.variants
     if is_of_it and is_whole and all(_is_whole(one, scratch) for one in finished.variants):
         return finished
