@@ -3,9 +3,10 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
 from config.values import Format, Keep, MinConfidence, Off, OriginalSize, Region
@@ -13,15 +14,18 @@ from daemon.clock import Clock
 from daemon.context import Context, SettingsInForce
 from daemon.events.events import Event
 from daemon.folder.messages import FromFolder
+from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
 from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
 from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
-from daemon.jobs.job_run import Backoff, JobRun, ParkedJob, Phase
+from daemon.jobs.job_run import Backoff, JobRun, JobTable, ParkedJob, Phase
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.spool.receipts import FinishedJob, Variant
 from daemon.spool.records import ClaimTicket
+from daemon.workers.editor import EditorProcess
+from daemon.workers.pixel_pool import PixelPool
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared
@@ -229,6 +233,12 @@ def context(
         settings=SettingsInForce(settings(unused), lambda now: now),
         once=False,
     )
+
+
+def job_table(folders: Mapping[str, FolderView] = MappingProxyType({})) -> JobTable:
+    """No jobs yet, with an editor and pixel workers that are not started."""
+    editor = EditorProcess("echo", ModelSettings(), lambda _: None)
+    return JobTable(folders, editor, PixelPool(0, lambda _: None))
 
 
 def folder_worker(

@@ -15,8 +15,8 @@ from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob, matches, targets, waiting_job_of
 from daemon.job import EMPTY_PLAN, Job, Plan, Seen, State
 from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
+from daemon.jobs.job_run import JobRun, ParkedJob, Publishing, Reclaiming
 from daemon.jobs.runner import JobRunner
-from daemon.jobs.termination import Progress
 
 _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 _NO_NAMESAKE = "no picture that waits and no job under way has its name"
@@ -56,12 +56,14 @@ class Cancellation:
     def __init__(
         self, context: Context, folders: Mapping[str, FolderView], runner: JobRunner
     ) -> None:
-        self._jobs, self._termination, self._folders = runner.jobs, runner.termination, folders
+        self._jobs, self._folders = runner.jobs, folders
         self._clock, self._tell = context.clock, context.tell
         self._asked: tuple[_PendingCancel, ...] = ()
         self._files: dict[tuple[str, Seen], _CancelFile] = {}
         # Root and path of what the folder workers are at.
         self._cancels_sent: set[tuple[str, str]] = set()
+        self._ending: set[str] = set()  # ids of jobs whose filing is not answered yet
+        self._left: dict[str, tuple[str, Job]] = {}  # root and job, whose scratch is still there
 
     def is_busy_in(self, root: str) -> bool:
         """Whether a request is still to be done in a hot folder."""
@@ -109,13 +111,13 @@ class Cancellation:
                 for cancel in folder.plan.cancels:
                     self._serve(root, cancel, folder.plan)
                 self._forget_files(root, folder.plan)
-        self._termination.advance()
+        self._drop_scratch()
 
     def _advance_request(self, asked: _PendingCancel) -> None:
         job = self._job_of(asked)
         plan = self._folders[asked.root].plan or EMPTY_PLAN
         if job is not None:
-            self._end(asked, job)
+            self._end_for(asked, job)
         elif not asked.job_id and any(file.path == asked.path for file in plan.states):
             self._cancel_waiting(asked.root, waiting_job_of(plan, asked.path, gone=()))
             self._say_begun(asked)
@@ -124,22 +126,41 @@ class Cancellation:
                 asked, ResultCode.REFUSED, f"{printable(asked.path)} is not there any more."
             )
 
-    def _job_of(self, asked: _PendingCancel) -> Job | None:
+    def _job_of(self, asked: _PendingCancel) -> JobRun | ParkedJob | None:
         # One that was asked for in the inbox may have been claimed since.
-        mine = (job.job for job in self._jobs if asked.is_about(job.root, job.job))
-        return next(mine, None)
+        return next((job for job in self._jobs if asked.is_about(job.root, job.job)), None)
 
-    def _end(self, asked: _PendingCancel, job: Job) -> None:
-        found = self._jobs.get(job.job_id)
-        assert found is not None
-        match self._termination.end(found):
-            case Progress.TOO_LATE:
-                text = f"{printable(job.path)} is being published or filed: it is too late."
-                self._close(asked, ResultCode.REFUSED, text)
-            case Progress.ENDING | Progress.LATER:
-                now_known = replace(asked, job_id=job.job_id)
-                self._asked = tuple(now_known if it is asked else it for it in self._asked)
-                self._say_begun(now_known)
+    def _end_for(self, asked: _PendingCancel, job: JobRun | ParkedJob) -> None:
+        if not self._end(job):
+            text = f"{printable(job.job.path)} is being published or filed: it is too late."
+            self._close(asked, ResultCode.REFUSED, text)
+            return
+        now_known = replace(asked, job_id=job.job.job_id)
+        self._asked = tuple(now_known if it is asked else it for it in self._asked)
+        self._say_begun(now_known)
+
+    def _end(self, job: JobRun | ParkedJob) -> bool:
+        """File a job as cancelled; False where it is too late. A second time does nothing."""
+        job_id = job.job.job_id
+        if job_id in self._ending:
+            return True
+        match job.phase:
+            case Publishing():
+                return False
+            case Reclaiming():
+                return True  # when its files have been fetched: it is asked again until then
+            case _:
+                self._ending.add(job_id)
+                self._left[job_id] = (job.root, job.job)
+                self._jobs.hand_over(job, messages.FileDone(job.job, State.CANCELLED, ()))
+                return True
+
+    def _drop_scratch(self) -> None:
+        """Clear the scratch of those that the editor and the pixel workers have let go."""
+        for job_id, (root, job) in tuple(self._left.items()):
+            if not self._jobs.is_worked_on(job_id):
+                del self._left[job_id]
+                self._jobs.worker_of(root).submit(messages.DropScratch(job))
 
     def _say_begun(self, asked: _PendingCancel) -> None:
         folder, name = self._folders[asked.root], printable(asked.path)
@@ -170,25 +191,21 @@ class Cancellation:
             file.is_leaving = True
             self._folders[root].folder_worker.submit(messages.FileAway(cancel))
 
-    def _namesakes(self, root: str, cancel: Seen) -> Iterator[Job]:
+    def _namesakes(self, root: str, cancel: Seen) -> Iterator[JobRun | ParkedJob]:
         for job in self._jobs:
             is_near = job.root == root and job.job.folder == cancel.folder
             if is_near and matches(cancel.name, job.job.image.name):
-                yield job.job
+                yield job
 
-    def _end_by_file(self, file: _CancelFile, job: Job) -> bool:
+    def _end_by_file(self, file: _CancelFile, job: JobRun | ParkedJob) -> bool:
         """End a job; whether it is still on its way out."""
-        found = self._jobs.get(job.job_id)
-        assert found is not None
-        match self._termination.end(found):
-            case Progress.TOO_LATE:
-                reason = f"{printable(job.path)} is being published or filed already"
-                if reason not in file.hindrances:
-                    file.hindrances.append(reason)
-                return False
-            case Progress.LATER | Progress.ENDING:
-                file.has_cancelled = True
-                return True
+        if self._end(job):
+            file.has_cancelled = True
+            return True
+        reason = f"{printable(job.job.path)} is being published or filed already"
+        if reason not in file.hindrances:
+            file.hindrances.append(reason)
+        return False
 
     def _cancel_waiting(self, root: str, one: WaitingJob) -> None:
         """Let files leave the inbox; one that is claimed before is refused, and is a job then."""
@@ -209,7 +226,7 @@ class Cancellation:
 
     def filed(self, root: str, reply: messages.Filed) -> None:
         """Take note that a job was filed."""
-        self._termination.filed(reply.job)
+        self._ending.discard(reply.job.job_id)
         if reply.state is not State.CANCELLED:
             return
         self._cancels_sent.discard((root, reply.job.path))
@@ -237,7 +254,9 @@ class Cancellation:
         for asked in self._asked:
             if asked.job_id == job_id:
                 self._close(asked, ResultCode.REFUSED, f"{reason}.")
-        if self._termination.let_go(reply.job):
+        self._left.pop(job_id, None)  # its scratch may be used by another attempt
+        if job_id in self._ending:
+            self._ending.discard(job_id)  # it may be ended again
             self._hinder_files(root, path, reason)
 
     def _hinder_files(self, root: str, path: str, reason: str) -> None:

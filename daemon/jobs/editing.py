@@ -17,12 +17,10 @@ from daemon.job import ResolvedJob
 from daemon.jobs import job_run, scheduler
 from daemon.jobs.failures import FailureHandler
 from daemon.jobs.job_run import (
-    Backoff,
     Composing,
     Editing,
     JobRun,
     JobTable,
-    ParkedJob,
     Preparing,
     Waiting,
     about,
@@ -121,14 +119,8 @@ class EditStage:
         self, job: JobRun, cause: str = "the settings of the model have changed"
     ) -> None:
         """Have the instruction of a job that has not been edited read by the settings of now."""
-        backoff = Backoff(
-            self._clock.monotonic(),
-            strike=False,
-            alone=job.job.alone,
-            cause=cause,
-            counts=False,
-        )
-        self._jobs.put(ParkedJob(root=job.root, job=job.job, phase=backoff))
+        now = self._clock.monotonic()
+        self._jobs.put(job_run.parked(job.root, job.job, cause, now, counts=False))
 
     def _edit_next(self, now: float) -> None:
         if not isinstance(self._editor.condition, Idle):
@@ -234,8 +226,6 @@ class EditStage:
     def _failed(self, request_id: str, error: EditError) -> None:
         job = self._jobs.active(job_run.request_of(request_id)[0])
         if job is not None and isinstance(job.phase, Editing):
-            # Its other variants would be edited for nothing.
-            self._editor.drop(job_run.request_ids(job.resolved_job))
             self._failures.failed(job, error.failure, error.cause, error.advice)
 
     def _batch_done(self, job_ids: frozenset[str]) -> tuple[JobRun, ...]:

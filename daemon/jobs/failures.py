@@ -13,7 +13,6 @@ from daemon.jobs.circuit_breaker import CircuitBreaker
 from daemon.jobs.job_run import Backoff, JobRun, JobTable, about
 from daemon.spool.receipts import MOVE_BACK, FailureReason
 from daemon.workers.child import Part
-from daemon.workers.pixel_pool import PixelPool
 from pipeline.editor import Failure
 
 WAIT_SECONDS = (30.0, 120.0, 600.0)
@@ -77,9 +76,8 @@ def after_blameless_death(*, at_once: bool) -> Decision:
 class FailureHandler:
     """Carries out what the policy below decides."""
 
-    def __init__(self, context: Context, jobs: JobTable, pixels: PixelPool) -> None:
-        self.breaker = CircuitBreaker(context, jobs)
-        self._jobs, self._pixels = jobs, pixels
+    def __init__(self, context: Context, jobs: JobTable) -> None:
+        self.breaker, self._jobs = CircuitBreaker(context, jobs), jobs
         self._clock, self._tell, self._at_once = context.clock, context.tell, context.once
 
     def failed(
@@ -115,7 +113,6 @@ class FailureHandler:
         self._decide(job, decision, FailureReason(State.QUARANTINED, cause, advice, details))
 
     def _decide(self, job: JobRun, decision: Decision, why: FailureReason) -> None:
-        self._pixels.forget(job.job.job_id)
         match decision:
             case Again():
                 self._back_off(job, decision, why.cause)
@@ -131,6 +128,7 @@ class FailureHandler:
         backoff = Backoff(
             until, strike=again.strike, alone=again.alone, cause=cause, counts=again.counts
         )
+        self._jobs.stop_work(job)
         self._jobs.put(replace(job, edits=(), variants=(), reseeded=(), prepared=None).at(backoff))
         self._tell(
             job_events.JobRetry(

@@ -16,6 +16,8 @@ from daemon.fs.names import printable
 from daemon.job import Job, ResolvedJob, State
 from daemon.spool.receipts import Variant
 from daemon.spool.spool import scratch_name
+from daemon.workers.backend import Busy, EditBackend
+from daemon.workers.pixel_pool import PixelPool
 from pipeline.editor import EditRequest, EditResult
 from pipeline.pixel_requests import Compose, Composed, Prepare, Prepared
 from pipeline.provenance import Provenance
@@ -79,6 +81,12 @@ class ParkedJob:
     root: str
     job: Job
     phase: Backoff | Reclaiming | Publishing
+
+
+def parked(root: str, job: Job, cause: str, now: float, *, counts: bool) -> ParkedJob:
+    """A job that is begun again as soon as may be: no fault of its own hindered it."""
+    phase = Backoff(now, strike=False, alone=job.alone, cause=cause, counts=counts)
+    return ParkedJob(root=root, job=job, phase=phase)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,10 +276,12 @@ def _mask(resolved_job: ResolvedJob) -> tuple[str, Path] | None:
 
 
 class JobTable:
-    """Every job between its claim and its filing, and the way to its hot folder."""
+    """Every job between its claim and its filing, and the way to all who are at it."""
 
-    def __init__(self, folders: Mapping[str, FolderView]) -> None:
-        self._folders = folders
+    def __init__(
+        self, folders: Mapping[str, FolderView], editor: EditBackend, pixels: PixelPool
+    ) -> None:
+        self._folders, self._editor, self._pixels = folders, editor, pixels
         self._jobs: dict[str, JobRun | ParkedJob] = {}
 
     def __iter__(self) -> Iterator[JobRun | ParkedJob]:
@@ -290,8 +300,21 @@ class JobTable:
 
     def hand_over(self, job: JobRun | ParkedJob, command: JobCommand) -> None:
         """Have its hot folder publish, file or release a job, which is out of our hands then."""
+        self.stop_work(job)
         self.put(replace(job, phase=Publishing()))
         self.worker_of(job.root).submit(command)
+
+    def stop_work(self, job: JobRun | ParkedJob) -> None:
+        """Have editor and pixel workers go on with the other jobs; what they do of it is lost."""
+        if isinstance(job, JobRun) and isinstance(job.phase, Editing):
+            self._editor.drop(request_ids(job.resolved_job))
+        self._pixels.forget(job.job.job_id)
+
+    def is_worked_on(self, job_id: str) -> bool:
+        """Whether the editor or a pixel worker still has something of a job open."""
+        condition = self._editor.condition
+        is_edited = isinstance(condition, Busy) and job_id in condition.job_ids
+        return is_edited or self._pixels.is_at(job_id)
 
     def drop(self, job: Job) -> None:
         """Forget a job."""

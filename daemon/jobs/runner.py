@@ -20,7 +20,6 @@ from daemon.jobs.failures import FailureHandler
 from daemon.jobs.job_run import (
     Backoff,
     Composing,
-    Editing,
     JobRun,
     JobTable,
     ParkedJob,
@@ -30,7 +29,6 @@ from daemon.jobs.job_run import (
     about,
 )
 from daemon.jobs.quality_gate import missed_limits
-from daemon.jobs.termination import JobTermination
 from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
 from daemon.workers.backend import Busy, EditBackend
@@ -54,15 +52,14 @@ class JobRunner:
         editor: EditBackend,
         pixels: PixelPool,
     ) -> None:
-        self.jobs, self.editor = JobTable(folders), editor
+        self.jobs, self.editor = JobTable(folders, editor, pixels), editor
         self.folders, self._pixels = folders, pixels
         self._settings, self._history = context.settings, context.history
         self._clock, self._tell = context.clock, context.tell
-        self._failures = FailureHandler(context, self.jobs, pixels)
+        self._failures = FailureHandler(context, self.jobs)
         self.breaker = self._failures.breaker
         self.editing = EditStage(context, self.jobs, self._failures, editor, pixels)
         self.completion = Completion(context, self.jobs)
-        self.termination = JobTermination(self.jobs, editor, pixels)
         self._is_closing = False
 
     # What the folder workers answer
@@ -104,9 +101,7 @@ class JobRunner:
         """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
         now = self._clock.monotonic()
         for job in jobs:
-            cause = "the daemon restarted"
-            backoff = Backoff(now, strike=False, alone=job.alone, cause=cause)
-            self.jobs.put(ParkedJob(root=root, job=job, phase=backoff))
+            self.jobs.put(job_run.parked(root, job, "the daemon restarted", now, counts=True))
 
     def _publish_recovered(self, root: str, finished: FinishedJob) -> None:
         """Publish what an earlier daemon finished; it is not edited again."""
@@ -211,10 +206,8 @@ class JobRunner:
                 self._note(job, composed.notes)
                 self._composed(job, answered.work.index, composed, answered.seconds)
             case Refused(cause, advice):
-                self._stop_edit(job)
                 self._failures.failed(job, Failure.PERMANENT, cause, advice, part)
             case MachineFault(cause, advice):
-                self._stop_edit(job)
                 self._failures.failed(job, Failure.ENVIRONMENT, cause, advice, part)
             case _:
                 assert_never(answered.reply)
@@ -234,13 +227,7 @@ class JobRunner:
         if job is not None:
             to_blame = self.breaker.died(work.job_id, ended.how, work.part)
             cause = f"opening or saving the picture ended the program that did it ({ended.how})"
-            self._stop_edit(job)
             self._failures.died(job, cause, ended.last_words, together=False, to_blame=to_blame)
-
-    def _stop_edit(self, job: JobRun) -> None:
-        # Its other variants would be edited for nothing.
-        if isinstance(job.phase, Editing):
-            self.editor.drop(job_run.request_ids(job.resolved_job))
 
     def _composed(self, job: JobRun, index: int, composed: Composed, seconds: float) -> None:
         missed = missed_limits(composed.fidelity, job.resolved_job.recipe)
@@ -364,13 +351,11 @@ class JobRunner:
             if job.root != root:
                 continue
             if isinstance(job, JobRun) and not isinstance(job.phase, Composing | Publishing):
-                self.editor.drop(job_run.request_ids(job.resolved_job))
                 self._release(job)
             elif isinstance(job.phase, Backoff):
                 self.jobs.worker_of(root).submit(messages.Release(job.job))
 
     def _release(self, job: JobRun) -> None:
-        self._pixels.forget(job.job.job_id)
         self.jobs.hand_over(job, messages.Release(job.job))
 
     def close(self) -> None:

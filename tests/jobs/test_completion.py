@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import FIDELITY, context, finished, folder_worker, job, resolved_job
+from sample import FIDELITY, context, finished, folder_worker, job, job_table, resolved_job
 
 from daemon.events.events import Event, sentence
 from daemon.folder import messages
@@ -14,7 +14,7 @@ from daemon.folder.view import FolderView
 from daemon.history import History
 from daemon.job import EndedJob, State
 from daemon.jobs.completion import Completion
-from daemon.jobs.job_run import JobRun, JobTable, Publishing
+from daemon.jobs.job_run import JobRun, Publishing
 
 
 class Ended:
@@ -28,7 +28,7 @@ class Ended:
         self.root = str(base / "hot")
         self.folder_worker = folder_worker(base / "hot", base / "scratch", lambda _: None)
         self.folder_worker.identity = "the-id"
-        self.jobs = JobTable({self.root: FolderView(self.folder_worker)})
+        self.jobs = job_table({self.root: FolderView(self.folder_worker)})
         around = context(tell=self.told.append, history=self.history)
         self.completion = Completion(around, self.jobs)
 

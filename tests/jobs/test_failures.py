@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from sample import active, context
+from sample import active, context, job_table
 
 from daemon.events.events import Event, WorkGoesOn, WorkHalted, WorkTried
 from daemon.events.job_events import JobRetry
 from daemon.jobs import scheduler
 from daemon.jobs.failures import FailureHandler
-from daemon.jobs.job_run import Backoff, Editing, JobTable
+from daemon.jobs.job_run import Backoff, Editing
 from daemon.workers.child import Part
-from daemon.workers.pixel_pool import PixelPool
 from pipeline.editor import Failure
 
 EDITING = Editing(index=0, step=0, steps=4, since=0.0)
@@ -22,11 +21,9 @@ class Shop:
 
     def __init__(self) -> None:
         self.now, self.told = 1000.0, list[Event]()
-        self.jobs = JobTable({})
+        self.jobs = job_table()
         self.failure_handler = FailureHandler(
-            context(clock=self, tell=self.told.append),
-            self.jobs,
-            PixelPool(0, lambda _: None),
+            context(clock=self, tell=self.told.append), self.jobs
         )
         self.breaker = self.failure_handler.breaker
 

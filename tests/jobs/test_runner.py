@@ -23,7 +23,6 @@ from daemon.job import FolderState, Job, Plan, ResolvedJob
 from daemon.jobs.job_run import Publishing
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
-from daemon.jobs.termination import Progress
 from daemon.workers.backend import Busy, Idle
 from daemon.workers.child import ChildProcess, Ended, Said
 from daemon.workers.editor import EditorProcess
@@ -140,9 +139,12 @@ def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench
     resolved_job = bench.claim(strikes=1)
     worker = bench.hold_worker().child
     assert bench.pixels.is_at(resolved_job.job.job_id)
-    job = bench.runner.jobs.get(resolved_job.job.job_id)
-    assert job is not None
-    assert bench.runner.termination.end(job) is Progress.ENDING
+    requests = Requests(bench.context, bench.folders, bench.runner)
+    arguments = {"word": resolved_job.job.job_id, "path": ""}
+    requests.take(
+        Request(verb="cancel", root=bench.root, arguments=arguments, reply=lambda _: None)
+    )
+    requests.advance()
     assert bench.pixels.is_at(resolved_job.job.job_id)  # its scratch is still in use
     worker.kill()
     bench.runner.child_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import queue
 from pathlib import Path
 
-from sample import context
+from sample import context, job_table
 
 from daemon.jobs.circuit_breaker import CircuitBreaker
-from daemon.jobs.job_run import JobTable
 from daemon.workers.child import Ended, Said
 from daemon.workers.pixel_pool import Answered, PixelPool, Work
 from pipeline.ipc import FromPixels, PixelsReady, ToPixels
@@ -20,7 +19,7 @@ class OneWorker:
     def __init__(self) -> None:
         self._mailbox: queue.SimpleQueue[Said | Ended] = queue.SimpleQueue()
         self._pool = PixelPool(1, self._mailbox.put)
-        self._breaker = CircuitBreaker(context(), JobTable({}))
+        self._breaker = CircuitBreaker(context(), job_table())
         self._pool.go_on(0.0, self._breaker)
         ready = self._said()
         self.pid = ready.child.pid

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sample import RECIPE, context
+from sample import RECIPE, context, job_table
 
 from daemon.jobs.circuit_breaker import CircuitBreaker
-from daemon.jobs.job_run import JobTable
 from daemon.workers.child import Ended, Part, Said
 from daemon.workers.pixel_pool import HANG_SECONDS, PixelPool, Work
 from pipeline.ipc import PixelsReady
@@ -24,7 +23,7 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture
 def breaker() -> CircuitBreaker:
-    return CircuitBreaker(context(), JobTable({}))
+    return CircuitBreaker(context(), job_table())
 
 
 @pytest.fixture
