@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from daemon.context import Context
 from daemon.events import job_events
@@ -31,44 +30,34 @@ class Again:
     counts: bool = True  # whether the run was an attempt; False: it cost the job nothing
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """File it as failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantine:
-    """File it apart: it is dangerous to run."""
-
-
-Decision = Again | GiveUp | Quarantine
-
-
-def after_failure(failure: Failure, *, strikes: int, attempts: int, at_once: bool) -> Decision:
-    """What follows a failed edit of a job that has failed `strikes` times before."""
+def after_failure(failure: Failure, *, strikes: int, attempts: int, at_once: bool) -> Again | None:
+    """What follows a failed edit of a job that failed `strikes` times before; None: its end."""
     match failure:
         case Failure.PERMANENT:
-            return GiveUp()
+            return None
         case Failure.ENVIRONMENT:
             wait_seconds = 0.0 if at_once else ENVIRONMENT_WAIT_SECONDS
             return Again(wait_seconds, strike=False, alone=False, counts=False)
         case Failure.TRANSIENT if strikes >= len(WAIT_SECONDS) or attempts >= MAX_ATTEMPTS:
-            return GiveUp()
+            return None
         case Failure.TRANSIENT:
             wait_seconds = 0.0 if at_once else WAIT_SECONDS[strikes]
             return Again(wait_seconds, strike=True, alone=False)
 
 
-def after_death(*, strikes: int, attempts: int, together: bool, at_once: bool) -> Decision:
-    """What follows the death of the process that worked on this job, alone or with others."""
+def after_death(*, strikes: int, attempts: int, together: bool, at_once: bool) -> Again | None:
+    """What follows the death of the process that worked on this job, alone or with others.
+
+    None: its end, in quarantine; it is dangerous to run.
+    """
     if together and attempts < MAX_ATTEMPTS:
         return Again(0.0, strike=False, alone=True)
     if strikes + 1 >= DEADLY_STRIKES or attempts >= MAX_ATTEMPTS:
-        return Quarantine()
+        return None
     return Again(0.0 if at_once else WAIT_SECONDS[strikes], strike=True, alone=True)
 
 
-def after_blameless_death(*, at_once: bool) -> Decision:
+def after_blameless_death(*, at_once: bool) -> Again:
     """What follows the death of the process where the machine, and no job, is to blame."""
     return Again(0.0 if at_once else WAIT_SECONDS[0], strike=False, alone=True, counts=False)
 
@@ -91,18 +80,18 @@ class FailureHandler:
         """See to a job whose edit or picture could not be done; `part` did not do it."""
         if failure is Failure.ENVIRONMENT:
             self.breaker.hindered(cause, part)
-        decision = after_failure(
+        again = after_failure(
             failure, strikes=job.job.strikes, attempts=job.job.attempts, at_once=self._at_once
         )
-        self._decide(job, decision, FailureReason(State.FAILED, cause, f"{advice} {MOVE_BACK}"))
+        self._go_on(job, again, FailureReason(State.FAILED, cause, f"{advice} {MOVE_BACK}"))
 
     def died(
         self, job: JobRun, cause: str, last_words: str, *, together: bool, to_blame: bool = True
     ) -> None:
         """See to a job over which a process died, alone or together with others."""
-        decision = after_blameless_death(at_once=self._at_once)
+        again: Again | None = after_blameless_death(at_once=self._at_once)
         if to_blame:
-            decision = after_death(
+            again = after_death(
                 strikes=job.job.strikes,
                 attempts=job.job.attempts,
                 together=together,
@@ -110,18 +99,14 @@ class FailureHandler:
             )
         advice = f"Open the picture in another program and save it again. {MOVE_BACK}"
         details = ("", "The last words of that process:", last_words) if last_words else ()
-        self._decide(job, decision, FailureReason(State.QUARANTINED, cause, advice, details))
+        self._go_on(job, again, FailureReason(State.QUARANTINED, cause, advice, details))
 
-    def _decide(self, job: JobRun, decision: Decision, why: FailureReason) -> None:
-        match decision:
-            case Again():
-                self._back_off(job, decision, why.cause)
-            case GiveUp():
-                self._file(job, replace(why, state=State.FAILED))
-            case Quarantine():
-                self._file(job, why)
-            case _:
-                assert_never(decision)
+    def _go_on(self, job: JobRun, again: Again | None, why: FailureReason) -> None:
+        if again is not None:
+            self._back_off(job, again, why.cause)
+            return
+        instruction = job.resolved_job.instruction
+        self._jobs.hand_over(job, messages.FileFailed(job.job, why, instruction))
 
     def _back_off(self, job: JobRun, again: Again, cause: str) -> None:
         until = self._clock.monotonic() + again.wait_seconds
@@ -138,7 +123,3 @@ class FailureHandler:
                 **about(job.root, job.job),
             )
         )
-
-    def _file(self, job: JobRun, why: FailureReason) -> None:
-        instruction = job.resolved_job.instruction
-        self._jobs.hand_over(job, messages.FileFailed(job.job, why, instruction))

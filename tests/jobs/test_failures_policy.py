@@ -3,9 +3,6 @@ import pytest
 from daemon.jobs.failures import (
     MAX_ATTEMPTS,
     Again,
-    Decision,
-    GiveUp,
-    Quarantine,
     after_death,
     after_failure,
 )
@@ -15,17 +12,17 @@ from pipeline.editor import Failure
 @pytest.mark.parametrize(
     ("failure", "strikes", "decision"),
     [
-        (Failure.PERMANENT, 0, GiveUp()),
+        (Failure.PERMANENT, 0, None),
         (Failure.TRANSIENT, 0, Again(30.0, strike=True, alone=False)),
         (Failure.TRANSIENT, 1, Again(120.0, strike=True, alone=False)),
         (Failure.TRANSIENT, 2, Again(600.0, strike=True, alone=False)),
-        (Failure.TRANSIENT, 3, GiveUp()),
+        (Failure.TRANSIENT, 3, None),
         (Failure.ENVIRONMENT, 0, Again(60.0, strike=False, alone=False, counts=False)),
         (Failure.ENVIRONMENT, 3, Again(60.0, strike=False, alone=False, counts=False)),
     ],
 )
 def test_a_failure_is_followed_by_what_its_kind_and_the_strikes_say(
-    failure: Failure, strikes: int, decision: Decision
+    failure: Failure, strikes: int, decision: Again | None
 ) -> None:
     assert after_failure(failure, strikes=strikes, attempts=1, at_once=False) == decision
 
@@ -44,7 +41,7 @@ def test_no_job_fails_for_the_fault_of_its_machine_however_long_that_lasts() -> 
 
 def test_too_many_attempts_end_a_job_whatever_its_strikes() -> None:
     decision = after_failure(Failure.TRANSIENT, strikes=0, attempts=MAX_ATTEMPTS, at_once=False)
-    assert decision == GiveUp()
+    assert decision is None
 
 
 def test_a_death_in_company_blames_nobody_and_asks_for_a_run_alone() -> None:
@@ -56,9 +53,9 @@ def test_a_death_in_company_blames_nobody_and_asks_for_a_run_alone() -> None:
 def test_the_first_death_alone_is_a_strike_and_the_second_the_end() -> None:
     first = after_death(strikes=0, attempts=1, together=False, at_once=False)
     assert first == Again(30.0, strike=True, alone=True)
-    assert after_death(strikes=1, attempts=2, together=False, at_once=False) == Quarantine()
+    assert after_death(strikes=1, attempts=2, together=False, at_once=False) is None
 
 
 def test_deaths_in_company_end_too() -> None:
     decision = after_death(strikes=0, attempts=MAX_ATTEMPTS, together=True, at_once=False)
-    assert decision == Quarantine()
+    assert decision is None
