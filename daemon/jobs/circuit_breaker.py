@@ -10,7 +10,7 @@ from typing import assert_never
 from daemon.clock import local_time
 from daemon.context import Context
 from daemon.events.events import WorkGoesOn, WorkHalted, WorkTried
-from daemon.jobs.job_run import Backoff, JobRun, JobTable
+from daemon.jobs.job_run import Backoff, JobTable
 from daemon.workers.child import Part
 
 DIFFERENT_JOBS = 3  # over which a process ends in a row: then it is the machine
@@ -257,9 +257,7 @@ class CircuitBreaker:
         """Whether the last end of the suspects that rest counts against them."""
         for job in self._jobs:
             if job.job.job_id in suspects and isinstance(job.phase, Backoff):
-                phase = replace(job.phase, strike=strike)
-                rested = job.at(phase) if isinstance(job, JobRun) else replace(job, phase=phase)
-                self._jobs.put(rested)
+                self._jobs.put(replace(job, phase=replace(job.phase, strike=strike)))
 
     def _when(self, until: float) -> str:
         if self._at_once:

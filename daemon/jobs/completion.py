@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from daemon.context import Context
@@ -121,20 +122,12 @@ def _done(finished: FinishedJob, results: tuple[str, ...], about_it: About) -> E
     missed = tuple(dict.fromkeys(it for one in finished.variants for it in one.missed))
     passed = [one.composed.fidelity for one in finished.variants if not one.missed]
     doubts = tuple(dict.fromkeys(it for fidelity in passed for it in fidelity.doubts))
-    if not missed:
-        return job_events.JobDone(
-            results=results,
-            seconds=work_seconds(finished),
-            weights=finished.model.weights,
-            doubts=doubts,
-            **about_it,
-        )
-    return job_events.JobReviewed(
+    event = partial(job_events.JobReviewed, missed=missed) if missed else job_events.JobDone
+    return event(
         results=results,
         seconds=work_seconds(finished),
         weights=finished.model.weights,
         doubts=doubts,
-        missed=missed,
         **about_it,
     )
 

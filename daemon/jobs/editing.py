@@ -38,7 +38,7 @@ from pipeline.editor import (
     Stage,
     Step,
 )
-from pipeline.ipc import BatchDone, FromEditor, Ready, Remark, Unusable
+from pipeline.ipc import BatchDone, Ready, Remark, Unusable
 from pipeline.provenance import Provenance
 
 _LOADS = 3  # an editor that dies so often before it was ever ready will not get better
@@ -138,26 +138,14 @@ class EditStage:
             job_ids = frozenset(job.job.job_id for job in batch)
             self._editor.edit(job_ids, tuple(requests), now)
 
-    def said(self, said: Said) -> tuple[JobRun, ...]:
+    def said(self, said: Said) -> tuple[JobRun, ...]:  # noqa: C901 - one arm a message
         """Take a message of the editor process to its job; gives those whose edits are over."""
         now = self._clock.monotonic()
         condition = self._editor.condition
         message = self._editor.heard(said, now)
         match message:
-            case None:
-                pass
             case Ready(facts, seconds):
-                self.facts, self.loaded_at = facts, self._clock.time()
-                self._has_loaded, self._failed_loads = True, 0
-                self._breaker.opened()
-                self._tell(
-                    events.EditorReady(
-                        class_name=facts.class_name,
-                        dtype=facts.dtype,
-                        weights=facts.weights,
-                        seconds=seconds,
-                    )
-                )
+                self._loaded(facts, seconds)
             case Unusable(problems) if not self._has_loaded:
                 self.unusable = problems
             case Unusable(problems):
@@ -169,32 +157,37 @@ class EditStage:
                 self._tell(_remarked(level, text))
             case BatchDone() if isinstance(condition, Busy):
                 return self._batch_done(condition.job_ids)
-            case _:
-                self._edit_event(message, now)
-        return ()
-
-    def _take_back(self, job_ids: frozenset[str], why: str) -> None:
-        """Let the jobs of an editor that can edit no more wait for the next, without blame."""
-        for job in filter(None, map(self._jobs.active, sorted(job_ids))):
-            if isinstance(job.phase, Editing):
-                self.resolve_again(job, why)
-
-    def _edit_event(self, message: FromEditor, now: float) -> None:
-        match message:
-            case Stage(request_id):
-                pass
             case Step(request_id, step, steps):
-                self._stepped(request_id, step, steps, now)
+                self._stepped(request_id, step, steps)
             case Done(request_id, result):
                 self._edited(request_id, result)
             case Failed(request_id, error):
                 self._failed(request_id, error)
-            case Ready() | Unusable() | BatchDone() | Remark():
+            case None | Stage() | BatchDone():
                 pass
             case _:
                 assert_never(message)
+        return ()
 
-    def _stepped(self, request_id: str, step: int, steps: int, now: float) -> None:
+    def _loaded(self, facts: ModelFacts, seconds: float) -> None:
+        self.facts, self.loaded_at = facts, self._clock.time()
+        self._has_loaded, self._failed_loads = True, 0
+        self._breaker.opened()
+        self._tell(
+            events.EditorReady(
+                class_name=facts.class_name,
+                dtype=facts.dtype,
+                weights=facts.weights,
+                seconds=seconds,
+            )
+        )
+
+    def _take_back(self, job_ids: frozenset[str], why: str) -> None:
+        """Let the jobs of an editor that can edit no more wait for the next, without blame."""
+        for job in self._jobs.edited(job_ids):
+            self.resolve_again(job, why)
+
+    def _stepped(self, request_id: str, step: int, steps: int) -> None:
         job_id, index = job_run.request_of(request_id)
         job = self._jobs.active(job_id)
         if job is None or not isinstance(job.phase, Editing):
@@ -229,8 +222,7 @@ class EditStage:
             self._failures.failed(job, error.failure, error.cause, error.advice)
 
     def _batch_done(self, job_ids: frozenset[str]) -> tuple[JobRun, ...]:
-        jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
-        done = [job for job in jobs if isinstance(job.phase, Editing)]
+        done = self._jobs.edited(job_ids)
         if done:
             self._breaker.succeeded(job.job.job_id for job in done)
         return tuple(job.at(Composing()) for job in done)
@@ -243,8 +235,7 @@ class EditStage:
         self._tell(events.EditorLost(reason=lost.how, last_words=lost.last_words))
         if lost.was_loading:
             self._not_loaded(lost)
-        jobs = filter(None, map(self._jobs.active, sorted(lost.job_ids)))
-        under_way = [job for job in jobs if isinstance(job.phase, Editing)]
+        under_way = self._jobs.edited(lost.job_ids)
         to_blame = self._is_to_blame(lost)
         cause = f"the editor process ended over it ({lost.how})"
         for job in under_way:

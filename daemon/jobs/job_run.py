@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
@@ -18,7 +18,7 @@ from daemon.spool.receipts import Variant
 from daemon.spool.spool import scratch_name
 from daemon.workers.backend import Busy, EditBackend
 from daemon.workers.pixel_pool import PixelPool
-from pipeline.editor import EditRequest, EditResult
+from pipeline.editor import EditRequest, EditResult, ModelFacts
 from pipeline.pixel_requests import Compose, Composed, Prepare, Prepared
 from pipeline.provenance import Provenance
 from pipeline.recipe import Recipe
@@ -192,9 +192,7 @@ class JobRun:
         )
 
 
-def prepare(
-    resolved_job: ResolvedJob, *, working_pixels: int | None, multiple: int, max_megapixels: float
-) -> Prepare:
+def prepare(resolved_job: ResolvedJob, facts: ModelFacts, max_megapixels: float) -> Prepare:
     """What to ask of a pixel worker first."""
     return Prepare(
         image=resolved_job.scratch / scratch_name(0),
@@ -204,8 +202,8 @@ def prepare(
         ),
         mask=_mask(resolved_job),
         recipe=resolved_job.recipe,
-        working_pixels=working_pixels,
-        multiple=multiple,
+        working_pixels=facts.working_pixels,
+        multiple=facts.multiple,
         max_megapixels=max_megapixels,
         into=resolved_job.scratch,
     )
@@ -328,6 +326,11 @@ class JobTable:
         """The job of that id that is resolved."""
         job = self._jobs.get(job_id)
         return job if isinstance(job, JobRun) else None
+
+    def edited(self, job_ids: Iterable[str]) -> list[JobRun]:
+        """Those of these jobs that the editor is at, in order."""
+        jobs = filter(None, map(self.active, sorted(job_ids)))
+        return [job for job in jobs if isinstance(job.phase, Editing)]
 
     def actives(self) -> Iterator[JobRun]:
         """All jobs that have a task."""

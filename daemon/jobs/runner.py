@@ -147,12 +147,8 @@ class JobRunner:
 
     def _prepare(self, job: JobRun) -> None:
         assert self.editing.facts is not None, "nothing is claimed before the editor is ready"
-        request = job_run.prepare(
-            job.resolved_job,
-            working_pixels=self.editing.facts.working_pixels,
-            multiple=self.editing.facts.multiple,
-            max_megapixels=self._settings.now.limits.max_megapixels,
-        )
+        most = self._settings.now.limits.max_megapixels
+        request = job_run.prepare(job.resolved_job, self.editing.facts, most)
         self._pixels.submit(Work(job.job.job_id, 0, request))
 
     def _reject(self, root: str, reply: messages.Rejected) -> None:
@@ -218,7 +214,7 @@ class JobRunner:
         self._tell(PixelWorkerLost(reason=ended.how, last_words=ended.last_words))
         if lost.work is not None:
             self._pixels_died(lost.work, ended)
-        elif lost.cannot_start:
+        elif lost.failed_starts:
             self.breaker.failed_to_start(_not_started(ended, lost.failed_starts), Part.WORKERS)
         self._pixels.go_on(now, self.breaker)
 

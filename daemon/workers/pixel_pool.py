@@ -50,8 +50,7 @@ class WorkerLost:
     """A worker died, or hung and was killed: over a request that is wanted, or without one."""
 
     work: Work | None
-    cannot_start: bool  # none is left, and the last ones ended before they were ready
-    failed_starts: int  # in a row
+    failed_starts: int  # in a row, where none is left and no other will start; else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +186,9 @@ class PixelPool:
         self._restart_at = max(self._restart_at, now + wait)
         self._deaths_in_a_row += 1
         self._failed_starts += isinstance(state, _Starting)
+        work = state.work if isinstance(state, _Busy) and not state.is_forgotten else None
         cannot_start = self._failed_starts >= STARTS and not self._is_any_started
-        match state:
-            case _Busy(work, is_forgotten=False):
-                return WorkerLost(work, cannot_start, self._failed_starts)
-            case _:
-                return WorkerLost(None, cannot_start, self._failed_starts)
+        return WorkerLost(work, self._failed_starts if cannot_start else 0)
 
     def kill_hung(self, now: float) -> None:
         """Kill the workers that have been at one request, or at their start, for too long."""

@@ -39,7 +39,7 @@ def lose(pool: PixelPool, mailbox: Mailbox, now: float) -> bool:
     ended = mailbox.get(timeout=30)
     assert isinstance(ended, Ended)
     assert ended.child in pool
-    return pool.ended(ended, now).cannot_start
+    return pool.ended(ended, now).failed_starts > 0
 
 
 def is_started(pool: PixelPool, mailbox: Mailbox) -> bool:
