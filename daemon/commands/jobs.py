@@ -46,7 +46,7 @@ from daemon.history import History
 from daemon.inbox.cancel_files import waiting_job_of
 from daemon.job import Job, State
 from daemon.jobs.completion import entry_of_ending
-from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
+from daemon.jobs.find_job import Unclear, Waiting, find_job
 from daemon.jobs.job_run import about
 from daemon.jobs.requests import told
 from daemon.lease.election import LEASE_TIMINGS
@@ -74,11 +74,11 @@ class OfflineFolder:
                 return self._cancel_waiting(
                     messages.CancelWaiting(waiting_job_of(plan, there, gone=()))
                 )
-            case UnderWay(job):
+            case Job() as job:
                 return self._end(job)
             case Unclear(text):
                 return CommandResult(ResultCode.REFUSED, text)
-            case Nothing():
+            case None:
                 return CommandResult(ResultCode.UNKNOWN, "")
 
     def requeue(self, failed: str) -> CommandResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -10,15 +10,14 @@ from daemon.context import Context
 from daemon.control.documents import CommandResult, Reply, Request, ResultCode
 from daemon.events import job_events
 from daemon.folder import messages
-from daemon.folder.view import FolderView
 from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob, matches, targets, waiting_job_of
 from daemon.job import EMPTY_PLAN, Job, Plan, Seen, State
-from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
+from daemon.jobs.find_job import Unclear, Waiting, find_job
 from daemon.jobs.job_run import JobRun, ParkedJob, Publishing, Reclaiming
 from daemon.jobs.runner import JobRunner
 
-_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
+PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 _NO_NAMESAKE = "no picture that waits and no job under way has its name"
 
 
@@ -53,10 +52,8 @@ class _CancelFile:
 class Cancellation:
     """Goes on with every request at each `advance`, until nothing is left of what it means."""
 
-    def __init__(
-        self, context: Context, folders: Mapping[str, FolderView], runner: JobRunner
-    ) -> None:
-        self._jobs, self._folders = runner.jobs, folders
+    def __init__(self, context: Context, runner: JobRunner) -> None:
+        self._jobs, self._folders = runner.jobs, runner.folders
         self._clock, self._tell = context.clock, context.tell
         self._asked: tuple[_PendingCancel, ...] = ()
         self._files: dict[tuple[str, Seen], _CancelFile] = {}
@@ -88,18 +85,18 @@ class Cancellation:
             path=path,
             job_id="",
             older=frozenset(job.job_id for job in mine),
-            answer_by=self._clock.monotonic() + _PATIENCE_SECONDS,
+            answer_by=self._clock.monotonic() + PATIENCE_SECONDS,
             reply=request.reply,
         )
         match find_job(word, path, folder.plan or EMPTY_PLAN, mine):
             case Waiting(there):
                 self._asked += (replace(asked, path=there),)
-            case UnderWay(job):
+            case Job() as job:
                 of_it = replace(asked, path=job.path, job_id=job.job_id, older=frozenset())
                 self._asked += (of_it,)
             case Unclear(text):
                 request.reply(CommandResult(ResultCode.REFUSED, text).as_json())
-            case Nothing():
+            case None:
                 request.reply(CommandResult(ResultCode.UNKNOWN, "").as_json())
 
     def advance(self) -> None:

@@ -20,29 +20,18 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A claimed job."""
-
-    job: Job
-
-
-@dataclass(frozen=True, slots=True)
 class Unclear:
     """None alone; says why, and what to name instead."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """No such job or file."""
-
-
-JobMatch = Waiting | UnderWay | Unclear | Nothing
-
-
-def find_job(word: str, path: str, plan: Plan, jobs: Iterable[Job]) -> JobMatch:
+def find_job(
+    word: str, path: str, plan: Plan, jobs: Iterable[Job]
+) -> Waiting | Job | Unclear | None:
     """Find what is meant by `word`, or by `path`, which is relative to the inbox.
+
+    A job that is claimed is found itself; None: there is no such job or file.
 
     A file that lies in the inbox goes before an older job of its name, and a name that is spelled
     so before one that people read alike.
@@ -56,8 +45,8 @@ def find_job(word: str, path: str, plan: Plan, jobs: Iterable[Job]) -> JobMatch:
             return _one_of(files, plan) if files else _only(mine)
     if _ID.fullmatch(word):
         mine = [job for job in jobs if job.job_id.startswith(word)]
-        return _only(mine) if mine else Nothing()
-    return Nothing()
+        return _only(mine) if mine else None
+    return None
 
 
 def _is_input(file: FileState) -> bool:
@@ -72,7 +61,7 @@ def _is_twin(first: str, second: str) -> bool:
     return pair_key(first) == pair_key(second)
 
 
-def _one_of(files: Sequence[FileState], plan: Plan) -> JobMatch:
+def _one_of(files: Sequence[FileState], plan: Plan) -> Waiting | Unclear:
     """The input that is meant; an instruction stands for the picture that it serves."""
     paths = [path for file in files for path in plan.needed_by.get(file.path, {file.path})]
     if len(files) == 1 and files[0].state is State.REFERENCE:
@@ -86,9 +75,9 @@ def _one_of(files: Sequence[FileState], plan: Plan) -> JobMatch:
     return Unclear(f"That may be {_listed(paths)}: name one of them.")
 
 
-def _only(jobs: Sequence[Job]) -> JobMatch:
+def _only(jobs: Sequence[Job]) -> Job | Unclear:
     if len(jobs) == 1:
-        return UnderWay(jobs[0])
+        return jobs[0]
     names = " or ".join(f"{job.job_id} ({printable(job.path)})" for job in jobs)
     return Unclear(f"That may be the job {names}: name one by its whole id.")
 

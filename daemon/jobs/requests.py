@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -10,62 +9,9 @@ from daemon.context import Context
 from daemon.control.documents import CommandResult, Reply, Request, ResultCode
 from daemon.events import job_events
 from daemon.folder import messages
-from daemon.folder.view import FolderView
 from daemon.fs.names import printable
-from daemon.jobs.cancel import Cancellation
+from daemon.jobs.cancel import PATIENCE_SECONDS, Cancellation
 from daemon.jobs.runner import JobRunner
-
-_PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
-
-
-class Requests:
-    """Hands each to who does it, and the folder workers' replies back."""
-
-    def __init__(
-        self, context: Context, folders: Mapping[str, FolderView], runner: JobRunner
-    ) -> None:
-        self._cancellation = Cancellation(context, folders, runner)
-        self._requeues = RequeueRequests(context, folders)
-
-    def take(self, request: Request) -> bool:
-        """Take a request; False where it is none of these."""
-        match request.verb:
-            case "cancel":
-                self._cancellation.requested(request)
-            case "retry":
-                self._requeues.requested(request)
-            case _:
-                return False
-        return True
-
-    def advance(self) -> None:
-        """Do whatever can be done now."""
-        self._cancellation.advance()
-        self._requeues.advance()
-
-    def is_busy_in(self, root: str) -> bool:
-        """Whether something is still to be done in a hot folder."""
-        return self._cancellation.is_busy_in(root)
-
-    def folder_replied(
-        self, root: str, reply: messages.JobLeft | messages.FileRequestReply
-    ) -> None:
-        """Take note that a job has left, or of what came of a request."""
-        match reply:
-            case messages.Filed():
-                self._cancellation.filed(root, reply)
-            case (
-                messages.Released() | messages.Held() | messages.LeaseLost() | messages.FilesGone()
-            ):
-                self._cancellation.let_go(root, reply)
-            case messages.CancelRefused():
-                self._cancellation.cancel_refused(root, reply)
-            case messages.FiledAway():
-                self._cancellation.filed_away(root, reply)
-            case messages.Requeued():
-                self._requeues.requeued(root, reply)
-            case _:
-                assert_never(reply)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,22 +34,64 @@ def told(reply: messages.Requeued) -> CommandResult:
     )
 
 
-class RequeueRequests:
-    """Hands the requests of `hotfolder retry` to the folder workers, and their answers back."""
+class Requests:
+    """Hands each to who does it, and the folder workers' replies back to who asked."""
 
-    def __init__(self, context: Context, folders: Mapping[str, FolderView]) -> None:
-        self._folders, self._clock, self._tell = folders, context.clock, context.tell
-        self._asked: tuple[_PendingRequeue, ...] = ()
+    def __init__(self, context: Context, runner: JobRunner) -> None:
+        self._cancellation, self._folders = Cancellation(context, runner), runner.folders
+        self._clock, self._tell = context.clock, context.tell
+        self._asked: tuple[_PendingRequeue, ...] = ()  # and wait for the answer
 
-    def requested(self, request: Request) -> None:
-        """Take a request; it is answered soon, done or not."""
+    def take(self, request: Request) -> bool:
+        """Take a request; False where it is none of these."""
+        match request.verb:
+            case "cancel":
+                self._cancellation.requested(request)
+            case "retry":
+                self._ask_requeue(request)
+            case _:
+                return False
+        return True
+
+    def advance(self) -> None:
+        """Do whatever can be done now."""
+        self._cancellation.advance()
+        self._answer_patient()
+
+    def is_busy_in(self, root: str) -> bool:
+        """Whether something is still to be done in a hot folder."""
+        return self._cancellation.is_busy_in(root)
+
+    def folder_replied(
+        self, root: str, reply: messages.JobLeft | messages.FileRequestReply
+    ) -> None:
+        """Take note that a job has left, or of what came of a request."""
+        match reply:
+            case messages.Filed():
+                self._cancellation.filed(root, reply)
+            case (
+                messages.Released() | messages.Held() | messages.LeaseLost() | messages.FilesGone()
+            ):
+                self._cancellation.let_go(root, reply)
+            case messages.CancelRefused():
+                self._cancellation.cancel_refused(root, reply)
+            case messages.FiledAway():
+                self._cancellation.filed_away(root, reply)
+            case messages.Requeued():
+                self._requeued(root, reply)
+            case _:
+                assert_never(reply)
+
+    # Failed jobs that are to be tried again
+
+    def _ask_requeue(self, request: Request) -> None:
         root, folder = str(request.root), request.arguments.get("folder", "")
-        answer_by = self._clock.monotonic() + _PATIENCE_SECONDS
+        answer_by = self._clock.monotonic() + PATIENCE_SECONDS
         asked = _PendingRequeue(root=root, folder=folder, answer_by=answer_by, reply=request.reply)
         self._asked += (asked,)
         self._folders[root].folder_worker.submit(messages.Requeue(folder))
 
-    def advance(self) -> None:
+    def _answer_patient(self) -> None:
         """Answer those who have waited for long enough."""
         now = self._clock.monotonic()
         for asked in self._asked:
@@ -114,7 +102,7 @@ class RequeueRequests:
             elif now >= asked.answer_by:
                 asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is going back.").as_json())
 
-    def requeued(self, root: str, reply: messages.Requeued) -> None:
+    def _requeued(self, root: str, reply: messages.Requeued) -> None:
         """Answer whoever asked, and tell it."""
         mine = [it for it in self._asked if (it.root, it.folder) == (root, reply.folder)]
         self._asked = tuple(it for it in self._asked if it not in mine)

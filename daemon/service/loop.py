@@ -63,7 +63,7 @@ class Service:
         self._settings, self._clock, self._tell = context.settings, context.clock, context.tell
         self._once, self._pause_control = context.once, pause_control
         self.runner, self.folders = runner, runner.folders
-        self.requests = Requests(context, self.folders, runner)
+        self.requests = Requests(context, runner)
         self.reporter = StatusReporter(context, self.folders, runner, pause_control)
         self._watchdog = Watchdog(notifier, runner.editor)
         self._stop: Stop | None = None

@@ -139,7 +139,7 @@ def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench
     resolved_job = bench.claim(strikes=1)
     worker = bench.hold_worker().child
     assert bench.pixels.is_at(resolved_job.job.job_id)
-    requests = Requests(bench.context, bench.folders, bench.runner)
+    requests = Requests(bench.context, bench.runner)
     arguments = {"word": resolved_job.job.job_id, "path": ""}
     requests.take(
         Request(verb="cancel", root=bench.root, arguments=arguments, reply=lambda _: None)
@@ -165,7 +165,7 @@ def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
     bench: Bench, let_go: Callable[[Job], messages.LetGo], why: str
 ) -> None:
     job, root = bench.claim().job, str(bench.root)
-    requests = Requests(bench.context, bench.folders, bench.runner)
+    requests = Requests(bench.context, bench.runner)
     told: list[Any] = []
     arguments = {"word": job.job_id, "path": ""}
     cancel = Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append)
@@ -189,7 +189,7 @@ def test_who_cancels_a_picture_that_is_just_being_claimed_has_its_job_ended(benc
     list(folder.look(bench.drop()))
     assert folder.head is not None
     folder.claim_next()
-    requests = Requests(bench.context, bench.folders, bench.runner)
+    requests = Requests(bench.context, bench.runner)
     told: list[Any] = []
     arguments = {"word": "cat.png", "path": "cat.png"}
     requests.take(Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append))
