@@ -65,14 +65,14 @@ class Entry:
     folder_id: str  # of the hot folder, from its marker
     path: str  # the image, relative to the inbox
     image_sha256: str
-    content_key: str  # sha256 over image, sidecar and references
+    content_key: str = ""  # sha256 over image, sidecar and references
     state: State
-    results: tuple[str, ...]  # relative to the root
+    results: tuple[str, ...] = ()  # relative to the root
     total_seconds: float  # of work: without waiting
-    denoise_seconds: float
-    steps: int  # of all variants together; 0 = none were needed
-    width: int
-    height: int
+    denoise_seconds: float = 0.0
+    steps: int = 0  # of all variants together; 0 = none were needed
+    width: int = 0
+    height: int = 0
     finished_at: float  # Unix time
     megapixels: float = 0.0  # at which it was edited; 0 = the model's own area
 

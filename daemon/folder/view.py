@@ -151,8 +151,8 @@ class FolderView:
         self._stalled_seconds = self._stall_detector.observe(count, now, is_at_work=is_at_work)
         is_silent = self._stalled_seconds >= self._stall_timeouts.silent_seconds
         if is_silent and self._status_before_stall is None:
-            before, since = self.stands, _clock_time(unix_now - self._stalled_seconds)
-            reason = f"the share has not answered since {since}"
+            before, since = self.stands, local_time(unix_now - self._stalled_seconds)
+            reason = f"the share has not answered since {since:%H:%M}"
             event = self._take(messages.StatusChanged(FolderState.OFFLINE, reason))
             self._status_before_stall = before
             return event
@@ -230,10 +230,6 @@ def why_done(folders: Mapping[str, FolderView]) -> str:
     others = [root for root, folder in folders.items() if folder.is_standby]
     left = f"{', '.join(others)} is left to the daemon that leads there"
     return left if others else "all work is done"
-
-
-def _clock_time(unix_time: float) -> str:
-    return f"{local_time(unix_time):%H:%M}"
 
 
 def _settles(file: FileState) -> bool:

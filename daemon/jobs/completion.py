@@ -33,23 +33,7 @@ class Completion:
         self._jobs, self._history = jobs, context.history
         self._clock, self._tell = context.clock, context.tell
 
-    def folder_replied(
-        self,
-        root: str,
-        reply: messages.Published | messages.FoundPublished | messages.JobLeft,
-    ) -> None:
-        """Note, and tell, how a job has ended, or that it is under way no more."""
-        match reply:
-            case messages.Published():
-                self._published(reply)
-            case messages.FoundPublished():
-                self._found_published(root, reply)
-            case messages.Filed():
-                self._filed(root, reply)
-            case _:
-                self._let_go(root, reply)
-
-    def _published(self, reply: messages.Published) -> None:
+    def published(self, reply: messages.Published) -> None:
         """Note what is in the outbox now."""
         job = self._jobs.active(reply.finished.job.job_id)
         if job is None:
@@ -67,7 +51,7 @@ class Completion:
         seconds = work_seconds(finished)
         self._count(job.job, finished.status, seconds, " ".join(reply.results))
 
-    def _found_published(self, root: str, reply: messages.FoundPublished) -> None:
+    def found_published(self, root: str, reply: messages.FoundPublished) -> None:
         """Note what an earlier daemon had put into the outbox before it died."""
         job, identity = reply.job, self._jobs.worker_of(root).identity
         entry = entry_found(identity, job, reply.results, self._clock.time())
@@ -82,8 +66,8 @@ class Completion:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
         return (it for at, it in self._reviews if at == root and it.ended_at >= unix_time)
 
-    def _filed(self, root: str, reply: messages.Filed) -> None:
-        """Forget a job whose originals are filed."""
+    def filed(self, root: str, reply: messages.Filed) -> None:
+        """Forget a job whose originals are filed, and note and tell how it ended."""
         self._jobs.drop(reply.job)
         if reply.state is State.DONE:
             return
@@ -100,7 +84,7 @@ class Completion:
         self.ended += 1
         self.show(row)
 
-    def _let_go(self, root: str, reply: messages.LetGo) -> None:
+    def let_go(self, root: str, reply: messages.LetGo) -> None:
         """Forget a job that is under way no more, and was not filed."""
         self._jobs.drop(reply.job)
         about_it = about(root, reply.job)
@@ -173,14 +157,8 @@ def entry_of_ending(folder_id: str, job: Job, state: State, now: float) -> Entry
         folder_id=folder_id,
         path=job.path,
         image_sha256=job.image.sha256,
-        content_key="",
         state=state,
-        results=(),
         total_seconds=now - job.claimed_at,
-        denoise_seconds=0.0,
-        steps=0,
-        width=0,
-        height=0,
         finished_at=now,
     )
 

@@ -64,7 +64,9 @@ class JobRunner:
 
     # What the folder workers answer
 
-    def folder_replied(self, root: str, reply: messages.JobReply) -> None:
+    def folder_replied(  # noqa: C901 - one arm a reply
+        self, root: str, reply: messages.JobReply
+    ) -> None:
         """Take a folder worker's word of a job, and let it go on."""
         self._note_claim(root, reply)
         match reply:
@@ -78,8 +80,14 @@ class JobRunner:
                 self._reject(root, reply)
             case messages.ClaimLost():
                 pass
+            case messages.Published():
+                self.completion.published(reply)
+            case messages.FoundPublished():
+                self.completion.found_published(root, reply)
+            case messages.Filed():
+                self.completion.filed(root, reply)
             case _:
-                self.completion.folder_replied(root, reply)
+                self.completion.let_go(root, reply)
 
     def _note_claim(self, root: str, reply: messages.JobReply) -> None:
         """Have the plan go by a reply to a claim, or to a cancelled file of the inbox."""

@@ -116,10 +116,6 @@ class PixelPool:
         return any(work.job_id == job_id for work in self._open)
 
     @property
-    def _is_any_started(self) -> bool:
-        return not all(isinstance(it, _Starting) for it in self._workers.values())
-
-    @property
     def _open(self) -> list[Work]:
         return [it.work for it in self._workers.values() if isinstance(it, _Busy)]
 
@@ -187,7 +183,8 @@ class PixelPool:
         self._deaths_in_a_row += 1
         self._failed_starts += isinstance(state, _Starting)
         work = state.work if isinstance(state, _Busy) and not state.is_forgotten else None
-        cannot_start = self._failed_starts >= STARTS and not self._is_any_started
+        are_none_ready = all(isinstance(it, _Starting) for it in self._workers.values())
+        cannot_start = self._failed_starts >= STARTS and are_none_ready
         return WorkerLost(work, self._failed_starts if cannot_start else 0)
 
     def kill_hung(self, now: float) -> None:

@@ -36,7 +36,7 @@ class Ended:
         """End a job."""
         one = replace(job(f"{number}.png"), job_id=f"job-{number:04}")
         filed = messages.Filed(one, State.FAILED, "failed/today", "It is broken.", "Mend it.")
-        self.completion.folder_replied(self.root, filed)
+        self.completion.filed(self.root, filed)
 
     def publish(self, *doubts: tuple[str, ...], missed: tuple[int, ...] = ()) -> None:
         """Publish a job with a result of each of these doubts; `missed` did not pass."""
@@ -56,7 +56,7 @@ class Ended:
         run = JobRun(root=self.root, resolved_job=done.resolved_job, phase=Publishing())
         self.jobs.put(run)
         results = tuple(f"outbox/{it.index}.png" for it in variants)
-        self.completion.folder_replied(self.root, messages.Published(done, results))
+        self.completion.published(messages.Published(done, results))
 
 
 @pytest.fixture
