@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from config.problems import Problem, UserError
@@ -83,7 +82,7 @@ class OfflineFolder:
 
     def requeue(self, failed: str) -> CommandResult:
         """Move the originals of a folder of failed/ back; it is relative to the root."""
-        reply = self._file_requests.grant(messages.Requeue(failed), _today())
+        reply = self._file_requests.grant(messages.Requeue(failed))
         assert isinstance(reply, messages.Requeued)
         if reply.paths:
             paths = tuple(map(printable, reply.paths))
@@ -96,7 +95,7 @@ class OfflineFolder:
         return FileRequests(self.spool, time)
 
     def _cancel_waiting(self, request: messages.CancelWaiting) -> CommandResult:
-        reply = self._file_requests.grant(request, _today())
+        reply = self._file_requests.grant(request)
         match reply:
             case messages.Filed(job=job, where=where):
                 return self._cancelled(job, where)
@@ -112,7 +111,7 @@ class OfflineFolder:
         if publication.is_complete(job):
             return CommandResult(ResultCode.REFUSED, f"{printable(job.path)}: {_TOO_LATE}.")
         publication.clear_half_done(job)
-        return self._cancelled(job, self._file_requests.file(job, State.CANCELLED, _today()))
+        return self._cancelled(job, self._file_requests.file(job, State.CANCELLED))
 
     def _cancelled(self, job: Job, where: str) -> CommandResult:
         history = History(self.local_dirs.state, self.say)
@@ -162,10 +161,6 @@ def offline_folder(
 def _refuse(request: Request) -> None:
     reason: Mapping[str, object] = {"error": "hotfolder cancel or retry is at work on it"}
     request.reply(reason)
-
-
-def _today() -> str:
-    return datetime.now(UTC).astimezone().strftime("%Y-%m-%d")
 
 
 _IN_FAILED = 3  # failed, the day, the job

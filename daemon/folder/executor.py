@@ -189,7 +189,7 @@ class FolderExecutor:
             case messages.DropScratch(job):
                 self._drop_job(job)
             case messages.CancelWaiting() | messages.FileAway() | messages.Requeue():
-                self._reply(self.file_requests.grant(command, self._today()))
+                self._reply(self.file_requests.grant(command))
             case messages.Release(job):
                 self._spool.release(job)
                 self._drop_job(job)
@@ -287,7 +287,7 @@ class FolderExecutor:
 
     def _file_done(self, command: messages.FileDone) -> None:
         job, state = command.job, command.state
-        where = self.file_requests.file(job, state, self._today())
+        where = self.file_requests.file(job, state)
         if state is not State.CANCELLED:  # somebody may still be at its scratch
             self._drop_job(job)
         self._reply(messages.Filed(job, state, where, "", "", command.earlier))
@@ -347,7 +347,7 @@ class FolderExecutor:
         elif (failing := left.failing) is not None:
             self._file_failed(messages.FileFailed(job, failing.why, failing.instruction))
         elif job.ending is not None:
-            where = self.file_requests.file(job, job.ending, self._today())
+            where = self.file_requests.file(job, job.ending)
             self._reply(messages.Filed(job, job.ending, where, "", ""))
         elif publication.is_complete(job):
             if load_finished(job, self._scratch.of(job.job_id)) is not None:

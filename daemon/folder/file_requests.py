@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from config.problems import Problem, UserError
-from daemon.clock import Clock
+from daemon.clock import Clock, day_of
 from daemon.folder import messages
 from daemon.fs.errors import Scope, words_of
 from daemon.fs.names import Kind, kind_of, printable
@@ -26,25 +26,25 @@ class FileRequests:
     def __init__(self, spool: Spool, clock: Clock) -> None:
         self._spool, self._clock = spool, clock
 
-    def grant(self, request: messages.FileRequest, day: str) -> messages.FolderReply:
+    def grant(self, request: messages.FileRequest) -> messages.FolderReply:
         """Do it and tell what came of it; raises OSError where the share does not work."""
         match request:
             case messages.CancelWaiting():
-                return self._cancel_waiting(request, day)
+                return self._cancel_waiting(request)
             case messages.FileAway(file):
-                return self._file_away(file, day)
+                return self._file_away(file)
             case messages.Requeue(folder):
                 return self._requeue(folder)
             case _:
                 assert_never(request)
 
-    def file(self, job: Job, state: State, day: str) -> str:
+    def file(self, job: Job, state: State) -> str:
         """File a job without a result; once begun it is finished, whatever ends the daemon."""
-        return self._spool.file_done(self._spool.begin_ending(job, state), day)
+        return self._spool.file_done(self._spool.begin_ending(job, state), self._today())
 
-    def tidied(self, plan: Plan, day: str) -> Plan:
+    def tidied(self, plan: Plan) -> Plan:
         """Move the records of earlier failures to done/; returns the plan without them."""
-        answers = [self._file_away(record, day) for record in plan.own_reports]
+        answers = [self._file_away(record) for record in plan.own_reports]
         gone = {reply.file.path for reply in answers if reply.where}
         if not gone:
             return plan
@@ -55,7 +55,7 @@ class FileRequests:
         )
 
     def _cancel_waiting(
-        self, request: messages.CancelWaiting, day: str
+        self, request: messages.CancelWaiting
     ) -> messages.Filed | messages.CancelRefused:
         path = request.waiting_job.image
         drawn = new_ticket(self._clock.time(), waited_seconds=0.0)
@@ -69,7 +69,7 @@ class FileRequests:
                 continue
             except NotPermitted as error:
                 return messages.CancelRefused(path, str(error))
-            where = self.file(job, State.CANCELLED, day)
+            where = self.file(job, State.CANCELLED)
             return messages.Filed(job, State.CANCELLED, where, "", "")
         return messages.CancelRefused(path, _BEING_WRITTEN)
 
@@ -98,9 +98,9 @@ class FileRequests:
         times = (status.st_mtime_ns, status.st_ctime_ns)
         return Seen(path, status.st_size, *times, status.st_ino)
 
-    def _file_away(self, file: Seen, day: str) -> messages.FiledAway:
+    def _file_away(self, file: Seen) -> messages.FiledAway:
         try:
-            where = self._spool.file_away(file, day)
+            where = self._spool.file_away(file, self._today())
         except (ChangedMeanwhile, FileNotFoundError):
             return messages.FiledAway(file, "", "")
         except PermissionError as error:
@@ -122,3 +122,6 @@ class FileRequests:
         except NotPermitted as error:
             problem = Problem(printable(folder), str(error), "or move the files back yourself")
             return messages.Requeued(folder, (), (problem,))
+
+    def _today(self) -> str:
+        return day_of(self._clock.time())

@@ -236,8 +236,7 @@ class FolderWorker(threading.Thread):
         plan = self._inbox.scan(now)
         self._scan_at = now + self.watch_mode.poll_seconds
         plan = self._executor.holds.held_in(plan, now)
-        today = day_of(self._clock.time())
-        plan = self._executor.retries.shown_in(self._executor.file_requests.tidied(plan, today))
+        plan = self._executor.retries.shown_in(self._executor.file_requests.tidied(plan))
         # Only now: a command that fails again must not make the folder flap.
         room = self._executor.room.look(self.folder.min_free_gib)
         self._set_state(room.state, room.reason or self._folder_log.reason)
@@ -250,6 +249,7 @@ class FolderWorker(threading.Thread):
         )
         self._plan = plan
         self._reply(messages.Scanned(plan))
+        today = day_of(self._clock.time())
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))
         self._scanned_at = self._clock.monotonic()

@@ -4,7 +4,6 @@ import contextlib
 import queue
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from dying import ends_within
 from paper import WHOLE
 from sample import TICKET, candidate, folder_worker, seen
 
+from daemon.clock import day_of
 from daemon.folder import messages
 from daemon.folder.file_requests import FileRequests
 from daemon.fs.hot_folder import make_hot_folder
@@ -23,7 +23,19 @@ from daemon.spool.receipts import FailureReason
 from daemon.spool.records import ClaimTicket
 from daemon.spool.spool import Spool
 
-DAY = "2026-11-22"
+
+class StoppedClock:
+    """It is the same moment all day."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def time(self) -> float:
+        return 1_763_800_000.0
+
+
+CLOCK = StoppedClock()
+DAY = day_of(CLOCK.time())
 FAILED = f"failed/{DAY}/cat"
 PAIR = {"sub/cat.png": WHOLE, "sub/cat.txt": b"blue"}
 
@@ -37,7 +49,7 @@ def spool(tmp_path: Path) -> Spool:
 
 @pytest.fixture
 def file_requests(spool: Spool) -> FileRequests:
-    return FileRequests(spool, time)
+    return FileRequests(spool, CLOCK)
 
 
 def drop(spool: Spool) -> None:
@@ -116,7 +128,7 @@ class TestWithdrawing:
 
     def test_a_pair_is_filed_as_cancelled(self, spool: Spool, file_requests: FileRequests) -> None:
         drop(spool)
-        answer = file_requests.grant(self.WISH, DAY)
+        answer = file_requests.grant(self.WISH)
         assert isinstance(answer, messages.Filed)
         assert (answer.state, answer.where) == (State.CANCELLED, f"done/{DAY}/sub")
         assert below(spool.root / "done" / DAY) == PAIR
@@ -128,7 +140,7 @@ class TestWithdrawing:
         steps, ended = 0, False
         while not ended:
             drop(spool)
-            ended = ends_within(steps, spool.root, partial(file_requests.grant, self.WISH, DAY))
+            ended = ends_within(steps, spool.root, partial(file_requests.grant, self.WISH))
             recover(spool, tmp_path / "scratch")
             assert (below(spool.inbox), filed(spool)) in ((PAIR, {}), ({}, PAIR)), steps
             shutil.rmtree(spool.root / "done")
@@ -141,7 +153,7 @@ class TestWithdrawing:
     ) -> None:
         drop(spool)
         busy = BusySpool(spool.root, changes)
-        answer = FileRequests(busy, time).grant(self.WISH, DAY)
+        answer = FileRequests(busy, CLOCK).grant(self.WISH)
         assert isinstance(answer, messages.Filed)
         assert (answer.state, answer.where) == (State.CANCELLED, f"done/{DAY}/sub")
         content = {"sub/cat.png": WHOLE + b"more" * changes, "sub/cat.txt": b"blue"}
@@ -150,14 +162,14 @@ class TestWithdrawing:
 
     def test_a_pair_that_keeps_changing_stays(self, spool: Spool) -> None:
         drop(spool)
-        answer = FileRequests(BusySpool(spool.root, 3), time).grant(self.WISH, DAY)
+        answer = FileRequests(BusySpool(spool.root, 3), CLOCK).grant(self.WISH)
         reason = "it is being written to; cancel it again in a moment"
         assert answer == messages.CancelRefused("sub/cat.png", reason)
         assert set(below(spool.inbox)) == set(PAIR)
         assert below(spool.root / ".hotfolder" / "work") == {}
 
     def test_what_is_gone_is_said(self, file_requests: FileRequests) -> None:
-        answer = file_requests.grant(self.WISH, DAY)
+        answer = file_requests.grant(self.WISH)
         assert answer == messages.CancelRefused("sub/cat.png", "it is not there any more")
 
 
@@ -171,7 +183,7 @@ class TestFilingACancelledJob:
         names = {name.rpartition("/")[2]: content for name, content in PAIR.items()}
         while not ended:
             job = claimed(spool)
-            act = partial(file_requests.file, job, State.CANCELLED, DAY)
+            act = partial(file_requests.file, job, State.CANCELLED)
             ended = ends_within(steps, spool.root, act)
             recover(spool, tmp_path / "scratch")
             work = below(spool.root / ".hotfolder" / "work" / job.job_id)
@@ -179,7 +191,7 @@ class TestFilingACancelledJob:
                 work.pop(ours, None)
             assert (filed(spool), work) in ((PAIR, {}), ({}, names)), steps
             assert below(spool.inbox) == {}
-            file_requests.file(job, State.CANCELLED, DAY)
+            file_requests.file(job, State.CANCELLED)
             assert filed(spool) == PAIR, steps
             shutil.rmtree(spool.root / "done")
             steps += 1
@@ -192,7 +204,7 @@ class TestFilingACancelledJob:
         for path in spool.work(job.job_id).iterdir():
             path.unlink()
         spool.work(job.job_id).rmdir()
-        file_requests.file(job, State.CANCELLED, DAY)
+        file_requests.file(job, State.CANCELLED)
         assert below(spool.root / ".hotfolder" / "work") == {}
 
 
@@ -207,7 +219,7 @@ class TestTakingBack:
         self, spool: Spool, file_requests: FileRequests
     ) -> None:
         self.fail(spool)
-        answer = file_requests.grant(messages.Requeue(FAILED), DAY)
+        answer = file_requests.grant(messages.Requeue(FAILED))
         assert answer == messages.Requeued(FAILED, ("sub/cat.png", "sub/cat.txt"), ())
         assert (below(spool.inbox), below(spool.root / "failed")) == (PAIR, {})
 
@@ -218,7 +230,7 @@ class TestTakingBack:
         while not ended:
             self.fail(spool)
             ended = ends_within(
-                steps, spool.root, partial(file_requests.grant, messages.Requeue(FAILED), DAY)
+                steps, spool.root, partial(file_requests.grant, messages.Requeue(FAILED))
             )
             recover(spool, tmp_path / "scratch")
             home, there = below(spool.inbox), set(below(spool.root / FAILED))
@@ -226,7 +238,7 @@ class TestTakingBack:
             # A picture without its instruction might be edited by a preset.
             assert "sub/cat.png" not in home or "sub/cat.txt" in home, steps
             assert there >= {"WHY.txt"} or not there - {"report.json"}, steps
-            file_requests.grant(messages.Requeue(FAILED), DAY)
+            file_requests.grant(messages.Requeue(FAILED))
             recover(spool, tmp_path / "scratch")
             assert (below(spool.inbox), below(spool.root / "failed")) == (PAIR, {}), steps
             for name in PAIR:
@@ -240,7 +252,7 @@ class TestTakingBack:
         self.fail(spool)
         before = below(spool.root / FAILED)
         with unmovable(spool.root / FAILED / "cat.png"):
-            answer = file_requests.grant(messages.Requeue(FAILED), DAY)
+            answer = file_requests.grant(messages.Requeue(FAILED))
         assert isinstance(answer, messages.Requeued)
         assert "may not be taken by this user" in str(answer.problems[0])
         assert below(spool.root / FAILED) == before
@@ -250,7 +262,7 @@ class TestTakingBack:
     def test_what_is_no_folder_of_a_failed_job_is_refused(
         self, file_requests: FileRequests, folder: str
     ) -> None:
-        answer = file_requests.grant(messages.Requeue(folder), DAY)
+        answer = file_requests.grant(messages.Requeue(folder))
         assert isinstance(answer, messages.Requeued)
         assert answer.problems
 
@@ -259,7 +271,7 @@ class TestTakingAway:
     """What has served its purpose leaves the inbox."""
 
     def take(self, file_requests: FileRequests, file: Seen) -> messages.FiledAway:
-        answer = file_requests.grant(messages.FileAway(file), DAY)
+        answer = file_requests.grant(messages.FileAway(file))
         assert isinstance(answer, messages.FiledAway)
         return answer
 
