@@ -309,11 +309,9 @@ class FolderExecutor:
         recovered = [left for left in found_there if left.job.job_id not in self._known]
         unfinished = [it for it in map(self._left_over, recovered) if it is not None]
         begun = tuple(it for it in unfinished if isinstance(it, Job))
-        finished = [it for it in unfinished if isinstance(it, FinishedJob)]
+        finished = tuple(it for it in unfinished if isinstance(it, FinishedJob))
         self._known.update(job.job_id for job in (*begun, *(it.job for it in finished)))
-        self._reply(messages.Recovered(begun))
-        for it in finished:
-            self._reply(messages.RecoveredFinished(it))
+        self._reply(messages.Recovered(begun, finished))
         tree, work = self._spool.tree, self._spool.work
         self.retries.keep_where(lambda job_id: tree.exists(work(job_id)))
         self._scratch.keep_only(self._known | self.retries.held_jobs())

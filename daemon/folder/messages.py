@@ -185,14 +185,8 @@ class Scanned:
 class Recovered:
     """Jobs of an earlier daemon that lie in work/."""
 
-    jobs: tuple[Job, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveredFinished:
-    """A job of an earlier daemon whose results lie on scratch, whole."""
-
-    finished: FinishedJob
+    jobs: tuple[Job, ...]  # to be begun again
+    finished: tuple[FinishedJob, ...] = ()  # whose results lie on scratch, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,16 +303,7 @@ class Requeued:
 
 LetGo = Released | Held | LeaseLost | FilesGone  # a job is under way no more, and not filed
 JobLeft = Filed | LetGo
-JobReply = (
-    Recovered
-    | RecoveredFinished
-    | Claimed
-    | Rejected
-    | ClaimLost
-    | Published
-    | FoundPublished
-    | JobLeft
-)
+JobReply = Recovered | Claimed | Rejected | ClaimLost | Published | FoundPublished | JobLeft
 FileRequestReply = CancelRefused | FiledAway | Requeued
 
 FolderReply = StatusChanged | Scanned | EventRaised | JobReply | FileRequestReply

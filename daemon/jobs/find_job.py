@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def find_job(
     """
     jobs = tuple(jobs)
     inputs = [file for file in plan.states if _is_input(file)]
-    for is_alike in (_is_same, _is_twin):
+    for is_alike in (operator.eq, _is_twin):
         files = [file for file in inputs if is_alike(file.path, path)]
         mine = [job for job in jobs if is_alike(job.path, path)]
         if files or mine:
@@ -51,10 +52,6 @@ def find_job(
 
 def _is_input(file: FileState) -> bool:
     return kind_of(file.path.rpartition("/")[2]) in (Kind.IMAGE, Kind.SIDECAR)
-
-
-def _is_same(first: str, second: str) -> bool:
-    return first == second
 
 
 def _is_twin(first: str, second: str) -> bool:

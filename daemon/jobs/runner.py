@@ -12,7 +12,7 @@ from daemon.events import job_events
 from daemon.events.events import PixelWorkerLost
 from daemon.folder import messages
 from daemon.folder.view import FolderView
-from daemon.job import Job, ResolvedJob, State
+from daemon.job import ResolvedJob, State
 from daemon.jobs import job_run, scheduler
 from daemon.jobs.completion import Completion
 from daemon.jobs.editing import EditStage
@@ -64,16 +64,12 @@ class JobRunner:
 
     # What the folder workers answer
 
-    def folder_replied(  # noqa: C901 - one arm a reply
-        self, root: str, reply: messages.JobReply
-    ) -> None:
+    def folder_replied(self, root: str, reply: messages.JobReply) -> None:
         """Take a folder worker's word of a job, and let it go on."""
         self._note_claim(root, reply)
         match reply:
-            case messages.Recovered(jobs):
-                self._adopt(root, jobs)
-            case messages.RecoveredFinished(finished):
-                self._publish_recovered(root, finished)
+            case messages.Recovered():
+                self._adopt(root, reply)
             case messages.Claimed():
                 self._claimed(root, reply)
             case messages.Rejected():
@@ -105,11 +101,13 @@ class JobRunner:
             case _:
                 pass
 
-    def _adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
+    def _adopt(self, root: str, reply: messages.Recovered) -> None:
         """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
         now = self._clock.monotonic()
-        for job in jobs:
+        for job in reply.jobs:
             self.jobs.put(job_run.parked(root, job, "the daemon restarted", now, counts=True))
+        for finished in reply.finished:
+            self._publish_recovered(root, finished)
 
     def _publish_recovered(self, root: str, finished: FinishedJob) -> None:
         """Publish what an earlier daemon finished; it is not edited again."""
@@ -208,7 +206,9 @@ class JobRunner:
             case Composed() as composed:
                 self.breaker.succeeded([job.job.job_id], part)
                 self._note(job, composed.notes)
-                self._composed(job, answered.work.index, composed, answered.seconds)
+                missed = missed_limits(composed.fidelity, job.resolved_job.recipe)
+                index = answered.work.index
+                self._finish(job.with_variant(index, composed, answered.seconds, missed))
             case Refused(cause, advice):
                 self._failures.failed(job, Failure.PERMANENT, cause, advice, part)
             case MachineFault(cause, advice):
@@ -232,10 +232,6 @@ class JobRunner:
             to_blame = self.breaker.died(work.job_id, ended.how, work.part)
             cause = f"opening or saving the picture ended the program that did it ({ended.how})"
             self._failures.died(job, cause, ended.last_words, together=False, to_blame=to_blame)
-
-    def _composed(self, job: JobRun, index: int, composed: Composed, seconds: float) -> None:
-        missed = missed_limits(composed.fidelity, job.resolved_job.recipe)
-        self._finish(job.with_variant(index, composed, seconds, missed))
 
     def _finish(self, job: JobRun) -> None:
         if not job.is_complete or not isinstance(job.phase, Composing):

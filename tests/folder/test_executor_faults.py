@@ -155,7 +155,7 @@ def test_what_was_published_is_told_once_however_long_filing_takes(root: Path) -
     executor = executor_of(spool, replies.append)
     for _ in range(3):
         executor.recover()
-        assert any(isinstance(it, messages.RecoveredFinished) for it in replies)
+        assert any(isinstance(it, messages.Recovered) and it.finished for it in replies)
         executor.do(messages.Publish(result, ()))
     assert SOUND in executor.retries.held_jobs()
     assert len([it for it in replies if isinstance(it, messages.Published)]) == 1

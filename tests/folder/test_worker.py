@@ -808,8 +808,7 @@ class TestRecovery:
         of = finished(resolved_job(job, scratch=scratch), b"blue")
         save_finished(of)
         kept.folder_worker.start()
-        assert kept.next(messages.Recovered).jobs == ()
-        assert kept.next(messages.RecoveredFinished).finished == of
+        assert kept.next(messages.Recovered) == messages.Recovered((), (of,))
 
     def test_scratch_of_jobs_that_are_no_more_is_cleared_once_it_is_online(
         self, kept: Kept

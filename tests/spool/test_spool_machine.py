@@ -120,10 +120,9 @@ class Daemon:
                     self.plan = without_image(self.plan, resolved_job.job.path)
                 case messages.Rejected(job, _, instruction):
                     self.do(messages.FileFailed(job, WHY, instruction))
-                case messages.Recovered(jobs):
+                case messages.Recovered(jobs, finished):
                     self.resting |= {job.job_id: job for job in jobs}
-                case messages.RecoveredFinished(it):
-                    self.on_the_shelf[it.resolved_job.job.job_id] = it
+                    self.on_the_shelf |= {it.job.job_id: it for it in finished}
                 case _:
                     pass  # it is over
 
