@@ -8,12 +8,9 @@ from typing import assert_never
 
 from config.problems import Problem
 from config.settings import ModelSettings
-from daemon import own_version
 from daemon.context import Context
 from daemon.events import events, job_events
 from daemon.events.events import EditorDismissed, Event
-from daemon.fs.names import printable
-from daemon.job import ResolvedJob
 from daemon.jobs import job_run, scheduler
 from daemon.jobs.failures import FailureHandler
 from daemon.jobs.job_run import (
@@ -39,7 +36,6 @@ from pipeline.editor import (
     Step,
 )
 from pipeline.ipc import BatchDone, Ready, Remark, Unusable
-from pipeline.provenance import Provenance
 
 _LOADS = 3  # an editor that dies so often before it was ever ready will not get better
 
@@ -205,15 +201,8 @@ class EditStage:
         job = replace(job, edits=(*job.edits, (index, result)))
         self._jobs.put(job)
         assert self.facts is not None
-        folder = self._jobs.worker_of(job.root).folder
-        told = provenance(
-            job.resolved_job,
-            job.seed_of(index),
-            self.facts,
-            now=self._clock.time(),
-            embeds_prompt=folder.embed_prompt,
-        )
-        request = job_run.compose(job, index, result, told, folder)
+        folder, now = self._jobs.worker_of(job.root).folder, self._clock.time()
+        request = job_run.compose(job, index, self.facts, folder, now)
         self._pixels.submit(Work(job_id, index, request))
 
     def _failed(self, request_id: str, error: EditError) -> None:
@@ -286,20 +275,4 @@ def _remarked(level: int, text: str) -> Event:
         return events.Noted(text=sentence)
     return (
         events.Explained(text=sentence) if level >= logging.INFO else events.Detail(text=sentence)
-    )
-
-
-def provenance(
-    resolved_job: ResolvedJob, seed: int, facts: ModelFacts, *, now: float, embeds_prompt: bool
-) -> Provenance:
-    """The facts of the result that was edited with this seed, at Unix time `now`."""
-    return Provenance(
-        job_id=resolved_job.job.job_id,
-        recipe=replace(resolved_job.recipe, seed=seed, variants=1),
-        model=facts,
-        software=f"Hotfolder {own_version()}",
-        made_at=now,
-        source_name=printable(resolved_job.job.image.name),
-        source_sha256=resolved_job.job.image.sha256,
-        embeds_prompt=embeds_prompt,
     )

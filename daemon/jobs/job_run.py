@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from config.instruction_keys import LARGEST_SEED
 from config.settings import FolderSettings
+from daemon import own_version
 from daemon.folder.messages import JobCommand
 from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
@@ -248,23 +249,40 @@ def request_of(request_id: str) -> tuple[str, int]:
 
 
 def compose(
-    job: JobRun, index: int, edit: EditResult, told: Provenance, folder: FolderSettings
+    job: JobRun, index: int, facts: ModelFacts, folder: FolderSettings, now: float
 ) -> Compose:
-    """What to ask of a pixel worker last, of a job that is prepared."""
+    """What to ask of a pixel worker last, of a variant that is edited; `now` is Unix time."""
     assert job.prepared is not None
     resolved_job = job.resolved_job
+    told = _provenance(job, index, facts, made_at=now, embeds_prompt=folder.embed_prompt)
     return Compose(
         image=resolved_job.scratch / scratch_name(0),
         name=resolved_job.job.image.name,
         mask=_mask(resolved_job),
         recipe=resolved_job.recipe,
         prepared=job.prepared[0],
-        edited=edit.path,
+        edited=dict(job.edits)[index].path,
         allow_flat=not told.has_model,
         told=told,
         gps=folder.gps,
         wants_preview=folder.preview,
         result=resolved_job.scratch / f"result-{index}",
+    )
+
+
+def _provenance(
+    job: JobRun, index: int, facts: ModelFacts, *, made_at: float, embeds_prompt: bool
+) -> Provenance:
+    resolved_job = job.resolved_job
+    return Provenance(
+        job_id=resolved_job.job.job_id,
+        recipe=replace(resolved_job.recipe, seed=job.seed_of(index), variants=1),
+        model=facts,
+        software=f"Hotfolder {own_version()}",
+        made_at=made_at,
+        source_name=printable(resolved_job.job.image.name),
+        source_sha256=resolved_job.job.image.sha256,
+        embeds_prompt=embeds_prompt,
     )
 
 

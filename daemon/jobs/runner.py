@@ -119,7 +119,7 @@ class JobRunner:
             variants=finished.variants,
         )
         text = "Its result was finished before the restart, and only has to be published."
-        self._tell(job_events.JobNote(text=text, **about(root, job.job)))
+        self._note(job, (text,))
         self._publish(job, finished)
 
     def _claimed(self, root: str, reply: messages.Claimed) -> None:
@@ -133,8 +133,7 @@ class JobRunner:
             return
         self.jobs.put(job)
         self._tell(job_events.JobClaimed(**about(job.root, job.job)))
-        for note in reply.resolved_job.notes:
-            self._tell(job_events.JobNote(text=note, **about(job.root, job.job)))
+        self._note(job, reply.resolved_job.notes)
         earlier = self._earlier(job, OnDuplicate.SKIP)
         if earlier:
             self.jobs.hand_over(job, messages.FileDone(job.job, State.DUPLICATE, earlier))
@@ -269,7 +268,7 @@ class JobRunner:
         except OSError as error:
             why = error.strerror
             text = f"After a restart it would be edited again: scratch takes no note of it ({why})"
-            self._tell(job_events.JobNote(text=f"{text}.", **about(job.root, job.job)))
+            self._note(job, (f"{text}.",))
 
     def _publish(self, job: JobRun, finished: FinishedJob) -> None:
         replaced = self._earlier(job, OnDuplicate.REDO)
