@@ -13,15 +13,7 @@ from daemon.events import events, job_events
 from daemon.events.events import EditorDismissed, Event
 from daemon.jobs import job_run, scheduler
 from daemon.jobs.failures import FailureHandler
-from daemon.jobs.job_run import (
-    Composing,
-    Editing,
-    JobRun,
-    JobTable,
-    Preparing,
-    Waiting,
-    about,
-)
+from daemon.jobs.job_run import JobRun, JobTable, about
 from daemon.workers.backend import Busy, EditBackend, Idle, Lost
 from daemon.workers.child import Ended, Part, Said
 from daemon.workers.pixel_pool import PixelPool, Work
@@ -100,7 +92,10 @@ class EditStage:
 
     def _is_idle(self) -> bool:
         # What is at the pixel workers was asked of them for the model of now.
-        at_pixels = any(isinstance(it.phase, Preparing | Composing) for it in self._jobs.actives())
+        at_pixels = any(
+            isinstance(it.phase, job_run.Preparing | job_run.Composing)
+            for it in self._jobs.actives()
+        )
         return not at_pixels and not isinstance(self._editor.condition, Busy)
 
     def _reopen(self, now: float) -> None:
@@ -108,7 +103,7 @@ class EditStage:
         self._editor.reopen(self._wanted, now)
         self.facts = None
         for job in self._jobs.actives():
-            if isinstance(job.phase, Waiting):
+            if isinstance(job.phase, job_run.Waiting):
                 self.resolve_again(job)
 
     def resolve_again(
@@ -126,7 +121,7 @@ class EditStage:
         requests: list[EditRequest] = []
         for job in batch:
             steps, first = job.resolved_job.recipe.steps, job.unedited[0]
-            editing = Editing(index=first, step=0, steps=steps, since=now, first=first)
+            editing = job_run.Editing(index=first, step=0, steps=steps, since=now, first=first)
             self._jobs.put(job.at(editing))
             self._tell(_running(job, first))
             requests += job_run.edit_requests(job)
@@ -186,7 +181,7 @@ class EditStage:
     def _stepped(self, request_id: str, step: int, steps: int) -> None:
         job_id, index = job_run.request_of(request_id)
         job = self._jobs.active(job_id)
-        if job is None or not isinstance(job.phase, Editing):
+        if job is None or not isinstance(job.phase, job_run.Editing):
             return
         if step == 1 and index > job.phase.first:
             self._tell(_running(job, index))
@@ -196,7 +191,7 @@ class EditStage:
     def _edited(self, request_id: str, result: EditResult) -> None:
         job_id, index = job_run.request_of(request_id)
         job = self._jobs.active(job_id)
-        if job is None or not isinstance(job.phase, Editing):
+        if job is None or not isinstance(job.phase, job_run.Editing):
             return
         job = replace(job, edits=(*job.edits, (index, result)))
         self._jobs.put(job)
@@ -207,14 +202,14 @@ class EditStage:
 
     def _failed(self, request_id: str, error: EditError) -> None:
         job = self._jobs.active(job_run.request_of(request_id)[0])
-        if job is not None and isinstance(job.phase, Editing):
+        if job is not None and isinstance(job.phase, job_run.Editing):
             self._failures.failed(job, error.failure, error.cause, error.advice)
 
     def _batch_done(self, job_ids: frozenset[str]) -> tuple[JobRun, ...]:
         done = self._jobs.edited(job_ids)
         if done:
             self._breaker.succeeded(job.job.job_id for job in done)
-        return tuple(job.at(Composing()) for job in done)
+        return tuple(job.at(job_run.Composing()) for job in done)
 
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""

@@ -17,17 +17,7 @@ from daemon.jobs import job_run, scheduler
 from daemon.jobs.completion import Completion
 from daemon.jobs.editing import EditStage
 from daemon.jobs.failures import FailureHandler
-from daemon.jobs.job_run import (
-    Backoff,
-    Composing,
-    JobRun,
-    JobTable,
-    ParkedJob,
-    Preparing,
-    Publishing,
-    Reclaiming,
-    about,
-)
+from daemon.jobs.job_run import JobRun, JobTable, ParkedJob, about
 from daemon.jobs.quality_gate import missed_limits
 from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
@@ -114,7 +104,7 @@ class JobRunner:
         job = JobRun(
             root=root,
             resolved_job=finished.resolved_job,
-            phase=Publishing(),
+            phase=job_run.Publishing(),
             prepared=(finished.prepared, finished.prepare_seconds),
             variants=finished.variants,
         )
@@ -124,7 +114,7 @@ class JobRunner:
 
     def _claimed(self, root: str, reply: messages.Claimed) -> None:
         """Begin with a claimed job: filed as a duplicate, or prepared."""
-        job = JobRun(root=root, resolved_job=reply.resolved_job, phase=Preparing())
+        job = JobRun(root=root, resolved_job=reply.resolved_job, phase=job_run.Preparing())
         if self._is_closing:
             self._release(job)
             return
@@ -158,7 +148,7 @@ class JobRunner:
 
     def _reject(self, root: str, reply: messages.Rejected) -> None:
         """File a job that cannot be worked as it is."""
-        job = ParkedJob(root=root, job=reply.job, phase=Publishing())
+        job = ParkedJob(root=root, job=reply.job, phase=job_run.Publishing())
         why = reason_of(reply.problems)
         self.jobs.hand_over(job, messages.FileFailed(reply.job, why, reply.instruction))
 
@@ -193,7 +183,7 @@ class JobRunner:
     def _pixels_answered(self, answered: Answered) -> None:
         part = answered.work.part
         job = self.jobs.active(answered.work.job_id)
-        if job is None or isinstance(job.phase, Publishing | Backoff):
+        if job is None or isinstance(job.phase, job_run.Publishing | job_run.Backoff):
             return
         match answered.reply:
             case Prepared() as prepared:
@@ -233,7 +223,7 @@ class JobRunner:
             self._failures.died(job, cause, ended.last_words, together=False, to_blame=to_blame)
 
     def _finish(self, job: JobRun) -> None:
-        if not job.is_complete or not isinstance(job.phase, Composing):
+        if not job.is_complete or not isinstance(job.phase, job_run.Composing):
             self.jobs.put(job)
             return
         if job.to_edit_again:
@@ -306,7 +296,7 @@ class JobRunner:
         editor = self.editor.condition
         if self.breaker.is_half_open:
             is_free = not isinstance(editor, Busy) and not any(
-                isinstance(job.phase, Composing) for job in self.jobs
+                isinstance(job.phase, job_run.Composing) for job in self.jobs
             )
             return is_free and scheduler.has_room(self._reachable(), claims_under_way, 1)
         is_at_work = (
@@ -320,15 +310,16 @@ class JobRunner:
         return (
             job
             for job in self.jobs
-            if not self._is_away(job) or not isinstance(job.phase, Backoff | Reclaiming)
+            if not self._is_away(job)
+            or not isinstance(job.phase, job_run.Backoff | job_run.Reclaiming)
         )
 
     def _is_away(self, job: JobRun | ParkedJob) -> bool:
         return self.folders[job.root].is_away
 
     def _reclaim(self, job: JobRun | ParkedJob) -> None:
-        assert isinstance(job.phase, Backoff)
-        self.jobs.put(ParkedJob(root=job.root, job=job.job, phase=Reclaiming()))
+        assert isinstance(job.phase, job_run.Backoff)
+        self.jobs.put(ParkedJob(root=job.root, job=job.job, phase=job_run.Reclaiming()))
         phase = job.phase
         command = messages.Reclaim(job.job, phase.strike, phase.alone, phase.counts)
         self.jobs.worker_of(job.root).submit(command)
@@ -338,7 +329,7 @@ class JobRunner:
         self._is_closing = True
         self.editor.close()
         for job in self.jobs.actives():
-            if not isinstance(job.phase, Composing | Publishing | Backoff):
+            if not isinstance(job.phase, job_run.Composing | job_run.Publishing | job_run.Backoff):
                 self._release(job)
 
     def leave(self, root: str) -> None:
@@ -349,9 +340,11 @@ class JobRunner:
         for job in self.jobs:
             if job.root != root:
                 continue
-            if isinstance(job, JobRun) and not isinstance(job.phase, Composing | Publishing):
+            if isinstance(job, JobRun) and not isinstance(
+                job.phase, job_run.Composing | job_run.Publishing
+            ):
                 self._release(job)
-            elif isinstance(job.phase, Backoff):
+            elif isinstance(job.phase, job_run.Backoff):
                 self.jobs.worker_of(root).submit(messages.Release(job.job))
 
     def _release(self, job: JobRun) -> None:
@@ -365,8 +358,8 @@ class JobRunner:
     def is_finishing(self) -> bool:
         """Whether a job is still on its way out, to a hot folder that is there."""
         return any(
-            isinstance(job.phase, Composing)
-            or (isinstance(job.phase, Publishing) and not self._is_away(job))
+            isinstance(job.phase, job_run.Composing)
+            or (isinstance(job.phase, job_run.Publishing) and not self._is_away(job))
             for job in self.jobs
         )
 

@@ -6,17 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import assert_never
 
 from daemon.job import Candidate
-from daemon.jobs.job_run import (
-    Backoff,
-    Composing,
-    Editing,
-    JobRun,
-    ParkedJob,
-    Preparing,
-    Publishing,
-    Reclaiming,
-    Waiting,
-)
+from daemon.jobs import job_run
+from daemon.jobs.job_run import JobRun, ParkedJob
 
 
 def next_folder(heads: Mapping[str, Candidate | None]) -> str | None:
@@ -36,7 +27,7 @@ def next_batch(
 
     Those that wait now: nobody waits for company. A job that is to run alone does.
     """
-    waiting = [job for job in jobs if isinstance(job.phase, Waiting)]
+    waiting = [job for job in jobs if isinstance(job.phase, job_run.Waiting)]
     waiting.sort(
         key=lambda job: (job.job.job_id in last, -job.resolved_job.recipe.priority, job.job.job_id)
     )
@@ -52,7 +43,7 @@ def due(
     rested = [
         (job.job.job_id in last, job.phase.until, job)
         for job in jobs
-        if isinstance(job.phase, Backoff) and job.phase.until <= now
+        if isinstance(job.phase, job_run.Backoff) and job.phase.until <= now
     ]
     return min(rested, key=lambda entry: entry[:2], default=(False, 0.0, None))[2]
 
@@ -65,11 +56,11 @@ def has_room(jobs: Iterable[JobRun | ParkedJob], claims_under_way: int, most: in
     ahead = finishing = 0
     for job in jobs:
         match job.phase:
-            case Preparing() | Waiting() | Reclaiming():
+            case job_run.Preparing() | job_run.Waiting() | job_run.Reclaiming():
                 ahead += 1
-            case Composing():
+            case job_run.Composing():
                 finishing += 1
-            case Editing() | Publishing() | Backoff():
+            case job_run.Editing() | job_run.Publishing() | job_run.Backoff():
                 pass
             case _:
                 assert_never(job.phase)
