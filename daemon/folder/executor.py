@@ -14,7 +14,7 @@ from daemon.clock import Clock, day_of
 from daemon.folder import messages, resolve
 from daemon.folder.file_requests import FileRequests
 from daemon.folder.holds import Holds, traits_of
-from daemon.folder.retries import CommandRetries, held_reason, words_of_hindrance
+from daemon.folder.retries import CommandRetries, words_of_hindrance
 from daemon.fs.errors import Scope, words_of
 from daemon.job import Job, State
 from daemon.lease.leader import NotLeader
@@ -60,10 +60,8 @@ class FolderExecutor:
 
         Gives the commands that were put off.
         """
-        left = self.retries.put_off_commands()
         self._known, self._announced = set(), set()
-        self.retries.clear()
-        return left
+        return self.retries.clear()
 
     def do(self, command: messages.ExecutorCommand, *, again: bool = False) -> None:
         """Carry out a command, and reply to it; where one job alone is in trouble, now or later.
@@ -162,7 +160,9 @@ class FolderExecutor:
         self._reply(messages.Held(job, reason))
 
     def _leave_in_work(self, job_id: str, path: str, error: Exception) -> str:
-        reason = held_reason(job_id, *words_of_hindrance(error, self._root))
+        what, advice = words_of_hindrance(error, self._root)
+        where = f"its files lie in .hotfolder/work/{job_id} and cannot be filed"
+        reason = f"{where} ({what}): {advice}"
         is_news = self.retries.hold(job_id, path, reason, self._clock.monotonic())
         if is_news and not isinstance(error, OSError):
             self._tell_fault(path, fault_of(error))

@@ -59,10 +59,6 @@ class CommandRetries:
         """When the next of them is due, in monotonic seconds."""
         return min((it.due_at for it in self._put_off.values()), default=inf)
 
-    def put_off_commands(self) -> tuple[messages.JobCommand, ...]:
-        """All commands that are still to be done."""
-        return tuple(it.command for it in self._put_off.values())
-
     def hold(self, job_id: str, path: str, reason: str, now: float) -> bool:
         """Leave a job in work/ until somebody mends what the reason says, tried now and then.
 
@@ -99,20 +95,17 @@ class CommandRetries:
         self._put_off.pop(job_id, None)
         self._held_jobs.pop(job_id, None)
 
-    def clear(self) -> None:
-        """Know of none any more."""
+    def clear(self) -> tuple[messages.JobCommand, ...]:
+        """Know of none any more; gives the commands that are still to be done."""
+        left = tuple(it.command for it in self._put_off.values())
         self._put_off.clear()
         self._held_jobs.clear()
+        return left
 
     def shown_in(self, plan: Plan) -> Plan:
         """The plan with the jobs that were left in work/, which are held."""
         held = (it for it in self._held_jobs.values() if it.due_at < inf)
         return with_states(plan, (FileState(it.path, State.HELD, it.reason) for it in held))
-
-
-def held_reason(job_id: str, what: str, advice: str) -> str:
-    """Why a job stays in work/, in one phrase."""
-    return f"its files lie in .hotfolder/work/{job_id} and cannot be filed ({what}): {advice}"
 
 
 def words_of_hindrance(error: Exception, root: Path) -> tuple[str, str]:
