@@ -39,6 +39,7 @@ class JobProfile:
         self._files: set[str] = set()
         self._functions: set[tuple[str, str, int]] = set()
         self._calls = self._fsyncs = self._walks = self._id_reads = 0
+        self._folders = 0
         self._moves: Counter[str] = Counter()
         self._deepest: Counter[str] = Counter()
 
@@ -56,8 +57,10 @@ class JobProfile:
     def on_audit(self, event: str, arguments: tuple[object, ...]) -> None:
         """What Python calls at every opening of a file: sys.addaudithook."""
         if event == "open" and self._is_claimed and self._is_counting:
-            path = arguments[0]
+            path, _, flags = arguments
             self._walks += isinstance(path, str) and Path(path) == self._root
+            is_name = isinstance(path, str) and not path.startswith("/")
+            self._folders += is_name and isinstance(flags, int) and bool(flags & os.O_PATH)
             self._id_reads += path == "id"  # by its name alone: in a folder that is held open
 
     def as_json(self) -> dict[str, object]:
@@ -82,6 +85,7 @@ class JobProfile:
             **{f"deepest stack in {name}": depth for name, depth in self._deepest.items()},
             "fsync calls from the claim on": self._fsyncs,
             "walks from the root from the claim on": self._walks,
+            "folders entered from the claim on": self._folders,
             "reads of the id from the claim on": self._id_reads,
         }
 

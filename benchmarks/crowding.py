@@ -16,6 +16,7 @@ from config import settings_file
 from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
 from daemon.inbox.scan import scan
 from daemon.job import Plan
+from pipeline.recipe import RecipeRules
 
 _FILES = 100_000
 _FOLDERS = 100
@@ -101,8 +102,7 @@ def _survey(hot: HotFolder) -> Inbox:
     return Inbox(
         hot.inbox,
         settle_rules(folder, watch_mode_of(folder), final=False),
-        settings=settings,
-        default_steps=40,
+        recipe_rules=RecipeRules.of(settings, 40),
         trust_inodes=True,
     )
 

@@ -18,7 +18,8 @@ moves do, a little: each count is the median of a few runs, with the least and t
 - calls: entries of frames of ours, a generator's each time that it goes on
 - moves: calls whose nearest caller among our frames stands in another file
 - deepest stack: of our own frames, without those of libraries between them
-- a walk from the root: an opening of the hot folder's root by its path, where each descent begins
+- a walk from the root: an opening of the hot folder's root by its path; a folder entered: one that
+  is opened by its name in the one before, for which a share is asked
 - from the claim on: from the first call of a method `claim` in a file spool.py
 """
 

@@ -15,7 +15,9 @@ from benchmarks.pictures import small, write_pair
 from benchmarks.running import Running
 from config import settings_file
 from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
-from daemon.spool.spool import Spool, new_ticket
+from daemon.spool.records import new_ticket
+from daemon.spool.spool import Spool
+from pipeline.recipe import RecipeRules
 
 _JOBS = 1000
 _RUNS = 3
@@ -68,8 +70,7 @@ def _left(hot: HotFolder, jobs: int) -> HotFolder:
     survey = Inbox(
         hot.inbox,
         settle_rules(folder, watch_mode, final=False),
-        settings=settings,
-        default_steps=40,
+        recipe_rules=RecipeRules.of(settings, 40),
         trust_inodes=True,
     )
     spool = Spool(hot.root)

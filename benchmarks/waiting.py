@@ -24,6 +24,7 @@ from benchmarks.running import SETTLE_SECONDS, Running, resident_mb, wait
 from config import settings_file
 from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
 from daemon.job import Plan
+from pipeline.recipe import RecipeRules
 
 FILES = 10_000
 _WARM_SECONDS = 1.0
@@ -112,8 +113,7 @@ def _survey(hot: HotFolder) -> Inbox:
     return Inbox(
         hot.inbox,
         replace(rules, settle_seconds=0.0),
-        settings=settings,
-        default_steps=40,
+        recipe_rules=RecipeRules.of(settings, 40),
         trust_inodes=True,
     )
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import PurePath
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -38,7 +38,7 @@ UnixTime = Annotated[float, Range(-1e9, 1e11)]  # what the clock of any machine 
 
 def dump(value: object) -> str:
     """A value as text in ASCII; raises ValueError for a number without end."""
-    return json.dumps(_plain(value), allow_nan=False)
+    return json.dumps(value, allow_nan=False, default=_plain)
 
 
 def load(kind: type[T], text: str | bytes) -> T:
@@ -77,7 +77,7 @@ def at(kind: Any, plain: object, *keys: str) -> Any:
 
 def part(kind: type[T], plain: object) -> T:
     """The dataclass in a record that says more than its fields; raises ValueError."""
-    known, _ = _fields_of(kind)  # type: ignore[arg-type] # a class can be hashed
+    known = _readers_of(kind)  # type: ignore[arg-type] # a class can be hashed
     value: T = _read(kind, {key: it for key, it in _as(dict, plain).items() if key in known})
     return value
 
@@ -102,47 +102,61 @@ def _inner(plain: object) -> Iterable[object]:
 
 
 def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        named = {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-        return {_CLASS: type(value).__name__, **named}
+    """What JSON has no word for, by what it has one for; what is in it comes next."""
     match value:
         case PurePath():
             return os.fspath(value)
-        case tuple() | frozenset():
-            return [_plain(one) for one in value]
+        case frozenset():
+            return list(value)
         case Mapping():
-            return {key: _plain(one) for key, one in value.items()}
+            return dict(value)
         case _:
-            return value
+            kind: Any = type(value)
+            return {_CLASS: kind.__name__, **{it: getattr(value, it) for it in _readers_of(kind)}}
 
 
 def _read(kind: Any, plain: Any) -> Any:
+    return _reader_of(kind)(plain)
+
+
+@cache
+def _reader_of(kind: Any) -> Callable[[Any], Any]:
+    """What reads a value of a type, found once: an answer may have ten thousand rows."""
     origin = get_origin(kind)
     if origin is not None:
-        return _read_generic(origin, get_args(kind), plain)
+        return partial(_GENERIC.get(origin, _read_mapping), get_args(kind))
     if is_dataclass(kind):
-        return _read_dataclass(kind, _as(dict, plain))
+        return partial(_read_dataclass, kind)
     if issubclass(kind, StrEnum):
-        return kind(_as(str, plain))
+        return partial(_read_word, kind)
     if issubclass(kind, PurePath):
-        return _read_path(kind, _as(str, plain))
-    return _as((int, float) if kind is float else kind, plain)
+        return partial(_read_path, kind)
+    return _read_text if kind is str else partial(_as, (int, float) if kind is float else kind)
 
 
-def _read_generic(origin: Any, of: tuple[Any, ...], plain: Any) -> Any:
-    if origin is Annotated:
-        return _read_number(of[0], of[1], plain)
-    if origin in (Union, UnionType):
-        return _read_one_of(of, plain)
-    if origin is tuple:
-        return tuple(_items(of, _as(list, plain)))
-    if origin is frozenset:
-        return frozenset(_items((*of, ...), _as(list, plain)))
-    pairs = _as(dict, plain).items()  # of a Mapping
-    return {_read(of[0], key): _read(of[1], one) for key, one in pairs}
+def _read_text(plain: Any) -> Any:
+    return plain if type(plain) is str and plain.isascii() else _as(str, plain)
 
 
-def _read_number(kind: Any, bounds: Range, plain: Any) -> Any:
+def _read_word(kind: type[StrEnum], plain: Any) -> Any:
+    return kind(_as(str, plain))
+
+
+def _read_tuple(of: tuple[Any, ...], plain: Any) -> Any:
+    return tuple(_items(of, _as(list, plain)))
+
+
+def _read_set(of: tuple[Any, ...], plain: Any) -> Any:
+    return frozenset(_items((*of, ...), _as(list, plain)))
+
+
+def _read_mapping(of: tuple[Any, ...], plain: Any) -> Any:
+    read_key, read_one = map(_reader_of, of)
+    return {read_key(key): read_one(one) for key, one in _as(dict, plain).items()}
+
+
+def _read_number(of: tuple[Any, ...], plain: Any) -> Any:
+    kind, bounds = of
     number = _read(kind, plain)
     if not bounds.least <= number <= bounds.most:
         message = f"{number} is not from {bounds.least} to {bounds.most}"
@@ -150,8 +164,8 @@ def _read_number(kind: Any, bounds: Range, plain: Any) -> Any:
     return number
 
 
-def _read_path(kind: type[PurePath], plain: str) -> PurePath:
-    if "\0" in plain:
+def _read_path(kind: type[PurePath], plain: Any) -> PurePath:
+    if "\0" in _as(str, plain):
         message = "a path with a null byte"
         raise ValueError(message)
     return kind(plain)
@@ -170,33 +184,48 @@ def _read_one_of(kinds: tuple[Any, ...], plain: Any) -> Any:
     raise ValueError(message)
 
 
+_GENERIC: Mapping[Any, Callable[[tuple[Any, ...], Any], Any]] = {
+    Annotated: _read_number,
+    Union: _read_one_of,
+    UnionType: _read_one_of,
+    tuple: _read_tuple,
+    frozenset: _read_set,
+}
+
+
 def _items(kinds: tuple[Any, ...], plain: list[Any]) -> Iterator[Any]:
     if kinds[-1:] == (...,):
-        kinds = kinds[:1] * len(plain)
-    for kind, one in zip(kinds, plain, strict=True):
-        yield _read(kind, one)
+        return map(_reader_of(kinds[0]), plain)
+    pairs = zip(kinds, plain, strict=True)
+    return (_read(kind, one) for kind, one in pairs)
 
 
-def _read_dataclass(kind: Any, plain: dict[str, Any]) -> Any:
-    known, needed = _fields_of(kind)
-    names = plain.keys() - {_CLASS}  # without its class it is one that asdict made
+def _read_dataclass(kind: Any, plain: Any) -> Any:
+    readers, needed = _readers_of(kind), _needed_of(kind)
+    names = _as(dict, plain).keys() - {_CLASS}  # without its class it is one that asdict made
     is_one = plain.get(_CLASS, kind.__name__) == kind.__name__
-    if not is_one or not needed <= names <= known.keys():
+    if not is_one or not needed <= names <= readers.keys():
         message = f"no {kind.__name__}"
         raise ValueError(message)
-    return kind(**{name: _read(known[name], plain[name]) for name in names})
+    return kind(**{name: readers[name](plain[name]) for name in names})
 
 
 @cache
-def _fields_of(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    """The types of the fields of a dataclass, and which must be there.
+def _readers_of(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    """What reads each field of a dataclass."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {it.name: _reader_of(hints[it.name]) for it in fields(kind)}
+
+
+@cache
+def _needed_of(kind: Any) -> frozenset[str]:
+    """The fields of a dataclass that must be there.
 
     The others have come with a later version, or are left out by whoever wrote a message.
     """
     of = fields(kind)
-    hints = get_type_hints(kind, include_extras=True)
     needed = (it for it in of if it.default is MISSING and it.default_factory is MISSING)
-    return {it.name: hints[it.name] for it in of}, frozenset(it.name for it in needed)
+    return frozenset(it.name for it in needed)
 
 
 def _as(kind: Any, plain: Any) -> Any:

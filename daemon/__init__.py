@@ -10,7 +10,7 @@ The way of a job, to be read in this order:
     inbox/reader     what that says
     inbox/plan       the state of each file, and the candidates
     service/loop     the one thread that decides
-    jobs/scheduler   the candidate that comes next
+    jobs/scheduler   the hot folder that claims next
     folder/executor  the commands on its files
     spool/spool      its claim
     jobs/runner      from reply to reply, with the pixel workers
@@ -25,6 +25,7 @@ A package imports only from rows below its own (tests/house/test_layout.py):
     app, install
     service
     jobs
+    context
     folder
     workers, spool, control
     inbox, lease

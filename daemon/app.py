@@ -12,15 +12,17 @@ from pathlib import Path
 
 from config.settings import FolderSettings, Settings
 from daemon import own_version
+from daemon.context import Context, Logs, SettingsInForce
 from daemon.control.server import Server
 from daemon.events import events
 from daemon.events.sinks import Log
-from daemon.folder.resolve import Resolver
+from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
 from daemon.fs.blocking import STALL_TIMEOUTS, StallTimeouts
 from daemon.fs.local_dirs import LocalDirs
 from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
+from daemon.jobs.runner import JobRunner
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.service.loop import Mailbox, Reload, Service, Stop
 from daemon.service.pause import PauseControl, PauseFlags
@@ -29,6 +31,7 @@ from daemon.service.systemd import SystemdNotifier
 from daemon.supervision import tell_of_all_threads
 from daemon.workers.editor import EDITOR_MODULE, EditorProcess
 from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
+from pipeline.recipe import RecipeRules
 
 _PIXEL_WORKERS = 2
 
@@ -73,10 +76,10 @@ def open_service(
 ) -> Iterator[Service]:
     """The service of this process, signals and all; what it holds is let go at the end."""
     mailbox: Mailbox = queue.SimpleQueue()
-    folder_workers = {
-        str(folder.root): _folder_worker(folder, wanted, local_dirs, mailbox, timing.lease)
-        for folder in wanted.folders
-    }
+    folders: dict[str, FolderView] = {}
+    for folder in wanted.folders:
+        worker = _folder_worker(folder, wanted, local_dirs, mailbox, timing.lease)
+        folders[str(folder.root)] = FolderView(worker, timing.stall_timeouts)
     with contextlib.ExitStack() as stack:
         for folder in wanted.folders:
             server = Server(local_dirs, folder.root, mailbox.put, mailbox.put)
@@ -85,25 +88,29 @@ def open_service(
         stack.callback(history.close)
         _answer_signals(mailbox)
         tell_of_all_threads(mailbox.put)
-        model = wanted.settings.model
-        service = Service(
-            mailbox=mailbox,
-            settings=wanted.settings,
-            folder_workers=folder_workers,
-            editor=EditorProcess(wanted.editor, model, mailbox.put, modules.editor),
-            pixels=PixelPool(_PIXEL_WORKERS, mailbox.put, modules.pixels),
-            history=history,
+        logs = Logs(log, folders, time)
+        context = Context(
             clock=time,
-            log=log,
-            notifier=notifier,
-            reread=wanted.reread,
-            pause_control=PauseControl(PauseFlags(local_dirs.state), never=wanted.once),
+            tell=logs.tell,
+            history=history,
+            settings=SettingsInForce(wanted.settings, wanted.reread),
             once=wanted.once,
-            stall_timeouts=timing.stall_timeouts,
         )
-        service.tell(_started(wanted))
-        service.tell(check_network())
-        yield service
+        model = wanted.settings.model
+        editor = EditorProcess(wanted.editor, model, mailbox.put, modules.editor)
+        pixels = PixelPool(_PIXEL_WORKERS, mailbox.put, modules.pixels)
+        runner = JobRunner(context, folders, editor, pixels)
+        pause_control = PauseControl(PauseFlags(local_dirs.state), never=wanted.once)
+        logs.tell(_started(wanted))
+        logs.tell(check_network())
+        yield Service(
+            context,
+            runner,
+            mailbox=mailbox,
+            logs=logs,
+            notifier=notifier,
+            pause_control=pause_control,
+        )
 
 
 def _folder_worker(
@@ -117,18 +124,15 @@ def _folder_worker(
     inbox = Inbox(
         folder.root / "inbox",
         settle_rules(folder, watch_mode, final=wanted.once),
-        settings=wanted.settings,
-        default_steps=wanted.default_steps,
+        recipe_rules=RecipeRules.of(wanted.settings, wanted.default_steps, folder.keys),
         trust_inodes=not watch_mode.is_share,
     )
     return FolderWorker(
         folder=folder,
-        watch_mode=watch_mode,
         inbox=inbox,
         scratch=local_dirs.scratch,
         clock=time,
         deliver=mailbox.put,
-        resolver=Resolver(wanted.settings, wanted.default_steps),
         timings=timings,
     )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from config.codec import Count, UnixTime
 from config.problems import Problem
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, Resolved
+from pipeline.sniff.whole_file import Kind as Content
 
+DRAWN_SEED = -1  # stands for a seed that nobody has written: no instruction can hold it
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")  # other folders in work/ are not ours
 
 
@@ -115,6 +117,14 @@ class Candidate:
     problems: tuple[Problem, ...]  # not empty: it is claimed only to be filed as failed
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """The job that an image of the inbox would make."""
+
+    resolved: Resolved  # its seed is DRAWN_SEED where one is still to be drawn
+    content: Content | None  # of the image; None: nobody has looked yet
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a scan means: every file's state, the jobs that are ready, when to scan again."""
@@ -126,9 +136,33 @@ class Plan:
     scan_again_at: float | None  # monotonic seconds; None: nothing is due
     cancels: tuple[Seen, ...] = ()  # files that cancel the jobs of their name
     own_reports: tuple[Seen, ...] = ()  # of an earlier failure, moved back with its files
+    jobs: Mapping[str, PlannedJob] = field(default_factory=dict)  # by the paths of their images
 
 
 EMPTY_PLAN = Plan(states=(), ignored=(), ready=(), needed_by={}, scan_again_at=None)
+
+
+def kept(plan: Plan, candidate: Candidate) -> frozenset[str]:
+    """The paths of a candidate's files that other images need, so that they are copied."""
+    files = (candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions)
+    none: frozenset[str] = frozenset()
+    return frozenset(
+        file.path for file in files if plan.needed_by.get(file.path, none) - {candidate.image.path}
+    )
+
+
+def without_image(plan: Plan, image: str) -> Plan:
+    """The plan when the job of an image has left, with all that no other image needs."""
+    needs = {path: them - {image} for path, them in plan.needed_by.items() if image in them}
+    gone = {path for path, others in needs.items() if not others}
+    if image not in plan.needed_by:
+        gone.add(image)
+    return replace(
+        plan,
+        states=tuple(file for file in plan.states if file.path not in gone),
+        ready=tuple(one for one in plan.ready if one.image.path != image),
+        needed_by={path: them for path, them in {**plan.needed_by, **needs}.items() if them},
+    )
 
 
 def with_states(plan: Plan, more: Iterable[FileState]) -> Plan:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from config.fields import nearest
 from config.instruction_keys import LARGEST_SEED, Keys
 from config.problems import Problem, UserError
-from config.settings import Limits, Lora
+from config.settings import Limits, Lora, Settings
 from config.values import (
     ExactSize,
     Format,
@@ -104,41 +104,59 @@ class Resolved:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeRules:
+    """What a recipe is made by, beside an instruction and the presets of its folder."""
+
+    presets: Mapping[str, Keys]
+    loras: Mapping[str, Lora]
+    limits: Limits
+    default_steps: int
+    folder: Keys = Keys()  # what the settings say of the hot folder, below its own presets
+
+    @staticmethod
+    def of(settings: Settings, default_steps: int, folder: Keys = Keys()) -> RecipeRules:
+        """Those of the settings; the steps are the editor's."""
+        return RecipeRules(
+            presets=settings.presets,
+            loras=settings.model.loras,
+            limits=settings.limits,
+            default_steps=default_steps,
+            folder=folder,
+        )
+
+
 def resolve(
     instruction: Instruction,
     *,
     folder_presets: Sequence[Keys],
-    presets: Mapping[str, Keys],
-    loras: Mapping[str, Lora],
-    limits: Limits,
-    default_steps: int,
+    rules: RecipeRules,
     drawn_seed: int,
 ) -> Resolved:
     """Make every choice: folder presets < named preset < sidecar, key by key; the limits win.
 
-    `folder_presets` begin with what the settings say of the folder, then comes the outermost. The
-    named preset is the one that the sidecar names, else the innermost folder preset that names
-    one; it comes after all folder presets.
+    `folder_presets` begin with the outermost. The named preset is the one that the sidecar names,
+    else the innermost folder preset that names one; it comes after all folder presets.
     `drawn_seed` is used where nothing has a seed. Raises UserError with every problem.
     """
-    folder = merged(folder_presets)
+    folder = merged([rules.folder, *folder_presets])
     wanted = merged([folder, instruction.written])
-    named = presets.get(wanted.preset) if wanted.preset else None
+    named = rules.presets.get(wanted.preset) if wanted.preset else None
     if named is not None:
         wanted = merged([folder, named, instruction.written])
-    variants = min(wanted.variants or 1, limits.max_variants)
+    variants = min(wanted.variants or 1, rules.limits.max_variants)
     problems = [
-        *_unknown(instruction, "preset", wanted.preset, presets),
-        *_unknown(instruction, "lora", wanted.lora, loras),
-        *_contradictions(instruction, wanted, variants, limits),
+        *_unknown(instruction, "preset", wanted.preset, rules.presets),
+        *_unknown(instruction, "lora", wanted.lora, rules.loras),
+        *_contradictions(instruction, wanted, variants, rules.limits),
     ]
     if wanted.prompt is None and (wanted.preset is None or named is not None):
         problems.append(_no_prompt(instruction))
     if problems:
         raise UserError(problems)
-    lora = None if wanted.lora is None else loras[wanted.lora]
+    lora = None if wanted.lora is None else rules.loras[wanted.lora]
     seed = min(drawn_seed, LARGEST_SEED - (variants - 1))
-    resolved = _limited(_completed(wanted, lora, default_steps, seed), limits)
+    resolved = _limited(_completed(wanted, lora, rules.default_steps, seed), rules.limits)
     return replace(resolved, notes=(*instruction.notes, *resolved.notes))
 
 

@@ -2,12 +2,12 @@
 
 import os
 import signal
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from harness import Daemon, HotFolder, wait_for
 
-from daemon.control.client import Answer, ask
+from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
 
 
@@ -49,10 +49,9 @@ def waiting(hot: HotFolder) -> dict[str, dict[str, object]]:
 
 
 def _told(hot: HotFolder, what: str) -> dict[str, dict[str, object]]:
-    answer = ask(locate_local_dirs(hot.environment), hot.root, {"verb": "status"}, 5.0)
-    assert isinstance(answer, Answer), answer
-    folders: Any = answer.body["folders"]
-    return {it["file"]: it for folder in folders for it in folder[what]}
+    daemon, note = ask_status(locate_local_dirs(hot.environment), hot.root)
+    assert daemon is not None, note
+    return {it["file"]: it for folder in daemon.folders for it in asdict(folder)[what]}
 
 
 def state(hot: HotFolder, name: str) -> object:

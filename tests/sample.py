@@ -9,20 +9,23 @@ from pathlib import Path
 
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
 from config.values import Format, Keep, MinConfidence, Off, OriginalSize, Region
+from daemon.clock import Clock
+from daemon.context import Context, SettingsInForce
+from daemon.events.events import Event
 from daemon.folder.messages import FromFolder
-from daemon.folder.resolve import Resolver
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
+from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
 from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
 from daemon.jobs.job_run import Backoff, JobRun, ParkedJob, Phase
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.spool.receipts import FinishedJob, Variant
-from daemon.spool.spool import ClaimTicket
+from daemon.spool.records import ClaimTicket
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, RecipeRules
 
 RECIPE = Recipe(
     prompt="make it blue",
@@ -211,6 +214,23 @@ def settings(folder: FolderSettings) -> Settings:
     )
 
 
+def context(
+    *,
+    clock: Clock = time,
+    tell: Callable[[Event], None] = lambda _: None,
+    history: History | None = None,
+) -> Context:
+    """What the parts of a daemon go by that nobody waits for, with any settings."""
+    unused = FolderSettings(root=Path("/nowhere"))
+    return Context(
+        clock=clock,
+        tell=tell,
+        history=history or History(Path("/nowhere"), lambda _: None, look=True),
+        settings=SettingsInForce(settings(unused), lambda now: now),
+        once=False,
+    )
+
+
 def folder_worker(
     root: Path,
     scratch: Path,
@@ -222,21 +242,18 @@ def folder_worker(
     """A folder worker of a new hot folder where files settle at once and any space is enough."""
     make_hot_folder(root, "the-id")
     folder = FolderSettings(root=root, settle_seconds=0.0, poll_seconds=30.0, min_free_gib=0.0)
-    watch_mode, all_settings = choose_watch_mode(folder, None), settings(folder)
+    watch_mode = choose_watch_mode(folder, None)
     survey = Inbox(
         root / "inbox",
         settle_rules(folder, watch_mode, final=final),
-        settings=all_settings,
-        default_steps=4,
+        recipe_rules=RecipeRules.of(settings(folder), 4),
         trust_inodes=True,
     )
     return FolderWorker(
         folder=folder,
-        watch_mode=watch_mode,
         inbox=survey,
         scratch=scratch,
         clock=time,
         deliver=deliver,
-        resolver=Resolver(all_settings, 4),
         timings=timings,
     )

@@ -60,10 +60,9 @@ def daemon_holds_model(roots: Iterable[Path], environment: Mapping[str, str]) ->
     except UserError:  # told where the places are looked at
         return False
     for root in roots:
-        said, _ = ask_status(found, root)
-        editor = said.get("editor")
-        if isinstance(editor, dict) and editor.get("weights") != _WITHOUT_MODEL:
-            return editor.get("state") in _HOLDING
+        daemon, _ = ask_status(found, root)
+        if daemon is not None and daemon.editor.get("weights") != _WITHOUT_MODEL:
+            return daemon.editor.get("state") in _HOLDING
     return False
 
 

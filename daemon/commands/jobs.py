@@ -15,13 +15,12 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings, folder_settings
 from daemon.commands import ExitCode
+from daemon.commands.inquiry import Inquiry
+from daemon.commands.offline import read_inbox
 from daemon.commands.output import Output
-from daemon.commands.preview import scan_offline
 from daemon.commands.select import (
     Located,
-    NotFound,
     absolute,
-    default_steps,
     find_folders,
     hot_folder_above,
     locate_file,
@@ -66,11 +65,9 @@ class OfflineFolder:
     spool: Spool
     say: Callable[[str], None]  # troubles with the history, which end nothing
 
-    def cancel(
-        self, word: str, path: str, settings: Settings, default_steps: int
-    ) -> CommandResult:
+    def cancel(self, word: str, path: str, by: Inquiry) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
-        plan = scan_offline(self.folder, settings, default_steps).plan
+        plan = read_inbox(self.folder, by.settings, by.default_steps).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):
@@ -127,7 +124,7 @@ class OfflineFolder:
         return CommandResult(ResultCode.DONE, str(event))
 
     def _tell(self, event: Event) -> None:
-        FolderLog(self.folder.root / "logs").write(event, time.time())
+        FolderLog(self.spool.tree).write(event, time.time())
 
 
 @contextmanager
@@ -178,15 +175,15 @@ def cancel(arguments: argparse.Namespace) -> ExitCode:
     """End one job without a result; USAGE where there is none, and where it is too late."""
     output, word = Output(sys.stdout, os.environ), arguments.job
     settings, roots = _where(arguments, word)
-    means = _Means(settings, default_steps(os.environ), make_local_dirs(os.environ), output)
+    means = _Means(Inquiry.by(settings, make_local_dirs), output)
     path = name_in_inbox(word, Path.cwd(), roots)
     for root in roots:
         came = means.cancel(root, str(word), path)
         if came.how is not ResultCode.UNKNOWN:
             output.line(came.text)
-            return _code([came])
+            return ExitCode.FINE if came.is_fine else ExitCode.USAGE
     output.line(f"{printable(str(word))} is no job that waits or is under way.")
-    for line in means.what_became(locate_file(word, Path.cwd(), roots), roots):
+    for line in Explainer(means.inquiry).explain(locate_file(word, Path.cwd(), roots), roots):
         output.line(line)
     return ExitCode.USAGE
 
@@ -196,10 +193,10 @@ def retry(arguments: argparse.Namespace) -> ExitCode:
     output, outcomes = Output(sys.stdout, os.environ), []
     for failed in arguments.failed:
         settings, roots = _where(arguments, failed)
-        means = _Means(settings, default_steps(os.environ), make_local_dirs(os.environ), output)
+        means = _Means(Inquiry.by(settings, make_local_dirs), output)
         outcomes.append(_retry(means, failed, roots))
         output.line(outcomes[-1].text)
-    return _code(outcomes)
+    return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
 
 
 def _retry(means: _Means, failed: Path, roots: tuple[Path, ...]) -> CommandResult:
@@ -227,30 +224,16 @@ def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
 class _Means:
     """What it takes to ask, and to do it here."""
 
-    settings: Settings
-    default_steps: int
-    local_dirs: LocalDirs
+    inquiry: Inquiry
     output: Output
 
     def cancel(self, root: Path, word: str, path: str) -> CommandResult:
         request = {"verb": "cancel", "word": word, "path": path}
-        steps = self.default_steps
-        return self._ask(root, request, lambda it: it.cancel(word, path, self.settings, steps))
+        return self._ask(root, request, lambda it: it.cancel(word, path, self.inquiry))
 
     def requeue(self, root: Path, folder: str) -> CommandResult:
         request = {"verb": "retry", "folder": folder}
         return self._ask(root, request, lambda it: it.requeue(folder))
-
-    def what_became(self, there: Located | NotFound, roots: Iterable[Path]) -> Iterator[str]:
-        """What `why` says of it."""
-        reasons = Explainer(
-            settings=self.settings, default_steps=self.default_steps, local_dirs=self.local_dirs
-        )
-        if isinstance(there, Located):
-            yield from reasons.of_file(there)
-            return
-        for root in roots:
-            yield from reasons.of_name(there, root)
 
     def _ask(
         self,
@@ -258,15 +241,13 @@ class _Means:
         request: dict[str, str],
         do_alone: Callable[[OfflineFolder], CommandResult],
     ) -> CommandResult:
-        return send_command(request, root, self.local_dirs) or self._do_here(root, do_alone)
-
-    def _do_here(
-        self, root: Path, do_alone: Callable[[OfflineFolder], CommandResult]
-    ) -> CommandResult:
+        local_dirs = self.inquiry.local_dirs
+        if came := send_command(request, root, local_dirs):
+            return came
         if problems := tuple(unmarked(root)):
             raise UserError(problems)
-        folder = folder_settings(self.settings, root)
-        with offline_folder(folder, self.local_dirs, self.output.line) as alone:
+        folder = folder_settings(self.inquiry.settings, root)
+        with offline_folder(folder, local_dirs, self.output.line) as alone:
             return do_alone(alone)
 
 
@@ -282,8 +263,3 @@ def _where(arguments: argparse.Namespace, file: Path) -> tuple[Settings, tuple[P
         return settings, (above,)
     folders = find_folders(settings, path, arguments.root, cwd)
     return settings, tuple(Path(os.path.normpath(folder.root)) for folder in folders)
-
-
-def _code(outcomes: Iterable[CommandResult]) -> ExitCode:
-    is_fine = all(it.how in (ResultCode.DONE, ResultCode.BEGUN) for it in outcomes)
-    return ExitCode.FINE if is_fine else ExitCode.USAGE

@@ -7,15 +7,14 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TextIO
 
 from config.problems import Problem
-from daemon.events.text import columns, duration, plain
-from daemon.job import EndedJob, State
+from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus, IgnoredFile
+from daemon.events.text import columns, plain
 
-JSON_SCHEMA = 1
 _GAP = "  "
 _RESET = "\x1b[0m"
 _GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"
@@ -25,13 +24,6 @@ _COLOURS: Mapping[str, str] = {  # by the words of states, hot folders and findi
     **dict.fromkeys(("warning", "held", "review", "paused", "low-space", "offline"), _YELLOW),
     **dict.fromkeys(("problem", "failed", "quarantined"), _RED),
     **dict.fromkeys(("reference", "seen", "ignored"), _FAINT),
-}
-_HEADINGS = ("file", "state", "time", "result")
-_STATE_STYLES = {
-    State.DONE: "green",
-    State.REVIEW: "yellow",
-    State.FAILED: "red",
-    State.QUARANTINED: "red",
 }
 
 
@@ -70,6 +62,15 @@ def problem(subject: str, text: str, advice: str) -> Finding:
 def problems(subject: str, found: Iterable[Problem]) -> Iterator[Finding]:
     """The problems of a seam, each a finding."""
     return (Finding(Verdict.PROBLEM, subject, str(one)) for one in found)
+
+
+def as_json(document: DaemonStatus | FolderStatus | FileStatus | IgnoredFile) -> dict[str, object]:
+    """A document for programs; what is None is left out."""
+    return asdict(document, dict_factory=_without_none)
+
+
+def _without_none(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
+    return {key: value for key, value in fields if value is not None}
 
 
 def write_json(document: object) -> None:
@@ -118,6 +119,8 @@ class Output:
         from rich.text import Text  # noqa: PLC0415
 
         grid = Table.grid(padding=(0, len(_GAP)))
+        for _ in rows[0]:
+            grid.add_column(overflow="fold")  # a path is never cut short
         for first, word, *others in rows:
             coloured = Text.from_ansi(self._coloured(word, word))
             grid.add_row(Text(first), coloured, *map(Text, others))
@@ -136,32 +139,3 @@ def _aligned(rows: Rows) -> str:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = (cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True))
     return _GAP.join(cells).rstrip()
-
-
-def summary_table(ended: Sequence[EndedJob], terminal_columns: int | None) -> str:
-    """The closing table, with its line ends; plain and aligned where there is no terminal."""
-    if terminal_columns is not None:
-        return _coloured_summary(ended, terminal_columns)
-    return _aligned([_HEADINGS, *map(_cells, ended)])
-
-
-def _cells(job: EndedJob) -> tuple[str, str, str, str]:
-    seconds = "" if job.seconds is None else duration(job.seconds)
-    return (plain(job.file), job.state.value, seconds, plain(job.result))
-
-
-def _coloured_summary(ended: Sequence[EndedJob], terminal_columns: int) -> str:
-    from rich.console import Console  # noqa: PLC0415 - rich costs 60 ms, only there
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    drawn = Table(box=None, pad_edge=False)
-    for heading in _HEADINGS:
-        drawn.add_column(heading, overflow="fold")
-    for job in ended:
-        file, state, seconds, result = map(Text, _cells(job))
-        state.stylize(_STATE_STYLES.get(job.state, ""))
-        drawn.add_row(file, state, seconds, result)
-    output = io.StringIO()
-    Console(file=output, force_terminal=True, width=terminal_columns).print(drawn)
-    return output.getvalue()

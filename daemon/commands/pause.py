@@ -38,8 +38,7 @@ def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
     for folder in find_folders(settings, path, arguments.root, Path.cwd()):
         outcomes.append(_ask(verb, folder.root))
         output.line(outcomes[-1].text)
-    is_fine = all(one.how in (ResultCode.DONE, ResultCode.BEGUN) for one in outcomes)
-    return ExitCode.FINE if is_fine else ExitCode.USAGE
+    return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
 
 
 def _ask(verb: str, root: Path) -> CommandResult:

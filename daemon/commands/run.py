@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,16 +16,19 @@ from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
 from daemon.app import ChildModules, DaemonSpec, Timing, open_service
 from daemon.commands import ExitCode
-from daemon.commands.output import summary_table
+from daemon.commands.output import Output
 from daemon.commands.select import Selection, default_steps, read_settings, select
 from daemon.events.events import NotStarted
 from daemon.events.sinks import JournalLog, Log, open_log
+from daemon.events.text import duration
 from daemon.fs.local_dirs import LocalDirs, make_local_dirs
 from daemon.job import EndedJob, FolderState, State
 from daemon.service.loop import Service
 from daemon.service.preflight import separation_problems
 from daemon.service.systemd import SystemdNotifier
 from pipeline import checkpoint
+
+_HEADINGS = ("file", "state", "time", "result")
 
 
 def run(
@@ -131,9 +133,13 @@ def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()
 
 
+def _row(job: EndedJob) -> tuple[str, str, str, str]:
+    seconds = "" if job.seconds is None else duration(job.seconds)
+    return job.file, job.state, seconds, job.result
+
+
 def _close(service: Service, ended: Sequence[EndedJob]) -> ExitCode:
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(summary_table(ended, columns), end="", flush=True)
+    Output(sys.stdout, os.environ).table([_HEADINGS, *map(_row, ended)])
     failed = any(job.state in (State.FAILED, State.QUARANTINED) for job in ended)
     folders = service.folders.values()
     if failed or any(

@@ -21,26 +21,15 @@ from daemon.spool.records import JOB_RECORD, job_of_record
 WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedJob:
-    """What the job.json of a claimed job says."""
-
-    job_id: str
-    path: str  # of the image, relative to the inbox
-    attempts: int
-
-
-def claimed_jobs(root: Path) -> tuple[ClaimedJob, ...]:
+def claimed_jobs(root: Path) -> tuple[Job, ...]:
     """Read the records of the jobs in work/, oldest first; changes nothing."""
     tree, work = SafeTree(root), root / ".hotfolder" / "work"
     try:
         names = [name for name, _ in tree.entries(work)]
     except OSError:
         return ()
-    jobs = [
-        job for name in names if (job := _left_record(tree, work / name / JOB_RECORD)) is not None
-    ]
-    return tuple(ClaimedJob(job_id=it.job_id, path=it.path, attempts=it.attempts) for it in jobs)
+    records = (_left_record(tree, work / name / JOB_RECORD) for name in names)
+    return tuple(job for job in records if job is not None)
 
 
 def _left_record(tree: SafeTree, record: Path) -> Job | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,16 +13,15 @@ from pathlib import Path
 from config.settings import Settings
 from daemon.clock import local_time
 from daemon.commands import ExitCode
+from daemon.commands.inquiry import Inquiry, Reply
 from daemon.commands.output import Output
 from daemon.commands.plan import job_words
-from daemon.commands.preview import FilePreview, InboxPreview, preview_inbox
 from daemon.commands.select import (
     NO_ANSWER,
     Located,
     NotFound,
     absolute,
     answering,
-    default_steps,
     entry_of,
     hot_folder_above,
     locate_file,
@@ -37,11 +36,10 @@ from daemon.commands.traces import (
     of_failure,
     of_result,
 )
-from daemon.control.client import ask_status, folders_in
-from daemon.control.documents import read_folder_status
+from daemon.control.client import ask_status
+from daemon.control.documents import FileStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.hot_folder import folder_id
-from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
 from daemon.fs.names import is_hidden, printable
 from daemon.history import History
 from daemon.job import State
@@ -65,16 +63,9 @@ def why(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output) -> ExitCode:
-    reasons = Explainer(
-        settings=settings,
-        default_steps=default_steps(os.environ),
-        local_dirs=locate_local_dirs(os.environ),
-    )
+    reasons = Explainer(Inquiry.by(settings))
     found = locate_file(file, Path.cwd(), roots)
-    if isinstance(found, Located):
-        lines = [*reasons.of_file(found)]
-    else:
-        lines = [line for root in roots for line in reasons.of_name(found, root)]
+    lines = [*reasons.explain(found, roots)]
     for line in lines:
         output.line(line)
     if lines or isinstance(found, Located):
@@ -99,16 +90,21 @@ _NEAREST_SHOWN = 3
 _ALIKE = 0.75  # lampe.jpg and lamp.jpg, but not alone.jpg
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Explainer:
     """Answers by the settings in force."""
 
-    settings: Settings
-    default_steps: int
-    local_dirs: LocalDirs
+    inquiry: Inquiry
 
-    def of_file(self, there: Located) -> Iterator[str]:
-        """Why a file is where it is."""
+    def explain(self, found: Located | NotFound, roots: Iterable[Path]) -> Iterator[str]:
+        """Why a file is where it is, or what became of it; nothing where nobody knows it."""
+        if isinstance(found, Located):
+            yield from self._of_file(found)
+            return
+        for root in roots:
+            yield from self._of_name(found, root)
+
+    def _of_file(self, there: Located) -> Iterator[str]:
         match there.area:
             case "inbox":
                 yield from self._in_inbox(there)
@@ -123,8 +119,7 @@ class Explainer:
             case _:
                 yield f"{_shown(there)} is nothing that Hotfolder edits: pictures go into inbox/."
 
-    def of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
-        """What became of a file that was in the inbox once; nothing where nobody knows it."""
+    def _of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
         lines = [*self._under_way(missing.name, root)]
         traces = find_traces(root, missing.name)
         if not lines and traces:
@@ -136,11 +131,8 @@ class Explainer:
 
     def nearest(self, missing: NotFound, root: Path) -> tuple[str, ...]:
         """The files of the inbox that may be meant."""
-        seen = self._look(root)
-        names = [
-            *(it.news.file for it in seen.files),
-            *(printable(it.path) for it in seen.ignored),
-        ]
+        folder = self.inquiry.status(entry_of(self.inquiry.settings, root)).folder
+        names = [*(it.file for it in folder.files), *(it.file for it in folder.ignored)]
         by_lower_case = {name.lower(): name for name in names}
         wanted = printable(missing.name).lower()
         close = get_close_matches(wanted, by_lower_case, _NEAREST_SHOWN, _ALIKE)
@@ -152,15 +144,13 @@ class Explainer:
             yield f"{name} is never looked at: programs and systems give such names to files of"
             yield "their own, or to files that are still being copied. What to do: rename it."
             return
-        seen = self._look(there.root)
-        for file in seen.files:
-            if file.news.file == name:
-                yield from _waiting(file, seen)
-                return
-        for ignored in seen.ignored:
-            if printable(ignored.path) == name:
-                yield f"{name} is left alone: {ignored.reason}."
-                return
+        reply = self.inquiry.explain(entry_of(self.inquiry.settings, there.root), there.below)
+        for file in reply.folder.files:
+            yield from _waiting(file, reply)
+            return
+        for ignored in reply.folder.ignored:
+            yield f"{name} is left alone: {ignored.reason}."
+            return
         yield f"{name} is a folder of the inbox; ask about a file in it."
 
     def _in_work(self, there: Located) -> Iterator[str]:
@@ -169,25 +159,19 @@ class Explainer:
             if left.job_id in there.path.split("/"):
                 yield from self._under_way(left.path, there.root)
 
-    def _look(self, root: Path) -> InboxPreview:
-        return preview_inbox(
-            entry_of(self.settings, root), self.settings, self.default_steps, self.local_dirs
-        )
-
     def _under_way(self, name: str, root: Path) -> Iterator[str]:
-        said, _ = ask_status(self.local_dirs, root)
-        for document in folders_in(said):
-            news = read_folder_status(document)
-            for file in news.files:
-                if (file.file, file.state) == (printable(name), State.HELD):
+        question = {"verb": "explain", "path": name}
+        daemon, _ = ask_status(self.inquiry.local_dirs, root, question)
+        for folder in () if daemon is None else daemon.folders:
+            for file in folder.files:
+                if file.state is State.HELD:
                     yield f"{file.file} is held: {file.reason}."
                     return
-            for job in news.jobs:
-                if job.file == printable(name):
-                    yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
-                    yield f"Its story so far is logs/{job.job_id}.log."
-                    return
-        for left in () if said else claimed_jobs(root):
+            for job in folder.jobs:
+                yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
+                yield f"Its story so far is logs/{job.job_id}.log."
+                return
+        for left in () if daemon else claimed_jobs(root):
             if left.path == name:
                 yield f"{printable(name)} is claimed: {WHAT_THEY_WAIT_FOR}."
 
@@ -200,7 +184,7 @@ class Explainer:
 
     def _without_result(self, name: str, root: Path, newest: JobTrace) -> Iterator[str]:
         """What the last job of this name ended as, where that has left no record of its own."""
-        history = History(self.local_dirs.state, lambda _: None, look=True)
+        history = History(self.inquiry.local_dirs.state, lambda _: None, look=True)
         entry = history.last(folder_id(root), name)
         history.close()
         if entry is None or entry.finished_at < newest.ended_at:
@@ -217,7 +201,7 @@ class Explainer:
 
     def _remembered(self, name: str, root: Path) -> Iterator[str]:
         troubles: list[str] = []
-        history = History(self.local_dirs.state, troubles.append, look=True)
+        history = History(self.inquiry.local_dirs.state, troubles.append, look=True)
         entry = history.last(folder_id(root), name)
         history.close()
         if entry is not None:
@@ -228,18 +212,17 @@ class Explainer:
         yield from troubles
 
 
-def _waiting(file: FilePreview, seen: InboxPreview) -> Iterator[str]:
-    news = file.news
-    says_its_state = news.reason.startswith(news.state)
-    yield f"{news.file} is {news.reason if says_its_state else f'{news.state}: {news.reason}'}."
-    if news.problems:
+def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
+    says_its_state = file.reason.startswith(file.state)
+    yield f"{file.file} is {file.reason if says_its_state else f'{file.state}: {file.reason}'}."
+    if file.problems:
         yield "What to do:"
-        yield from (f"  - {problem}" for problem in news.problems)
-    if file.job_preview is not None:
-        yield f"Its job would be {job_words(file.job_preview)}."
-        yield from file.job_preview.notes
-    if not seen.running:
-        yield f"No daemon is running; hotfolder run --root {seen.root} starts one."
+        yield from (f"  - {problem}" for problem in file.problems)
+    if file.job is not None:
+        yield f"Its job would be {job_words(file.job)}."
+        yield from file.job.notes
+    if reply.daemon is None:
+        yield f"No daemon is running; hotfolder run --root {reply.root} starts one."
 
 
 def _in_outbox(there: Located) -> Iterator[str]:

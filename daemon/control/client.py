@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from config import codec
 from config.problems import Problem, UserError
-from daemon.control.documents import CommandResult, Document, read_result
+from daemon.control.documents import CommandResult, DaemonStatus, ResultCode
 from daemon.control.protocol import LineError, name_of, receive, resolve_root, send, short_address
 from daemon.fs.local_dirs import LocalDirs
 
@@ -17,16 +18,29 @@ NO_DAEMON = "no daemon is running; this is what the folder holds now"
 _SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
 
 
-def ask_status(local_dirs: LocalDirs, root: Path) -> tuple[Document, str]:
-    """Ask for a status_document; where nobody gives it, it is empty and the text says why."""
-    match ask(local_dirs, root, {"verb": "status"}, _SECONDS):
+_STATUS = {"verb": "status"}
+
+
+def ask_status(
+    local_dirs: LocalDirs, root: Path, question: Mapping[str, str] = _STATUS
+) -> tuple[DaemonStatus | None, str]:
+    """Ask how a hot folder stands; where nobody tells, the text says why."""
+    match ask(local_dirs, root, question, _SECONDS):
         case Answer(body):
-            return body, ""
+            try:
+                status: DaemonStatus = codec.at(DaemonStatus, body)
+            except ValueError:
+                return None, _unanswered("it is of another version", "restart it")
+            return status, ""
         case Refused(reason, advice):
-            what = f"the daemon gave no answer ({reason}: {advice})"
-            return {}, f"{what}; this is what the folder holds now"
+            return None, _unanswered(reason, advice)
         case NobodyThere():
-            return {}, NO_DAEMON
+            return None, NO_DAEMON
+
+
+def _unanswered(reason: str, advice: str) -> str:
+    what = f"the daemon gave no answer ({reason}: {advice})"
+    return f"{what}; this is what the folder holds now"
 
 
 def send_command(
@@ -38,19 +52,16 @@ def send_command(
     """
     match ask(local_dirs, root, request, _SECONDS):
         case Answer(body):
-            return read_result(body)
+            try:
+                return codec.part(CommandResult, body)
+            except ValueError:
+                text = "the daemon is of another version: restart it"
+                return CommandResult(ResultCode.REFUSED, text)
         case Refused(reason, advice):
             what = f"its daemon gave no answer ({reason})"
             raise UserError([Problem(str(root), what, advice)])
         case NobodyThere():
             return None
-
-
-def folders_in(said: Document) -> Iterator[Document]:
-    """What a daemon says of its hot folders; nothing before its first look."""
-    folders = said.get("folders")
-    if isinstance(folders, list):
-        yield from (folder for folder in folders if isinstance(folder, dict))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What passes between the daemon and those who ask it: requests, results, how things stand."""
+"""What passes between the daemon and those who ask it: requests, results, how things stand.
+
+The names of the fields are the keys of what `--json` writes; what is None is left out there.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,21 @@ from pathlib import Path
 
 from daemon.events.text import duration
 from daemon.fs.names import Kind, kind_of
-from daemon.job import State
+from daemon.history import Counts
+from daemon.job import FolderState, State
 
-Document = Mapping[str, object]
-Reply = Callable[[Document], None]
+SCHEMA = 1
 
 
-_OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPreview:
+    """A job that has not begun."""
+
+    prompt: str  # its beginning, in quotes
+    choices: str  # "10 steps, seed drawn, size original"
+    results: tuple[str, ...]  # relative to the root; "_s…" where the seed is still to be drawn
+    notes: tuple[str, ...]  # plain sentences: which limits were applied
+    recipe: Mapping[str, object] | None = None  # a valid sidecar; None: nobody has asked for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +34,43 @@ class FileStatus:
     """One file of the inbox."""
 
     file: str
-    state: str
+    state: State
     reason: str
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+    job: JobPreview | None = None  # that it would make, as far as that is asked for and known
+
+    @property
+    def kind(self) -> Kind:
+        """What its name says that it is."""
+        return kind_of(self.file.rpartition("/")[2])
 
     @property
     def is_worth_a_line(self) -> bool:
         """Whether it says more than the lines of the images do."""
-        match kind_of(self.file.rpartition("/")[2]):
+        match self.kind:
             case Kind.SIDECAR:  # one that serves an image stands as its image does
-                return self.state == State.WAITING_SIDECAR
+                return self.state is State.WAITING_SIDECAR
             case Kind.PRESET:
-                return self.state != State.SEEN
+                return self.state is not State.SEEN
             case _:
                 return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoredFile:
+    """One file of the inbox that is left alone."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewStatus:
+    """A result that needs a look."""
+
+    file: str  # the original, relative to the inbox
+    result: str  # relative to the root
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,105 +79,67 @@ class JobStatus:
 
     job_id: str
     file: str
-    state: str
-    text: str  # "step 3 of 10, about 12 s more", may be empty
+    state: State
+    attempts: int
+    reason: str | None = None
+    variant: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    eta_seconds: float | None = None
+    retry_in_seconds: float | None = None
+
+    @property
+    def text(self) -> str:
+        """How far it is: "step 3 of 10, about 12 s more"; may be empty."""
+        return ", ".join(self._progress())
+
+    def _progress(self) -> Iterator[str]:
+        if self.reason:
+            yield self.reason
+        if self.steps:
+            yield f"step {self.step} of {self.steps}"
+        if self.variant is not None and self.variant > 1:
+            yield f"variant {self.variant}"
+        if self.eta_seconds is not None:
+            yield f"about {duration(self.eta_seconds)} more"
+        if self.retry_in_seconds is not None:
+            yield f"tried again in {duration(self.retry_in_seconds)}"
+        if self.attempts > 1:
+            yield f"attempt {self.attempts}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderStatus:
-    """One hot folder."""
+    """One hot folder, as far as is asked for."""
 
     root: str
-    state: str
+    state: FolderState
     reason: str
-    done_today: int
-    failed_today: int
-    others_today: tuple[tuple[str, int], ...]  # how else jobs have ended, and how many
-    reviews: tuple[FileStatus, ...]  # results that need a look, with their reasons
-    jobs: tuple[JobStatus, ...]
-    files: tuple[FileStatus, ...]
-    ignored: tuple[FileStatus, ...]
+    counts: Mapping[str, int]  # of files and jobs, by their states
+    today: Counts
+    reviews: tuple[ReviewStatus, ...] = ()
+    jobs: tuple[JobStatus, ...] = ()
+    files: tuple[FileStatus, ...] = ()
+    ignored: tuple[IgnoredFile, ...] = ()
 
 
-def read_folder_status(document: Document) -> FolderStatus:
-    """Read what `folder_document` gave; what another version leaves out is empty."""
-    today = _table(document, "today")
-    return FolderStatus(
-        root=_text(document, "root"),
-        state=_text(document, "state"),
-        reason=_text(document, "reason"),
-        done_today=_count(today, "done"),
-        failed_today=_count(today, "failed"),
-        others_today=tuple((it, _count(today, it)) for it in _OTHER_ENDS if _count(today, it)),
-        reviews=tuple(map(_review, _tables(document, "reviews"))),
-        jobs=tuple(map(_job, _tables(document, "jobs"))),
-        files=tuple(map(_file, _tables(document, "files"))),
-        ignored=tuple(map(_file, _tables(document, "ignored"))),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStatus:
+    """All that a running daemon says of itself."""
+
+    schema: int
+    running: bool
+    pid: int
+    version: str
+    editor: Mapping[str, str]  # its state and, where it is open, its model
+    folders: tuple[FolderStatus, ...]  # none where the daemon does not know of its files yet
 
 
-def _review(document: Document) -> FileStatus:
-    reason = f"{_text(document, 'result')}: {_text(document, 'reason')}"
-    file = _text(document, "file")
-    return FileStatus(file=file, state=State.REVIEW, reason=reason, problems=())
-
-
-def _file(document: Document) -> FileStatus:
-    problems = document.get("problems")
-    return FileStatus(
-        file=_text(document, "file"),
-        state=_text(document, "state") or "ignored",
-        reason=_text(document, "reason"),
-        problems=tuple(map(str, problems)) if isinstance(problems, list) else (),
-    )
-
-
-def _job(document: Document) -> JobStatus:
-    return JobStatus(
-        job_id=_text(document, "job_id"),
-        file=_text(document, "file"),
-        state=_text(document, "state"),
-        text=", ".join(_progress(document)),
-    )
-
-
-def _progress(document: Document) -> Iterator[str]:
-    if reason := _text(document, "reason"):
-        yield reason
-    if steps := _count(document, "steps"):
-        yield f"step {_count(document, 'step')} of {steps}"
-    if (variant := _count(document, "variant")) > 1:
-        yield f"variant {variant}"
-    if "eta_seconds" in document:
-        yield f"about {duration(_number(document, 'eta_seconds'))} more"
-    if "retry_in_seconds" in document:
-        yield f"tried again in {duration(_number(document, 'retry_in_seconds'))}"
-    if (attempts := _count(document, "attempts")) > 1:
-        yield f"attempt {attempts}"
-
-
-def _text(document: Document, key: str) -> str:
-    value = document.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _number(document: Document, key: str) -> float:
-    value = document.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _count(document: Document, key: str) -> int:
-    return int(_number(document, key))
-
-
-def _table(document: Document, key: str) -> Document:
-    value = document.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _tables(document: Document, key: str) -> Iterator[Document]:
-    value = document.get(key)
-    yield from (it for it in value if isinstance(it, dict)) if isinstance(value, list) else ()
+Document = Mapping[str, object] | DaemonStatus
+# From any thread; the first reply counts, and one with the key "error" is a refusal. A large one
+# is made by who sends it: the thread that replies decides for all.
+Reply = Callable[[Document | Callable[[], Document]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +149,6 @@ class Request:
     verb: str
     root: Path
     arguments: Mapping[str, str]
-    # From any thread; the first reply counts, and one with the key "error" is a refusal.
     reply: Reply
 
 
@@ -173,23 +168,19 @@ class CommandResult:
     how: ResultCode
     text: str
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether what was asked for is done, or will be."""
+        return self.how in (ResultCode.DONE, ResultCode.BEGUN)
+
     def as_json(self) -> dict[str, object]:
         """The outcome for the control socket."""
         return {"how": self.how.value, "text": self.text}
 
 
-def read_result(body: Mapping[str, object]) -> CommandResult:
-    """Read what `as_json` gave; another version's words count as refused."""
-    known = {how.value: how for how in ResultCode}
-    how = known.get(str(body.get("how")), ResultCode.REFUSED)
-    return CommandResult(
-        how, str(body.get("text") or "the daemon is of another version: restart it")
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """A result that needs a look."""
+    """A result that needs a look, as it is remembered."""
 
     file: str  # the original, relative to the inbox
     result: str  # relative to the root

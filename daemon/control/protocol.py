@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,10 +50,10 @@ def short_address(folder: Path, name: str) -> Iterator[str]:
         os.close(opened)
 
 
-def send(connection: socket.socket, body: Mapping[str, object], timeout_seconds: float) -> None:
+def send(connection: socket.socket, body: object, timeout_seconds: float) -> None:
     """Send one object; raises OSError, TimeoutError included."""
     connection.settimeout(timeout_seconds)
-    connection.sendall(json.dumps(body).encode("ascii") + b"\n")
+    connection.sendall(codec.dump(body).encode("ascii") + b"\n")
 
 
 def receive(

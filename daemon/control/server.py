@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from daemon.control.documents import Request
+from daemon.control.documents import Document, Reply, Request
 from daemon.control.protocol import (
     MAX_REQUEST_BYTES,
     TALK_SECONDS,
@@ -109,20 +109,19 @@ class Server:
         with contextlib.suppress(OSError):  # who asked has gone or does not read
             send(connection, self._answer(connection), TALK_SECONDS)
 
-    def _answer(self, connection: socket.socket) -> Mapping[str, object]:
-        replies: queue.SimpleQueue[Mapping[str, object]] = queue.SimpleQueue()
+    def _answer(self, connection: socket.socket) -> Document:
+        replies: queue.SimpleQueue[Document | Callable[[], Document]] = queue.SimpleQueue()
         try:
             body = receive(connection, TALK_SECONDS, MAX_REQUEST_BYTES)
             self._deliver(self._request(body, replies.put))
-            return replies.get(timeout=_ANSWER_SECONDS)
+            answer = replies.get(timeout=_ANSWER_SECONDS)
         except LineError as error:
             return {"error": str(error)}
         except queue.Empty:
             return {"error": "the daemon is too busy to answer now"}
+        return answer() if callable(answer) else answer
 
-    def _request(
-        self, body: Mapping[str, object], reply: Callable[[Mapping[str, object]], None]
-    ) -> Request:
+    def _request(self, body: Mapping[str, object], reply: Reply) -> Request:
         texts = {key: value for key, value in body.items() if isinstance(value, str)}
         if "verb" not in texts or len(texts) != len(body):
             message = "a request has a verb, and every value is a text"

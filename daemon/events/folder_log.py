@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 
 from daemon.clock import local_time
 from daemon.events.events import Event, JobEvent, sentence
@@ -33,8 +32,9 @@ class _NotWritten:
 class FolderLog:
     """Appends to LOG-YYYY-MM-DD.txt and <job id>.log, as far as they can be written."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._tree = folder, SafeTree(folder.parent)
+    def __init__(self, tree: SafeTree) -> None:
+        """`tree` is that of the hot folder."""
+        self._folder, self._tree = tree.root / "logs", tree
         self._day = ""  # the log of the day that was written last
         self._failing: dict[_Kind, _NotWritten] = {}  # the last one of each kind
 
@@ -74,10 +74,10 @@ class FolderLog:
         try:
             self._append(name, line)
         except OSError as error:
-            if not is_of_a_log(error, self._folder.parent):
+            if not is_of_a_log(error, self._tree.root):
                 raise
             is_news = kind not in self._failing and not self.reason
-            reason = "; ".join(words_of(error, self._folder.parent))
+            reason = "; ".join(words_of(error, self._tree.root))
             self._failing[kind] = _NotWritten(name, reason)
             return reason if is_news else ""
         # That of another job says nothing: it may have been there before.

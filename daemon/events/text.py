@@ -59,6 +59,8 @@ def _quoted(value: str) -> str:
 
 def columns(text: str) -> int:
     """How many columns of a terminal a text takes: wide characters two, joined emoji as one."""
+    if text.isascii():
+        return len(text)  # ten thousand rows are laid out in a moment
     follows_joiner = (before == "\u200d" for before in f"\0{text}")
     pairs = zip(text, follows_joiner, strict=False)
     return sum(_columns(character) for character, joined in pairs if not joined)

@@ -20,9 +20,9 @@ from daemon.job import Job, State
 from daemon.lease.leader import NotLeader
 from daemon.spool.disk_space import DiskSpace
 from daemon.spool.receipts import FinishedJob, hindered_job, in_the_way
-from daemon.spool.records import UNKNOWN, RecoveredJob
+from daemon.spool.records import UNKNOWN, RecoveredJob, new_ticket
 from daemon.spool.scratch import ScratchDirs, finished_sizes, has_finished, load_finished
-from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, new_ticket
+from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool
 from daemon.supervision import Fault, fault_of, job_hindered_by_fault
 
 
@@ -32,7 +32,6 @@ class FolderExecutor:
     def __init__(
         self,
         *,
-        root: Path,
         spool: Spool,
         scratch: Path,
         clock: Clock,
@@ -40,9 +39,9 @@ class FolderExecutor:
         presets_for: Callable[[str], tuple[Keys, ...]],
         reply: Callable[[messages.FolderReply], None],
     ) -> None:
-        self._root, self._spool, self._clock = root, spool, clock
+        self._root, self._spool, self._clock = spool.root, spool, clock
         self.resolver = resolver
-        self.room = DiskSpace(root, scratch, clock)
+        self.room = DiskSpace(spool.root, scratch, clock)
         self.holds = Holds(partial(traits_of, spool.tree))
         self.file_requests = FileRequests(spool, clock)
         self.retries = CommandRetries()
@@ -66,7 +65,7 @@ class FolderExecutor:
         self.retries.clear()
         return left
 
-    def do(self, command: messages.JobCommand, *, again: bool = False) -> None:
+    def do(self, command: messages.ExecutorCommand, *, again: bool = False) -> None:
         """Carry out a command, and reply to it; where one job alone is in trouble, now or later.
 
         `again`: it was begun before.
@@ -78,15 +77,17 @@ class FolderExecutor:
         except Exception as error:  # noqa: BLE001 - a fault of ours, which others need not bear
             self._bear_fault(command, error)
 
-    def _do_or_put_off(self, command: messages.JobCommand, *, again: bool) -> None:
+    def _do_or_put_off(self, command: messages.ExecutorCommand, *, again: bool) -> None:
         job = job_of_command(command)
         try:
             if again and isinstance(command, messages.Publish):
                 self._clear_half_done(command)  # half of it may be out
             self._do(command)
         except OSError as error:
-            is_claim = isinstance(command, messages.Claim)
-            if is_claim or self._scope_of(error, command) is not Scope.JOB:
+            if (
+                isinstance(command, messages.Claim)
+                or self._scope_of(error, command) is not Scope.JOB
+            ):
                 raise
             if job is not None:
                 self._put_off_or_hold(job, command, error)
@@ -96,7 +97,7 @@ class FolderExecutor:
             if job is not None:
                 self.retries.over(job.job_id)
 
-    def _bear_fault(self, command: messages.JobCommand, error: Exception) -> None:
+    def _bear_fault(self, command: messages.ExecutorCommand, error: Exception) -> None:
         """Have the one job that met a fault of ours bear it alone, and say so."""
         job = job_of_command(command)
         if isinstance(command, messages.Claim):
@@ -104,7 +105,7 @@ class FolderExecutor:
             now, fault = self._clock.monotonic(), fault_of(error)
             if self.holds.add(command.candidate, fault.reason, now, is_lasting=True):
                 self._tell_fault(command.candidate.image.path, fault)
-            self._reply(messages.ClaimLost(command.candidate))
+            self._reply(messages.ClaimLost())
         elif isinstance(command, messages.FileRequest):
             self._refuse(command, error)
         elif isinstance(command, messages.DropScratch):
@@ -172,7 +173,7 @@ class FolderExecutor:
             return self._spool.scope_of(error) is not Scope.JOB
         return isinstance(error, NotLeader)
 
-    def _do(self, command: messages.JobCommand) -> None:  # noqa: C901 - one arm a command
+    def _do(self, command: messages.ExecutorCommand) -> None:  # noqa: C901 - one arm a command
         match command:
             case messages.Claim():
                 self._claim(command)
@@ -207,11 +208,11 @@ class FolderExecutor:
             self._take_up_or_give_back(job, command.candidate.problems)
             self.room.sufficed()
         except ChangedMeanwhile:
-            self._reply(messages.ClaimLost(command.candidate))
+            self._reply(messages.ClaimLost())
         except NotPermitted as error:
             now = self._clock.monotonic()
             self.holds.add(command.candidate, str(error), now, is_lasting=error.is_lasting)
-            self._reply(messages.ClaimLost(command.candidate))
+            self._reply(messages.ClaimLost())
 
     def _take_up_or_give_back(self, job: Job, problems: resolve.Problems) -> None:
         try:

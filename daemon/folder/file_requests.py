@@ -13,8 +13,9 @@ from daemon.fs.errors import Scope, words_of
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import Candidate, Job, Plan, Seen, State
+from daemon.spool.records import new_ticket
 from daemon.spool.requeue import requeue
-from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, may_not, new_ticket
+from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, may_not
 
 _TRIES = 3  # of a claim, where a copier is writing at this moment
 _BEING_WRITTEN = "it is being written to; cancel it again in a moment"

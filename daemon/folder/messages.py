@@ -10,9 +10,21 @@ from config.problems import Problem
 from config.settings import Lora, Settings
 from daemon.events.events import Event
 from daemon.inbox.cancel_files import WaitingJob
-from daemon.job import Candidate, FolderState, Job, Plan, ResolvedJob, Seen, State
+from daemon.job import (
+    Candidate,
+    FileState,
+    FolderState,
+    Job,
+    Plan,
+    ResolvedJob,
+    Seen,
+    State,
+    without_image,
+    without_jobs_of,
+)
 from daemon.spool.receipts import FailureReason, FinishedJob
 
+_IN_DOUBT = "it is looked at again in a moment"
 _ADVICE = "ask the daemon that leads"
 
 
@@ -22,8 +34,13 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimNext:
+    """Claim the best candidate of the newest plan, which the worker alone has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """Take a candidate's files; those in `kept` as copies."""
+    """Take a candidate's files; those in `kept` as copies. For the executor, by its worker."""
 
     candidate: Candidate
     kept: frozenset[str]
@@ -136,11 +153,10 @@ def subject_of_request(request: FileRequest) -> str:
             assert_never(request)
 
 
-JobCommand = (
-    Claim | Reclaim | Publish | FileFailed | FileDone | Release | DropScratch | FileRequest
-)
+JobCommand = Reclaim | Publish | FileFailed | FileDone | Release | DropScratch | FileRequest
+ExecutorCommand = Claim | JobCommand
 
-FolderCommand = Scan | JobCommand | AppendLog | Reconfigure | Stop
+FolderCommand = Scan | ClaimNext | JobCommand | AppendLog | Reconfigure | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +215,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class ClaimLost:
-    """The files changed before they could be claimed; they stay where they are."""
-
-    candidate: Candidate
+    """Nothing was ready, or the best candidate cannot be claimed now: it stays where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,27 +302,20 @@ class Requeued:
 
 
 LetGo = Released | Held | LeaseLost | FilesGone  # a job is under way no more, and not filed
-
-FolderReply = (
-    StatusChanged
-    | Scanned
-    | Recovered
+JobLeft = Filed | LetGo
+JobReply = (
+    Recovered
     | RecoveredFinished
-    | EventRaised
     | Claimed
     | Rejected
     | ClaimLost
-    | FilesGone
-    | LeaseLost
     | Published
     | FoundPublished
-    | Filed
-    | Released
-    | Held
-    | CancelRefused
-    | FiledAway
-    | Requeued
+    | JobLeft
 )
+FileRequestReply = CancelRefused | FiledAway | Requeued
+
+FolderReply = StatusChanged | Scanned | EventRaised | JobReply | FileRequestReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +326,26 @@ class FromFolder:
     reply: FolderReply
 
 
+def plan_after(plan: Plan, reply: FolderReply) -> Plan:
+    """The plan when its best candidate was claimed, or could not be, or a file was cancelled.
+
+    Worker and deciding thread both go by it, so that neither has a plan older than a reply.
+    """
+    match reply:
+        case Claimed(ResolvedJob(job=job)) | Rejected(job) | Filed(job):
+            return without_image(plan, job.path)
+        case ClaimLost() | FilesGone() if plan.ready:
+            file = FileState(plan.ready[0].image.path, State.SETTLING, _IN_DOUBT)
+            return without_jobs_of(plan, [file])
+        case _:
+            return plan
+
+
 def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | None:
     """The answer; None where none is waited for. `leader` says who leads, in words."""
     match command:
-        case Claim(candidate):
-            return ClaimLost(candidate)
+        case ClaimNext():
+            return ClaimLost()
         case Reclaim(job=job) | FileFailed(job=job) | FileDone(job=job) | Release(job):
             return LeaseLost(job)
         case Publish(finished):

@@ -5,33 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.instruction_keys import Keys
 from config.problems import Problem, UserError
-from config.settings import Settings
 from daemon.folder.messages import Claimed, Rejected
 from daemon.fs.names import pair_key, printable
 from daemon.job import Job, ResolvedJob, Role
 from daemon.spool.spool import scratch_name
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, RecipeRules
 
 Problems = tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Reads claimed jobs by the settings in force."""
+    """Reads claimed jobs by the rules in force."""
 
-    settings: Settings
-    default_steps: int
-
-    def with_settings(self, settings: Settings) -> Resolver:
-        """The same with other settings."""
-        return replace(self, settings=settings)
+    rules: RecipeRules
 
     def read(
         self, job: Job, scratch: Path, presets: tuple[Keys, ...], problems: Problems
@@ -48,7 +42,9 @@ class Resolver:
         if problems:
             return Rejected(job, problems, text)
         try:
-            resolved = self._resolve(written, presets, job.drawn_seed)
+            resolved = recipe.resolve(
+                written, folder_presets=presets, rules=self.rules, drawn_seed=job.drawn_seed
+            )
             companions = _companions(job, scratch, resolved.recipe, written)
         except UserError as error:
             return Rejected(job, error.problems, text)
@@ -62,20 +58,7 @@ class Resolver:
                 companions=companions,
                 notes=resolved.notes,
             ),
-            self.settings.model.loras,
-        )
-
-    def _resolve(
-        self, written: Instruction, presets: tuple[Keys, ...], drawn_seed: int
-    ) -> recipe.Resolved:
-        return recipe.resolve(
-            written,
-            folder_presets=presets,
-            presets=self.settings.presets,
-            loras=self.settings.model.loras,
-            limits=self.settings.limits,
-            default_steps=self.default_steps,
-            drawn_seed=drawn_seed,
+            self.rules.loras,
         )
 
 

@@ -32,7 +32,7 @@ class _HeldJob:
     due_at: float  # monotonic seconds; never, where it is being tried
 
 
-def job_of_command(command: messages.JobCommand) -> Job | None:
+def job_of_command(command: messages.ExecutorCommand) -> Job | None:
     """The claimed job that a command is about."""
     match command:
         case messages.Publish(finished):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from config.settings import Settings
@@ -14,11 +13,17 @@ from daemon.events import events
 from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.worker import FolderWorker
-from daemon.fs.blocking import StallDetector, switches_of, waits_for_itself
+from daemon.fs.blocking import (
+    STALL_TIMEOUTS,
+    StallDetector,
+    StallTimeouts,
+    switches_of,
+    waits_for_itself,
+)
 from daemon.fs.errors import NOT_LOOKED_AT
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.inbox import WatchMode
-from daemon.job import FileState, FolderState, Plan, Seen, State
+from daemon.job import Candidate, FileState, FolderState, Plan, State
 
 _NUMBER = re.compile(r"\d+")
 _STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
@@ -28,41 +33,27 @@ _ENDED = messages.StatusChanged(
     FolderState.OFFLINE, "its thread has ended over a fault of Hotfolder"
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """The images of one hot folder that are no candidates any more, whatever its plan says."""
-
-    under_way: frozenset[Seen] = frozenset()  # not answered yet
-    taken: frozenset[Seen] = frozenset()
-    lost: frozenset[Seen] = frozenset()  # still in the inbox: another look will tell
-
-    @property
-    def answered(self) -> frozenset[Seen]:
-        """Those whose claim is over, whatever came of it."""
-        return self.taken | self.lost
-
-
 _Notice = tuple[str, str, str]  # kind, file, reason without its numbers
 
 
-@dataclass(slots=True)
 class FolderView:
     """One hot folder in the eyes of the service."""
 
-    folder_worker: FolderWorker
-    stands: messages.StatusChanged = _NOT_LOOKED_AT
-    plan: Plan | None = None
-    is_outdated: bool = False  # the plan: it was made by other settings
-    claims: Claims = field(default_factory=Claims)  # since before the plan
-    waiting: int = 0  # files that wait for their sidecar or image
-    _told: frozenset[_Notice] = frozenset()
-    _stall_detector: StallDetector = field(default_factory=StallDetector)
-    _stalled_seconds: float = 0.0
-    _watch_mode_told: WatchMode | None = None  # of watching it
-    _status_before_stall: messages.StatusChanged | None = (
-        None  # how it stood before its share grew silent
-    )
+    def __init__(
+        self, folder_worker: FolderWorker, stall_timeouts: StallTimeouts = STALL_TIMEOUTS
+    ) -> None:
+        self.folder_worker = folder_worker
+        self.stands = _NOT_LOOKED_AT
+        self.plan: Plan | None = None
+        self.is_outdated = False  # the plan: it was made by other settings
+        self.claims_under_way = 0  # not answered yet
+        self.waiting = 0  # files that wait for their sidecar or image
+        self._told: frozenset[_Notice] = frozenset()
+        self._stall_timeouts, self._stall_detector = stall_timeouts, StallDetector()
+        self._stalled_seconds = 0.0
+        self._watch_mode_told: WatchMode | None = None
+        # How it stood before its share grew silent.
+        self._status_before_stall: messages.StatusChanged | None = None
 
     @property
     def root(self) -> Path:
@@ -73,6 +64,11 @@ class FolderView:
     def is_offline(self) -> bool:
         """Whether its share is away."""
         return self.stands.state is FolderState.OFFLINE
+
+    @property
+    def offline_patience_seconds(self) -> float:
+        """For how long its share, where that is away, is waited for by who waits for an end."""
+        return self._stall_timeouts.offline_seconds if self.is_offline else 0.0
 
     @property
     def is_standby(self) -> bool:
@@ -122,16 +118,19 @@ class FolderView:
         return self.stands is not _NOT_LOOKED_AT
 
     @property
-    def under_way(self) -> frozenset[Seen]:
-        """Images whose claim is not answered yet."""
-        return self.claims.under_way
+    def head(self) -> Candidate | None:
+        """The best candidate that is not being claimed; None where none may be claimed now."""
+        if self.plan is None or not self.gives_jobs:
+            return None
+        count = self.claims_under_way
+        return self.plan.ready[count] if count < len(self.plan.ready) else None
 
     @property
     def moves(self) -> bool:
         """Whether anything in its inbox is about to happen by itself."""
         if self.plan is None or self.is_outdated:
             return True
-        if self.claims != Claims() or self.stands.is_passing:
+        if self.claims_under_way or self.stands.is_passing:
             return True
         if self.plan.ready and self.stands.state is FolderState.ONLINE:
             return True
@@ -142,7 +141,7 @@ class FolderView:
         self._status_before_stall = None
         return self._take(stands)
 
-    def observe(self, now: float, unix_now: float, silent_seconds: float) -> Event | None:
+    def observe(self, now: float, unix_now: float) -> Event | None:
         """See whether its worker moves; returns what to tell where it fell silent or came back."""
         thread_id = self.folder_worker.native_id
         if self.folder_worker.ident is not None and not self.folder_worker.is_alive():
@@ -150,7 +149,7 @@ class FolderView:
         count = None if thread_id is None else switches_of(thread_id)
         is_at_work = self.folder_worker.is_at_work
         self._stalled_seconds = self._stall_detector.observe(count, now, is_at_work=is_at_work)
-        is_silent = self._stalled_seconds >= silent_seconds
+        is_silent = self._stalled_seconds >= self._stall_timeouts.silent_seconds
         if is_silent and self._status_before_stall is None:
             before, since = self.stands, _clock_time(unix_now - self._stalled_seconds)
             reason = f"the share has not answered since {since}"
@@ -184,7 +183,6 @@ class FolderView:
 
     def look(self, plan: Plan) -> Iterator[Event]:
         """Take note of what a look found; gives what is new and worth telling."""
-        self.claims = Claims(under_way=self.claims.under_way)
         self.is_outdated = False
         if (
             self.stands.state is FolderState.ONLINE
@@ -211,20 +209,20 @@ class FolderView:
         self.folder_worker.submit(messages.Reconfigure(settings))
         self.is_outdated = True
 
-    def claim(self, image: Seen) -> None:
-        """Take note that an image is being claimed."""
-        self.claims = replace(self.claims, under_way=self.claims.under_way | {image})
+    def claim_next(self) -> None:
+        """Have its worker claim its best candidate."""
+        self.claims_under_way += 1
+        self.folder_worker.submit(messages.ClaimNext())
 
-    def settle_claim(self, path: str, *, is_taken: bool) -> None:
-        """Take note that the claim of an image has been answered."""
-        before = self.claims
-        mine = frozenset(seen for seen in before.under_way if seen.path == path)
-        none: frozenset[Seen] = frozenset()
-        self.claims = Claims(
-            under_way=before.under_way - mine,
-            taken=before.taken | (mine if is_taken else none),
-            lost=before.lost | (none if is_taken else mine),
-        )
+    def claim_answered(self, reply: messages.FolderReply) -> None:
+        """Take note of what came of a claim."""
+        self.claims_under_way -= 1
+        self.files_left(reply)
+
+    def files_left(self, reply: messages.FolderReply) -> None:
+        """Keep the plan true to what has left the inbox since it was made."""
+        if self.plan is not None:
+            self.plan = messages.plan_after(self.plan, reply)
 
 
 def why_done(folders: Mapping[str, FolderView]) -> str:

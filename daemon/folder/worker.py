@@ -7,23 +7,24 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from config.instruction_keys import Keys
 from config.problems import UserError
 from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
 from daemon.events.events import FolderDegraded, FolderNotLogged
 from daemon.events.folder_log import FolderLog
-from daemon.folder import messages, resolve
+from daemon.folder import messages
 from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
+from daemon.folder.resolve import Resolver
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
-from daemon.fs.hot_folder import folder_id
+from daemon.fs.hot_folder import id_in
 from daemon.inbox.inbox import Inbox, WatchMode
 from daemon.inbox.watched_inbox import WatchedInbox
-from daemon.job import FolderState
+from daemon.job import EMPTY_PLAN, FolderState, kept
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.retention import RetentionSweeper
@@ -42,12 +43,10 @@ class FolderWorker(threading.Thread):
         self,
         *,
         folder: FolderSettings,
-        watch_mode: WatchMode,
         inbox: Inbox,
         scratch: Path,
         clock: Clock,
         deliver: Callable[[messages.FromFolder], None],
-        resolver: resolve.Resolver,
         timings: LeaseTimings = LEASE_TIMINGS,
     ) -> None:
         super().__init__(name=f"worker of {folder.root}", daemon=True)
@@ -63,30 +62,21 @@ class FolderWorker(threading.Thread):
             folder.root, lambda: self.identity, timings, wake, tell_of_lease
         )
         self._spool = Spool(folder.root, self._lease.fence)
-        self._folder_log = FolderLog(folder.root / "logs")
+        self._folder_log = FolderLog(self._spool.tree)
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
-        self._inbox = WatchedInbox(
-            folder=folder,
-            watch_mode=watch_mode,
-            inbox=inbox,
-            settings=resolver.settings,
-            wake=wake,
-            lost=lambda reason: self._reply(
-                messages.EventRaised(FolderDegraded(root=folder.root, reason=reason))
-            ),
-        )
+        self._inbox = WatchedInbox(folder, inbox, wake, self._watch_lost)
         self._executor = FolderExecutor(
-            root=folder.root,
             spool=self._spool,
             scratch=scratch,
             clock=clock,
-            resolver=resolver,
-            presets_for=self._presets_for,
-            reply=self._reply,
+            resolver=Resolver(inbox.recipe_rules),
+            presets_for=inbox.presets_for,
+            reply=self._job_replied,
         )
         self._clock, self._deliver = clock, deliver
         self._commands: queue.SimpleQueue[messages.FolderCommand] = queue.SimpleQueue()
         self._parked: deque[messages.FolderCommand] = deque()  # commands that a trouble holds up
+        self._plan = EMPTY_PLAN  # the newest, without what was taken since
         self._is_to_recover = True  # whether work/ may hold jobs that are not known
         self._stands = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
         self._failures = 0  # in a row
@@ -131,16 +121,21 @@ class FolderWorker(threading.Thread):
 
     def _try(self, command: messages.FolderCommand) -> None:
         try:
-            if absence := self._check_present():
-                self._park(command, absence)
-            else:
-                if not isinstance(command, messages.Reconfigure):  # that is for us alone
-                    self._lease.fence()
-                self._do(command)
+            # What was checked is what is worked in, whatever is mounted there meanwhile.
+            with self._spool.tree.held_open():
+                self._check_and_do(command)
         except NotLeader as other:
             self._stand_by(command, other)
         except OSError as error:
             self._park(command, self._trouble(error))
+
+    def _check_and_do(self, command: messages.FolderCommand) -> None:
+        if absence := self._check_present():
+            self._park(command, absence)
+            return
+        if not isinstance(command, messages.Reconfigure):  # that is for us alone
+            self._lease.fence()
+        self._do(command)
 
     def _trouble(self, error: OSError) -> Trouble:
         """What an error means: whatever was missed, a share that went meanwhile says it all."""
@@ -159,6 +154,8 @@ class FolderWorker(threading.Thread):
                 return messages.Scan()
             if isinstance(command, messages.Scan):
                 self._scan_soon()
+            elif self._parked and isinstance(command, messages.ClaimNext):
+                self._reply(messages.ClaimLost())
             elif self._parked and not isinstance(command, messages.Stop):
                 self._parked.append(command)
             else:
@@ -172,9 +169,10 @@ class FolderWorker(threading.Thread):
         match command:
             case messages.Scan():
                 pass
-            case messages.Claim(candidate):
+            case messages.ClaimNext():
                 self._executor.room.refused(trouble)
-                self._reply(messages.ClaimLost(candidate))
+                self._plan = EMPTY_PLAN  # the next scan knows more
+                self._reply(messages.ClaimLost())
                 self._is_to_recover = True  # some of its files may have been moved already
             case _:
                 self._is_to_recover |= isinstance(command, messages.FileRequest)
@@ -184,7 +182,7 @@ class FolderWorker(threading.Thread):
         """Leave everything to the daemon that leads; what is on scratch may be wanted later."""
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._is_to_recover = True
-        put_off = self._executor.leave()
+        self._plan, put_off = EMPTY_PLAN, self._executor.leave()
         self._inbox.leave()
         for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
@@ -204,13 +202,23 @@ class FolderWorker(threading.Thread):
                     self._reply(messages.EventRaised(told))
             case messages.Reconfigure(settings):
                 self._reconfigure(settings)
+            case messages.ClaimNext():
+                self._scan_soon()
+                self._claim_next()
             case messages.Stop():
                 raise AssertionError  # ends the loop in run
             case _:
-                if isinstance(command, messages.Claim | messages.Release | messages.FileRequest):
+                if isinstance(command, messages.Release | messages.FileRequest):
                     self._scan_soon()
                 self._executor.do(command)
                 self._scan_at = min(self._scan_at, self._executor.retries.due_at())
+
+    def _claim_next(self) -> None:
+        if not self._plan.ready:
+            self._reply(messages.ClaimLost())
+            return
+        best = self._plan.ready[0]
+        self._executor.do(messages.Claim(best, kept(self._plan, best)))
 
     def _scan_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
@@ -240,6 +248,7 @@ class FolderWorker(threading.Thread):
             self._executor.retries.due_at(),
             self._executor.holds.next_at(now),
         )
+        self._plan = plan
         self._reply(messages.Scanned(plan))
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))
@@ -260,7 +269,7 @@ class FolderWorker(threading.Thread):
     def _check_present(self) -> Trouble | None:
         """What tells that the hot folder is not there; None: it is."""
         try:
-            identity = folder_id(Path(self.root))
+            identity = id_in(self._spool.tree)
         except UserError as error:
             return Trouble(FolderState.OFFLINE, error.problems[0].what)
         if not self.identity:
@@ -273,11 +282,10 @@ class FolderWorker(threading.Thread):
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
         self._inbox.reconfigure(self.folder, settings)
-        self._executor.resolver = self._executor.resolver.with_settings(settings)
+        self._plan = EMPTY_PLAN  # it was made by other settings
+        rules = self._inbox.recipe_rules
+        self._executor.resolver = replace(self._executor.resolver, rules=rules)
         self._scan_at = self._clock.monotonic()
-
-    def _presets_for(self, folder: str) -> tuple[Keys, ...]:
-        return (self.folder.keys, *self._inbox.presets_for(folder))
 
     def _set_state(self, state: FolderState, reason: str, *, is_passing: bool = False) -> None:
         if state is FolderState.OFFLINE:
@@ -286,6 +294,15 @@ class FolderWorker(threading.Thread):
         if (state, reason) != (self._stands.state, self._stands.reason):
             self._stands = messages.StatusChanged(state, reason, is_passing)
             self._reply(self._stands)
+
+    def _watch_lost(self, reason: str) -> None:
+        degraded = FolderDegraded(root=self.folder.root, reason=reason)
+        self._reply(messages.EventRaised(degraded))
+
+    def _job_replied(self, reply: messages.FolderReply) -> None:
+        if isinstance(self._current, messages.ClaimNext | messages.CancelWaiting):
+            self._plan = messages.plan_after(self._plan, reply)
+        self._reply(reply)
 
     def _reply(self, reply: messages.FolderReply) -> None:
         self._deliver(messages.FromFolder(self.root, reply))

@@ -22,6 +22,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HOME = ".hotfolder"
 _LONGEST_BYTES = 4095  # PATH_MAX without its NUL
+_MOST_HELD = 16  # folders at a time: one command on the files of a job needs about ten
 # What opening says of a link, and of a FIFO that nobody reads or a socket.
 _NO_FILE = frozenset((errno.ELOOP, errno.ENXIO))
 
@@ -118,10 +119,30 @@ class DirEntryAt:
 
 
 class DirWalker:
-    """Goes down from the root of a hot folder."""
+    """Goes down from the root of a hot folder; for one thread."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._is_holding = False
+        self._held: dict[Path, int] = {}  # the folders that were entered since, the first ones
+
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Hold each folder that is entered, the root first, open until the end of the block.
+
+        One that is renamed or replaced meanwhile stays the one that was entered; in one that is
+        deleted nothing is there, and nothing can be made. Only `make_folder` looks again at the
+        way to its folder.
+        """
+        assert not self._is_holding, "a command within a command"
+        self._is_holding = True
+        try:
+            yield
+        finally:
+            self._is_holding = False
+            for folder in self._held.values():
+                os.close(folder)
+            self._held.clear()
 
     @contextmanager
     def folder(self, path: Path) -> Iterator[int]:
@@ -154,21 +175,40 @@ class DirWalker:
 
     @contextmanager
     def _walk(self, path: Path, *, make: bool) -> Iterator[int]:
-        here = self.root
-        with _named(here):
-            # With the dot the root is on the way, so that a share mounted on demand is mounted.
-            folder = os.open(f"{here}/.", _HOLD)
+        if path not in self._held:  # else it was seen to when it was entered
+            _require_below(self.root, path)
+        here = self.root if make else self._nearest_held(path)
+        folder = self._begin(here)
         try:
             if make:
                 _check_home(folder, self.root)
-            for part in _below(self.root, path):
+            for part in path.relative_to(here).parts:
                 here /= part
                 entered = _enter(folder, here, make=make)
                 os.close(folder)
                 folder = entered
+                self._hold(here, folder)
             yield folder
         finally:
             os.close(folder)
+
+    def _nearest_held(self, path: Path) -> Path:
+        return next((it for it in (path, *path.parents) if it in self._held), self.root)
+
+    def _begin(self, here: Path) -> int:
+        if here in self._held:
+            return os.dup(self._held[here])
+        with _named(here):
+            # With the dot the root is on the way, so that a share mounted on demand is mounted.
+            folder = os.open(f"{here}/.", _HOLD)
+        self._hold(here, folder)
+        return folder
+
+    def _hold(self, here: Path, folder: int) -> None:
+        if here in self._held:
+            os.close(self._held.pop(here))  # whoever works in it has a descriptor of his own
+        if self._is_holding and len(self._held) < _MOST_HELD:
+            self._held[here] = os.dup(folder)
 
 
 def sync(folder: int, path: Path) -> None:
@@ -221,7 +261,7 @@ def _check_home(folder: int, root: Path) -> None:
 
 def _enter(folder: int, path: Path, *, make: bool) -> int:
     try:
-        return _hold(folder, path)
+        return _open_folder(folder, path)
     except FileNotFoundError:
         if not make:
             raise
@@ -232,20 +272,18 @@ def _enter(folder: int, path: Path, *, make: bool) -> int:
         pass  # by somebody else, just now
     else:
         dir_entry.sync()
-    return _hold(folder, path)
+    return _open_folder(folder, path)
 
 
-def _hold(folder: int, path: Path) -> int:
+def _open_folder(folder: int, path: Path) -> int:
     with _named(path):
         return os.open(path.name, _HOLD | os.O_NOFOLLOW, dir_fd=folder)
 
 
-def _below(root: Path, path: Path) -> tuple[str, ...]:
-    parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)
-    if ".." in parts:
+def _require_below(root: Path, path: Path) -> None:
+    if not path.is_relative_to(root) or ".." in path.relative_to(root).parts:
         raise OSError(errno.EXDEV, "the path leads out of the hot folder", str(path))
     require_short(path)
-    return parts
 
 
 def _require_plain(status: os.stat_result) -> None:

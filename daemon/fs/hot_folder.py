@@ -12,9 +12,14 @@ SHOWN = ("inbox", "outbox", "review", "done", "failed", "logs")
 
 def folder_id(root: Path) -> str:
     """The id of a hot folder; raises UserError where its marker is missing."""
-    marker = root / ".hotfolder" / "id"
+    return id_in(SafeTree(root))
+
+
+def id_in(tree: SafeTree) -> str:
+    """The id of the hot folder of a tree; raises as `folder_id`."""
+    root = tree.root
     try:
-        return SafeTree(root).read(marker).decode("ascii", errors="replace").strip()
+        return tree.read(root / ".hotfolder" / "id").decode("ascii", errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
         problem = Problem(
             str(root),
@@ -29,7 +34,7 @@ def make_hot_folder(root: Path, identity: str) -> bool:
     root.mkdir(parents=True, exist_ok=True)
     tree = SafeTree(root)
     tree.make_home()
-    for name in (*SHOWN, ".hotfolder/work", ".hotfolder/lease"):
+    for name in (*SHOWN, ".hotfolder/work", ".hotfolder/lease", ".hotfolder/filed"):
         tree.make_folder(root / name)
     marker = root / ".hotfolder" / "id"
     if tree.exists(marker):

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,10 @@ class SafeTree:
         self.root = root
         self._walker, self._fence = DirWalker(root), fence
 
+    def held_open(self) -> AbstractContextManager[None]:
+        """Enter each folder once until the end of the block, and hold it open; see DirWalker."""
+        return self._walker.held_open()
+
     def make_home(self) -> None:
         """Make what makes the root a hot folder; without it no folder is made there."""
         self._fence()
@@ -53,11 +58,7 @@ class SafeTree:
 
     def write_whole(self, path: Path, content: bytes) -> None:
         """Write a file so that it is seen whole or not at all, replacing what was there."""
-        with self._appearing(path) as (stream, temporary, dir_entry):
-            stream.write(content)
-            _finish(stream)
-            self._fence()
-            temporary.rename(dir_entry)
+        self._replace(path, lambda stream: stream.write(content))
 
     def bring(self, source: Path, folder: Path, names: Iterable[str]) -> str:
         """Copy a local file into a folder under the first free name, whole; returns the name.
@@ -75,11 +76,8 @@ class SafeTree:
 
     def bring_over(self, source: Path, path: Path) -> None:
         """Copy a local file in place of another, which is seen whole, old or new."""
-        with source.open("rb") as reader, self._appearing(path) as (writer, temporary, dir_entry):
-            copy_hashed(reader, writer)
-            _finish(writer)
-            self._fence()
-            temporary.rename(dir_entry)
+        with source.open("rb") as reader:
+            self._replace(path, partial(copy_hashed, reader))
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy a file within the hot folder to a new one; the content survives a power cut."""
@@ -137,10 +135,11 @@ class SafeTree:
         with named_as(path), self.open(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    def append(self, path: Path, content: bytes) -> None:
+    def append(self, path: Path, content: bytes, *, is_safe: bool = False) -> None:
         """Add to the end of a file, made where missing, all or nothing.
 
-        Raises NotRegularFile for what is no file of its own.
+        `is_safe`: it survives a power cut as far as the name of the file does. Raises
+        NotRegularFile for what is no file of its own.
         """
         self._fence()
         with (
@@ -153,6 +152,8 @@ class SafeTree:
             if os.write(descriptor, content) < len(content):
                 os.ftruncate(descriptor, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            if is_safe:
+                os.fsync(descriptor)
 
     def status(self, path: Path) -> os.stat_result:
         """What is there, links not followed."""
@@ -224,6 +225,13 @@ class SafeTree:
         """See to it that the names in a folder survive a power cut."""
         with self._walker.folder(folder) as descriptor:
             sync(descriptor, folder)
+
+    def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        with self._appearing(path) as (stream, temporary, dir_entry):
+            write(stream)
+            _finish(stream)
+            self._fence()
+            temporary.rename(dir_entry)
 
     @contextmanager
     def _appearing(self, path: Path) -> Iterator[tuple[BinaryIO, DirEntryAt, DirEntryAt]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.instruction_keys import Keys
-from config.settings import FolderSettings, Settings, Watch
+from config.settings import FolderSettings, Watch
 from daemon.fs.mounts import Mount, find_mount
 from daemon.fs.names import Kind, kind_of
 from daemon.inbox.open_file import Opener, open_seen
@@ -27,6 +27,7 @@ from daemon.inbox.settle import (
     settles_at,
 )
 from daemon.job import Listing, Plan, Seen
+from pipeline.recipe import RecipeRules
 
 _LOCAL_SETTLE_SECONDS = 2.0
 # Longer than an NFS client believes its attribute cache (acregmin 3 s): there a growing file's
@@ -93,17 +94,15 @@ class Inbox:
         inbox: Path,
         rules: SettleRules,
         *,
-        settings: Settings,
-        default_steps: int,
+        recipe_rules: RecipeRules,
         trust_inodes: bool,
         unix_clock: Callable[[], float] = time.time,  # for people only: "since 14:02"
         opener: Opener = os.open,
     ) -> None:
-        self.rules = rules
+        self.rules, self.recipe_rules = rules, recipe_rules
         self._inbox, self._trust_inodes = inbox, trust_inodes
-        self._default_steps, self._unix_clock = default_steps, unix_clock
-        self._opener = opener
-        self._content_reader = ContentReader(self._open, settings, default_steps)
+        self._unix_clock, self._opener = unix_clock, opener
+        self._content_reader = ContentReader(self._open, recipe_rules)
         self._listing = _NOTHING
         self._watched: Watched = {}
         self._plan: Plan | None = None  # of the last look, while it holds
@@ -144,13 +143,15 @@ class Inbox:
             if preset.folder == path
         )
 
-    def reconfigure(self, rules: SettleRules, settings: Settings, *, trust_inodes: bool) -> None:
-        """Go on by other rules and settings; how long files have been unchanged is kept.
+    def reconfigure(
+        self, rules: SettleRules, recipe_rules: RecipeRules, *, trust_inodes: bool
+    ) -> None:
+        """Go on by other rules; how long files have been unchanged is kept.
 
         Where inodes are trusted from now on, or no longer, every file is another one.
         """
-        self.rules, self._trust_inodes = rules, trust_inodes
-        self._content_reader = ContentReader(self._open, settings, self._default_steps)
+        self.rules, self.recipe_rules, self._trust_inodes = rules, recipe_rules, trust_inodes
+        self._content_reader = ContentReader(self._open, recipe_rules)
         self._plan = None
 
     def _open(self, seen: Seen) -> BinaryIO | Unread:

@@ -14,11 +14,12 @@ from daemon.inbox.readiness import (
     Needs,
     folder_context,
     judge,
+    planned_job,
     problems_so_far,
     references,
 )
 from daemon.inbox.settle import Broken, InboxSnapshot, Wait
-from daemon.job import Candidate, FileState, Ignored, Listing, Plan, Seen, State
+from daemon.job import Candidate, FileState, Ignored, Listing, Plan, PlannedJob, Seen, State
 
 _DIGITS = re.compile(r"(\d+)")
 _NAMED_AT_MOST = 3
@@ -41,6 +42,7 @@ def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
         scan_again_at=min((until for part in plans for until in part.untils), default=None),
         cancels=tuple(cancel for folder in folders for cancel in folder.cancels),
         own_reports=tuple(records),
+        jobs={path: job for part in plans for path, job in part.jobs.items()},
     )
     cancel_states = tuple(cancel_file_state(cancel, found) for cancel in found.cancels)
     return replace(found, states=(*found.states, *cancel_states)) if cancel_states else found
@@ -93,6 +95,7 @@ class FolderPlan:
     states: tuple[FileState, ...]
     ready: tuple[Candidate, ...]
     needed_by: Needs
+    jobs: Mapping[str, PlannedJob]
     untils: tuple[float, ...]  # monotonic seconds when some wait may end by itself
 
 
@@ -110,6 +113,7 @@ def plan_folder(context: FolderContext) -> FolderPlan:
         states=tuple(_states(context, standings, waits)),
         ready=tuple(it for it in standings.values() if isinstance(it, Candidate)),
         needed_by=_needed_by(context, needs),
+        jobs={image.path: job for image in standings if (job := planned_job(context, image))},
         untils=tuple(end for end in ends if end is not None),
     )
 

@@ -10,14 +10,14 @@ from typing import BinaryIO
 from config import codec
 from config.instruction_keys import Keys, read_preset
 from config.problems import Problem, UserError
-from config.settings import Settings
 from config.text import LIMIT_BYTES
 from daemon.fs.names import Kind, is_prose, kind_of, printable
 from daemon.inbox.open_file import unreadable
 from daemon.inbox.settle import Broken, Picture, Text, Unread, Unreadable, Wanted
-from daemon.job import Seen
+from daemon.job import DRAWN_SEED, Seen
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
+from pipeline.recipe import RecipeRules
 from pipeline.sniff.foreign import NotAPicture
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole, examine
 
@@ -29,7 +29,6 @@ _REPORT_KEYS = {"schema", "job_id", "status", "input", "files", "folder", "cause
 _MIB = 1 << 20
 _TRIES = 3  # of a file that cannot be read, before it is held
 _DENIED_REST_SECONDS, _LONGEST_REST_SECONDS = 60.0, 600.0
-_NO_SEED = 0  # any seed will do to see whether an instruction makes sense
 _UNREAD = Unread()
 
 
@@ -63,11 +62,10 @@ OpenFile = Callable[[Seen], BinaryIO | Unread]
 
 
 class ContentReader:
-    """Everything read of one inbox, by the settings in force."""
+    """Everything read of one inbox, by the rules in force."""
 
-    def __init__(self, open_file: OpenFile, settings: Settings, default_steps: int) -> None:
-        self._open_file = open_file
-        self._settings, self._default_steps = settings, default_steps
+    def __init__(self, open_file: OpenFile, rules: RecipeRules) -> None:
+        self._open_file, self._rules = open_file, rules
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
         self._is_own_report: dict[Seen, bool] = {}  # of those that may be one
@@ -205,7 +203,7 @@ class ContentReader:
         return None
 
     def _examine(self, image: Seen) -> Picture:
-        largest = self._settings.limits.max_file_mib
+        largest = self._rules.limits.max_file_mib
         if image.size > largest * _MIB:
             what = f"has {image.size / _MIB:.0f} MiB, more than the {largest:g} that are allowed"
             return _broken(image, what, "save it smaller, or raise limits.max_file_mib")
@@ -248,22 +246,20 @@ class ContentReader:
             resolved = recipe.resolve(
                 said,
                 folder_presets=layers,
-                presets=self._settings.presets,
-                loras=self._settings.model.loras,
-                limits=self._settings.limits,
-                default_steps=self._default_steps,
-                drawn_seed=_NO_SEED,
-            ).recipe
+                rules=self._rules,
+                drawn_seed=DRAWN_SEED,
+            )
         except UserError as error:
             named = _companions(self._merged(layers, said.written))
             return Wanted(companions=named, problems=error.problems)
-        named = (*resolved.images, *filter(None, [resolved.mask]))
-        return Wanted(companions=named, priority=resolved.priority)
+        recipe_of_it = resolved.recipe
+        named = (*recipe_of_it.images, *filter(None, [recipe_of_it.mask]))
+        return Wanted(companions=named, priority=recipe_of_it.priority, resolved=resolved)
 
     def _merged(self, layers: tuple[Keys, ...], said: Keys) -> Keys:
         folder = recipe.merged(layers)
         name = said.preset or folder.preset
-        named = self._settings.presets.get(name or "", Keys())
+        named = self._rules.presets.get(name or "", Keys())
         return recipe.merged([folder, named, said])
 
 

@@ -11,8 +11,9 @@ from config.problems import Problem
 from daemon.fs.names import Kind, conversion, kind_of, printable, stem_of
 from daemon.inbox.grouping import FileGroups
 from daemon.inbox.settle import Broken, InboxSnapshot, Unread, Wait, Wanted, settles_at
-from daemon.job import Candidate, Seen, State
+from daemon.job import Candidate, PlannedJob, Seen, State
 from pipeline.instruction import Instruction
+from pipeline.sniff.whole_file import EndsInZeros, Whole
 
 Needs = Mapping[str, frozenset[str]]
 
@@ -109,6 +110,24 @@ def judge(context: FolderContext, image: Seen) -> Wait | Candidate:
     case = _Readiness(context, image, context.folder.sidecars_of[image.path])
     wait = next(case.waits(), None)
     return case.candidate() if wait is None else wait
+
+
+def planned_job(context: FolderContext, image: Seen) -> PlannedJob | None:
+    """The job that an image would make; None while nobody knows that, or where it makes none."""
+    contents = context.snapshot.contents
+    sidecars = context.folder.sidecars_of[image.path]
+    if len(sidecars) > 1 or context.preset_waits or context.preset_problems:
+        return None
+    if not all(isinstance(contents.text(sidecar), Instruction) for sidecar in sidecars):
+        return None
+    resolved = contents.wanted(sidecars[0] if sidecars else None, context.presets).resolved
+    if resolved is None:
+        return None
+    match contents.picture(image):
+        case Whole(kind) | EndsInZeros(kind):
+            return PlannedJob(resolved, kind)
+        case _:
+            return PlannedJob(resolved, None)
 
 
 def problems_so_far(context: FolderContext, image: Seen) -> tuple[Problem, ...]:

@@ -14,6 +14,7 @@ from daemon.clock import local_time
 from daemon.fs.names import printable
 from daemon.job import Seen, State
 from pipeline.instruction import Instruction
+from pipeline.recipe import Resolved
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole
 
 DEFAULT_PRIORITY = 5
@@ -53,6 +54,7 @@ class Wanted:
     companions: tuple[str, ...] = ()  # references and mask, base names as written
     priority: int = DEFAULT_PRIORITY
     problems: tuple[Problem, ...] = ()
+    resolved: Resolved | None = None  # where nothing is wrong
 
 
 class Contents(Protocol):

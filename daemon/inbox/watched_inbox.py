@@ -6,9 +6,16 @@ from collections.abc import Callable
 
 from config.instruction_keys import Keys
 from config.settings import FolderSettings, Settings
-from daemon.inbox.inbox import Inbox, WatchMode, settle_rules, watch_mode_of
+from daemon.inbox.inbox import (
+    Inbox,
+    WatchMode,
+    choose_watch_mode,
+    settle_rules,
+    watch_mode_of,
+)
 from daemon.inbox.watcher import Watcher
 from daemon.job import Plan
+from pipeline.recipe import RecipeRules
 
 
 class WatchedInbox:
@@ -16,18 +23,20 @@ class WatchedInbox:
 
     def __init__(
         self,
-        *,
         folder: FolderSettings,
-        watch_mode: WatchMode,
         inbox: Inbox,
-        settings: Settings,
         wake: Callable[[], None],
         lost: Callable[[str], None],
     ) -> None:
-        """`watch_mode` holds until the first scan; `wake` and `lost` are those of a Watcher."""
-        self.watch_mode = watch_mode
-        self._folder, self._inbox, self._settings = folder, inbox, settings
+        """`wake` and `lost` are those of a Watcher."""
+        self.watch_mode = choose_watch_mode(folder, None)  # until the file system has been asked
+        self._folder, self._inbox = folder, inbox
         self._watcher = Watcher(folder.root / "inbox", wake, lost)
+
+    @property
+    def recipe_rules(self) -> RecipeRules:
+        """What its recipes are made by now."""
+        return self._inbox.recipe_rules
 
     @property
     def once(self) -> bool:
@@ -41,7 +50,7 @@ class WatchedInbox:
         """
         watch_mode = watch_mode_of(self._folder)
         if watch_mode != self.watch_mode:
-            self._follow(watch_mode)
+            self._follow(watch_mode, self.recipe_rules)
         self._watcher.keep(watch_mode.watch, now)
         return self._inbox.scan(now)
 
@@ -51,14 +60,15 @@ class WatchedInbox:
 
     def reconfigure(self, folder: FolderSettings, settings: Settings) -> None:
         """Go on by other settings."""
-        self._folder, self._settings = folder, settings
-        self._follow(watch_mode_of(folder))
+        self._folder = folder
+        default_steps = self.recipe_rules.default_steps
+        self._follow(watch_mode_of(folder), RecipeRules.of(settings, default_steps, folder.keys))
 
     def leave(self) -> None:
         """Let the watcher go until the next look; touches no share."""
         self._watcher.stop()
 
-    def _follow(self, watch_mode: WatchMode) -> None:
+    def _follow(self, watch_mode: WatchMode, recipe_rules: RecipeRules) -> None:
         self.watch_mode = watch_mode
         rules = settle_rules(self._folder, watch_mode, final=self.once)
-        self._inbox.reconfigure(rules, self._settings, trust_inodes=not watch_mode.is_share)
+        self._inbox.reconfigure(rules, recipe_rules, trust_inodes=not watch_mode.is_share)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from typing import assert_never
 
-from daemon.clock import Clock
+from daemon.context import Context
 from daemon.control.documents import CommandResult, Reply, Request, ResultCode
 from daemon.events import job_events
-from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.view import FolderView
-from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob, matches, targets, waiting_job_of
 from daemon.job import EMPTY_PLAN, Job, Plan, Seen, State
-from daemon.jobs import job_run
-from daemon.jobs.find_job import JobMatch, Nothing, Unclear, UnderWay, Waiting, find_job
-from daemon.jobs.job_run import Editing, JobRun, JobTable, ParkedJob, Publishing, Reclaiming
-from daemon.workers.backend import Busy, EditBackend
-from daemon.workers.pixel_pool import PixelPool
+from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
+from daemon.jobs.runner import JobRunner
+from daemon.jobs.termination import Progress
 
 _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 _NO_NAMESAKE = "no picture that waits and no job under way has its name"
@@ -50,6 +45,7 @@ class _CancelFile:
 
     has_cancelled: bool = False
     hindrances: list[str] = field(default_factory=list)  # reasons, as sentences without full stop
+    refused: set[str] = field(default_factory=set)  # files of the inbox that cannot be cancelled
     is_leaving: bool = False  # it is being moved away
     is_stuck: bool = False  # it could not be, and counts no more
 
@@ -58,23 +54,14 @@ class Cancellation:
     """Goes on with every request at each `advance`, until nothing is left of what it means."""
 
     def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        termination: JobTermination,
-        folders: Mapping[str, FolderView],
-        clock: Clock,
-        tell: Callable[[Event], None],
+        self, context: Context, folders: Mapping[str, FolderView], runner: JobRunner
     ) -> None:
-        self._jobs, self._termination, self._folders = jobs, termination, folders
-        self._clock, self._tell = clock, tell
+        self._jobs, self._termination, self._folders = runner.jobs, runner.termination, folders
+        self._clock, self._tell = context.clock, context.tell
         self._asked: tuple[_PendingCancel, ...] = ()
         self._files: dict[tuple[str, Seen], _CancelFile] = {}
-        self._cancels_sent: set[tuple[str, str]] = (
-            set()
-        )  # root and path; the folder worker is at it
-        # The plan of when a withdrawal was answered: what it shows is older than the answer.
-        self._answered_in: dict[tuple[str, str], Plan | None] = {}
+        # Root and path of what the folder workers are at.
+        self._cancels_sent: set[tuple[str, str]] = set()
 
     def is_busy_in(self, root: str) -> bool:
         """Whether a request is still to be done in a hot folder."""
@@ -102,7 +89,7 @@ class Cancellation:
             answer_by=self._clock.monotonic() + _PATIENCE_SECONDS,
             reply=request.reply,
         )
-        match self._found(word, path, folder, mine):
+        match find_job(word, path, folder.plan or EMPTY_PLAN, mine):
             case Waiting(there):
                 self._asked += (replace(asked, path=there),)
             case UnderWay(job):
@@ -113,23 +100,8 @@ class Cancellation:
             case Nothing():
                 request.reply(CommandResult(ResultCode.UNKNOWN, "").as_json())
 
-    def _found(self, word: str, path: str, folder: FolderView, jobs: list[Job]) -> JobMatch:
-        found = find_job(word, path, folder.plan or EMPTY_PLAN, jobs)
-        if isinstance(found, Waiting) and any(
-            it.path == found.path for it in folder.claims.answered
-        ):
-            # The plan is older than its claim.
-            mine = [job for job in jobs if job.path == found.path]
-            return UnderWay(max(mine, key=lambda job: job.job_id)) if mine else found
-        return found
-
     def advance(self) -> None:
         """Do whatever can be done now."""
-        self._answered_in = {
-            key: plan
-            for key, plan in self._answered_in.items()
-            if self._folders[key[0]].plan is plan
-        }
         for asked in self._asked:
             self._advance_request(asked)
         for root, folder in self._folders.items():
@@ -145,8 +117,7 @@ class Cancellation:
         if job is not None:
             self._end(asked, job)
         elif not asked.job_id and any(file.path == asked.path for file in plan.states):
-            taken = {seen.path for seen in self._folders[asked.root].claims.taken}
-            self._cancel_waiting(asked.root, waiting_job_of(plan, asked.path, gone=taken))
+            self._cancel_waiting(asked.root, waiting_job_of(plan, asked.path, gone=()))
             self._say_begun(asked)
         elif (asked.root, asked.path) not in self._cancels_sent:
             self._close(
@@ -191,7 +162,8 @@ class Cancellation:
             return
         is_pending = [self._end_by_file(file, job) for job in self._namesakes(root, cancel)]
         for one in targets(cancel, plan):
-            if self._cancel_waiting(root, one):
+            if one.image not in file.refused:
+                self._cancel_waiting(root, one)
                 is_pending.append(True)
                 file.has_cancelled = True
         if not any(is_pending):
@@ -218,19 +190,11 @@ class Cancellation:
                 file.has_cancelled = True
                 return True
 
-    def _cancel_waiting(self, root: str, one: WaitingJob) -> bool:
-        """Let files leave the inbox; whether they are still about to."""
-        folder, key = self._folders[root], (root, one.image)
-        if key in self._cancels_sent:
-            return True
-        if folder.plan is not None and self._answered_in.get(key) is folder.plan:
-            return False  # answered; the next look knows of it
-        claimed = folder.claims.under_way | folder.claims.answered
-        if any(seen.path == one.image for seen in claimed):
-            return True  # claimed a moment ago: it is a job now, or is soon
-        self._cancels_sent.add(key)
-        folder.folder_worker.submit(messages.CancelWaiting(one))
-        return True
+    def _cancel_waiting(self, root: str, one: WaitingJob) -> None:
+        """Let files leave the inbox; one that is claimed before is refused, and is a job then."""
+        if (root, one.image) not in self._cancels_sent:
+            self._cancels_sent.add((root, one.image))
+            self._folders[root].folder_worker.submit(messages.CancelWaiting(one))
 
     def _file(self, root: str, cancel: Seen) -> _CancelFile:
         return self._files.setdefault((root, cancel), _CancelFile())
@@ -248,19 +212,23 @@ class Cancellation:
         self._termination.filed(reply.job)
         if reply.state is not State.CANCELLED:
             return
-        self._answered(root, reply.job.path)
+        self._cancels_sent.discard((root, reply.job.path))
         text = f"{printable(reply.job.path)} was cancelled; the originals are in {reply.where}."
         for asked in [it for it in self._asked if it.is_about(root, reply.job)]:
             self._close(asked, ResultCode.DONE, text)
 
     def cancel_refused(self, root: str, reply: messages.CancelRefused) -> None:
         """Tell that files stay in the inbox, or are not there any more."""
-        self._answered(root, reply.path)
+        self._cancels_sent.discard((root, reply.path))
+        for file in self._files_about(root, reply.path):
+            file.refused.add(reply.path)
         reason = f"{printable(reply.path)} cannot be cancelled: {reply.reason}"
         for asked in self._asked:
-            if not asked.job_id and (asked.root, asked.path) == (root, reply.path):
+            is_meant = not asked.job_id and (asked.root, asked.path) == (root, reply.path)
+            if is_meant and self._job_of(asked) is None:  # else it was claimed a moment ago
                 self._close(asked, ResultCode.REFUSED, f"{reason}.")
-        self._hinder_files(root, reply.path, reason)
+        if not any((it.root, it.job.path) == (root, reply.path) for it in self._jobs):
+            self._hinder_files(root, reply.path, reason)
 
     def let_go(self, root: str, reply: messages.LetGo) -> None:
         """Tell that a job that was to end is under way no more, and was not filed."""
@@ -273,11 +241,15 @@ class Cancellation:
             self._hinder_files(root, path, reason)
 
     def _hinder_files(self, root: str, path: str, reason: str) -> None:
+        for file in self._files_about(root, path):
+            file.has_cancelled = False
+            file.hindrances.append(reason)
+
+    def _files_about(self, root: str, path: str) -> Iterator[_CancelFile]:
         folder, _, name = path.rpartition("/")
         for (at, cancel), file in self._files.items():
             if at == root and cancel.folder == folder and matches(cancel.name, name):
-                file.has_cancelled = False
-                file.hindrances.append(reason)
+                yield file
 
     def filed_away(self, root: str, reply: messages.FiledAway) -> None:
         """Tell what is to be told of a cancel file that has done its work."""
@@ -291,11 +263,6 @@ class Cancellation:
             where = printable(reply.where)
             self._tell(job_events.NothingCancelled(root=at, path=path, reason=reason, where=where))
 
-    def _answered(self, root: str, path: str) -> None:
-        if (root, path) in self._cancels_sent:
-            self._cancels_sent.discard((root, path))
-            self._answered_in[root, path] = self._folders[root].plan
-
 
 def _why_let_go(reply: messages.LetGo) -> str:
     match reply:
@@ -307,79 +274,3 @@ def _why_let_go(reply: messages.LetGo) -> str:
             return "its files went back to the inbox, but for those that were taken away"
         case _:
             assert_never(reply)
-
-
-class Progress(Enum):
-    """What becomes of a job that is to end."""
-
-    ENDING = auto()  # it is being filed
-    LATER = auto()  # its files are being fetched: ask again
-    TOO_LATE = auto()  # it is being published, or filed as something else
-
-
-class JobTermination:
-    """Lets workers and editor go on with the other jobs unharmed."""
-
-    def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        editor: EditBackend,
-        pixels: PixelPool,
-        folder_workers: Mapping[str, FolderWorker],
-    ) -> None:
-        self._jobs, self._editor, self._pixels, self._folder_workers = (
-            jobs,
-            editor,
-            pixels,
-            folder_workers,
-        )
-        self._ending: set[str] = set()  # ids of jobs whose filing is not answered yet
-        self._left: dict[str, tuple[str, Job]] = {}  # root and job, whose scratch is still there
-
-    def end(self, job: JobRun | ParkedJob) -> Progress:
-        """File a job as cancelled, unless it is too late; a second time does nothing."""
-        job_id = job.job.job_id
-        if job_id in self._ending:
-            return Progress.ENDING
-        match job.phase:
-            case Publishing():
-                return Progress.TOO_LATE
-            case Reclaiming():
-                return Progress.LATER
-            case Editing() if isinstance(job, JobRun):
-                self._editor.drop(job_run.request_ids(job.resolved_job))
-            case _:
-                pass
-        self._pixels.forget(job_id)
-        self._jobs.put(replace(job, phase=Publishing()))
-        self._ending.add(job_id)
-        self._left[job_id] = (job.root, job.job)
-        self._folder_workers[job.root].submit(messages.FileDone(job.job, State.CANCELLED, ()))
-        return Progress.ENDING
-
-    def filed(self, job: Job) -> None:
-        """Take note that a job has left work/."""
-        self._ending.discard(job.job_id)
-
-    def let_go(self, job: Job) -> bool:
-        """Take note that a job is not filed; whether it was to be. It may be ended again.
-
-        Its scratch may be used by another attempt, and is not cleared here any more.
-        """
-        was_ending = job.job_id in self._ending
-        self._ending.discard(job.job_id)
-        self._left.pop(job.job_id, None)
-        return was_ending
-
-    def advance(self) -> None:
-        """Clear the scratch of those that the editor and the pixel workers have let go."""
-        for job_id, (root, job) in tuple(self._left.items()):
-            if not self._is_at_work_on(job_id):
-                del self._left[job_id]
-                self._folder_workers[root].submit(messages.DropScratch(job))
-
-    def _is_at_work_on(self, job_id: str) -> bool:
-        condition = self._editor.condition
-        is_edited = isinstance(condition, Busy) and job_id in condition.job_ids
-        return is_edited or self._pixels.is_at(job_id)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from daemon.clock import Clock, local_time
-from daemon.events.events import Event, WorkGoesOn, WorkHalted, WorkTried
+from daemon.clock import local_time
+from daemon.context import Context
+from daemon.events.events import WorkGoesOn, WorkHalted, WorkTried
 from daemon.jobs.job_run import Backoff, JobRun, JobTable
 from daemon.workers.child import Part
 
@@ -52,6 +53,11 @@ class HalfOpen:
 
     opened_state: Open
 
+    @property
+    def suspects(self) -> frozenset[str]:
+        """Those of before: others go first."""
+        return self.opened_state.suspects
+
 
 BreakerState = Closed | Open | HalfOpen
 
@@ -60,43 +66,45 @@ def after_death(
     standing: BreakerState, job_id: str, how: str, now: float, part: Part = Part.EDITOR
 ) -> BreakerState:
     """The process ended over a job that it had alone."""
-    suspicion = "GPU, driver and memory" if part is Part.EDITOR else "memory and installation"
-    cause = _DEATHS.format(part=part, how=how, suspicion=suspicion)
+    suspects = standing.suspects | {job_id}
     match standing:
-        case Closed(suspects=suspects):
-            suspects |= {job_id}
-            if len(suspects) < DIFFERENT_JOBS:
-                return Closed(suspects=suspects)
+        case Closed() if len(suspects) < DIFFERENT_JOBS:
+            return Closed(suspects=suspects)
+        case Closed():
+            suspicion = (
+                "GPU, driver and memory" if part is Part.EDITOR else "memory and installation"
+            )
+            cause = _DEATHS.format(part=part, how=how, suspicion=suspicion)
             return _opened(cause, suspects, now)
         case Open():
-            return replace(standing, suspects=standing.suspects | {job_id})
+            return replace(standing, suspects=suspects)
         case HalfOpen(opened_state):
-            return _retried_later(
-                replace(opened_state, suspects=opened_state.suspects | {job_id}), now
-            )
+            return _retried_later(replace(opened_state, suspects=suspects), now)
         case _:
             assert_never(standing)
 
 
-def state_after_machine_fault(standing: BreakerState, cause: str, now: float) -> BreakerState:
-    """A disk, a GPU or another part of the machine hindered a job."""
-    return _after_machine_fault(standing, cause, now, is_over_when_open=False)
-
-
-def state_after_failed_start(
-    standing: BreakerState, what: str, now: float, part: Part = Part.EDITOR
+def after_machine_fault(
+    standing: BreakerState, cause: str, now: float, *, is_over_when_open: bool = False
 ) -> BreakerState:
-    """The process cannot be opened."""
-    return _after_machine_fault(
-        standing, _UNOPENED[part].format(what=what), now, is_over_when_open=True
-    )
+    """A disk, a GPU or another part of the machine hindered a job, or the process's opening."""
+    fresh = replace(_opened(cause, standing.suspects, now), is_over_when_open=is_over_when_open)
+    match standing:
+        case Closed():
+            return fresh
+        case Open():
+            return standing
+        case HalfOpen(opened_state):
+            return _retried_later(replace(fresh, tries=opened_state.tries), now)
+        case _:
+            assert_never(standing)
 
 
-def state_after_start(standing: BreakerState) -> BreakerState:
+def after_start(standing: BreakerState) -> BreakerState:
     """The process is open."""
     match standing:
-        case HalfOpen(Open(is_over_when_open=True) as opened_state):
-            return Closed(suspects=opened_state.suspects)
+        case HalfOpen(Open(is_over_when_open=True)):
+            return Closed(suspects=standing.suspects)
         case _:
             return standing
 
@@ -109,62 +117,17 @@ def after_success(standing: BreakerState) -> BreakerState:
 
 def by(standing: BreakerState, now: float) -> BreakerState:
     """How it stands at a moment by itself."""
-    match standing:
-        case Open(until=until) if now >= until:
-            return HalfOpen(opened_state=standing)
-        case _:
-            return standing
+    return HalfOpen(standing) if isinstance(standing, Open) and now >= standing.until else standing
 
 
 def at_once(standing: BreakerState) -> BreakerState:
     """Somebody asks to try it now, and may have mended it."""
-    match standing:
-        case Open():
-            return HalfOpen(opened_state=replace(standing, tries=0))
-        case _:
-            return standing
-
-
-def suspects_of(standing: BreakerState) -> frozenset[str]:
-    """The jobs over which it ended since it did well: others go first."""
-    match standing:
-        case Closed(suspects=suspects) | Open(suspects=suspects):
-            return suspects
-        case HalfOpen(opened_state):
-            return opened_state.suspects
-        case _:
-            assert_never(standing)
-
-
-def is_cleared(before: BreakerState, done: Iterable[str]) -> bool:
-    """Whether these jobs, which are done, show that it was no fault of the machine."""
-    return not frozenset(done) & suspects_of(before)
-
-
-def _after_machine_fault(
-    standing: BreakerState, cause: str, now: float, *, is_over_when_open: bool
-) -> BreakerState:
-    fresh = _opened(cause, suspects_of(standing), now)
-    match standing:
-        case Closed():
-            return replace(fresh, is_over_when_open=is_over_when_open)
-        case Open():
-            return standing
-        case HalfOpen(opened_state):
-            longer = replace(fresh, tries=opened_state.tries, is_over_when_open=is_over_when_open)
-            return _retried_later(longer, now)
-        case _:
-            assert_never(standing)
+    return HalfOpen(replace(standing, tries=0)) if isinstance(standing, Open) else standing
 
 
 def _opened(cause: str, suspects: frozenset[str], now: float) -> Open:
-    return Open(
-        cause=cause,
-        until=now + WAIT_SECONDS[0],
-        tries=0,
-        suspects=suspects,
-        is_over_when_open=False,
-    )
+    until = now + WAIT_SECONDS[0]
+    return Open(cause=cause, until=until, tries=0, suspects=suspects, is_over_when_open=False)
 
 
 def _retried_later(opened_state: Open, now: float) -> Open:
@@ -179,11 +142,10 @@ class CircuitBreaker:
     Says once that nothing is begun, and keeps jobs from being blamed for it.
     """
 
-    def __init__(
-        self, *, jobs: JobTable, clock: Clock, tell: Callable[[Event], None], at_once: bool
-    ) -> None:
-        """`at_once`: nobody waits for better times; after a few tries it is given up."""
-        self._jobs, self._clock, self._tell, self._at_once = jobs, clock, tell, at_once
+    def __init__(self, context: Context, jobs: JobTable) -> None:
+        """Where nobody waits for better times, it is given up after a few tries at once."""
+        self._jobs, self._clock = jobs, context.clock
+        self._tell, self._at_once = context.tell, context.once
         self._states: dict[Part, BreakerState] = dict.fromkeys(Part, Closed())
 
     @property
@@ -201,11 +163,8 @@ class CircuitBreaker:
         return any(map(self._is_given_up_at, Part))
 
     def _is_given_up_at(self, part: Part) -> bool:
-        match self._states[part]:
-            case Open(tries=tries):
-                return self._at_once and tries >= _TRIES_AT_ONCE
-            case _:
-                return False
+        state = self._states[part]
+        return self._at_once and isinstance(state, Open) and state.tries >= _TRIES_AT_ONCE
 
     @property
     def is_half_open(self) -> bool:
@@ -219,7 +178,7 @@ class CircuitBreaker:
     @property
     def suspects(self) -> frozenset[str]:
         """The jobs that go after all others."""
-        return frozenset().union(*map(suspects_of, self._states.values()))
+        return frozenset().union(*(state.suspects for state in self._states.values()))
 
     def reason(self) -> str:
         """Why jobs wait, and when it is tried again; "" where they do not."""
@@ -258,23 +217,24 @@ class CircuitBreaker:
     def hindered(self, cause: str, part: Part = Part.EDITOR) -> None:
         """Take note that the machine hindered a job."""
         now, cause = self._clock.monotonic(), cause.rstrip(".")
-        self._set_state(part, state_after_machine_fault(self._states[part], cause, now))
+        self._set_state(part, after_machine_fault(self._states[part], cause, now))
 
     def failed_to_start(self, what: str, part: Part = Part.EDITOR) -> None:
         """Take note that a process cannot be opened."""
+        before, cause = self._states[part], _UNOPENED[part].format(what=what)
         now = self._clock.monotonic()
-        self._set_state(part, state_after_failed_start(self._states[part], what, now, part))
+        self._set_state(part, after_machine_fault(before, cause, now, is_over_when_open=True))
 
     def opened(self, part: Part = Part.EDITOR) -> None:
         """Take note that a process is ready."""
-        self._set_state(part, state_after_start(self._states[part]))
+        self._set_state(part, after_start(self._states[part]))
 
     def succeeded(self, job_ids: Iterable[str], part: Part = Part.EDITOR) -> None:
         """Take note of jobs for which this part has done what they asked for."""
         before = self._states[part]
         self._set_state(part, after_success(before))
-        if isinstance(before, HalfOpen) and is_cleared(before, job_ids):
-            self._blame(suspects_of(before), strike=True)
+        if isinstance(before, HalfOpen) and not before.suspects & frozenset(job_ids):
+            self._blame(before.suspects, strike=True)  # it was no fault of the machine
 
     def _set_state(self, part: Part, standing: BreakerState) -> None:
         before = self._states[part]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import assert_never
 
-from daemon.clock import Clock
+from daemon.context import Context
 from daemon.control.documents import Review
 from daemon.events import job_events
 from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.resolve import content_key
-from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
-from daemon.history import Entry, History
+from daemon.history import Entry
 from daemon.job import EndedJob, Job, State
 from daemon.jobs.job_run import About, JobTable, about
 from daemon.spool.receipts import FinishedJob, work_seconds
@@ -25,22 +25,30 @@ _REVIEWS_KEPT = 100
 class Completion:
     """Takes a folder worker's word that a job has left work/."""
 
-    def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        folder_workers: Mapping[str, FolderWorker],
-        history: History,
-        clock: Clock,
-        tell: Callable[[Event], None],
-    ) -> None:
+    def __init__(self, context: Context, jobs: JobTable) -> None:
         self.ended = 0  # jobs
         self.show: Callable[[EndedJob], None] = lambda _: None  # for a table of the jobs that end
         self._reviews: deque[tuple[str, Review]] = deque(maxlen=_REVIEWS_KEPT)  # with their roots
-        self._jobs, self._folder_workers, self._history = jobs, folder_workers, history
-        self._clock, self._tell = clock, tell
+        self._jobs, self._history = jobs, context.history
+        self._clock, self._tell = context.clock, context.tell
 
-    def published(self, reply: messages.Published) -> None:
+    def folder_replied(
+        self,
+        root: str,
+        reply: messages.Published | messages.FoundPublished | messages.JobLeft,
+    ) -> None:
+        """Note, and tell, how a job has ended, or that it is under way no more."""
+        match reply:
+            case messages.Published():
+                self._published(reply)
+            case messages.FoundPublished():
+                self._found_published(root, reply)
+            case messages.Filed():
+                self._filed(root, reply)
+            case _:
+                self._let_go(root, reply)
+
+    def _published(self, reply: messages.Published) -> None:
         """Note what is in the outbox now."""
         job = self._jobs.active(reply.finished.resolved_job.job.job_id)
         if job is None:
@@ -48,7 +56,7 @@ class Completion:
         finished, now = reply.finished, self._clock.time()
         results = tuple(map(printable, reply.results))
         self._tell(_done(finished, results, about(job.root, job.job)))
-        identity = self._folder_workers[job.root].identity
+        identity = self._jobs.worker_of(job.root).identity
         self._history.record(entry_of_result(identity, finished, reply.results, now))
         for variant, result in zip(finished.variants, reply.results, strict=True):
             if variant.missed:
@@ -58,9 +66,9 @@ class Completion:
         seconds = work_seconds(finished)
         self._count(job.job, finished.status, seconds, " ".join(reply.results))
 
-    def found_published(self, root: str, reply: messages.FoundPublished) -> None:
+    def _found_published(self, root: str, reply: messages.FoundPublished) -> None:
         """Note what an earlier daemon had put into the outbox before it died."""
-        job, identity = reply.job, self._folder_workers[root].identity
+        job, identity = reply.job, self._jobs.worker_of(root).identity
         entry = entry_found(identity, job, reply.results, self._clock.time())
         last = self._history.last(identity, job.path)
         if last is None or last.job_id != job.job_id:  # else it was noted, and better
@@ -73,7 +81,7 @@ class Completion:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
         return (it for at, it in self._reviews if at == root and it.ended_at >= unix_time)
 
-    def filed(self, root: str, reply: messages.Filed) -> None:
+    def _filed(self, root: str, reply: messages.Filed) -> None:
         """Forget a job whose originals are filed."""
         self._jobs.drop(reply.job)
         if reply.state is State.DONE:
@@ -81,7 +89,7 @@ class Completion:
         now = self._clock.time()
         seconds = now - reply.job.claimed_at
         self._count(reply.job, reply.state, seconds, reply.where)
-        identity = self._folder_workers[root].identity
+        identity = self._jobs.worker_of(root).identity
         self._history.record(entry_of_ending(identity, reply.job, reply.state, now))
         self._tell(_ending(reply, about(root, reply.job)))
 
@@ -91,25 +99,22 @@ class Completion:
         self.ended += 1
         self.show(row)
 
-    def files_gone(self, root: str, job: Job) -> None:
-        """Forget a job whose files somebody took away."""
-        self._jobs.drop(job)
-        reason = "some of its files were taken away while it waited"
-        self._tell(job_events.JobGivenBack(reason=reason, **about(root, job)))
-
-    def held(self, job: Job) -> None:
-        """Forget a job that stays in work/ until something is mended; the plan tells of it."""
-        self._jobs.drop(job)
-
-    def lease_lost(self, root: str, job: Job) -> None:
-        """Forget a job that another daemon has now."""
-        self._jobs.drop(job)
-        self._tell(job_events.JobPassed(**about(root, job)))
-
-    def released(self, root: str, job: Job) -> None:
-        """Forget a job that is in the inbox again."""
-        self._jobs.drop(job)
-        self._tell(job_events.JobGivenBack(reason="Hotfolder is stopping", **about(root, job)))
+    def _let_go(self, root: str, reply: messages.LetGo) -> None:
+        """Forget a job that is under way no more, and was not filed."""
+        self._jobs.drop(reply.job)
+        about_it = about(root, reply.job)
+        match reply:
+            case messages.Released():
+                self._tell(job_events.JobGivenBack(reason="Hotfolder is stopping", **about_it))
+            case messages.FilesGone():
+                reason = "some of its files were taken away while it waited"
+                self._tell(job_events.JobGivenBack(reason=reason, **about_it))
+            case messages.LeaseLost():
+                self._tell(job_events.JobPassed(**about_it))
+            case messages.Held():
+                pass  # it stays in work/ until something is mended; the plan tells of it
+            case _:
+                assert_never(reply)
 
 
 def _done(finished: FinishedJob, results: tuple[str, ...], about_it: About) -> Event:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from config.problems import Problem
 from config.settings import ModelSettings
 from daemon import own_version
-from daemon.clock import Clock
+from daemon.context import Context
 from daemon.events import events, job_events
 from daemon.events.events import EditorDismissed, Event
-from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
 from daemon.job import ResolvedJob
 from daemon.jobs import job_run, scheduler
-from daemon.jobs.circuit_breaker import CircuitBreaker
 from daemon.jobs.failures import FailureHandler
 from daemon.jobs.job_run import (
     Backoff,
@@ -54,28 +51,18 @@ class EditStage:
 
     def __init__(
         self,
-        *,
+        context: Context,
         jobs: JobTable,
+        failures: FailureHandler,
         editor: EditBackend,
         pixels: PixelPool,
-        failure_handler: FailureHandler,
-        folder_workers: Mapping[str, FolderWorker],
-        breaker: CircuitBreaker,
-        clock: Clock,
-        tell: Callable[[Event], None],
-        finish: Callable[[JobRun], None],
     ) -> None:
         self.facts: ModelFacts | None = None  # None until the model of now is loaded
         self.loaded_at = 0.0  # Unix time
         self.unusable: tuple[Problem, ...] = ()
-        self._jobs, self._editor, self._pixels, self._failure_handler = (
-            jobs,
-            editor,
-            pixels,
-            failure_handler,
-        )
-        self._clock, self._tell, self._finish = clock, tell, finish
-        self._breaker, self._folder_workers = breaker, folder_workers
+        self._jobs, self._breaker, self._failures = jobs, failures.breaker, failures
+        self._editor, self._pixels = editor, pixels
+        self._clock, self._tell = context.clock, context.tell
         self.is_unneeded = False  # no editor is needed for now
         self._failed_loads = 0  # in a row
         self._has_loaded = False  # an editor, ever
@@ -159,8 +146,8 @@ class EditStage:
             job_ids = frozenset(job.job.job_id for job in batch)
             self._editor.edit(job_ids, tuple(requests), now)
 
-    def said(self, said: Said) -> None:
-        """Take a message of the editor process to its job."""
+    def said(self, said: Said) -> tuple[JobRun, ...]:
+        """Take a message of the editor process to its job; gives those whose edits are over."""
         now = self._clock.monotonic()
         condition = self._editor.condition
         message = self._editor.heard(said, now)
@@ -189,9 +176,10 @@ class EditStage:
             case Remark(level, text):
                 self._tell(_remarked(level, text))
             case BatchDone() if isinstance(condition, Busy):
-                self._batch_done(condition.job_ids)
+                return self._batch_done(condition.job_ids)
             case _:
                 self._edit_event(message, now)
+        return ()
 
     def _take_back(self, job_ids: frozenset[str], why: str) -> None:
         """Let the jobs of an editor that can edit no more wait for the next, without blame."""
@@ -232,7 +220,7 @@ class EditStage:
         job = replace(job, edits=(*job.edits, (index, result)))
         self._jobs.put(job)
         assert self.facts is not None
-        folder = self._folder_workers[job.root].folder
+        folder = self._jobs.worker_of(job.root).folder
         told = provenance(
             job.resolved_job,
             job.seed_of(index),
@@ -248,15 +236,14 @@ class EditStage:
         if job is not None and isinstance(job.phase, Editing):
             # Its other variants would be edited for nothing.
             self._editor.drop(job_run.request_ids(job.resolved_job))
-            self._failure_handler.failed(job, error.failure, error.cause, error.advice)
+            self._failures.failed(job, error.failure, error.cause, error.advice)
 
-    def _batch_done(self, job_ids: frozenset[str]) -> None:
+    def _batch_done(self, job_ids: frozenset[str]) -> tuple[JobRun, ...]:
         jobs = filter(None, map(self._jobs.active, sorted(job_ids)))
         done = [job for job in jobs if isinstance(job.phase, Editing)]
         if done:
             self._breaker.succeeded(job.job.job_id for job in done)
-        for job in done:
-            self._finish(job.at(Composing()))
+        return tuple(job.at(Composing()) for job in done)
 
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""
@@ -271,7 +258,7 @@ class EditStage:
         to_blame = self._is_to_blame(lost)
         cause = f"the editor process ended over it ({lost.how})"
         for job in under_way:
-            self._failure_handler.died(
+            self._failures.died(
                 job, cause, lost.last_words, together=len(lost.job_ids) > 1, to_blame=to_blame
             )
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from daemon.clock import Clock
+from daemon.context import Context
 from daemon.events import job_events
-from daemon.events.events import Event
 from daemon.folder import messages
-from daemon.folder.worker import FolderWorker
 from daemon.job import State
 from daemon.jobs.circuit_breaker import CircuitBreaker
-from daemon.jobs.job_run import Backoff, JobRun, JobTable, Publishing, about
+from daemon.jobs.job_run import Backoff, JobRun, JobTable, about
 from daemon.spool.receipts import MOVE_BACK, FailureReason
 from daemon.workers.child import Part
 from daemon.workers.pixel_pool import PixelPool
@@ -80,20 +77,10 @@ def after_blameless_death(*, at_once: bool) -> Decision:
 class FailureHandler:
     """Carries out what the policy below decides."""
 
-    def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        pixels: PixelPool,
-        folder_workers: Mapping[str, FolderWorker],
-        breaker: CircuitBreaker,
-        clock: Clock,
-        tell: Callable[[Event], None],
-        at_once: bool,
-    ) -> None:
-        self._jobs, self._pixels, self._folder_workers = jobs, pixels, folder_workers
-        self._breaker = breaker
-        self._clock, self._tell, self._at_once = clock, tell, at_once
+    def __init__(self, context: Context, jobs: JobTable, pixels: PixelPool) -> None:
+        self.breaker = CircuitBreaker(context, jobs)
+        self._jobs, self._pixels = jobs, pixels
+        self._clock, self._tell, self._at_once = context.clock, context.tell, context.once
 
     def failed(
         self,
@@ -105,7 +92,7 @@ class FailureHandler:
     ) -> None:
         """See to a job whose edit or picture could not be done; `part` did not do it."""
         if failure is Failure.ENVIRONMENT:
-            self._breaker.hindered(cause, part)
+            self.breaker.hindered(cause, part)
         decision = after_failure(
             failure, strikes=job.job.strikes, attempts=job.job.attempts, at_once=self._at_once
         )
@@ -155,7 +142,5 @@ class FailureHandler:
         )
 
     def _file(self, job: JobRun, why: FailureReason) -> None:
-        self._jobs.put(job.at(Publishing()))
-        self._folder_workers[job.root].submit(
-            messages.FileFailed(job.job, why, job.resolved_job.instruction)
-        )
+        instruction = job.resolved_job.instruction
+        self._jobs.hand_over(job, messages.FileFailed(job.job, why, instruction))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
 from config.instruction_keys import LARGEST_SEED
 from config.settings import FolderSettings
+from daemon.folder.messages import JobCommand
+from daemon.folder.view import FolderView
+from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
 from daemon.job import Job, ResolvedJob, State
 from daemon.spool.receipts import Variant
@@ -265,9 +268,10 @@ def _mask(resolved_job: ResolvedJob) -> tuple[str, Path] | None:
 
 
 class JobTable:
-    """Every job between its claim and its filing."""
+    """Every job between its claim and its filing, and the way to its hot folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, folders: Mapping[str, FolderView]) -> None:
+        self._folders = folders
         self._jobs: dict[str, JobRun | ParkedJob] = {}
 
     def __iter__(self) -> Iterator[JobRun | ParkedJob]:
@@ -279,6 +283,15 @@ class JobTable:
     def put(self, job: JobRun | ParkedJob) -> None:
         """Keep a job, in place of its earlier value."""
         self._jobs[job.job.job_id] = job
+
+    def worker_of(self, root: str) -> FolderWorker:
+        """The worker of a hot folder."""
+        return self._folders[root].folder_worker
+
+    def hand_over(self, job: JobRun | ParkedJob, command: JobCommand) -> None:
+        """Have its hot folder publish, file or release a job, which is out of our hands then."""
+        self.put(replace(job, phase=Publishing()))
+        self.worker_of(job.root).submit(command)
 
     def drop(self, job: Job) -> None:
         """Forget a job."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from daemon.clock import Clock
+from daemon.context import Context
 from daemon.control.documents import CommandResult, Reply, Request, ResultCode
 from daemon.events import job_events
-from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.view import FolderView
-from daemon.folder.worker import FolderWorker
 from daemon.fs.names import printable
-from daemon.jobs.cancel import Cancellation, JobTermination
-from daemon.jobs.job_run import JobTable
-from daemon.workers.backend import EditBackend
-from daemon.workers.pixel_pool import PixelPool
+from daemon.jobs.cancel import Cancellation
+from daemon.jobs.runner import JobRunner
 
 _PATIENCE_SECONDS = 0.9  # the control socket waits for two, and a tick may take one
 
@@ -26,23 +22,10 @@ class Requests:
     """Hands each to who does it, and the folder workers' replies back."""
 
     def __init__(
-        self,
-        *,
-        jobs: JobTable,
-        editor: EditBackend,
-        pixels: PixelPool,
-        folder_workers: Mapping[str, FolderWorker],
-        folders: Mapping[str, FolderView],
-        clock: Clock,
-        tell: Callable[[Event], None],
+        self, context: Context, folders: Mapping[str, FolderView], runner: JobRunner
     ) -> None:
-        termination = JobTermination(
-            jobs=jobs, editor=editor, pixels=pixels, folder_workers=folder_workers
-        )
-        self._cancellation = Cancellation(
-            jobs=jobs, termination=termination, folders=folders, clock=clock, tell=tell
-        )
-        self._requeues = RequeueRequests(folders=folders, clock=clock, tell=tell)
+        self._cancellation = Cancellation(context, folders, runner)
+        self._requeues = RequeueRequests(context, folders)
 
     def take(self, request: Request) -> bool:
         """Take a request; False where it is none of these."""
@@ -64,19 +47,17 @@ class Requests:
         """Whether something is still to be done in a hot folder."""
         return self._cancellation.is_busy_in(root)
 
-    def filed(self, root: str, reply: messages.Filed) -> None:
-        """Take note that a job was filed."""
-        self._cancellation.filed(root, reply)
-
-    def let_go(self, root: str, reply: messages.LetGo) -> None:
-        """Take note that a job is under way no more, and was not filed."""
-        self._cancellation.let_go(root, reply)
-
-    def answered(
-        self, root: str, reply: messages.CancelRefused | messages.FiledAway | messages.Requeued
+    def folder_replied(
+        self, root: str, reply: messages.JobLeft | messages.FileRequestReply
     ) -> None:
-        """Take a folder worker's answer."""
+        """Take note that a job has left, or of what came of a request."""
         match reply:
+            case messages.Filed():
+                self._cancellation.filed(root, reply)
+            case (
+                messages.Released() | messages.Held() | messages.LeaseLost() | messages.FilesGone()
+            ):
+                self._cancellation.let_go(root, reply)
             case messages.CancelRefused():
                 self._cancellation.cancel_refused(root, reply)
             case messages.FiledAway():
@@ -110,14 +91,8 @@ def told(reply: messages.Requeued) -> CommandResult:
 class RequeueRequests:
     """Hands the requests of `hotfolder retry` to the folder workers, and their answers back."""
 
-    def __init__(
-        self,
-        *,
-        folders: Mapping[str, FolderView],
-        clock: Clock,
-        tell: Callable[[Event], None],
-    ) -> None:
-        self._folders, self._clock, self._tell = folders, clock, tell
+    def __init__(self, context: Context, folders: Mapping[str, FolderView]) -> None:
+        self._folders, self._clock, self._tell = folders, context.clock, context.tell
         self._asked: tuple[_PendingRequeue, ...] = ()
 
     def requested(self, request: Request) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from config.settings import OnDuplicate, Settings
-from daemon.clock import Clock
+from config.settings import OnDuplicate
+from daemon.context import Context
 from daemon.events import job_events
-from daemon.events.events import Event, PixelWorkerLost
+from daemon.events.events import PixelWorkerLost
 from daemon.folder import messages
-from daemon.folder.worker import FolderWorker
-from daemon.history import History
-from daemon.job import Job, State
+from daemon.folder.view import FolderView
+from daemon.job import Job, ResolvedJob, State
 from daemon.jobs import job_run, scheduler
-from daemon.jobs.circuit_breaker import CircuitBreaker
 from daemon.jobs.completion import Completion
 from daemon.jobs.editing import EditStage
 from daemon.jobs.failures import FailureHandler
@@ -32,6 +30,7 @@ from daemon.jobs.job_run import (
     about,
 )
 from daemon.jobs.quality_gate import missed_limits
+from daemon.jobs.termination import JobTermination
 from daemon.spool.receipts import FinishedJob, reason_of
 from daemon.spool.scratch import save_finished
 from daemon.workers.backend import Busy, EditBackend
@@ -46,59 +45,62 @@ _LEAST_AHEAD = 2  # jobs got ready at any time, so that the next edit can begin 
 
 
 class JobRunner:
-    """Moves claimed jobs from their claim to their filing."""
+    """Moves claimed jobs from their claim to their filing; its parts share one table of them."""
 
     def __init__(
         self,
-        *,
-        settings: Settings,
+        context: Context,
+        folders: Mapping[str, FolderView],
         editor: EditBackend,
         pixels: PixelPool,
-        folder_workers: Mapping[str, FolderWorker],
-        history: History,
-        clock: Clock,
-        tell: Callable[[Event], None],
-        at_once: bool,
     ) -> None:
-        self.settings = settings
-        self.jobs = JobTable()
-        self._editor, self._pixels, self._folder_workers = editor, pixels, folder_workers
-        self._history, self._clock, self._tell = history, clock, tell
-        self.breaker = CircuitBreaker(jobs=self.jobs, clock=clock, tell=tell, at_once=at_once)
-        self._failure_handler = FailureHandler(
-            jobs=self.jobs,
-            pixels=pixels,
-            folder_workers=folder_workers,
-            breaker=self.breaker,
-            clock=clock,
-            tell=tell,
-            at_once=at_once,
-        )
-        self.editing = EditStage(
-            jobs=self.jobs,
-            editor=editor,
-            pixels=pixels,
-            failure_handler=self._failure_handler,
-            folder_workers=folder_workers,
-            breaker=self.breaker,
-            clock=clock,
-            tell=tell,
-            finish=self._finish,
-        )
-        self.completion = Completion(
-            jobs=self.jobs, folder_workers=folder_workers, history=history, clock=clock, tell=tell
-        )
-        self.away: frozenset[str] = frozenset()  # hot folders of which nothing can be had now
+        self.jobs, self.editor = JobTable(folders), editor
+        self.folders, self._pixels = folders, pixels
+        self._settings, self._history = context.settings, context.history
+        self._clock, self._tell = context.clock, context.tell
+        self._failures = FailureHandler(context, self.jobs, pixels)
+        self.breaker = self._failures.breaker
+        self.editing = EditStage(context, self.jobs, self._failures, editor, pixels)
+        self.completion = Completion(context, self.jobs)
+        self.termination = JobTermination(self.jobs, editor, pixels)
         self._is_closing = False
-
-    def reconfigure(self, settings: Settings) -> None:
-        """Go on by other settings; those of the model hold from the next opening of the editor."""
-        self.settings = settings
-        self.editing.reconfigure(settings.model)
 
     # What the folder workers answer
 
-    def adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
+    def folder_replied(self, root: str, reply: messages.JobReply) -> None:
+        """Take a folder worker's word of a job, and let it go on."""
+        self._note_claim(root, reply)
+        match reply:
+            case messages.Recovered(jobs):
+                self._adopt(root, jobs)
+            case messages.RecoveredFinished(finished):
+                self._publish_recovered(root, finished)
+            case messages.Claimed():
+                self._claimed(root, reply)
+            case messages.Rejected():
+                self._reject(root, reply)
+            case messages.ClaimLost():
+                pass
+            case _:
+                self.completion.folder_replied(root, reply)
+
+    def _note_claim(self, root: str, reply: messages.JobReply) -> None:
+        """Have the plan go by a reply to a claim, or to a cancelled file of the inbox."""
+        match reply:
+            case messages.ClaimLost():
+                self.folders[root].claim_answered(reply)
+            case (
+                messages.Claimed(ResolvedJob(job=job))
+                | messages.Rejected(job)
+                | messages.FilesGone(job)
+            ) if self.jobs.get(job.job_id) is None:  # else it is about a further attempt
+                self.folders[root].claim_answered(reply)
+            case messages.Filed(job) if self.jobs.get(job.job_id) is None:
+                self.folders[root].files_left(reply)
+            case _:
+                pass
+
+    def _adopt(self, root: str, jobs: tuple[Job, ...]) -> None:
         """Take over jobs that an earlier daemon left in work/; its death is not their fault."""
         now = self._clock.monotonic()
         for job in jobs:
@@ -106,7 +108,7 @@ class JobRunner:
             backoff = Backoff(now, strike=False, alone=job.alone, cause=cause)
             self.jobs.put(ParkedJob(root=root, job=job, phase=backoff))
 
-    def publish_recovered(self, root: str, finished: FinishedJob) -> None:
+    def _publish_recovered(self, root: str, finished: FinishedJob) -> None:
         """Publish what an earlier daemon finished; it is not edited again."""
         job = JobRun(
             root=root,
@@ -119,13 +121,13 @@ class JobRunner:
         self._tell(job_events.JobNote(text=text, **about(root, job.job)))
         self._publish(job, finished)
 
-    def claimed(self, root: str, reply: messages.Claimed) -> None:
+    def _claimed(self, root: str, reply: messages.Claimed) -> None:
         """Begin with a claimed job: filed as a duplicate, or prepared."""
         job = JobRun(root=root, resolved_job=reply.resolved_job, phase=Preparing())
         if self._is_closing:
             self._release(job)
             return
-        if not self.editing.is_ready or reply.loras != self._editor.model.loras:
+        if not self.editing.is_ready or reply.loras != self.editor.model.loras:
             self.editing.resolve_again(job)  # the editor was opened anew since it was asked for
             return
         self.jobs.put(job)
@@ -134,14 +136,13 @@ class JobRunner:
             self._tell(job_events.JobNote(text=note, **about(job.root, job.job)))
         earlier = self._earlier(job, OnDuplicate.SKIP)
         if earlier:
-            self.jobs.put(job.at(Publishing()))
-            self._folder_workers[root].submit(messages.FileDone(job.job, State.DUPLICATE, earlier))
+            self.jobs.hand_over(job, messages.FileDone(job.job, State.DUPLICATE, earlier))
         else:
             self._prepare(job)
 
     def _earlier(self, job: JobRun, policy: OnDuplicate) -> tuple[str, ...]:
         """The results of the same name and content, where the settings treat them in that way."""
-        folder_worker = self._folder_workers[job.root]
+        folder_worker = self.jobs.worker_of(job.root)
         if folder_worker.folder.on_duplicate is not policy:
             return ()
         earlier = self._history.earlier(
@@ -155,20 +156,34 @@ class JobRunner:
             job.resolved_job,
             working_pixels=self.editing.facts.working_pixels,
             multiple=self.editing.facts.multiple,
-            max_megapixels=self.settings.limits.max_megapixels,
+            max_megapixels=self._settings.now.limits.max_megapixels,
         )
         self._pixels.submit(Work(job.job.job_id, 0, request))
 
-    def invalid(self, root: str, reply: messages.Rejected) -> None:
+    def _reject(self, root: str, reply: messages.Rejected) -> None:
         """File a job that cannot be worked as it is."""
-        self.jobs.put(ParkedJob(root=root, job=reply.job, phase=Publishing()))
-        order = messages.FileFailed(reply.job, reason_of(reply.problems), reply.instruction)
-        self._folder_workers[root].submit(order)
+        job = ParkedJob(root=root, job=reply.job, phase=Publishing())
+        why = reason_of(reply.problems)
+        self.jobs.hand_over(job, messages.FileFailed(reply.job, why, reply.instruction))
 
-    # What the pixel workers answer
+    # What editor and pixel workers say
 
-    def pixels_said(self, said: Said) -> None:
-        """Take a message of a pixel worker to its job, and give it what waits."""
+    def child_said(self, said: Said) -> None:
+        """Take a message of editor or pixel worker to its job, and give it what waits."""
+        if said.child in self._pixels:
+            self._pixels_said(said)
+        else:
+            for job in self.editing.said(said):
+                self._finish(job)
+
+    def child_ended(self, ended: Ended) -> None:
+        """Count the end of a process against the job that it was at, or the machine."""
+        if ended.child in self._pixels:
+            self._pixels_ended(ended)
+        else:
+            self.editing.ended(ended)
+
+    def _pixels_said(self, said: Said) -> None:
         now = self._clock.monotonic()
         match self._pixels.heard(said, now):
             case None:
@@ -197,15 +212,14 @@ class JobRunner:
                 self._composed(job, answered.work.index, composed, answered.seconds)
             case Refused(cause, advice):
                 self._stop_edit(job)
-                self._failure_handler.failed(job, Failure.PERMANENT, cause, advice, part)
+                self._failures.failed(job, Failure.PERMANENT, cause, advice, part)
             case MachineFault(cause, advice):
                 self._stop_edit(job)
-                self._failure_handler.failed(job, Failure.ENVIRONMENT, cause, advice, part)
+                self._failures.failed(job, Failure.ENVIRONMENT, cause, advice, part)
             case _:
                 assert_never(answered.reply)
 
-    def pixels_ended(self, ended: Ended) -> None:
-        """Count the end of a pixel worker against the picture that it had open, or the machine."""
+    def _pixels_ended(self, ended: Ended) -> None:
         now = self._clock.monotonic()
         lost = self._pixels.ended(ended, now)
         self._tell(PixelWorkerLost(reason=ended.how, last_words=ended.last_words))
@@ -221,14 +235,12 @@ class JobRunner:
             to_blame = self.breaker.died(work.job_id, ended.how, work.part)
             cause = f"opening or saving the picture ended the program that did it ({ended.how})"
             self._stop_edit(job)
-            self._failure_handler.died(
-                job, cause, ended.last_words, together=False, to_blame=to_blame
-            )
+            self._failures.died(job, cause, ended.last_words, together=False, to_blame=to_blame)
 
     def _stop_edit(self, job: JobRun) -> None:
         # Its other variants would be edited for nothing.
         if isinstance(job.phase, Editing):
-            self._editor.drop(job_run.request_ids(job.resolved_job))
+            self.editor.drop(job_run.request_ids(job.resolved_job))
 
     def _composed(self, job: JobRun, index: int, composed: Composed, seconds: float) -> None:
         missed = missed_limits(composed.fidelity, job.resolved_job.recipe)
@@ -253,7 +265,7 @@ class JobRunner:
             model_loaded_at=self.editing.loaded_at,
         )
         self._save_finished(job, finished)
-        self._publish(job.at(Publishing()), finished)
+        self._publish(job, finished)
 
     def _edit_again(self, job: JobRun) -> None:
         again, about_it = job.edited_again(), about(job.root, job.job)
@@ -273,9 +285,8 @@ class JobRunner:
             self._tell(job_events.JobNote(text=f"{text}.", **about(job.root, job.job)))
 
     def _publish(self, job: JobRun, finished: FinishedJob) -> None:
-        self.jobs.put(job)
         replaced = self._earlier(job, OnDuplicate.REDO)
-        self._folder_workers[job.root].submit(messages.Publish(finished, replaced))
+        self.jobs.hand_over(job, messages.Publish(finished, replaced))
 
     # What comes next
 
@@ -286,22 +297,27 @@ class JobRunner:
         self._pixels.go_on(now, self.breaker)
         self.editing.begin(now)
         suspects = self.breaker.suspects
-        while self.editing.is_ready and self.has_room(0):
+        while self.editing.is_ready and self._has_room(0):
             job = scheduler.due(self._reachable(), now, last=suspects)
             is_suspect = job is not None and job.job.job_id in suspects
             if job is None or (is_suspect and others_wait):
                 break
             self._reclaim(job)
 
-    def has_room(self, claims_under_way: int) -> bool:
-        """Whether another job may be claimed.
+    def has_room(self) -> bool:
+        """Whether another job may be claimed."""
+        here = (folder for folder in self.folders.values() if not folder.is_away)
+        return self._has_room(sum(folder.claims_under_way for folder in here))
+
+    def _has_room(self, claims_under_way: int) -> bool:
+        """Whether another job may be begun.
 
         While the editor is at work for a while, the next batch is got ready; otherwise a job that
         is claimed early would only wait.
         """
         if self.breaker.is_open:
             return False
-        editor = self._editor.condition
+        editor = self.editor.condition
         if self.breaker.is_half_open:
             is_free = not isinstance(editor, Busy) and not any(
                 isinstance(job.phase, Composing) for job in self.jobs
@@ -310,7 +326,7 @@ class JobRunner:
         is_at_work = (
             isinstance(editor, Busy) and self._clock.monotonic() > editor.since + _A_WHILE_SECONDS
         )
-        most = max(_LEAST_AHEAD, self.settings.model.batch if is_at_work else 0)
+        most = max(_LEAST_AHEAD, self._settings.now.model.batch if is_at_work else 0)
         return scheduler.has_room(self._reachable(), claims_under_way, most)
 
     def _reachable(self) -> Iterator[JobRun | ParkedJob]:
@@ -318,20 +334,23 @@ class JobRunner:
         return (
             job
             for job in self.jobs
-            if job.root not in self.away or not isinstance(job.phase, Backoff | Reclaiming)
+            if not self._is_away(job) or not isinstance(job.phase, Backoff | Reclaiming)
         )
+
+    def _is_away(self, job: JobRun | ParkedJob) -> bool:
+        return self.folders[job.root].is_away
 
     def _reclaim(self, job: JobRun | ParkedJob) -> None:
         assert isinstance(job.phase, Backoff)
         self.jobs.put(ParkedJob(root=job.root, job=job.job, phase=Reclaiming()))
         phase = job.phase
-        order = messages.Reclaim(job.job, phase.strike, phase.alone, phase.counts)
-        self._folder_workers[job.root].submit(order)
+        command = messages.Reclaim(job.job, phase.strike, phase.alone, phase.counts)
+        self.jobs.worker_of(job.root).submit(command)
 
     def release(self) -> None:
         """Release every job that is not past its edit; stop the editor."""
         self._is_closing = True
-        self._editor.close()
+        self.editor.close()
         for job in self.jobs.actives():
             if not isinstance(job.phase, Composing | Publishing | Backoff):
                 self._release(job)
@@ -345,21 +364,25 @@ class JobRunner:
             if job.root != root:
                 continue
             if isinstance(job, JobRun) and not isinstance(job.phase, Composing | Publishing):
-                self._editor.drop(job_run.request_ids(job.resolved_job))
+                self.editor.drop(job_run.request_ids(job.resolved_job))
                 self._release(job)
             elif isinstance(job.phase, Backoff):
-                self._folder_workers[root].submit(messages.Release(job.job))
+                self.jobs.worker_of(root).submit(messages.Release(job.job))
 
     def _release(self, job: JobRun) -> None:
         self._pixels.forget(job.job.job_id)
-        self.jobs.put(job.at(Publishing()))
-        self._folder_workers[job.root].submit(messages.Release(job.job))
+        self.jobs.hand_over(job, messages.Release(job.job))
+
+    def close(self) -> None:
+        """End editor and pixel workers."""
+        self.editor.close()
+        self._pixels.close()
 
     def is_finishing(self) -> bool:
         """Whether a job is still on its way out, to a hot folder that is there."""
         return any(
             isinstance(job.phase, Composing)
-            or (isinstance(job.phase, Publishing) and job.root not in self.away)
+            or (isinstance(job.phase, Publishing) and not self._is_away(job))
             for job in self.jobs
         )
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
-from daemon.folder.view import Claims
-from daemon.job import Candidate, Plan, Seen
+from daemon.job import Candidate
 from daemon.jobs.job_run import (
     Backoff,
     Composing,
@@ -21,52 +19,14 @@ from daemon.jobs.job_run import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A candidate of a hot folder."""
-
-    root: str
-    candidate: Candidate
+def next_folder(heads: Mapping[str, Candidate | None]) -> str | None:
+    """The hot folder whose best candidate comes before those of all others."""
+    there = {root: head for root, head in heads.items() if head is not None}
+    return min(there, key=lambda root: _urgency(there[root]), default=None)
 
 
-def next_candidate(plans: Mapping[str, Plan], claims: Mapping[str, Claims]) -> Choice | None:
-    """The best candidate of all hot folders that may be claimed now."""
-    firsts = (_first(root, plan, claims[root]) for root, plan in plans.items())
-    return min(filter(None, firsts), key=_urgency, default=None)
-
-
-def _first(root: str, plan: Plan, claims: Claims) -> Choice | None:
-    # A plan has its candidates in their order already.
-    closed = claims.under_way | claims.answered
-    paths = frozenset(file.path for file in claims.under_way)
-    for one in plan.ready:
-        # Whether the last of those that need a file may take it along, the answer will tell.
-        if one.image not in closed and not (paths and _needers(plan, one) & paths):
-            return Choice(root, one)
-    return None
-
-
-def _needers(plan: Plan, candidate: Candidate) -> frozenset[str]:
-    """The images that need any of a candidate's files."""
-    return frozenset().union(*(plan.needed_by.get(it.path, ()) for it in _files(candidate)))
-
-
-def _files(candidate: Candidate) -> tuple[Seen, ...]:
-    return (candidate.image, *filter(None, [candidate.sidecar]), *candidate.companions)
-
-
-def _urgency(choice: Choice) -> tuple[int, float]:
-    return (-choice.candidate.priority, choice.candidate.since)
-
-
-def kept(plan: Plan, candidate: Candidate, taken: Iterable[Seen]) -> frozenset[str]:
-    """The paths of a candidate's files that other images still need, so that they are copied."""
-    gone = {file.path for file in taken} | {candidate.image.path}
-    return frozenset(
-        file.path
-        for file in _files(candidate)
-        if plan.needed_by.get(file.path, frozenset()) - gone
-    )
+def _urgency(candidate: Candidate) -> tuple[int, float]:
+    return (-candidate.priority, candidate.since)
 
 
 def next_batch(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.problems import UserError
-from daemon.fs.hot_folder import folder_id
+from daemon.fs.hot_folder import id_in
 from daemon.fs.safe_tree import SafeTree
 
 _RECORD = "owner.json"
@@ -94,7 +94,7 @@ class LeaseStore:
     def _check(self) -> None:
         """Raise OSError where the share is away, or another hot folder is in its place."""
         try:
-            is_here = folder_id(self._root) == self._identity()
+            is_here = id_in(self._tree) == self._identity()
         except UserError:
             is_here = False
         if not is_here:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from config.problems import UserError
 from config.settings import Settings
-from daemon.clock import Clock
+from daemon.context import Context, Logs
 from daemon.control.documents import Request
 from daemon.events import events
-from daemon.events.events import Event
-from daemon.events.sinks import Log
 from daemon.folder import messages
-from daemon.folder.view import Claims, FolderView, why_done
-from daemon.folder.worker import FolderWorker
-from daemon.fs.blocking import STALL_TIMEOUTS, StallTimeouts
-from daemon.history import History
-from daemon.job import FolderState, Plan
+from daemon.folder.view import FolderView, why_done
+from daemon.job import FolderState
 from daemon.jobs import scheduler
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
@@ -28,9 +23,7 @@ from daemon.service.health import Watchdog
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
 from daemon.service.systemd import SystemdNotifier
-from daemon.workers.backend import EditBackend
-from daemon.workers.child import Ended, Said
-from daemon.workers.pixel_pool import PixelPool
+from daemon.workers.child import Ended, Part, Said
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
@@ -58,59 +51,24 @@ class Service:
 
     def __init__(
         self,
+        context: Context,
+        runner: JobRunner,
         *,
         mailbox: Mailbox,
-        settings: Settings,
-        folder_workers: Mapping[str, FolderWorker],
-        editor: EditBackend,
-        pixels: PixelPool,
-        history: History,
-        clock: Clock,
-        log: Log,
+        logs: Logs,
         notifier: SystemdNotifier,
-        reread: Callable[[Settings], Settings],
         pause_control: PauseControl,
-        once: bool,
-        stall_timeouts: StallTimeouts = STALL_TIMEOUTS,
     ) -> None:
-        self._mailbox, self._clock, self._log, self._once = mailbox, clock, log, once
-        self._stall_timeouts, self._pause_control = stall_timeouts, pause_control
-        self._reread, self._notifier, self._pixels, self._editor = reread, notifier, pixels, editor
-        self.folders = {
-            root: FolderView(folder_worker) for root, folder_worker in folder_workers.items()
-        }
-        self.history = history
-        self.runner = JobRunner(
-            settings=settings,
-            editor=editor,
-            pixels=pixels,
-            folder_workers=folder_workers,
-            history=history,
-            clock=clock,
-            tell=self.tell,
-            at_once=once,
-        )
-        self.requests = Requests(
-            jobs=self.runner.jobs,
-            editor=editor,
-            pixels=pixels,
-            folder_workers=folder_workers,
-            folders=self.folders,
-            clock=clock,
-            tell=self.tell,
-        )
-        self.reporter = StatusReporter(
-            folders=self.folders,
-            runner=self.runner,
-            editor=editor,
-            history=history,
-            clock=clock,
-            pause_control=pause_control,
-        )
-        self._watchdog = Watchdog(notifier, editor)
+        self._mailbox, self._logs, self._notifier = mailbox, logs, notifier
+        self._settings, self._clock, self._tell = context.settings, context.clock, context.tell
+        self._once, self._pause_control = context.once, pause_control
+        self.runner, self.folders = runner, runner.folders
+        self.requests = Requests(context, self.folders, runner)
+        self.reporter = StatusReporter(context, self.folders, runner, pause_control)
+        self._watchdog = Watchdog(notifier, runner.editor)
         self._stop: Stop | None = None
         self._last_line = ""
-        self._began_at = self._quiet_since = clock.monotonic()
+        self._began_at = self._quiet_since = self._clock.monotonic()
         self._has_begun = False  # with editors
 
     def run(self) -> None:
@@ -125,17 +83,17 @@ class Service:
                 raise UserError(self.runner.editing.unusable)
         reason = self._why_it_ends(self.folders)
         self._notifier.stopping(reason)
-        self._log.tell(events.Stopping(reason=reason))
+        self._logs.own.tell(events.Stopping(reason=reason))
         for root, folder in self.folders.items():
-            self._write(events.Stopping(reason=self._why_it_ends({root: folder})), root)
+            self._logs.write(events.Stopping(reason=self._why_it_ends({root: folder})), root)
         self.runner.release()
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
         for root in self.folders:  # while their folder workers are there to write it
-            self._write(events.Stopped(), root)
+            self._logs.write(events.Stopped(), root)
         self._shut_down()
-        self._log.tell(events.Stopped())
+        self._logs.own.tell(events.Stopped())
 
     def _why_it_ends(self, folders: Mapping[str, FolderView]) -> str:
         done = self.runner.breaker.reason() or why_done(folders)
@@ -143,7 +101,7 @@ class Service:
 
     def _is_finishing(self) -> bool:
         # What waits for a share that is away is finished by the next daemon.
-        claims = any(it.under_way and not it.is_away for it in self.folders.values())
+        claims = any(it.claims_under_way and not it.is_away for it in self.folders.values())
         return claims or self.runner.is_finishing()
 
     def _wait(self, seconds: float) -> None:
@@ -170,7 +128,7 @@ class Service:
             case Request():
                 self._asked(mail)
             case events.Noted():
-                self.tell(mail)
+                self._tell(mail)
             case _:
                 assert_never(mail)
 
@@ -178,13 +136,13 @@ class Service:
         if self._pause_control.take(request):
             self._rest()
         elif not self.requests.take(request):
-            request.reply(self.reporter.of(str(request.root)))
+            request.reply(self.reporter.answer(request))
 
     def _rest(self) -> None:
         """See which hot folders rest; without any that does not, and without jobs, no editor."""
         folders = {root: folder.folder_worker.folder for root, folder in self.folders.items()}
         for event in self._pause_control.look(folders, self._clock.time()):
-            self.tell(event)
+            self._tell(event)
         edits, is_idle = self.runner.editing, not any(self.runner.jobs)
         was_unneeded, edits.is_unneeded = (
             edits.is_unneeded,
@@ -196,92 +154,38 @@ class Service:
             self._stop = self._stop or Stop("what was begun is finished")
 
     def _said(self, said: Said) -> None:
-        if said.child in self._pixels:
-            self.runner.pixels_said(said)
-        else:
-            was_ready = self.runner.editing.is_ready
-            self.runner.editing.said(said)
-            if self.runner.editing.is_ready and not was_ready:
-                self._notifier.ready(self.reporter.line())
+        was_ready = self.runner.editing.is_ready
+        self.runner.child_said(said)
+        if self.runner.editing.is_ready and not was_ready:
+            self._notifier.ready(self.reporter.line())
 
     def _ended(self, ended: Ended) -> None:
-        if ended.child in self._pixels:
-            self.runner.pixels_ended(ended)
-        else:
-            self.runner.editing.ended(ended)
-            if self.runner.breaker.is_open and not self.runner.editing.is_ready:
-                self._notifier.ready(self.reporter.line())  # it waits for a better machine
+        self.runner.child_ended(ended)
+        if self.runner.breaker.is_open_at(Part.EDITOR) and not self.runner.editing.is_ready:
+            self._notifier.ready(self.reporter.line())  # it waits for a better machine
 
-    def _folder_replied(  # noqa: C901 - one arm an answer
-        self, root: str, reply: messages.FolderReply
-    ) -> None:
+    def _folder_replied(self, root: str, reply: messages.FolderReply) -> None:
         folder = self.folders[root]
         match reply:
             case messages.StatusChanged():
                 self._stood(folder, reply)
             case messages.Scanned(plan):
                 for event in folder.look(plan):
-                    self.tell(event)
+                    self._tell(event)
             case messages.EventRaised(event):
-                self.tell(event)
-            case messages.Recovered(jobs):
-                self.runner.adopt(root, jobs)
-            case messages.RecoveredFinished(finished):
-                self.runner.publish_recovered(root, finished)
-            case messages.Published():
-                self.runner.completion.published(reply)
-            case messages.FoundPublished():
-                self.runner.completion.found_published(root, reply)
-            case messages.Filed():
-                self.runner.completion.filed(root, reply)
-                self.requests.filed(root, reply)
-            case messages.Released() | messages.Held() | messages.LeaseLost():
-                self._let_go(root, reply)
+                self._tell(event)
             case messages.CancelRefused() | messages.FiledAway() | messages.Requeued():
-                self.requests.answered(root, reply)
+                self.requests.folder_replied(root, reply)
             case _:
-                self._claim_replied(root, reply)
-
-    def _let_go(self, root: str, reply: messages.LetGo) -> None:
-        match reply:
-            case messages.Released(job):
-                self.runner.completion.released(root, job)
-            case messages.Held(job):
-                self.runner.completion.held(job)
-            case messages.LeaseLost(job):
-                self.runner.completion.lease_lost(root, job)
-            case messages.FilesGone(job):
-                self.runner.completion.files_gone(root, job)
-            case _:
-                assert_never(reply)
-        self.requests.let_go(root, reply)
-
-    def _claim_replied(
-        self,
-        root: str,
-        reply: messages.Claimed | messages.Rejected | messages.ClaimLost | messages.FilesGone,
-    ) -> None:
-        folder = self.folders[root]
-        match reply:
-            case messages.Claimed(resolved_job):
-                folder.settle_claim(resolved_job.job.path, is_taken=True)
-                self.runner.claimed(root, reply)
-            case messages.Rejected(job):
-                folder.settle_claim(job.path, is_taken=True)
-                self.runner.invalid(root, reply)
-            case messages.ClaimLost(candidate):
-                folder.settle_claim(candidate.image.path, is_taken=False)
-            case messages.FilesGone(job):
-                folder.settle_claim(job.path, is_taken=False)
-                self._let_go(root, reply)
-            case _:
-                assert_never(reply)
+                self.runner.folder_replied(root, reply)
+                if isinstance(reply, messages.JobLeft):
+                    self.requests.folder_replied(root, reply)
 
     def _stood(self, folder: FolderView, stands: messages.StatusChanged) -> None:
         was_online = folder.stands.state is FolderState.ONLINE
         event = folder.stand(stands)
         if not was_online or stands.state is not FolderState.ONLINE:  # else its reason is told
-            self.tell(event)
+            self._tell(event)
         if folder.is_standby:
             self.runner.leave(str(folder.root))
             if not self._has_begun:
@@ -302,13 +206,13 @@ class Service:
         self._rest()
         if not self._is_to_work():
             return
-        others_wait = scheduler.next_candidate(self._plans(), self._claims()) is not None
+        others_wait = self._next_folder() is not None
         self.runner.advance(self._clock.monotonic(), others_wait=others_wait)
-        while self.runner.editing.is_ready and self._has_room():
-            choice = scheduler.next_candidate(self._plans(), self._claims())
-            if choice is None:
+        while self.runner.editing.is_ready and self.runner.has_room():
+            root = self._next_folder()
+            if root is None:
                 break
-            self._claim(choice)
+            self.folders[root].claim_next()
         line = self.reporter.line()
         if line != self._last_line:
             self._notifier.status(line)
@@ -317,37 +221,21 @@ class Service:
     def _check_liveness(self) -> None:
         now, unix_now = self._clock.monotonic(), self._clock.time()
         for folder in self.folders.values():
-            event = folder.observe(now, unix_now, self._stall_timeouts.silent_seconds)
+            event = folder.observe(now, unix_now)
             if event is not None:
-                self.tell(event)
+                self._tell(event)
         if event := self._watchdog.keep(self.folders.values(), now):
-            self.tell(event)
-        away = (root for root, folder in self.folders.items() if folder.is_away)
-        self.runner.away = frozenset(away)
+            self._tell(event)
 
-    def _has_room(self) -> bool:
-        here = (folder for folder in self.folders.values() if not folder.is_away)
-        under_way = sum(len(folder.under_way) for folder in here)
-        return self.runner.has_room(under_way)
-
-    def _plans(self) -> Mapping[str, Plan]:
-        return {
-            root: folder.plan
-            for root, folder in self.folders.items()
-            if folder.plan is not None
-            and not self._pause_control.reason(root)
-            and folder.gives_jobs
-        }
-
-    def _claims(self) -> Mapping[str, Claims]:
-        return {root: folder.claims for root, folder in self.folders.items()}
-
-    def _claim(self, choice: scheduler.Choice) -> None:
-        folder = self.folders[choice.root]
-        assert folder.plan is not None
-        kept = scheduler.kept(folder.plan, choice.candidate, folder.claims.taken)
-        folder.claim(choice.candidate.image)
-        folder.folder_worker.submit(messages.Claim(choice.candidate, kept))
+    def _next_folder(self) -> str | None:
+        """The hot folder that claims next; None where no job waits that may be begun."""
+        return scheduler.next_folder(
+            {
+                root: folder.head
+                for root, folder in self.folders.items()
+                if not self._pause_control.reason(root)
+            }
+        )
 
     def _is_done(self) -> bool:
         if not self._once:
@@ -357,8 +245,7 @@ class Service:
         if self._moves():
             self._quiet_since = self._clock.monotonic()
             return False
-        offline = any(folder.is_offline for folder in self.folders.values())
-        more_seconds = self._stall_timeouts.offline_seconds if offline else 0.0
+        more_seconds = max(folder.offline_patience_seconds for folder in self.folders.values())
         return self._clock.monotonic() >= self._quiet_since + more_seconds
 
     def _moves(self) -> bool:
@@ -375,42 +262,29 @@ class Service:
 
     def _reload(self) -> None:
         self._notifier.reloading(self._clock.monotonic())
+        before = self._settings.now
         try:
-            settings = self._reread(self.runner.settings)
+            self._settings.reload()
         except UserError as error:
-            self.tell(events.SettingsRefused(problems=error.problems))
+            self._tell(events.SettingsRefused(problems=error.problems))
         else:
-            self._take_over(settings)
+            self._reconfigure(before, self._settings.now)
         self.runner.breaker.try_now()
         self._notifier.ready(self.reporter.line())
 
-    def _take_over(self, settings: Settings) -> None:
-        old = self.runner.settings
-        self.runner.reconfigure(settings)
+    def _reconfigure(self, old: Settings, settings: Settings) -> None:
+        self.runner.editing.reconfigure(settings.model)
         for folder in self.folders.values():
             folder.reconfigure(settings)
-        self.tell(events.SettingsReloaded())
+        self._tell(events.SettingsReloaded())
         if self.runner.editing.is_outdated:
             text = "The editor is opened anew, with these settings, as soon as it is idle."
-            self.tell(events.Noted(text=text))
+            self._tell(events.Noted(text=text))
         if _roots(settings) != _roots(old):
-            self.tell(events.Noted(text="Other hot folders take effect at the next start."))
-
-    def tell(self, event: Event) -> None:
-        """Tell an event to the terminal or journal, and to people's logs on the share."""
-        self._log.tell(event)
-        alone = isinstance(event, events.FolderEvent) or len(self.folders) == 1
-        root = str(event.root) if isinstance(event, events.FolderEvent) else None
-        for name, folder in self.folders.items():
-            if root is None or name == root:
-                self._write(event if alone else event.as_told_in(folder.root), name)
-
-    def _write(self, event: Event, root: str) -> None:
-        self.folders[root].folder_worker.submit(messages.AppendLog(event, self._clock.time()))
+            self._tell(events.Noted(text="Other hot folders take effect at the next start."))
 
     def _shut_down(self) -> None:
-        self._editor.close()
-        self._pixels.close()
+        self.runner.close()
         for folder in self.folders.values():
             folder.folder_worker.submit(messages.Stop())
         for folder in self.folders.values():

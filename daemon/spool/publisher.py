@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config import codec
 from daemon.fs.names import is_path_below, result_names
-from daemon.fs.safe_tree import SafeTree, nobody_else
+from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job
 from daemon.spool.receipts import FinishedJob, Variant, preview_name, receipt
 
@@ -40,7 +41,7 @@ class _PublishNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Notes:
-    """What the file says."""
+    """One line of the file: its notes take the place of earlier ones of the same variants."""
 
     variants: int
     results: Mapping[str, _PublishNote]  # by the index of the variant
@@ -49,9 +50,13 @@ class _Notes:
 class Publisher:
     """The results of one job, and its notes about them in its work folder."""
 
-    def __init__(self, root: Path, work: Path, fence: Callable[[], None] = nobody_else) -> None:
-        """`fence` is called before each change, and raises where it must not be made."""
-        self._tree, self._root, self._work = SafeTree(root, fence), root, work
+    def __init__(self, tree: SafeTree, work: Path) -> None:
+        self._tree, self._root, self._work = tree, tree.root, work
+        self._record = work / PUBLISH_RECORD
+
+    def make_record(self) -> None:
+        """Make the file of the notes, empty: its name is safe with the next one made beside it."""
+        self._tree.append(self._record, b"")
 
     def publish(
         self, finished: FinishedJob, now: Iterator[float], earlier: tuple[str, ...]
@@ -63,16 +68,23 @@ class Publisher:
         to replace; those that somebody has changed since stay, and the new ones get free names.
         """
         self._tree.make_folder(self._work)
+        self._see_to_record()
+        complete = dict(self._complete(finished.resolved_job.job))
         for variant in finished.variants:
-            if variant.index not in self._complete(finished.resolved_job.job):
-                self._publish(finished, variant, now, earlier)
-        complete = self._complete(finished.resolved_job.job)
+            if variant.index not in complete:
+                complete[variant.index] = self._publish(finished, variant, now, earlier)
         return tuple(complete[variant.index] for variant in finished.variants)
+
+    def _see_to_record(self) -> None:
+        try:
+            self._tree.open(self._record).close()
+        except FileNotFoundError:  # cleaned away, or no file of ours
+            self._tree.write_whole(self._record, b"")
 
     def is_complete(self, job: Job) -> bool:
         """Whether every variant has its receipt."""
-        variants = self._written().variants
-        return variants > 0 and len(self._complete(job)) == variants
+        lines = self._lines()
+        return bool(lines) and 0 < lines[-1].variants == len(self._complete(job))
 
     def results(self, job: Job) -> tuple[str, ...]:
         """The paths of the results that have their receipts, relative to the root."""
@@ -120,39 +132,41 @@ class Publisher:
         variant: Variant,
         now: Iterator[float],
         earlier: tuple[str, ...],
-    ) -> None:
+    ) -> str:
         folder = "review" if variant.missed else "outbox"
         target = self._root / folder / finished.resolved_job.job.folder
         self._tree.make_folder(target)
         began = next(now)
         # One that needs a look takes the place of none that needed none.
-        name = self._place(finished, variant, target, () if variant.missed else earlier)
-        self._place_preview(variant, target / name)
+        note = self._place(finished, variant, target, () if variant.missed else earlier)
+        result = self._root / note.name
+        self._place_preview(variant, result, note)
         ended = next(now)
-        text = receipt(finished, variant, name, publish_seconds=ended - began, now=ended)
-        self._tree.write_whole(_receipt_of(target / name), text.encode())
-        self._note(variant, replace(self._notes()[variant.index], is_out=True), finished)
+        text = receipt(finished, variant, result.name, publish_seconds=ended - began, now=ended)
+        self._tree.write_whole(_receipt_of(result), text.encode())
+        self._note(variant, replace(note, replaced="", is_out=True), finished)
+        return note.name
 
     def _place(
         self, finished: FinishedJob, variant: Variant, target: Path, earlier: tuple[str, ...]
-    ) -> str:
+    ) -> _PublishNote:
         source = variant.composed.path
         for name in earlier:
             old = self._root / name
             if old.suffix == source.suffix and self._is_replaceable(old, finished, variant):
-                written = self._tree.read(_receipt_of(old)).decode()
-                self._note(variant, self._note_of(variant, old, written), finished)
+                note = self._note_of(variant, old, self._tree.read(_receipt_of(old)).decode())
+                self._note(variant, note, finished)
                 self._tree.remove(_receipt_of(old))  # it is only beside a complete result
                 self._tree.bring_over(source, old)
-                return old.name
+                return note
         names = _names(finished, variant)
         free = (name for name in names if self._is_free(finished, variant, target / name))
-        return self._tree.bring(source, target, free)
+        return self._note_of(variant, target / self._tree.bring(source, target, free))
 
-    def _place_preview(self, variant: Variant, result: Path) -> None:
+    def _place_preview(self, variant: Variant, result: Path, note: _PublishNote) -> None:
         preview, path = variant.composed.preview, _preview_of(result)
         if preview is None:
-            self._clear_preview(result, self._notes()[variant.index])
+            self._clear_preview(result, note)
         elif path is not None:
             self._tree.bring_over(preview.path, path)
 
@@ -184,22 +198,22 @@ class Publisher:
         return _PublishNote(name=name, sha256=composed.sha256, preview=preview, replaced=replaced)
 
     def _note(self, variant: Variant, note: _PublishNote, finished: FinishedJob) -> None:
-        notes = {**self._notes(), variant.index: note}
-        results = {str(index): note for index, note in notes.items()}
-        text = codec.dump(_Notes(variants=len(finished.variants), results=results))
-        self._tree.write_whole(self._work / PUBLISH_RECORD, text.encode())
+        line = _Notes(variants=len(finished.variants), results={str(variant.index): note})
+        # It begins anew whatever a power cut has left of the last one.
+        text = f"\n{codec.dump(line)}\n"
+        self._tree.append(self._record, text.encode(), is_safe=True)
 
     def _notes(self) -> Mapping[int, _PublishNote]:
-        results = self._written().results.items()
+        results = itertools.chain(*(line.results.items() for line in self._lines()))
         return {int(index): note for index, note in results if note.is_sound}
 
-    def _written(self) -> _Notes:
-        """What the notes say; nothing where there are none, or where they are not ours."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            notes = codec.load(_Notes, self._tree.read(self._work / PUBLISH_RECORD))
-            if all(map(_INDEX.fullmatch, notes.results)):
-                return notes
-        return _Notes(variants=0, results={})
+    def _lines(self) -> list[_Notes]:
+        """The lines that are whole, and ours."""
+        try:
+            written = self._tree.read(self._record).splitlines()
+        except FileNotFoundError:
+            return []
+        return list(filter(None, map(_parse, written)))
 
     def _origin_beside(self, result: Path) -> _ReceiptFacts:
         try:
@@ -219,6 +233,14 @@ class Publisher:
             for index, note in self._notes().items()
             if note.is_out or self._origin_beside(self._root / note.name).job_id == job.job_id
         }
+
+
+def _parse(line: bytes) -> _Notes | None:
+    with contextlib.suppress(ValueError):
+        notes = codec.load(_Notes, line)
+        if all(map(_INDEX.fullmatch, notes.results)):
+            return notes
+    return None
 
 
 def _names(finished: FinishedJob, variant: Variant) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from config import codec
+from daemon.clock import local_time
 from daemon.fs.names import Kind, is_base_name, is_hidden, is_path_below, kind_of
 from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job, JobFile, Role, State
@@ -16,11 +18,47 @@ from daemon.spool.receipts import FailureReason
 FAILURE_RECORD = "failing.json"
 JOB_RECORD = "job.json"
 OURS = (JOB_RECORD, PUBLISH_RECORD, FAILURE_RECORD)  # of the files in the folder of a job
+_SEED_BITS = 31  # short enough to be copied by hand from a receipt into a sidecar
 UNKNOWN = FailureReason(
     State.FAILED,
     "What belongs to this job cannot be read any more: its job.json is missing or damaged.",
     "Move the files back into the folder of the inbox that they came from.",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimTicket:
+    """What a claim needs beside the files."""
+
+    job_id: str
+    drawn_seed: int
+    arrived_at: float
+    claimed_at: float
+
+    def job(self, folder: str, files: tuple[JobFile, ...]) -> Job:
+        """The job of some files that came from a folder of the inbox, not begun."""
+        return Job(
+            job_id=self.job_id,
+            folder=folder,
+            files=files,
+            drawn_seed=self.drawn_seed,
+            arrived_at=self.arrived_at,
+            claimed_at=self.claimed_at,
+            attempts=0,
+            strikes=0,
+            alone=False,
+        )
+
+
+def new_ticket(unix_now: float, *, waited_seconds: float) -> ClaimTicket:
+    """A ticket for a job whose image was first seen `waited_seconds` ago; ids sort by time."""
+    moment = local_time(unix_now)
+    return ClaimTicket(
+        job_id=f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
+        drawn_seed=secrets.randbits(_SEED_BITS),
+        arrived_at=unix_now - max(0.0, waited_seconds),
+        claimed_at=unix_now,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,15 +144,6 @@ def _originals(tree: SafeTree, folder: Path) -> tuple[JobFile, ...]:
 
 
 def _job_of(tree: SafeTree, folder: Path, originals: tuple[JobFile, ...]) -> Job:
-    claimed_at = tree.status(folder).st_mtime
-    return Job(
-        job_id=folder.name,
-        folder="",
-        files=originals,
-        drawn_seed=0,
-        arrived_at=claimed_at,
-        claimed_at=claimed_at,
-        attempts=0,
-        strikes=0,
-        alone=False,
-    )
+    at = tree.status(folder).st_mtime
+    ticket = ClaimTicket(job_id=folder.name, drawn_seed=0, arrived_at=at, claimed_at=at)
+    return ticket.job("", originals)

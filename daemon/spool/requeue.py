@@ -20,7 +20,8 @@ from daemon.fs.names import (
     printable,
 )
 from daemon.job import Job, JobFile, Role
-from daemon.spool.spool import REPORT, WHY, ClaimTicket, Spool
+from daemon.spool.records import ClaimTicket
+from daemon.spool.spool import REPORT, WHY, Spool
 
 _OUR_FILES = (WHY, REPORT)
 _DEPTH = 3  # failed, the day, the job
@@ -140,17 +141,7 @@ def _job(
         for name, role in roles.items()
     ]
     files.sort(key=lambda file: list(Role).index(file.role))
-    return Job(
-        job_id=ticket.job_id,
-        folder=origin.folder,
-        files=tuple(files),
-        drawn_seed=ticket.drawn_seed,
-        arrived_at=ticket.arrived_at,
-        claimed_at=ticket.claimed_at,
-        attempts=0,
-        strikes=0,
-        alone=False,
-    )
+    return ticket.job(origin.folder, tuple(files))
 
 
 def _role(name: str, origin: _FailureOrigin) -> Role:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from config import codec
-from daemon.clock import local_time
 from daemon.fs.dirfd import has_other_names
 from daemon.fs.errors import Scope, areas_of, is_lasting, scope_of, words_of
 from daemon.fs.names import numbered, printable
@@ -25,6 +23,7 @@ from daemon.spool.receipts import FailureReason, report, why_text
 from daemon.spool.records import (
     JOB_RECORD,
     OURS,
+    ClaimTicket,
     FailureRecord,
     RecoveredJob,
     left_in,
@@ -50,16 +49,6 @@ class ChangedMeanwhile(Exception):  # noqa: N818 - no error: the user's good rig
     """A file was touched, renamed or deleted between the look at it and the claim."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimTicket:
-    """What a claim needs beside the files."""
-
-    job_id: str
-    drawn_seed: int
-    arrived_at: float
-    claimed_at: float
-
-
 def _fail_with(_: Path, error: Exception) -> None:
     raise error
 
@@ -69,7 +58,7 @@ class Spool:
 
     def __init__(self, root: Path, fence: Callable[[], None] = nobody_else) -> None:
         """`fence` is called before each change, and raises where it must not be made."""
-        self.root, self._fence = root, fence
+        self.root = root
         self.inbox = root / "inbox"
         self.tree = SafeTree(root, fence)
         self._manifest = FiledManifest(self.tree)
@@ -87,18 +76,10 @@ class Spool:
         files_of_it = [candidate.image, candidate.sidecar, *candidate.companions]
         # Once each: an instruction may name its own picture, by mistake.
         seen = list(dict.fromkeys(filter(None, files_of_it)))
-        job = Job(
-            job_id=ticket.job_id,
-            folder=candidate.image.folder,
-            files=tuple(_job_file(file, candidate, kept) for file in seen),
-            drawn_seed=ticket.drawn_seed,
-            arrived_at=ticket.arrived_at,
-            claimed_at=ticket.claimed_at,
-            attempts=0,
-            strikes=0,
-            alone=False,
-        )
+        files = tuple(_job_file(file, candidate, kept) for file in seen)
+        job = ticket.job(candidate.image.folder, files)
         self.tree.make_folder(self.work(job.job_id))
+        self.publication(job.job_id).make_record()
         self._write_record(job)
         try:
             for file, one in zip(seen, job.files, strict=True):
@@ -110,7 +91,6 @@ class Spool:
             own = self.not_permitted(error, job)
             self.release(job)
             raise own from error
-        self.tree.sync(self.work(job.job_id))
         return job
 
     def not_permitted(self, error: OSError, job: Job) -> NotPermitted:
@@ -158,7 +138,7 @@ class Spool:
         return replace(job, files=tuple(hashed))
 
     def begin_attempt(self, job: Job) -> Job:
-        """Count an attempt, on disk before it begins."""
+        """Count an attempt, on disk before it begins; with that the job's files are safe there."""
         job = replace(job, attempts=job.attempts + 1)
         self._write_record(job)
         return job
@@ -172,7 +152,7 @@ class Spool:
 
     def publication(self, job_id: str) -> Publisher:
         """The results of a job, on their way to the outbox."""
-        return Publisher(self.root, self.work(job_id), self._fence)
+        return Publisher(self.tree, self.work(job_id))
 
     def scope_of(self, error: OSError, size_bytes: int = 0) -> Scope:
         """Say whose an error is; a job's only where the hot folder takes such a file elsewhere.
@@ -482,17 +462,3 @@ def _is_of_a_job(name: str, status: os.stat_result) -> bool:
 def _is_content_of(file: Seen, status: os.stat_result) -> bool:
     is_same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
     return is_same and stat.S_ISREG(status.st_mode) and not has_other_names(status)
-
-
-_SEED_BITS = 31  # short enough to be copied by hand from a receipt into a sidecar
-
-
-def new_ticket(unix_now: float, *, waited_seconds: float) -> ClaimTicket:
-    """A ticket for a job whose image was first seen `waited_seconds` ago; ids sort by time."""
-    moment = local_time(unix_now)
-    return ClaimTicket(
-        job_id=f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
-        drawn_seed=secrets.randbits(_SEED_BITS),
-        arrived_at=unix_now - max(0.0, waited_seconds),
-        claimed_at=unix_now,
-    )

@@ -127,7 +127,7 @@ def a_receipt(spool: Spool, tmp_path: Path, content: bytes = b"blue") -> Path:
     of_earlier = replace(job(), job_id="20261121-120000-bbbbbbbb")
     of = finished(resolved_job(of_earlier, scratch=tmp_path / "earlier"), content)
     work = spool.work(of_earlier.job_id)
-    Publisher(spool.root, work).publish(of, iter([1.0, 2.0]), ())
+    Publisher(spool.tree, work).publish(of, iter([1.0, 2.0]), ())
     (work / "published.json").unlink()
     return spool.root / "outbox" / "cat.png.json"
 
@@ -217,7 +217,7 @@ class TestFields:
         of = finished(resolved_job(begun, scratch=tmp_path / "scratch"), b"new")
         for forged, text in forgeries(receipt.read_text(), *READ_OF_A_RECEIPT):
             write(receipt, text)
-            publication = Publisher(spool.root, spool.work(begun.job_id))
+            publication = Publisher(spool.tree, spool.work(begun.job_id))
             (result,) = publication.publish(of, iter([1.0, 2.0]), ("outbox/cat.png",))
             assert (spool.root / result).read_bytes() == b"new", forged
             (spool.work(begun.job_id) / "published.json").unlink()
@@ -379,8 +379,8 @@ class Kept:
         (self.inbox / name).write_bytes(WHOLE)
         (self.inbox / name).with_suffix(".yaml").write_text("prompt: blue\n")
         self.folder_worker.submit(messages.Scan())
-        looked = self.next(messages.Scanned, lambda it: it.plan.ready)
-        self.folder_worker.submit(messages.Claim(looked.plan.ready[0], frozenset()))
+        self.next(messages.Scanned, lambda it: it.plan.ready)
+        self.folder_worker.submit(messages.ClaimNext())
         of = finished(self.next(messages.Claimed).resolved_job, b"blue")
         self.folder_worker.submit(messages.Publish(of, ("outbox/cat.png",)))
         return self.next(messages.Filed, lambda it: it.job == of.resolved_job.job)

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 
 from config.problems import UserError
 from daemon.control.client import Answer, NobodyThere, Refused, ask, send_command
-from daemon.control.documents import Request
+from daemon.control.documents import Document, Request
 from daemon.control.protocol import name_of
 from daemon.control.server import Server
 from daemon.events.events import ThreadFailed
@@ -34,7 +34,7 @@ def places(tmp_path: Path) -> LocalDirs:
 class Daemon:
     """A mailbox with one thread that answers, as the daemon has it."""
 
-    def __init__(self, answer: Callable[[Request], Mapping[str, object]]) -> None:
+    def __init__(self, answer: Callable[[Request], Document | Callable[[], Document]]) -> None:
         self.mailbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._answer = answer
         self._thread = threading.Thread(target=self._run)
@@ -92,6 +92,15 @@ def test_a_large_answer_arrives_whole(places: LocalDirs) -> None:
     daemon.stop()
     assert isinstance(answer, Answer)
     assert answer.body == {"files": ["x" * 100] * 20_000}
+
+
+def test_an_answer_may_be_made_by_the_thread_that_sends_it(places: LocalDirs) -> None:
+    daemon = Daemon(lambda _: lambda: {"by": threading.current_thread().name})
+    with closing(Server(places, ROOT, daemon.mailbox.put, print)):
+        answer = ask(places, ROOT, {"verb": "plan"}, SECONDS)
+    daemon.stop()
+    assert isinstance(answer, Answer)
+    assert "_talk" in str(answer.body["by"])
 
 
 @pytest.mark.usefixtures("server")

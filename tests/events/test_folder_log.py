@@ -5,6 +5,7 @@ import pytest
 
 from daemon.events import events, job_events
 from daemon.events.folder_log import FolderLog
+from daemon.fs.safe_tree import SafeTree
 
 ROOT = Path("/srv/hot")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).astimezone().timestamp()
@@ -24,14 +25,14 @@ def claimed(path: str = "cat.png", job_id: str = "job-1") -> job_events.JobClaim
 
 
 def test_an_event_is_a_line_with_its_time_in_the_log_of_the_day(logs: Path) -> None:
-    FolderLog(logs).write(events.Noted(text="All is well."), NOON)
+    FolderLog(SafeTree(logs.parent)).write(events.Noted(text="All is well."), NOON)
     log = logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
     assert log.read_text() == f"{STAMP:%Y-%m-%d %H:%M:%S %z} All is well.\n"
     assert list(logs.iterdir()) == [log]
 
 
 def test_a_job_has_its_whole_story_in_one_file(logs: Path) -> None:
-    book = FolderLog(logs)
+    book = FolderLog(SafeTree(logs.parent))
     book.write(claimed(), NOON)
     book.write(claimed("dog.png", "job-2"), NOON)
     book.write(
@@ -44,30 +45,32 @@ def test_a_job_has_its_whole_story_in_one_file(logs: Path) -> None:
 
 def test_steps_are_for_the_story_and_not_for_the_day(logs: Path) -> None:
     step = job_events.StepDone(root=ROOT, job_id="job-1", path="cat.png", step=1, steps=2)
-    FolderLog(logs).write(step, NOON)
+    FolderLog(SafeTree(logs.parent)).write(step, NOON)
     assert [path.name for path in logs.iterdir()] == ["job-1.log"]
 
 
 def test_each_day_has_its_own_file_by_the_time_of_the_event(logs: Path) -> None:
     for day in range(3):
-        FolderLog(logs).write(events.Noted(text="Another day."), NOON + day * 86400)
+        FolderLog(SafeTree(logs.parent)).write(
+            events.Noted(text="Another day."), NOON + day * 86400
+        )
     assert len(list(logs.glob("LOG-*.txt"))) == 3
 
 
 def test_an_odd_name_stays_one_line_of_utf_8(logs: Path) -> None:
-    FolderLog(logs).write(claimed("a\nb\udcff\x1b[31m.png"), NOON)
+    FolderLog(SafeTree(logs.parent)).write(claimed("a\nb\udcff\x1b[31m.png"), NOON)
     (line,) = (logs / "job-1.log").read_bytes().decode("utf-8").splitlines()
     assert "\x1b" not in line
 
 
 def test_a_folder_that_was_tidied_away_is_made_again(logs: Path) -> None:
     logs.rmdir()
-    FolderLog(logs).write(claimed(), NOON)
+    FolderLog(SafeTree(logs.parent)).write(claimed(), NOON)
     assert (logs / "job-1.log").exists()
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_stops_no_other(logs: Path) -> None:
-    book = FolderLog(logs)
+    book = FolderLog(SafeTree(logs.parent))
     (logs / "job-1.log").mkdir()
     assert book.write(claimed(), NOON).startswith("logs/job-1.log: Is a directory; ")
     assert [book.write(claimed(), NOON) for _ in range(3)] == [""] * 3
@@ -78,7 +81,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_no_other(logs: Path
 
 
 def test_the_logs_of_many_jobs_that_cannot_be_written_are_told_of_once_a_day(logs: Path) -> None:
-    book = FolderLog(logs)
+    book = FolderLog(SafeTree(logs.parent))
     for number in range(50):
         (logs / f"job-{number}.log").mkdir()
     told = [book.write(claimed(job_id=f"job-{number}"), NOON) for number in range(50)]
@@ -92,7 +95,7 @@ def test_the_logs_of_many_jobs_that_cannot_be_written_are_told_of_once_a_day(log
 
 
 def test_a_log_that_fails_again_after_it_was_written_is_told_again(logs: Path) -> None:
-    book, day = FolderLog(logs), logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
+    book, day = FolderLog(SafeTree(logs.parent)), logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
     for _ in range(2):
         day.mkdir()
         assert book.write(events.Noted(text="One."), NOON)
@@ -103,7 +106,7 @@ def test_a_log_that_fails_again_after_it_was_written_is_told_again(logs: Path) -
 
 
 def test_where_the_log_of_the_day_fails_those_of_jobs_are_no_news(logs: Path) -> None:
-    book = FolderLog(logs)
+    book = FolderLog(SafeTree(logs.parent))
     logs.rmdir()
     logs.write_text("in the way")
     assert (
@@ -114,7 +117,7 @@ def test_where_the_log_of_the_day_fails_those_of_jobs_are_no_news(logs: Path) ->
 
 
 def test_each_day_is_told_of_anew(logs: Path) -> None:
-    book = FolderLog(logs)
+    book = FolderLog(SafeTree(logs.parent))
     logs.rmdir()
     logs.write_text("in the way")
     for day in range(2):
@@ -124,4 +127,4 @@ def test_each_day_is_told_of_anew(logs: Path) -> None:
 def test_a_share_that_is_no_hot_folder_any_more_is_raised(logs: Path) -> None:
     (logs.parent / ".hotfolder").rmdir()
     with pytest.raises(OSError, match="no hot folder is there"):
-        FolderLog(logs).write(claimed(), NOON)
+        FolderLog(SafeTree(logs.parent)).write(claimed(), NOON)

@@ -11,18 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands.output import summary_table
 from daemon.events.events import Detail, Noted
 from daemon.events.job_events import JobNote
 from daemon.events.sinks import open_log
-from daemon.job import EndedJob, State
 
 ROOT = Path("/srv/hot")
 NOTE = JobNote(root=ROOT, job_id="j1", path="a b\n\udcff.png", text="Its colours were odd.")
-ROWS = [
-    EndedJob(file="人像 👩\u200d🎨.png", state=State.DONE, seconds=3.2, result="outbox/人像.png"),
-    EndedJob(file="[bold]a\n.png", state=State.FAILED, seconds=None, result="failed/2026-11-22/a"),
-]
 
 
 def _now() -> datetime:
@@ -90,34 +84,13 @@ def test_a_closed_stream_stops_nothing() -> None:
     log.close()
 
 
-def test_the_plain_table_is_aligned_for_wide_names() -> None:
-    assert summary_table(ROWS, None).split("\n") == [
-        "file           state   time   result",
-        "人像 👩\u200d🎨.png    done    3.2 s  outbox/人像.png",
-        "[bold]a\\n.png  failed         failed/2026-11-22/a",
-        "",
-    ]
-
-
-def test_the_table_on_a_terminal_keeps_brackets_and_fits() -> None:
-    drawn = summary_table(ROWS, 80)
-    assert "[bold]a\\n.png" in drawn
-    assert "\x1b[" in drawn
-    assert summary_table(ROWS, 12) != ""
-    assert summary_table([], 80) != ""
-
-
-def test_an_empty_table_has_its_headings() -> None:
-    assert summary_table([], None) == "file  state  time  result\n"
-
-
 def test_without_a_terminal_rich_is_not_loaded() -> None:
     program = (
         "import io, sys; from datetime import datetime; from daemon.events.sinks import open_log;"
-        "from daemon.commands.output import summary_table;"
+        "from daemon.commands.output import Output;"
         "from daemon.events.events import Noted;"
         "open_log(io.StringIO(), {}, datetime.now, verbose=True).tell(Noted(text='x'));"
-        "summary_table([], None); sys.exit('rich' in sys.modules)"
+        "Output(io.StringIO(), {}).table([('a', 'ok')]); sys.exit('rich' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 

@@ -23,6 +23,7 @@ from daemon.spool.receipts import FinishedJob
 from daemon.spool.records import UNKNOWN, RecoveredJob
 from daemon.spool.scratch import ScratchDirs, save_finished
 from daemon.spool.spool import Spool
+from pipeline.recipe import RecipeRules
 
 FAULTY, SOUND = "20261122-120000-00000001", "20261122-120000-00000002"
 STUMBLED = "it stumbled"
@@ -82,11 +83,10 @@ def root(tmp_path: Path) -> Path:
 
 def executor_of(spool: Spool, reply: Callable[[messages.FolderReply], None]) -> FolderExecutor:
     return FolderExecutor(
-        root=spool.root,
         spool=spool,
         scratch=spool.root.parent / "scratch",
         clock=time,
-        resolver=Resolver(settings(FolderSettings(root=spool.root)), 4),
+        resolver=Resolver(RecipeRules.of(settings(FolderSettings(root=spool.root)), 4)),
         presets_for=lambda _: (),
         reply=reply,
     )

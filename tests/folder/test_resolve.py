@@ -11,8 +11,9 @@ from config.settings import FolderSettings, Limits
 from daemon.folder.messages import Claimed, Rejected
 from daemon.folder.resolve import Resolver
 from daemon.job import Job, JobFile, ResolvedJob, Role
+from pipeline.recipe import RecipeRules
 
-TASKS = Resolver(settings(FolderSettings(root=Path("/hot"))), default_steps=40)
+TASKS = Resolver(RecipeRules.of(settings(FolderSettings(root=Path("/hot"))), 40))
 PRESET = (Keys(prompt="from the folder", steps=7),)
 
 
@@ -85,7 +86,7 @@ def test_problems_known_before_the_claim_go_before_all_others(tmp_path: Path) ->
 
 
 def test_limits_are_told(tmp_path: Path) -> None:
-    tight = TASKS.with_settings(replace(TASKS.settings, limits=Limits(max_steps=5)))
+    tight = Resolver(replace(TASKS.rules, limits=Limits(max_steps=5)))
     resolved_job = read(tmp_path, given(tmp_path, "prompt: x\nsteps: 90"), tight)
     assert resolved_job.recipe.steps == 5
     assert resolved_job.notes == ("90 steps were asked for; the settings allow 5.",)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from harness import wait_for
-from sample import candidate, folder_worker, plan, seen, settings
+from sample import candidate, folder_worker, job, plan, resolved_job, seen, settings
 
 from daemon.events import events
 from daemon.events.events import Event
-from daemon.folder.messages import FromFolder, Scanned, StatusChanged, Stop
-from daemon.folder.view import Claims, FolderView
-from daemon.fs.blocking import switches_of
-from daemon.job import FileState, FolderState, Ignored, Plan, State
+from daemon.folder.messages import Claimed, ClaimLost, FromFolder, Scanned, StatusChanged, Stop
+from daemon.folder.view import FolderView
+from daemon.fs.blocking import StallTimeouts, switches_of
+from daemon.job import Candidate, FileState, FolderState, Ignored, Plan, State
 
 
 @pytest.fixture
@@ -70,24 +70,41 @@ def test_what_is_ready_or_settling_is_no_news(folder: FolderView) -> None:
     assert look(folder, holding(*files)) == []
 
 
-def test_a_claim_under_way_is_taken_until_a_look_after_its_answer(folder: FolderView) -> None:
-    image = seen("a.png")
-    folder.look(plan(candidate(image)))
-    folder.claim(image)
-    look(folder, plan(candidate(image)))
-    assert folder.claims == Claims(under_way=frozenset({image}))
-    folder.settle_claim("a.png", is_taken=True)
-    assert folder.claims == Claims(taken=frozenset({image}))
-    look(folder, plan())
-    assert folder.claims == Claims()
+def claiming(folder: FolderView) -> Candidate:
+    """Have the first of two candidates be claimed; returns the other."""
+    first, other = candidate(seen("a.png")), candidate(seen("b.png"))
+    folder.stand(StatusChanged(FolderState.ONLINE, ""))
+    states = tuple(FileState(f"{stem}.png", State.READY, "") for stem in "ab")
+    look(folder, replace(plan(first, other), states=states))
+    assert folder.head is first
+    folder.claim_next()
+    return other
 
 
-def test_what_a_claim_did_not_take_is_still_there(folder: FolderView) -> None:
-    image = seen("a.png")
-    folder.claim(image)
-    folder.settle_claim("a.png", is_taken=False)
-    assert folder.claims == Claims(lost=frozenset({image}))
+def test_a_claim_under_way_has_its_candidate_until_a_look_after_its_answer(
+    folder: FolderView,
+) -> None:
+    other = claiming(folder)
+    assert folder.head is other
+    folder.claim_answered(Claimed(resolved_job(job("a.png")), {}))
+    assert folder.head is other
+    assert folder.plan is not None
+    assert [file.path for file in folder.plan.states] == ["b.png"]
+
+
+def test_what_a_claim_did_not_take_is_still_there_and_looked_at_again(folder: FolderView) -> None:
+    other = claiming(folder)
+    folder.claim_answered(ClaimLost())
+    assert folder.head is other
+    assert folder.plan is not None
+    assert [file.state for file in folder.plan.states] == [State.SETTLING, State.READY]
     assert folder.moves
+
+
+def test_no_more_is_claimed_than_is_ready(folder: FolderView) -> None:
+    claiming(folder)
+    folder.claim_next()
+    assert folder.head is None
 
 
 def test_a_folder_moves_until_it_was_looked_at(folder: FolderView) -> None:
@@ -134,18 +151,18 @@ def test_one_whose_thread_has_ended_is_offline_and_told_once(tmp_path: Path) -> 
 
     folder = FolderView(folder_worker(tmp_path / "hot", tmp_path / "scratch", end))
     folder.stand(StatusChanged(FolderState.ONLINE, ""))
-    assert folder.observe(0.0, 0.0, 30.0) is None
+    assert folder.observe(0.0, 0.0) is None
     folder.folder_worker.start()
     folder.folder_worker.join(10)
-    assert isinstance(folder.observe(1.0, 60.0, 30.0), events.FolderOffline)
-    assert folder.observe(2.0, 61.0, 30.0) is None
+    assert isinstance(folder.observe(1.0, 60.0), events.FolderOffline)
+    assert folder.observe(2.0, 61.0) is None
     assert folder.is_offline
     assert folder.stuck_seconds == math.inf
 
 
 def still(folder: FolderView, seconds: int) -> list[Event]:
     """Feel its folder worker's pulse for so long while it stands in one call."""
-    events = (folder.observe(float(second), 60.0 * second, 3.0) for second in range(seconds + 1))
+    events = (folder.observe(float(second), 60.0 * second) for second in range(seconds + 1))
     return [event for event in events if event is not None]
 
 
@@ -169,8 +186,9 @@ class TestSilence:
     def folder(self, tmp_path: Path) -> Iterator[FolderView]:
         """A hot folder that is online, and whose worker stands in one wait while at work."""
         answers: queue.SimpleQueue[FromFolder] = queue.SimpleQueue()
-        folder = FolderView(folder_worker(tmp_path / "hot", tmp_path / "scratch", answers.put))
-        folder.folder_worker.start()
+        worker = folder_worker(tmp_path / "hot", tmp_path / "scratch", answers.put)
+        folder = FolderView(worker, StallTimeouts(silent_seconds=3.0, offline_seconds=60.0))
+        worker.start()
         while not isinstance(answers.get(timeout=10).reply, Scanned):
             pass
         folder.stand(StatusChanged(FolderState.ONLINE, ""))
@@ -190,21 +208,21 @@ class TestSilence:
     def test_after_two_seconds_others_go_first(self, folder: FolderView) -> None:
         assert still(folder, 2) == []
         was_away = folder.is_away
-        folder.observe(2.5, 0.0, 3.0)
+        folder.observe(2.5, 0.0)
         assert (was_away, folder.is_away, folder.is_offline) == (False, True, False)
 
     def test_it_is_online_again_as_soon_as_it_moves(self, folder: FolderView) -> None:
         still(folder, 6)
         folder.folder_worker.is_at_work = False
-        event = folder.observe(7.0, 0.0, 3.0)
+        event = folder.observe(7.0, 0.0)
         assert isinstance(event, events.FolderOnline)
-        assert folder.observe(8.0, 0.0, 3.0) is None
+        assert folder.observe(8.0, 0.0) is None
 
     def test_what_its_keeper_says_itself_counts_more(self, folder: FolderView) -> None:
         still(folder, 6)
         folder.stand(StatusChanged(FolderState.LOW_SPACE, "full"))
         folder.folder_worker.is_at_work = False
-        assert folder.observe(7.0, 0.0, 3.0) is None
+        assert folder.observe(7.0, 0.0) is None
         assert folder.stands == StatusChanged(FolderState.LOW_SPACE, "full")
 
     def test_one_that_was_offline_before_says_nothing_when_it_moves(
@@ -213,7 +231,7 @@ class TestSilence:
         folder.stand(StatusChanged(FolderState.OFFLINE, "gone"))
         still(folder, 6)
         folder.folder_worker.is_at_work = False
-        assert folder.observe(7.0, 0.0, 3.0) is None
+        assert folder.observe(7.0, 0.0) is None
         assert folder.stands == StatusChanged(FolderState.OFFLINE, "gone")
 
 

@@ -3,13 +3,18 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from harness import wait_for
 from paper import WHOLE
+from rig.descriptors import descriptors_below
 from rig.disk import SmallDisk
 from sample import TICKET, candidate, finished, folder_worker, resolved_job, seen
 
@@ -21,7 +26,7 @@ from daemon.folder import messages
 from daemon.folder.resolve import Problems, Resolver
 from daemon.folder.worker import FolderWorker
 from daemon.inbox.cancel_files import WaitingJob
-from daemon.job import Candidate, FolderState, Job, ResolvedJob, State
+from daemon.job import EMPTY_PLAN, Candidate, FolderState, Job, ResolvedJob, State
 from daemon.spool.receipts import FailureReason
 from daemon.spool.scratch import ScratchDirs, save_finished
 from daemon.spool.spool import Spool
@@ -77,7 +82,8 @@ class Kept:
     def claim(self, name: str = "cat.png") -> ResolvedJob:
         """Drop a pair and claim it."""
         self.drop(name)
-        self.submit(messages.Claim(self.ready(), frozenset()))
+        self.ready()
+        self.submit(messages.ClaimNext())
         return self.next(messages.Claimed).resolved_job
 
     def stands(self, state: FolderState) -> messages.StatusChanged:
@@ -168,15 +174,16 @@ class TestTheWayOfAJob:
 
     def test_a_changed_file_is_lost_and_stays(self, kept: Kept) -> None:
         kept.drop()
-        ready = kept.ready()
+        kept.ready()
         (kept.inbox / "cat.yaml").write_text("prompt: red, after all\n")
-        kept.submit(messages.Claim(ready, frozenset()))
-        assert kept.next(messages.ClaimLost).candidate is ready
+        kept.submit(messages.ClaimNext())
+        kept.next(messages.ClaimLost)
         assert below(kept.inbox) == {"cat.png", "cat.yaml"}
 
     def test_a_faulty_instruction_is_claimed_to_be_filed(self, kept: Kept) -> None:
         kept.drop(sidecar="promt: blue\n")
-        kept.submit(messages.Claim(kept.ready(), frozenset()))
+        kept.ready()
+        kept.submit(messages.ClaimNext())
         invalid = kept.next(messages.Rejected)
         assert "'promt' is no key" in invalid.problems[0].what
         kept.submit(messages.FileFailed(invalid.job, WHY, invalid.instruction))
@@ -194,6 +201,27 @@ class TestTheWayOfAJob:
         assert kept.claim().recipe.steps == 17
 
 
+def test_a_command_walks_down_from_the_root_once(kept: Kept) -> None:
+    kept.drop()
+    kept.ready()
+    walks: list[int] = []
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and arguments[0] == f"{kept.root}/.":
+            walks.append(threading.get_ident())
+
+    sys.addaudithook(hook)
+    kept.submit(messages.ClaimNext())
+    kept.next(messages.Claimed)
+    # Beside the claim's own there may be those of a scan before it.
+    assert 1 <= walks.count(kept.folder_worker.ident or 0) <= 4
+
+
+def test_between_two_commands_no_folder_of_the_share_is_held(kept: Kept) -> None:
+    kept.claim()
+    wait_for(lambda: not descriptors_below(kept.root))
+
+
 class TestOffline:
     """Without its marker nothing in a folder is touched, and it goes on by itself."""
 
@@ -205,7 +233,8 @@ class TestOffline:
         before = kept.tree()
         kept.submit(messages.AppendLog(events.Noted(text="Hello."), 0.0))
         kept.submit(messages.Publish(finished(claimed, b"blue"), ()))
-        kept.submit(messages.Claim(candidate(seen("cat.png")), frozenset()))
+        kept.submit(messages.ClaimNext())
+        kept.next(messages.ClaimLost)  # none waits for a share
         for _ in range(2):  # looks that see nothing
             kept.submit(messages.Scan())
             with pytest.raises(queue.Empty):
@@ -215,10 +244,6 @@ class TestOffline:
         kept.submit(messages.Scan())
         kept.next(messages.Filed)
         assert list(kept.root.glob("logs/LOG-*"))
-        assert any(
-            isinstance(answer, messages.ClaimLost)
-            for answer in (*kept.seen, kept.next(messages.ClaimLost))
-        )
 
     def test_several_finished_jobs_are_published_once_each_when_it_is_back(
         self, kept: Kept
@@ -294,7 +319,8 @@ class TestOffline:
     def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:
         (kept.inbox / "s").mkdir()
         kept.drop("s/cat.png")
-        kept.submit(messages.Claim(kept.ready(), frozenset()))
+        kept.ready()
+        kept.submit(messages.ClaimNext())
         claimed = kept.next(messages.Claimed).resolved_job
         (kept.root / "outbox" / "s").write_text("in the way")
         kept.submit(messages.Publish(finished(claimed, b"blue"), ()))
@@ -391,10 +417,10 @@ class TestOffline:
         self, kept: Kept
     ) -> None:
         kept.drop("s/cat.png")
-        ready = kept.ready()
+        kept.ready()
         with sealed(kept.inbox / "s"):
-            kept.submit(messages.Claim(ready, frozenset()))
-            assert kept.next(messages.ClaimLost).candidate == ready
+            kept.submit(messages.ClaimNext())
+            kept.next(messages.ClaimLost)
             kept.drop("dog.png")
             kept.submit(messages.Scan())
             plan = kept.next(messages.Scanned, lambda looked: looked.plan.ready).plan
@@ -439,7 +465,8 @@ class TestOffline:
     def test_a_picture_on_a_disk_mounted_in_the_inbox_is_held(self, kept: Kept) -> None:
         with contextlib.closing(SmallDisk(kept.inbox / "s", "1m")):
             kept.drop("s/cat.png")
-            kept.submit(messages.Claim(kept.ready(), frozenset()))
+            kept.ready()
+            kept.submit(messages.ClaimNext())
             kept.next(messages.ClaimLost)
             looked = kept.next(
                 messages.Scanned, lambda looked: looked.plan.states[0].state is State.HELD
@@ -534,15 +561,16 @@ class TestFullDisk:
 
     def test_a_claim_that_found_no_space_leaves_all_in_the_inbox(self, kept: Kept) -> None:
         (kept.inbox / "logo.png").write_bytes(WHOLE + b"x" * 600_000)
-        kept.drop(sidecar="prompt: blue\nimages: [logo.png]\n")
+        kept.drop("dog.png", sidecar="prompt: red\nimages: [logo.png]\n")  # so it is copied
+        kept.drop(sidecar="prompt: blue\nimages: [logo.png]\npriority: 9\n")
         ready = kept.ready()
-        kept.submit(messages.Claim(ready, frozenset({"logo.png"})))
+        kept.submit(messages.ClaimNext())
         kept.next(messages.ClaimLost)
         again = kept.next(
             messages.Scanned, lambda looked: looked.plan.ready and looked.plan.ready[0] != ready
         )
         assert again.plan.ready[0].image.path == "cat.png"
-        assert below(kept.inbox) == {"cat.png", "cat.yaml", "logo.png"}
+        assert below(kept.inbox) == {"cat.png", "cat.yaml", "dog.png", "dog.yaml", "logo.png"}
         assert below(kept.root / ".hotfolder" / "work") == set()
         for _ in range(3):  # whatever the disk says of itself, it is believed for a while
             kept.submit(messages.Scan())
@@ -649,23 +677,24 @@ class TestFaultsOfOurs:
     def test_a_claim_that_raises_leaves_its_file_and_others_are_worked(self, kept: Kept) -> None:
         kept.stands(FolderState.ONLINE)
         image = seen("\ud800.png")  # which JSON can say, and no file system
-        kept.submit(messages.Claim(candidate(image), frozenset()))
+        kept.folder_worker._plan = replace(EMPTY_PLAN, ready=(candidate(image),))
+        kept.submit(messages.ClaimNext())
         told = self.told(kept)
         assert "UnicodeEncodeError" in told.text
         assert "Traceback" in told.traceback
-        assert kept.next(messages.ClaimLost).candidate.image == image
+        kept.next(messages.ClaimLost)
         self.another_is_edited(kept)
         assert below(kept.root / ".hotfolder" / "work") == set()
 
     def test_a_fault_after_the_claim_holds_the_file_in_the_inbox(self, kept: Kept) -> None:
         kept.stands(FolderState.ONLINE)
         executor = kept.folder_worker._executor
-        executor.resolver = FaultyResolver(executor.resolver.settings, 4)
+        executor.resolver = FaultyResolver(executor.resolver.rules)
         kept.drop(FAULTY)
-        ready = kept.ready()
-        kept.submit(messages.Claim(ready, frozenset()))
+        kept.ready()
+        kept.submit(messages.ClaimNext())
         assert f"holds up {FAULTY} alone: LookupError: it stumbled" in self.told(kept).text
-        assert kept.next(messages.ClaimLost).candidate == ready
+        kept.next(messages.ClaimLost)
         kept.submit(messages.Scan())
         plan = kept.next(messages.Scanned, lambda looked: looked.plan.states).plan
         (held,) = (it for it in plan.states if it.path == FAULTY)
@@ -680,7 +709,7 @@ class TestFaultsOfOurs:
     def test_a_job_that_lies_in_work_and_raises_is_held_there(self, kept: Kept) -> None:
         claimed = kept.claim(FAULTY)
         executor = kept.folder_worker._executor
-        executor.resolver = FaultyResolver(executor.resolver.settings, 4)
+        executor.resolver = FaultyResolver(executor.resolver.rules)
         kept.submit(messages.Reclaim(claimed.job, strike=False, alone=False))
         self.told(kept)
         assert kept.next(messages.Held).job.job_id == claimed.job.job_id

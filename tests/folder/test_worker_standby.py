@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 from harness import wait_for
 from paper import WHOLE
-from sample import candidate, finished, folder_worker, seen
+from sample import finished, folder_worker
 
 from daemon.events import events
 from daemon.folder import messages
@@ -57,8 +57,8 @@ class Kept:
         (self.inbox / "cat.png").write_bytes(WHOLE)
         (self.inbox / "cat.yaml").write_text("prompt: blue\n")
         self.submit(messages.Scan())
-        ready = self.next(messages.Scanned, lambda it: it.plan.ready).plan.ready[0]
-        self.submit(messages.Claim(ready, frozenset()))
+        self.next(messages.Scanned, lambda it: it.plan.ready)
+        self.submit(messages.ClaimNext())
         return self.next(messages.Claimed).resolved_job
 
     def end(self) -> None:
@@ -111,10 +111,9 @@ def test_who_stands_by_does_nothing_and_answers_every_order(on: Callable[..., Ke
     second.stands(FolderState.STANDBY)
     (first.inbox / ".hotfolder-0123456789abcdef.tmp").touch()
     before = _tree(first.root)
-    image = seen("cat.png")
     second.submit(messages.AppendLog(events.Noted(text="Hello."), 0.0))
-    second.submit(messages.Claim(candidate(image), frozenset()))
-    assert second.next(messages.ClaimLost).candidate.image == image
+    second.submit(messages.ClaimNext())
+    second.next(messages.ClaimLost)
     resolved_job.scratch.mkdir(exist_ok=True)
     for order in (
         messages.Reclaim(resolved_job.job, strike=False, alone=False),

@@ -86,10 +86,7 @@ def test_the_defaults_of_an_instruction_are_true() -> None:
     resolved = recipe.resolve(
         instruction.parse(b"prompt: Make it blue", "photo.yaml"),
         folder_presets=(),
-        presets={},
-        loras={},
-        limits=Limits(),
-        default_steps=40,
+        rules=recipe.RecipeRules(presets={}, loras={}, limits=Limits(), default_steps=40),
         drawn_seed=DRAWN_SEED,
     ).recipe.as_json()
     for key, row in described("Instructions").items():
@@ -109,10 +106,7 @@ def test_an_instruction_of_the_papers_makes_a_job(name: str, content: bytes) -> 
     resolved = recipe.resolve(
         instruction.parse(content, name),
         folder_presets=(),
-        presets=settings.presets,
-        loras=settings.model.loras,
-        limits=settings.limits,
-        default_steps=40,
+        rules=recipe.RecipeRules.of(settings, 40),
         drawn_seed=DRAWN_SEED,
     )
     assert resolved.notes == ()

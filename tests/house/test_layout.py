@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -163,3 +164,30 @@ def test_the_daemon_loads_neither_torch_nor_pictures(module: str) -> None:
 @pytest.mark.parametrize("package", ORDER)
 def test_the_package_names_are_ours_alone(package: str) -> None:
     assert set(packages_distributions().get(package, ["hotfolder"])) == {"hotfolder"}
+
+
+LARGEST_CONSTRUCTOR, MEDIAN_CONSTRUCTOR = 6, 2
+
+
+def constructors(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The objects that work with others, and how many things each is handed.
+
+    Not the frozen dataclasses: they are records, and a record has as many fields as its subject.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            decorators = [ast.unparse(it) for it in node.decorator_list]
+            if any("dataclass" in it and "frozen=True" not in it for it in decorators):
+                yield node.name, sum(isinstance(it, ast.AnnAssign) for it in node.body)
+            for it in node.body:
+                if isinstance(it, ast.FunctionDef) and it.name == "__init__":
+                    arguments = it.args
+                    handed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+                    yield node.name, len(handed) - 1
+
+
+def test_an_object_of_the_daemon_is_handed_few_others() -> None:
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in modules(["daemon"]))
+    counts = {name: count for tree in trees for name, count in constructors(tree)}
+    assert {it: count for it, count in counts.items() if count > LARGEST_CONSTRUCTOR} == {}
+    assert median(counts.values()) <= MEDIAN_CONSTRUCTOR

@@ -14,6 +14,7 @@ from daemon.inbox import open_file
 from daemon.inbox.inbox import Inbox
 from daemon.inbox.settle import SettleRules
 from daemon.job import Plan, State
+from pipeline.recipe import RecipeRules
 
 ODD_STEMS = ["-rf", "a\nb", "👩‍👩‍👧", "\udce9", "b" * 250, " ", "a.b.c"]
 
@@ -38,8 +39,7 @@ def survey(
     return Inbox(
         inbox,
         rules,
-        settings=settings(**limits),
-        default_steps=40,
+        recipe_rules=RecipeRules.of(settings(**limits), 40),
         trust_inodes=True,
         opener=opener,
     )
@@ -286,7 +286,7 @@ def test_other_settings_are_taken_up_without_settling_again(tmp_path: Path) -> N
     os.truncate(tmp_path / "a.jpg", 3 << 20)
     one = survey(tmp_path, max_file_mib=2.0)
     take_settled(one)
-    one.reconfigure(FINAL, settings(max_file_mib=4.0), trust_inodes=True)
+    one.reconfigure(FINAL, RecipeRules.of(settings(max_file_mib=4.0), 40), trust_inodes=True)
     (candidate,) = one.scan(2.5).ready
     assert candidate.problems == ()
 

@@ -13,10 +13,11 @@ import pytest
 from paper import FINAL, PROMPT, RULES, about, names, states
 from PIL import Image
 
-from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from config.settings import Limits
 from daemon.inbox.inbox import Inbox
 from daemon.inbox.settle import ZEROS_REST, SettleRules
 from daemon.job import Plan, State
+from pipeline.recipe import RecipeRules
 
 SETTLE = RULES.settle_seconds
 FORMATS: dict[str, dict[str, Any]] = {
@@ -42,18 +43,10 @@ class TimedInbox:
 
     def __init__(self, path: Path, rules: SettleRules = RULES, *, is_local: bool = True) -> None:
         self.path, self.now, self.unix_time = path, 1000.0, 1.7e9
-        folder = FolderSettings(root=path)
         self._survey = Inbox(
             path,
             rules,
-            settings=Settings(
-                model=ModelSettings(),
-                folders=(folder,),
-                defaults=folder,
-                presets={},
-                limits=Limits(),
-            ),
-            default_steps=40,
+            recipe_rules=RecipeRules(presets={}, loras={}, limits=Limits(), default_steps=40),
             trust_inodes=is_local,
             unix_clock=lambda: self.unix_time,
         )

@@ -153,7 +153,7 @@ class InboxMachine(RuleBasedStateMachine):
         for candidate in self.plan.ready:
             if not candidate.problems:
                 assert self.contents[candidate.image.path].startswith(WHOLE)
-                assert all(self.contents[it.path] == WHOLE for it in candidate.companions)
+                assert all(self.contents[it.path].startswith(WHOLE) for it in candidate.companions)
                 sidecar = candidate.sidecar
                 # The same words in a .txt are all prompt, and name nothing.
                 has_keys = sidecar is not None and not sidecar.path.endswith(".txt")

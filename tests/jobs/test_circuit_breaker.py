@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from daemon.jobs import circuit_breaker
 from daemon.jobs.circuit_breaker import (
     WAIT_SECONDS,
     BreakerState,
@@ -10,13 +9,11 @@ from daemon.jobs.circuit_breaker import (
     HalfOpen,
     Open,
     after_death,
+    after_machine_fault,
+    after_start,
     after_success,
     at_once,
     by,
-    state_after_failed_start,
-    state_after_machine_fault,
-    state_after_start,
-    suspects_of,
 )
 
 HOW = "killed by SIGSEGV"
@@ -79,26 +76,21 @@ def test_somebody_who_asks_has_it_tried_at_once_and_rests_begin_anew() -> None:
 
 
 def test_what_hinders_one_job_hinders_all_until_one_is_done() -> None:
-    standing = state_after_machine_fault(Closed(suspects=frozenset("a")), "The disk is full", 10.0)
+    standing = after_machine_fault(Closed(suspects=frozenset("a")), "The disk is full", 10.0)
     assert standing_halted(standing).cause == "The disk is full"
-    assert suspects_of(standing) == {"a"}
-    assert state_after_machine_fault(standing, "The disk is full", 20.0) == standing
+    assert standing.suspects == {"a"}
+    assert after_machine_fault(standing, "The disk is full", 20.0) == standing
     assert after_success(standing) == standing  # of the same pass: it mends nothing
-    again = state_after_machine_fault(
-        HalfOpen(standing_halted(standing)), "The disk is full", 70.0
-    )
+    again = after_machine_fault(HalfOpen(standing_halted(standing)), "The disk is full", 70.0)
     assert standing_halted(again).until == 70.0 + WAIT_SECONDS[1]
 
 
 def test_an_editor_that_cannot_be_opened_halts_until_it_can() -> None:
-    standing = standing_halted(state_after_failed_start(Closed(), "the folder is missing", 10.0))
+    standing = standing_halted(
+        after_machine_fault(Closed(), "the folder is missing", 10.0, is_over_when_open=True)
+    )
     assert "the folder is missing" in standing.cause
-    assert state_after_start(HalfOpen(standing)) == Closed()
-    assert state_after_start(HalfOpen(opened_state())) == HalfOpen(
+    assert after_start(HalfOpen(standing)) == Closed()
+    assert after_start(HalfOpen(opened_state())) == HalfOpen(
         opened_state()
     )  # it opened before every death
-
-
-def test_a_job_is_cleared_by_another_and_not_by_itself() -> None:
-    assert circuit_breaker.is_cleared(HalfOpen(opened_state()), ["d"])
-    assert not circuit_breaker.is_cleared(HalfOpen(opened_state()), ["a"])

@@ -1,16 +1,16 @@
 """Jobs that have ended: what is kept of them, and what is not."""
 
 import gc
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import FIDELITY, finished, folder_worker, job, resolved_job
+from sample import FIDELITY, context, finished, folder_worker, job, resolved_job
 
 from daemon.events.events import Event, sentence
 from daemon.folder import messages
+from daemon.folder.view import FolderView
 from daemon.history import History
 from daemon.job import EndedJob, State
 from daemon.jobs.completion import Completion
@@ -21,26 +21,22 @@ class Ended:
     """The endings of one hot folder."""
 
     def __init__(self, base: Path) -> None:
-        self.base, self.jobs = base, JobTable()
+        self.base = base
         self.told: list[Event] = []
         self.troubles: list[str] = []
         self.history = History(base, self.troubles.append)
         self.root = str(base / "hot")
         self.folder_worker = folder_worker(base / "hot", base / "scratch", lambda _: None)
         self.folder_worker.identity = "the-id"
-        self.completion = Completion(
-            jobs=self.jobs,
-            folder_workers={self.root: self.folder_worker},
-            history=self.history,
-            clock=time,
-            tell=self.told.append,
-        )
+        self.jobs = JobTable({self.root: FolderView(self.folder_worker)})
+        around = context(tell=self.told.append, history=self.history)
+        self.completion = Completion(around, self.jobs)
 
     def fail(self, number: int) -> None:
         """End a job."""
         one = replace(job(f"{number}.png"), job_id=f"job-{number:04}")
         filed = messages.Filed(one, State.FAILED, "failed/today", "It is broken.", "Mend it.")
-        self.completion.filed(self.root, filed)
+        self.completion.folder_replied(self.root, filed)
 
     def publish(self, *doubts: tuple[str, ...], missed: tuple[int, ...] = ()) -> None:
         """Publish a job with a result of each of these doubts; `missed` did not pass."""
@@ -60,7 +56,7 @@ class Ended:
         run = JobRun(root=self.root, resolved_job=done.resolved_job, phase=Publishing())
         self.jobs.put(run)
         results = tuple(f"outbox/{it.index}.png" for it in variants)
-        self.completion.published(messages.Published(done, results))
+        self.completion.folder_replied(self.root, messages.Published(done, results))
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from sample import active
+from sample import active, context
 
 from daemon.events.events import Event, WorkGoesOn, WorkHalted, WorkTried
 from daemon.events.job_events import JobRetry
 from daemon.jobs import scheduler
-from daemon.jobs.circuit_breaker import CircuitBreaker
 from daemon.jobs.failures import FailureHandler
 from daemon.jobs.job_run import Backoff, Editing, JobTable
 from daemon.workers.child import Part
@@ -23,19 +22,13 @@ class Shop:
 
     def __init__(self) -> None:
         self.now, self.told = 1000.0, list[Event]()
-        self.jobs = JobTable()
-        self.breaker = CircuitBreaker(
-            jobs=self.jobs, clock=self, tell=self.told.append, at_once=False
-        )
+        self.jobs = JobTable({})
         self.failure_handler = FailureHandler(
-            jobs=self.jobs,
-            pixels=PixelPool(0, lambda _: None),
-            folder_workers={},
-            breaker=self.breaker,
-            clock=self,
-            tell=self.told.append,
-            at_once=False,
+            context(clock=self, tell=self.told.append),
+            self.jobs,
+            PixelPool(0, lambda _: None),
         )
+        self.breaker = self.failure_handler.breaker
 
     def monotonic(self) -> float:
         return self.now

@@ -4,26 +4,26 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
-from sample import FACTS, folder_worker, settings
+from sample import FACTS, context, folder_worker
 
 from config.settings import ModelSettings
-from daemon.control.documents import Request
+from daemon.control.documents import Request, ResultCode
 from daemon.events.events import Event
 from daemon.folder import messages
 from daemon.folder.view import FolderView
 from daemon.history import History
-from daemon.job import Job, ResolvedJob
-from daemon.jobs.cancel import JobTermination, Progress
+from daemon.job import FolderState, Job, Plan, ResolvedJob
 from daemon.jobs.job_run import Publishing
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
+from daemon.jobs.termination import Progress
 from daemon.workers.backend import Busy, Idle
 from daemon.workers.child import ChildProcess, Ended, Said
 from daemon.workers.editor import EditorProcess
@@ -46,17 +46,10 @@ class Bench:
         self.pixels = PixelPool(1, self.mail.put, pixel_module)
         self.editor = EditorProcess("echo", ModelSettings(), self.mail.put)
         self.history = History(base, lambda _: None)
-        self.folder_workers = {str(self.root): self.folder_worker}
-        self.runner = JobRunner(
-            settings=settings(self.folder_worker.folder),
-            editor=self.editor,
-            pixels=self.pixels,
-            folder_workers=self.folder_workers,
-            history=self.history,
-            clock=time,
-            tell=self.told.append,
-            at_once=False,
-        )
+        self.folders = {str(self.root): FolderView(self.folder_worker)}
+        self.folders[str(self.root)].stand(messages.StatusChanged(FolderState.ONLINE, ""))
+        self.context = context(tell=self.told.append, history=self.history)
+        self.runner = JobRunner(self.context, self.folders, self.editor, self.pixels)
         self.runner.editing.facts = FACTS
         self.folder_worker.start()
 
@@ -67,17 +60,24 @@ class Bench:
             if found := wanted(mail.reply if isinstance(mail, messages.FromFolder) else mail):
                 return found
 
-    def claim(self, strikes: int = 0) -> ResolvedJob:
-        """Have a dropped picture claimed, whose job has that many strikes."""
+    def drop(self) -> Plan:
+        """Drop a picture, and have it found."""
         Image.effect_noise((96, 64), 60).convert("RGB").save(self.root / "inbox" / "cat.png")
         (self.root / "inbox" / "cat.yaml").write_text("prompt: make it blue\nvariants: 2\n")
         self.folder_worker.submit(messages.Scan())
-        ready = self.heard(lambda it: it.plan.ready if isinstance(it, messages.Scanned) else None)
-        self.folder_worker.submit(messages.Claim(ready[0], frozenset()))
+        return self.heard(
+            lambda it: it.plan if isinstance(it, messages.Scanned) and it.plan.ready else None
+        )
+
+    def claim(self, strikes: int = 0) -> ResolvedJob:
+        """Have a dropped picture claimed, whose job has that many strikes."""
+        self.drop()
+        self.folders[str(self.root)].claim_next()
         claimed = self.heard(lambda it: it if isinstance(it, messages.Claimed) else None)
         job = replace(claimed.resolved_job.job, strikes=strikes)
         resolved_job = replace(claimed.resolved_job, job=job)
-        self.runner.claimed(str(self.root), messages.Claimed(resolved_job, claimed.loras))
+        answer = messages.Claimed(resolved_job, claimed.loras)
+        self.runner.folder_replied(str(self.root), answer)
         return resolved_job
 
     def hold_worker(self) -> Said:
@@ -88,13 +88,13 @@ class Bench:
         )
         assert isinstance(ready.message, PixelsReady)
         os.kill(ready.child.pid, signal.SIGSTOP)
-        self.runner.pixels_said(ready)
+        self.runner.child_said(ready)
         return ready
 
     def edit_first(self, resolved_job: ResolvedJob) -> ChildProcess:
         """Have the first variant edited and its result at the worker, which is returned."""
         prepared = self.heard(lambda it: it if isinstance(it, Said) else None)
-        self.runner.pixels_said(prepared)
+        self.runner.child_said(prepared)
         editor = ChildProcess("tests.wretched", FromEditor, self.mail.put)
         self.editor.child, self.editor.condition = editor, Idle(FACTS)
         self.runner.advance(time.monotonic(), others_wait=False)
@@ -106,7 +106,7 @@ class Bench:
             peak_vram_gib=0.0,
         )
         done = Done(f"{resolved_job.job.job_id}.0", result)
-        self.runner.editing.said(Said(editor, done))
+        self.runner.child_said(Said(editor, done))
         os.kill(prepared.child.pid, signal.SIGSTOP)
         self.runner.advance(time.monotonic(), others_wait=False)
         assert self.pixels.is_at(resolved_job.job.job_id)
@@ -141,16 +141,10 @@ def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench
     assert bench.pixels.is_at(resolved_job.job.job_id)
     job = bench.runner.jobs.get(resolved_job.job.job_id)
     assert job is not None
-    termination = JobTermination(
-        jobs=bench.runner.jobs,
-        editor=bench.editor,
-        pixels=bench.pixels,
-        folder_workers=bench.folder_workers,
-    )
-    assert termination.end(job) is Progress.ENDING
+    assert bench.runner.termination.end(job) is Progress.ENDING
     assert bench.pixels.is_at(resolved_job.job.job_id)  # its scratch is still in use
     worker.kill()
-    bench.runner.pixels_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
+    bench.runner.child_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
     assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
 
 
@@ -168,29 +162,45 @@ def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
     bench: Bench, let_go: Callable[[Job], messages.LetGo], why: str
 ) -> None:
     job, root = bench.claim().job, str(bench.root)
-    requests = Requests(
-        jobs=bench.runner.jobs,
-        editor=bench.editor,
-        pixels=bench.pixels,
-        folder_workers=bench.folder_workers,
-        folders={root: FolderView(bench.folder_worker)},
-        clock=time,
-        tell=bench.told.append,
-    )
-    told: list[Mapping[str, object]] = []
+    requests = Requests(bench.context, bench.folders, bench.runner)
+    told: list[Any] = []
     arguments = {"word": job.job_id, "path": ""}
     cancel = Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append)
     requests.take(cancel)
     requests.advance()
-    bench.runner.completion.held(job)
-    requests.let_go(root, let_go(job))
+    bench.runner.folder_replied(root, let_go(job))
+    requests.folder_replied(root, let_go(job))
     assert told[-1]["text"] == f"cat.png was not cancelled: {why}."
-    bench.runner.adopt(root, (job,))  # it is tried again, or ours again
+    bench.runner.folder_replied(
+        root, messages.Recovered((job,))
+    )  # it is tried again, or ours again
     requests.take(cancel)
     requests.advance()
     again = bench.runner.jobs.get(job.job_id)
     assert again is not None
     assert again.phase == Publishing()
+
+
+def test_who_cancels_a_picture_that_is_just_being_claimed_has_its_job_ended(bench: Bench) -> None:
+    folder, root = bench.folders[str(bench.root)], str(bench.root)
+    list(folder.look(bench.drop()))
+    assert folder.head is not None
+    folder.claim_next()
+    requests = Requests(bench.context, bench.folders, bench.runner)
+    told: list[Any] = []
+    arguments = {"word": "cat.png", "path": "cat.png"}
+    requests.take(Request(verb="cancel", root=bench.root, arguments=arguments, reply=told.append))
+    requests.advance()  # it still waits, as far as anybody knows here
+    claimed = bench.heard(lambda it: it if isinstance(it, messages.Claimed) else None)
+    bench.runner.folder_replied(root, claimed)
+    refused = bench.heard(lambda it: it if isinstance(it, messages.CancelRefused) else None)
+    requests.folder_replied(root, refused)
+    assert told == []
+    requests.advance()
+    filed = bench.heard(lambda it: it if isinstance(it, messages.Filed) else None)
+    requests.folder_replied(root, filed)
+    assert told[-1]["how"] == ResultCode.DONE
+    assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
 
 
 def test_what_a_pixel_worker_answers_to_an_earlier_run_is_for_nobody(bench: Bench) -> None:
@@ -213,9 +223,9 @@ def test_where_a_result_cannot_be_saved_no_further_one_is_edited(
     os.kill(worker.pid, signal.SIGCONT)
     assert bench.edit_first(resolved_job) is worker
     if dies:
-        bench.runner.pixels_ended(Ended(worker, "killed by SIGSEGV", ""))
+        bench.runner.child_ended(Ended(worker, "killed by SIGSEGV", ""))
     else:
-        bench.runner.pixels_said(Said(worker, Refused("It is black.", "Try again.")))
+        bench.runner.child_said(Said(worker, Refused("It is black.", "Try again.")))
     assert isinstance(bench.editor.condition, Busy)
     assert bench.editor.condition.open <= bench.editor.condition.dropped
     os.kill(worker.pid, signal.SIGCONT)
@@ -227,6 +237,6 @@ def test_it_is_said_how_often_the_pixel_workers_have_failed_to_start(tmp_path: P
     for _ in range(5):
         bench.runner.breaker.try_now()
         bench.runner.advance(time.monotonic() + 1000.0, others_wait=False)
-        bench.runner.pixels_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
+        bench.runner.child_ended(bench.heard(lambda it: it if isinstance(it, Ended) else None))
     assert "it ended 5 times in a row" in bench.runner.breaker.reason()
     bench.close()

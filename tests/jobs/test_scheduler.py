@@ -1,9 +1,8 @@
 from dataclasses import replace
 
 import pytest
-from sample import active, candidate, plan, resumable, seen
+from sample import active, candidate, resumable, seen
 
-from daemon.folder.view import Claims
 from daemon.jobs.job_run import (
     Backoff,
     Composing,
@@ -14,10 +13,9 @@ from daemon.jobs.job_run import (
     Reclaiming,
     Waiting,
 )
-from daemon.jobs.scheduler import due, has_room, kept, next_batch, next_candidate
+from daemon.jobs.scheduler import due, has_room, next_batch, next_folder
 
 Jobs = list[JobRun | ParkedJob]
-NOBODY = Claims()
 EDITING = Editing(index=0, step=0, steps=4, since=0.0)
 RESTING = Backoff(5.0, strike=False, alone=False, cause="")
 
@@ -26,71 +24,20 @@ def numbers(jobs: tuple[JobRun, ...]) -> list[str]:
     return [job.job.job_id for job in jobs]
 
 
-class TestCandidates:
-    """Which picture is claimed next."""
+class TestFolders:
+    """Which hot folder claims next."""
 
     def test_the_highest_priority_of_all_folders_comes_first(self) -> None:
         low = candidate(seen("low.png"), priority=5, since=1.0)
         high = candidate(seen("high.png"), priority=9, since=2.0)
-        claims = {"/a": NOBODY, "/b": NOBODY}
-        choice = next_candidate({"/a": plan(low), "/b": plan(high)}, claims)
-        assert choice is not None
-        assert (choice.root, choice.candidate) == ("/b", high)
+        assert next_folder({"/a": low, "/b": high, "/c": None}) == "/b"
 
     def test_of_equal_priority_the_first_come_is_first(self) -> None:
         late, early = (candidate(seen(f"{since}.png"), since=since) for since in (9.0, 3.0))
-        claims = {"/a": NOBODY, "/b": NOBODY}
-        choice = next_candidate({"/a": plan(late), "/b": plan(early)}, claims)
-        assert choice is not None
-        assert choice.candidate is early
+        assert next_folder({"/a": late, "/b": early}) == "/b"
 
-    def test_what_is_taken_already_is_passed_over(self) -> None:
-        first, second = candidate(seen("1.png")), candidate(seen("2.png"))
-        taken = Claims(taken=frozenset({first.image}))
-        choice = next_candidate({"/a": plan(first, second)}, {"/a": taken})
-        assert choice is not None
-        assert choice.candidate is second
-        assert next_candidate({"/a": plan(first)}, {"/a": taken}) is None
-
-    def test_a_file_written_again_is_not_the_one_that_was_taken(self) -> None:
-        again = seen("1.png")._replace(ctime_ns=5)
-        taken = {"/a": Claims(taken=frozenset({seen("1.png")}))}
-        assert next_candidate({"/a": plan(candidate(again))}, taken) is not None
-
-    def test_one_that_shares_a_file_with_a_claim_under_way_waits_for_its_answer(self) -> None:
-        one, two = (candidate(seen(f"{stem}.png"), seen("logo.png")) for stem in ("one", "two"))
-        both = plan(one, two, needed_by={"logo.png": frozenset({"one.png", "two.png"})})
-        under_way = Claims(under_way=frozenset({one.image}))
-        assert next_candidate({"/a": both}, {"/a": under_way}) is None
-        lost = Claims(lost=frozenset({one.image}))
-        choice = next_candidate({"/a": both}, {"/a": lost})
-        assert choice is not None
-        assert kept(both, choice.candidate, lost.taken) == {"logo.png"}
-
-
-class TestKept:
-    """Which files of a candidate are copied, because others need them."""
-
-    ONE, TWO, THREE = (seen(f"{stem}.png") for stem in ("one", "two", "three"))
-    SIDECAR, LOGO = seen("one.yaml"), seen("logo.png")
-
-    def test_a_file_that_only_this_picture_needs_is_moved(self) -> None:
-        one = candidate(self.ONE, self.LOGO, sidecar=self.SIDECAR)
-        needed = {"one.yaml": frozenset({"one.png"}), "logo.png": frozenset({"one.png"})}
-        assert kept(plan(one, needed_by=needed), one, ()) == frozenset()
-
-    def test_a_file_is_copied_until_the_last_that_needs_it_comes(self) -> None:
-        one, two, three = (candidate(it, self.LOGO) for it in (self.ONE, self.TWO, self.THREE))
-        needed = {"logo.png": frozenset({"one.png", "two.png", "three.png"})}
-        all_three = plan(one, two, three, needed_by=needed)
-        assert kept(all_three, one, ()) == {"logo.png"}
-        assert kept(all_three, two, [self.ONE]) == {"logo.png"}
-        assert kept(all_three, three, [self.ONE, self.TWO]) == frozenset()
-
-    def test_a_picture_that_another_uses_as_reference_is_copied(self) -> None:
-        one = candidate(self.ONE)
-        needed = {"one.png": frozenset({"two.png"})}
-        assert kept(plan(one, needed_by=needed), one, ()) == {"one.png"}
+    def test_none_does_where_nothing_is_ready(self) -> None:
+        assert next_folder({"/a": None}) is None
 
 
 class TestBatches:

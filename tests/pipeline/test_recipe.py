@@ -18,7 +18,7 @@ from config.values import (
     Region,
 )
 from pipeline.instruction import NONE, parse
-from pipeline.recipe import Recipe, Resolved, resolve
+from pipeline.recipe import Recipe, RecipeRules, Resolved, resolve
 
 LIGHTNING = Lora(path=Path("/loras/lightning.safetensors"), steps=8, cfg=1.0)
 LARGEST = 2**63 - 1
@@ -36,10 +36,12 @@ def make(
     return resolve(
         instruction,
         folder_presets=folders or [],
-        presets=presets or {},
-        loras={"lightning-8": LIGHTNING},
-        limits=limits or Limits(),
-        default_steps=40,
+        rules=RecipeRules(
+            presets=presets or {},
+            loras={"lightning-8": LIGHTNING},
+            limits=limits or Limits(),
+            default_steps=40,
+        ),
         drawn_seed=drawn_seed,
     )
 

@@ -186,3 +186,43 @@ def test_looks_answer_in_a_moment(hot: HotFolder) -> None:
         hot.drop(f"{number}.png")
     for words in (("plan",), ("status",), ("why", hot.inbox / "1.png")):
         within(2.0, partial(hot.call, *words))  # 0.2 s where nothing else runs
+
+
+def test_a_daemon_tells_from_memory_what_a_look_without_it_finds(
+    hot: HotFolder, start: Callable[..., Daemon]
+) -> None:
+    hot.write_settings("defaults: {settle_seconds: 0.2, min_keep_psnr: 31}")
+    hot.drop("a/cat.jpeg", format="jpg", seed=7, variants=2, priority=9)
+    hot.drop("dog.png", images=["ball.png"], prompt="Make it night " * 9)
+    hot.drop("ball.png").with_suffix(".yaml").unlink()
+    hot.drop("bad.png", step=4)
+    (hot.inbox / "IMG_1.heic").touch()
+    hot.outbox.joinpath("dog.png").touch()
+    hot.call("pause")
+    daemon = start("--editor", "echo")
+    words = (("plan", "--json"), ("plan",), ("why", "dog.png"), ("why", "IMG_1.heic"))
+    wait_for(lambda: daemon.said("folder_online"))
+    wait_for(lambda: "3 ready, 1 reference" in hot.call("plan").stdout)
+    served = [hot.call(*it).stdout for it in words]
+    daemon.process.terminate()
+    daemon.process.wait()
+    alone = [hot.call(*it).stdout for it in words]
+    assert json.loads(served[0]) == {**json.loads(alone[0]), "running": True}
+    assert served[1].splitlines()[1:] == alone[1].splitlines()[1:]
+    assert [served[2] + _no_daemon(hot), served[3]] == alone[2:]
+
+
+def _no_daemon(hot: HotFolder) -> str:
+    return f"No daemon is running; hotfolder run --root {hot.root} starts one.\n"
+
+
+def test_a_file_that_came_after_the_daemons_last_look_is_looked_at(
+    hot: HotFolder, start: Callable[..., Daemon]
+) -> None:
+    hot.write_settings("defaults: {watch: poll, poll_seconds: 600}")
+    hot.call("pause")
+    daemon = start("--editor", "echo")
+    wait_for(lambda: daemon.said("folder_online"))
+    hot.drop("cat.png", prompt="Make it night")
+    assert "Make it night" in hot.call("why", "cat.png").stdout
+    assert "a folder of the inbox" in hot.call("why", hot.inbox).stdout

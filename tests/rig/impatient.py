@@ -13,7 +13,7 @@ TIMING = Timing(stall_timeouts=StallTimeouts(silent_seconds=1.0, offline_seconds
 def main() -> int:
     """Run one command line; `run` takes a share that answers nothing for a second as away."""
     arguments = cli.parser().parse_args()
-    return run(arguments, timing=TIMING) if arguments.command == "run" else cli.main()
+    return run(arguments, timing=TIMING) if arguments.command == "run:run" else cli.main()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import queue
-import time
 from pathlib import Path
+
+from sample import context
 
 from daemon.jobs.circuit_breaker import CircuitBreaker
 from daemon.jobs.job_run import JobTable
@@ -19,9 +20,7 @@ class OneWorker:
     def __init__(self) -> None:
         self._mailbox: queue.SimpleQueue[Said | Ended] = queue.SimpleQueue()
         self._pool = PixelPool(1, self._mailbox.put)
-        self._breaker = CircuitBreaker(
-            jobs=JobTable(), clock=time, tell=lambda _: None, at_once=False
-        )
+        self._breaker = CircuitBreaker(context(), JobTable({}))
         self._pool.go_on(0.0, self._breaker)
         ready = self._said()
         self.pid = ready.child.pid

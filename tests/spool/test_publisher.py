@@ -11,6 +11,7 @@ from dying import ends_within
 from sample import RECIPE, finished, job, resolved_job
 
 from daemon.fs.local import sha256_of
+from daemon.fs.safe_tree import SafeTree
 from daemon.spool.publisher import Publisher
 from daemon.spool.receipts import FinishedJob
 from pipeline.pixel_requests import Preview
@@ -26,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def publication(root: Path, job_id: str = JOB.job_id) -> Publisher:
-    return Publisher(root, root / "work" / job_id)
+    return Publisher(SafeTree(root), root / "work" / job_id)
 
 
 def results(root: Path, *contents: bytes, job_id: str = JOB.job_id) -> FinishedJob:
@@ -172,6 +173,14 @@ class TestCompleteness:
         (root / "outbox" / "s" / "cat.png").write_bytes(b"theirs")
         publication(root).clear_half_done(JOB)
         assert (root / "outbox" / "s" / "cat.png").read_bytes() == b"theirs"
+
+    def test_notes_that_became_a_link_are_replaced(self, root: Path) -> None:
+        record = root / "work" / JOB.job_id / "published.json"
+        record.parent.mkdir(parents=True)
+        record.symlink_to(root.parent / "other" / "notes")
+        assert publish(root, results(root, b"blue")) == ("outbox/s/cat.png",)
+        assert publication(root).is_complete(JOB)
+        assert not list((root.parent / "other").iterdir())
 
     def test_broken_notes_are_no_notes(self, root: Path) -> None:
         (root / "work" / JOB.job_id).mkdir(parents=True)

@@ -141,10 +141,12 @@ def test_the_recipe_of_a_receipt_is_a_sidecar_that_repeats_the_job(
     again = recipe.resolve(
         instruction.parse(text, "cat.yaml"),
         folder_presets=[Keys(steps=50, max_changed=0.5, max_shift_px=2.0)],
-        presets={"night": Keys(cfg=9.0)},
-        loras={"fast": Lora(path=Path("/l"), steps=8, cfg=1.0)},
-        limits=Limits(),
-        default_steps=40,
+        rules=recipe.RecipeRules(
+            presets={"night": Keys(cfg=9.0)},
+            loras={"fast": Lora(path=Path("/l"), steps=8, cfg=1.0)},
+            limits=Limits(),
+            default_steps=40,
+        ),
         drawn_seed=1,
     )
     assert again.recipe == of

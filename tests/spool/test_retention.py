@@ -160,7 +160,6 @@ def test_a_forged_line_deletes_nothing(spool: Spool, tmp_path: Path, line: str) 
         path.write_text("secret")
         os.utime(path, ns=(0, 0))
     pages = spool.root / ".hotfolder" / "filed"
-    pages.mkdir()
     (pages / f"done-{DAY}.jsonl").write_text(f"{line}\n")
     assert sweep(spool, settings(spool, keep_done_days=1), 9) == []
     assert (tmp_path / "outside" / "secret").exists()
@@ -185,7 +184,8 @@ def test_a_list_that_became_a_link_stops_no_filing(
     spool: Spool, tmp_path: Path, trap: str
 ) -> None:
     path = spool.root / ".hotfolder" / trap
-    path.parent.mkdir(exist_ok=True)
+    if path.is_dir():
+        path.rmdir()
     path.symlink_to(tmp_path / "outside")
     spool.file_done(claimed(spool), str(DAY))
     assert sweep(spool, settings(spool, keep_done_days=1), 9) == []

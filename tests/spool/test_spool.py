@@ -95,7 +95,7 @@ class TestClaiming:
         job = claimed(spool)
         assert files_in(spool.inbox) == {}
         assert {path.name for path in spool.work(job.job_id).iterdir()} == {
-            *("cat.png", "cat.yaml", "logo.png", "job.json")
+            *("cat.png", "cat.yaml", "logo.png", "job.json", "published.json")
         }
         assert [file.role for file in job.files] == [Role.IMAGE, Role.SIDECAR, Role.COMPANION]
         assert (job.folder, job.path) == ("s", "s/cat.png")

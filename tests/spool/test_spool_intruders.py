@@ -232,7 +232,7 @@ class TestFiles:
         assert publish(spool, claimed(spool), tmp_path) == ("outbox/s/cat_2.png",)
 
     def test_no_log_is_written_to_it(self, spool: Spool, outside: Path, trap: Trap) -> None:
-        book = FolderLog(spool.root / "logs")
+        book = FolderLog(spool.tree)
         book.write(events.Noted(text="one"), NOON)
         (name,) = (path.name for path in (spool.root / "logs").iterdir())
         (spool.root / "logs" / name).unlink()
@@ -314,7 +314,7 @@ class TestPapers:
         ):
             notes = {"variants": 1, "results": {"0": note}}
             (spool.work(one.job_id) / "published.json").write_text(json.dumps(notes))
-            publication = Publisher(spool.root, spool.work(one.job_id))
+            publication = Publisher(spool.tree, spool.work(one.job_id))
             publication.clear_half_done(one)
             assert not publication.is_complete(one)
 

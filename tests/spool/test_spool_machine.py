@@ -33,10 +33,10 @@ from daemon.folder import messages
 from daemon.folder.executor import FolderExecutor
 from daemon.folder.resolve import Resolver
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
-from daemon.job import EMPTY_PLAN, Candidate, Job, Plan, ResolvedJob, Seen, State
-from daemon.jobs.scheduler import kept
+from daemon.job import EMPTY_PLAN, Candidate, Job, Plan, ResolvedJob, State, kept, without_image
 from daemon.spool.receipts import FailureReason, FinishedJob
 from daemon.spool.spool import Spool
+from pipeline.recipe import RecipeRules
 
 NFC, NFD = "\u00e9", "e\u0301"
 PICTURES = (f"{NFC}.png", f"{NFD}.png", "logo.png", f"s/{NFC}.png")
@@ -69,34 +69,31 @@ class Daemon:
         folder = FolderSettings(
             root=hot.root, settle_seconds=SETTLE_SECONDS, sidecar_grace_seconds=0.0
         )
-        all_settings = settings_of(folder)
+        recipe_rules = RecipeRules.of(settings_of(folder), 4)
         self.survey = Inbox(
             hot.inbox,
             settle_rules(folder, choose_watch_mode(folder, None), final=False),
-            settings=all_settings,
-            default_steps=4,
+            recipe_rules=recipe_rules,
             trust_inodes=True,
             unix_clock=clock.time,
         )
         self._answers: list[messages.FolderReply] = []
         self._executor = FolderExecutor(
-            root=hot.root,
             spool=Spool(hot.root),
             scratch=hot.root.parent / "scratch",
             clock=clock,
-            resolver=Resolver(all_settings, 4),
+            resolver=Resolver(recipe_rules),
             presets_for=self.survey.presets_for,
             reply=self._answers.append,
         )
         self.plan: Plan = EMPTY_PLAN
-        self.taken: tuple[Seen, ...] = ()  # since the plan
         self.at_work: dict[str, ResolvedJob] = {}
         self.resting: dict[str, Job] = {}
         self.on_the_shelf: dict[str, FinishedJob] = {}
 
     def look(self) -> None:
         """Look at the inbox."""
-        self.plan, self.taken = self.survey.scan(self._clock.now), ()
+        self.plan = self.survey.scan(self._clock.now)
 
     def recover(self) -> None:
         """Take over what another daemon left."""
@@ -105,12 +102,11 @@ class Daemon:
 
     def claim(self, candidate: Candidate) -> None:
         """Claim a candidate of the plan."""
-        needed = kept(self.plan, candidate, self.taken)
-        self.do(messages.Claim(candidate, needed))
+        self.do(messages.Claim(candidate, kept(self.plan, candidate)))
         ready = tuple(it for it in self.plan.ready if it != candidate)
         self.plan = replace(self.plan, ready=ready)
 
-    def do(self, order: messages.JobCommand) -> None:
+    def do(self, order: messages.ExecutorCommand) -> None:
         """Do an order, and take note of the answers."""
         self._executor.do(order)
         self._hear()
@@ -121,9 +117,7 @@ class Daemon:
             match answer:
                 case messages.Claimed(resolved_job):
                     self.at_work[resolved_job.job.job_id] = resolved_job
-                    self.taken += tuple(
-                        it.image for it in self.plan.ready if _is_of(it, resolved_job.job)
-                    )
+                    self.plan = without_image(self.plan, resolved_job.job.path)
                 case messages.Rejected(job, _, instruction):
                     self.do(messages.FileFailed(job, WHY, instruction))
                 case messages.Recovered(jobs):
@@ -132,10 +126,6 @@ class Daemon:
                     self.on_the_shelf[it.resolved_job.job.job_id] = it
                 case _:
                     pass  # it is over
-
-
-def _is_of(candidate: Candidate, job: Job) -> bool:
-    return candidate.image.path == job.path
 
 
 class HotFolderMachine(RuleBasedStateMachine):

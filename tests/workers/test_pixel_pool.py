@@ -1,12 +1,11 @@
 """The pixel workers as the daemon keeps them, with a time that goes where it is put."""
 
 import queue
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sample import RECIPE
+from sample import RECIPE, context
 
 from daemon.jobs.circuit_breaker import CircuitBreaker
 from daemon.jobs.job_run import JobTable
@@ -25,7 +24,7 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture
 def breaker() -> CircuitBreaker:
-    return CircuitBreaker(jobs=JobTable(), clock=time, tell=lambda _: None, at_once=False)
+    return CircuitBreaker(context(), JobTable({}))
 
 
 @pytest.fixture

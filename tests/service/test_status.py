@@ -4,7 +4,10 @@ from dataclasses import replace
 import pytest
 from sample import FACTS, active, resumable
 
-from daemon.folder.documents import folder_document
+from config import codec
+from daemon.commands.output import as_json
+from daemon.control.documents import DaemonStatus
+from daemon.folder.documents import FolderSnapshot
 from daemon.folder.messages import StatusChanged
 from daemon.history import Counts
 from daemon.job import FileState, FolderState, Ignored, Plan, State
@@ -18,11 +21,11 @@ from daemon.jobs.job_run import (
     Reclaiming,
     Waiting,
 )
-from daemon.service.documents import (
-    editor_document,
-    job_document,
+from daemon.service.status import (
+    daemon_status,
+    editor_status,
+    job_status,
     shares,
-    status_document,
     status_line,
 )
 from daemon.workers.backend import Dead
@@ -32,6 +35,7 @@ WORDS = {
     *("publishing", "done", "review", "failed", "quarantined", "duplicate", "cancelled"),
 }
 FOLDER_WORDS = {"online", "offline", "paused", "low-space", "standby"}
+JOB_KEYS = {"job_id", "file", "state", "attempts", "variant", "step", "steps", "seconds"}
 RESTING = Backoff(30.0, strike=True, alone=False, cause="out of memory")
 PHASES: list[Phase] = [
     Preparing(),
@@ -57,41 +61,43 @@ def test_the_states_are_the_words_of_the_contract() -> None:
 
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: type(phase).__name__)
 def test_every_job_stands_in_a_state_of_the_contract(phase: Phase) -> None:
-    document = job_document(active(1, phase), now=12.0, typical_seconds=None)
-    assert document["state"] in {"claimed", "running", "publishing"}
+    status = job_status(active(1, phase), now=12.0, typical_seconds=None)
+    assert status.state in {"claimed", "running", "publishing"}
 
 
 @pytest.mark.parametrize("phase", [RESTING, Reclaiming(), Publishing()], ids=repr)
 def test_a_job_without_a_task_is_claimed(phase: Backoff | Reclaiming | Publishing) -> None:
     job = replace(resumable(1, until=30.0), phase=phase)
-    assert job_document(job, now=12.0, typical_seconds=None)["state"] == "claimed"
+    assert job_status(job, now=12.0, typical_seconds=None).state == "claimed"
 
 
 def test_a_running_job_tells_its_step_and_what_is_left() -> None:
-    document = job_document(active(1, PHASES[2]), now=12.0, typical_seconds=5.0)
-    assert (document["variant"], document["step"], document["steps"]) == (2, 3, 4)
-    assert (document["seconds"], document["eta_seconds"]) == (2.0, 3.0)
+    status = job_status(active(1, PHASES[2]), now=12.0, typical_seconds=5.0)
+    assert (status.variant, status.step, status.steps) == (2, 3, 4)
+    assert (status.seconds, status.eta_seconds) == (2.0, 3.0)
+    assert status.text == "step 3 of 4, variant 2, about 3.0 s more"
 
 
 def test_what_takes_longer_than_usual_has_no_negative_rest() -> None:
-    document = job_document(active(1, PHASES[2]), now=99.0, typical_seconds=5.0)
-    assert document["eta_seconds"] == 0.0
+    assert job_status(active(1, PHASES[2]), now=99.0, typical_seconds=5.0).eta_seconds == 0.0
 
 
 def test_a_resting_job_tells_why_and_how_long() -> None:
-    document = job_document(active(1, RESTING), now=12.0, typical_seconds=None)
-    assert (document["reason"], document["retry_in_seconds"]) == ("out of memory", 18.0)
+    status = job_status(active(1, RESTING), now=12.0, typical_seconds=None)
+    assert (status.reason, status.retry_in_seconds) == ("out of memory", 18.0)
 
 
 def test_a_folder_counts_files_and_jobs_by_their_states_and_is_json() -> None:
-    job = job_document(active(1, PHASES[2]), now=12.0, typical_seconds=None)
+    job = job_status(active(1, PHASES[2]), now=12.0, typical_seconds=None)
     stands = StatusChanged(FolderState.LOW_SPACE, "full")
-    folder = folder_document("/hot\udcff", stands, PLAN, [job], Counts(done=2))
-    editor = editor_document(Dead(0.0), FACTS)
-    document = json.loads(
-        json.dumps(status_document([folder], editor), ensure_ascii=False).encode()
+    snapshot = FolderSnapshot(
+        root="/hot\udcff", stands=stands, plan=PLAN, jobs=(job,), today=Counts(done=2)
     )
+    told = daemon_status([snapshot.answer("status", {})], editor_status(Dead(0.0), FACTS))
+    assert codec.load(DaemonStatus, codec.dump(told)) == told
+    document = json.loads(json.dumps(as_json(told), ensure_ascii=False).encode())
     (only,) = document["folders"]
+    assert only["jobs"][0].keys() == JOB_KEYS
     assert only["state"] == "low-space"
     assert set(only["counts"]) == WORDS
     assert (only["counts"]["running"], only["counts"]["ready"]) == (2, 1)

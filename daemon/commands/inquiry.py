@@ -1,0 +1,171 @@
+"""How hot folders stand: in the words of their daemons, else as `offline` reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from config.settings import FolderSettings, Settings
+from daemon.commands.select import NO_ANSWER, default_steps, unmarked
+from daemon.control.client import ask_status
+from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus
+from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
+from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
+from daemon.fs.names import printable, result_names
+from daemon.history import Counts
+from daemon.job import FolderState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """How one hot folder stands, in its daemon's words or in ours."""
+
+    root: Path
+    folder: FolderStatus
+    daemon: DaemonStatus | None  # what it says of itself; None: none has answered
+    note: str  # why these are not a daemon's words; "" where they are
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nobody knows what lies there."""
+        return self.folder.state is FolderState.OFFLINE
+
+
+def ask_all(
+    folders: Iterable[FolderSettings], ask: Callable[[FolderSettings], Reply]
+) -> tuple[Reply, ...]:
+    """Ask after every hot folder; raises UserError with the problems of all of them."""
+    folders = tuple(folders)
+    replies: list[Reply] = []
+    problems: list[Problem] = []
+    asked = (partial(ask, folder) for folder in folders)
+    for folder, inquiry in zip(folders, call_all(asked, ANSWER_SECONDS), strict=True):
+        try:
+            replies.append(inquiry.result())
+        except Stalled:
+            replies.append(_silent(folder.root))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return tuple(replies)
+
+
+def _silent(root: Path) -> Reply:
+    silent = FolderStatus(
+        root=printable(str(root)),
+        state=FolderState.OFFLINE,
+        reason=NO_ANSWER,
+        counts={},
+        today=Counts(),
+    )
+    return Reply(root=root, folder=silent, daemon=None, note="no daemon has answered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """Asks a daemon; where none tells, has the folder read by the settings.
+
+    Raises UserError where that cannot be read.
+    """
+
+    settings: Settings
+    default_steps: int
+    local_dirs: LocalDirs
+
+    @classmethod
+    def by(
+        cls,
+        settings: Settings,
+        find_dirs: Callable[[Mapping[str, str]], LocalDirs] = locate_local_dirs,
+    ) -> Inquiry:
+        """The one of this process, by its environment."""
+        steps, local_dirs = default_steps(os.environ), find_dirs(os.environ)
+        return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
+
+    def status(self, folder: FolderSettings) -> Reply:
+        """How a hot folder stands."""
+        return self._ask(folder, {"verb": "status"})
+
+    def plan(self, folder: FolderSettings, *, is_whole: bool) -> Reply:
+        """What would happen to the files of its inbox; whole: with all that `--json` tells."""
+        return self._ask(folder, {"verb": "plan", "whole": "yes" if is_whole else "no"})
+
+    def explain(self, folder: FolderSettings, path: str) -> Reply:
+        """How a file of its inbox stands, by its path there."""
+        question = {"verb": "explain", "path": path}
+        reply = self._ask(folder, question)
+        is_known = reply.folder.files or reply.folder.ignored or reply.note
+        if is_known or (folder.root / "inbox" / path).is_dir():
+            return reply
+        # It came after the daemon's last look, or the daemon cannot look.
+        return replace(reply, folder=self._read(folder, question))
+
+    def _ask(self, folder: FolderSettings, question: Mapping[str, str]) -> Reply:
+        root = folder.root
+        daemon, note = ask_status(self.local_dirs, root, question)
+        if daemon is not None and daemon.folders:
+            told = _with_free_results(root, daemon.folders[0])
+            return Reply(root=root, folder=told, daemon=daemon, note="")
+        if daemon is not None:
+            note = "the daemon has not looked yet; this is what the folder holds now"
+        if problems := tuple(unmarked(root)):
+            raise UserError(problems)
+        return Reply(root=root, folder=self._read(folder, question), daemon=daemon, note=note)
+
+    def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
+        # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.
+        from daemon.commands import offline  # noqa: PLC0415
+
+        verb, snapshot = (
+            question["verb"],
+            offline.read_inbox(folder, self.settings, self.default_steps),
+        )
+        if verb == "status":
+            snapshot = offline.with_its_day(snapshot, folder.root, self.local_dirs)
+        return _with_free_results(folder.root, snapshot.answer(verb, question))
+
+
+def _with_free_results(root: Path, folder: FolderStatus) -> FolderStatus:
+    """The same, its results named past those that lie in the outbox already."""
+    if folder.state is FolderState.OFFLINE:
+        return folder  # so is the outbox
+    outbox = _Outbox(root)
+    return replace(folder, files=tuple(map(outbox.past_others, folder.files)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outbox:
+    """What lies there, each folder listed once."""
+
+    _root: Path
+    _names: dict[str, frozenset[str]] = field(default_factory=dict)  # by folder
+
+    def past_others(self, file: FileStatus) -> FileStatus:
+        if file.job is None or all(map(self._is_free, file.job.results)):
+            return file
+        results = tuple(map(self._free, file.job.results))
+        return replace(file, job=replace(file.job, results=results))
+
+    def _free(self, result: str) -> str:
+        folder, _, name = result.rpartition("/")
+        stem, _, extension = name.rpartition(".")
+        names = (f"{folder}/{it}" for it in result_names(stem, extension, None))
+        return next(filter(self._is_free, names))
+
+    def _is_free(self, result: str) -> bool:
+        folder, _, name = result.rpartition("/")
+        if folder not in self._names:
+            self._names[folder] = self._listed(folder)
+        return name not in self._names[folder] and f"{name}.json" not in self._names[folder]
+
+    def _listed(self, folder: str) -> frozenset[str]:
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return frozenset(entry.name for entry in entries)
+        except OSError:  # it is made with its first result
+            return frozenset()

@@ -1,0 +1,76 @@
+"""A hot folder read in place of its daemon: its inbox, its jobs left in work/, its day."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from config.problems import Problem, UserError
+from config.settings import FolderSettings, Settings
+from daemon.clock import last_midnight
+from daemon.commands.traces import WHAT_THEY_WAIT_FOR, claimed_jobs, reviews_since
+from daemon.control.documents import JobStatus
+from daemon.folder.documents import FolderSnapshot
+from daemon.folder.messages import StatusChanged
+from daemon.fs.errors import trouble_of
+from daemon.fs.hot_folder import folder_id
+from daemon.fs.local_dirs import LocalDirs
+from daemon.fs.names import printable
+from daemon.history import Counts, History
+from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
+from daemon.job import FolderState, Job, State
+from pipeline.recipe import RecipeRules
+
+
+def read_inbox(folder: FolderSettings, settings: Settings, default_steps: int) -> FolderSnapshot:
+    """Look into an inbox and change nothing; raises UserError where it cannot be read."""
+    inbox = folder.root / "inbox"
+    try:
+        watch_mode = watch_mode_of(folder)
+        opened_inbox = Inbox(
+            inbox,
+            replace(settle_rules(folder, watch_mode, final=False), settle_seconds=0.0),
+            recipe_rules=RecipeRules.of(settings, default_steps, folder.keys),
+            trust_inodes=not watch_mode.is_share,
+        )
+        plan = opened_inbox.scan(time.monotonic())
+    except OSError as error:
+        advice = f"mount the share, or run `hotfolder init {folder.root}`"
+        problem = Problem(str(inbox), trouble_of(error, folder.root).reason, advice)
+        raise UserError([problem]) from error
+    stands = StatusChanged(FolderState.ONLINE, "")
+    return FolderSnapshot(root=str(folder.root), stands=stands, plan=plan)
+
+
+def with_its_day(snapshot: FolderSnapshot, root: Path, local_dirs: LocalDirs) -> FolderSnapshot:
+    """The same with its jobs, how those of today ended, and what needs a look."""
+    midnight = last_midnight(time.time())
+    return replace(
+        snapshot,
+        jobs=tuple(map(_claimed, claimed_jobs(root))),
+        today=_counts_since(midnight, root, local_dirs),
+        reviews=tuple(reviews_since(root, midnight)),
+    )
+
+
+def _counts_since(midnight: float, root: Path, local_dirs: LocalDirs) -> Counts:
+    history = History(local_dirs.state, _say_nothing, look=True)
+    try:
+        return history.counts_since(folder_id(root), midnight)
+    finally:
+        history.close()
+
+
+def _say_nothing(_trouble: str) -> None:
+    """Counts of an unreadable history are zero; `hotfolder run` says why."""
+
+
+def _claimed(job: Job) -> JobStatus:
+    return JobStatus(
+        job_id=job.job_id,
+        file=printable(job.path),
+        state=State.CLAIMED,
+        attempts=job.attempts,
+        reason=WHAT_THEY_WAIT_FOR,
+    )
