@@ -14,14 +14,12 @@ from config.instruction_keys import Keys
 from config.settings import FolderSettings, Watch
 from daemon.fs.mounts import Mount, find_mount
 from daemon.fs.names import Kind, kind_of
-from daemon.inbox.open_file import Opener, open_seen
 from daemon.inbox.plan import plan_inbox, preset_chain
-from daemon.inbox.reader import ContentReader
+from daemon.inbox.reader import ContentReader, Opener, Unread, open_seen
 from daemon.inbox.scan import scan
 from daemon.inbox.settle import (
     InboxSnapshot,
     SettleRules,
-    Unread,
     Watched,
     note_changes,
     settles_at,

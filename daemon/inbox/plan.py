@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from daemon.fs.names import conversion, printable
 from daemon.inbox.cancel_files import cancel_file_state
 from daemon.inbox.grouping import FileGroups, group_files
+from daemon.inbox.reader import Broken
 from daemon.inbox.readiness import (
     FolderContext,
     Needs,
@@ -18,7 +19,7 @@ from daemon.inbox.readiness import (
     problems_so_far,
     references,
 )
-from daemon.inbox.settle import Broken, InboxSnapshot, Wait
+from daemon.inbox.settle import InboxSnapshot, Wait
 from daemon.job import Candidate, FileState, Ignored, Listing, Plan, PlannedJob, Seen, State
 
 _DIGITS = re.compile(r"(\d+)")

@@ -10,7 +10,8 @@ from itertools import groupby
 from config.problems import Problem
 from daemon.fs.names import Kind, conversion, kind_of, printable, stem_of
 from daemon.inbox.grouping import FileGroups
-from daemon.inbox.settle import Broken, InboxSnapshot, Unread, Wait, Wanted, settles_at
+from daemon.inbox.reader import Broken, Unread, Wanted
+from daemon.inbox.settle import InboxSnapshot, Wait, settles_at
 from daemon.job import Candidate, PlannedJob, Seen, State
 from pipeline.instruction import Instruction
 from pipeline.sniff.whole_file import EndsInZeros, Whole
