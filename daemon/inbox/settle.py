@@ -9,7 +9,7 @@ from functools import lru_cache
 from config.problems import Problem
 from daemon.clock import local_time
 from daemon.fs.names import printable
-from daemon.inbox.reader import Broken, ContentReader, Unread, Unreadable
+from daemon.inbox.reader import Broken, ContentReader, Picture, Text, Unread, Unreadable
 from daemon.job import Seen, State
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole
 
@@ -64,23 +64,13 @@ class InboxSnapshot:
 
     def text_waits(self, file: Seen) -> Iterator[Wait]:
         """Why a sidecar or a preset cannot be used yet, the first reason first."""
-        yield from self._settling(file)
-        match self.contents.text(file):
-            case Unreadable() as unreadable:
-                yield _unreadable(unreadable)
-            case Unread():
-                yield self._busy(file)
-            case _:
-                pass
+        yield from self._read_waits(file, self.contents.text(file))
 
     def picture_waits(self, image: Seen) -> Iterator[Wait]:
         """Why an image cannot be used yet, the first reason first."""
-        yield from self._settling(image)
-        match self.contents.picture(image):
-            case Unreadable() as unreadable:
-                yield _unreadable(unreadable)
-            case Unread():
-                yield self._busy(image)
+        picture = self.contents.picture(image)
+        yield from self._read_waits(image, picture)
+        match picture:
             case Incomplete(why):
                 rest = self.rules.settle_max_seconds
                 yield from self._incomplete(image, rest, f"incomplete: {why}; given up")
@@ -89,7 +79,7 @@ class InboxSnapshot:
                 yield from self._incomplete(
                     image, rest, f"perhaps incomplete: {why}; taken as dark"
                 )
-            case Whole() | Broken():
+            case Whole() | Broken() | Unread():
                 pass
 
     def picture_problems(self, image: Seen) -> tuple[Problem, ...]:
@@ -112,6 +102,16 @@ class InboxSnapshot:
         today = _day_and_minute(int(self.unix_at_zero + self.now) // 60)[0]
         return time if day == today else f"{day} {time}"
 
+    def _read_waits(self, file: Seen, said: Picture | Text) -> Iterator[Wait]:
+        yield from self._settling(file)
+        match said:
+            case Unreadable(reason, is_lasting, again_at):
+                yield Wait(State.HELD if is_lasting else State.SETTLING, reason, again_at)
+            case Unread():
+                yield self._busy(file)
+            case _:
+                pass
+
     def _incomplete(self, image: Seen, rest_seconds: float, words: str) -> Iterator[Wait]:
         until = self.watched[image] + rest_seconds
         if self.now < until and not self.rules.final:
@@ -132,10 +132,6 @@ class InboxSnapshot:
             word = "settling" if file.size else "empty so far"
             reason = f"{word}: unchanged for {self.now - since:.1f} s of {at - since:g} s"
             yield Wait(State.SETTLING, reason, at)
-
-
-def _unreadable(file: Unreadable) -> Wait:
-    return Wait(State.HELD if file.is_lasting else State.SETTLING, file.reason, file.again_at)
 
 
 def settles_at(file: Seen, watched: Watched, rules: SettleRules) -> float:
