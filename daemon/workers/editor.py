@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from config.settings import ModelSettings
 from daemon.fs.blocking import effort_of
@@ -50,6 +51,7 @@ class EditorProcess:
         # The last that we have killed, and why.
         self._killed: tuple[ChildProcess, str] | None = None
         self.child: ChildProcess | None = None  # of now; None where it is dead
+        self._results: dict[str, Path] = {}  # where each picture of its batch goes, by request
         self.condition: Condition = Dead(restart_at=0.0)
 
     @property
@@ -83,7 +85,8 @@ class EditorProcess:
     def edit(self, job_ids: frozenset[str], requests: tuple[EditRequest, ...], now: float) -> None:
         """See EditBackend."""
         assert isinstance(self.condition, Idle)
-        ids = frozenset(request.request_id for request in requests)
+        self._results = {request.request_id: request.result for request in requests}
+        ids = frozenset(self._results)
         self.condition = Busy(self.condition.facts, job_ids, ids, frozenset(), now, now)
         self._tell(EditBatch(requests))
 
@@ -104,7 +107,7 @@ class EditorProcess:
             return None
         before, message = self.condition, said.message
         after = _after(before, message, now) if isinstance(message, FromEditor) else None
-        if after is None or not isinstance(message, FromEditor):
+        if after is None or not isinstance(message, FromEditor) or self._is_false(message):
             self._kill("it said what makes no sense")
             return None
         self._become(after)
@@ -113,6 +116,17 @@ class EditorProcess:
         if isinstance(message, Ready):
             self._had_gpu |= message.facts.device == "cuda"
         return None if _is_dropped(before, message) else message
+
+    def _is_false(self, message: FromEditor) -> bool:
+        """Whether it says that a picture is done which it was not to make, or has not made.
+
+        A pixel worker would find no file, and take that for a fault of the disk.
+        """
+        match self.condition, message:
+            case Busy(dropped=dropped), Done(it, result) if it not in dropped:
+                return result.path != self._results[it] or _is_missing(result.path)
+            case _:
+                return False
 
     def ended(self, ended: Ended, now: float) -> Lost | None:
         """See EditBackend."""
@@ -210,6 +224,16 @@ class EditorProcess:
         self.condition = condition
         if isinstance(condition, Dead):
             self.child = None
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a fault of the disk, which whoever opens the file tells
+        return False
+    return False
 
 
 def _after(before: Condition, message: FromEditor, now: float) -> Condition | None:

@@ -105,6 +105,7 @@ class Bench:
             decode_seconds=0.0,
             peak_vram_gib=0.0,
         )
+        result.path.touch()
         done = Done(f"{resolved_job.job.job_id}.0", result)
         self.runner.child_said(Said(editor, done))
         os.kill(prepared.child.pid, signal.SIGSTOP)

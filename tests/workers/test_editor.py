@@ -16,9 +16,29 @@ from daemon.workers.backend import Dead, Idle
 from daemon.workers.child import ChildProcess, Ended, Said
 from daemon.workers.editor import EditorProcess
 from pipeline.checkpoint import EDIT
+from pipeline.editor import Done, EditError, EditRequest, EditResult, Failed, Failure
 from pipeline.ipc import OpenEditor, Ready, Remark
 
 T = TypeVar("T")
+NONSENSE = "it said what makes no sense"
+RESULT = EditResult(
+    path=Path("/scratch/it.png"),
+    encode_seconds=0.0,
+    denoise_seconds=0.0,
+    decode_seconds=0.0,
+    peak_vram_gib=0.0,
+)
+REQUEST = EditRequest(
+    request_id="a.0",
+    images=(),
+    prompt="make it blue",
+    negative_prompt="",
+    steps=1,
+    cfg=1.0,
+    seed=7,
+    lora=None,
+    result=RESULT.path,
+)
 
 
 @pytest.fixture
@@ -119,11 +139,58 @@ def test_how_a_process_was_killed_is_told_of_that_one_alone(line: EditorProcess)
     line.heard(Said(first, "nonsense"), 2.0)
     lost = line.ended(Ended(first, "killed by SIGKILL", ""), 2.0)
     assert lost is not None
-    assert lost.how == "it said what makes no sense"
+    assert lost.how == NONSENSE
     begin(line, "cpu")
     lost = line.ended(Ended(child_of(line), "killed by SIGKILL", ""), 3.0)
     assert lost is not None
     assert lost.how == "killed by SIGKILL"
+
+
+def edit_one(line: EditorProcess, result: Path) -> Done:
+    """Have one picture edited; what it says when it is done."""
+    begin(line, "cpu")
+    request = replace(REQUEST, result=result)
+    line.edit(frozenset({"a"}), (request,), 2.0)
+    return Done(request.request_id, replace(RESULT, path=result))
+
+
+def how_lost(line: EditorProcess, *messages: object) -> str:
+    """How the process ends that says this; "" where nobody ends it."""
+    child = child_of(line)
+    for message in messages:
+        line.heard(Said(child, message), 3.0)
+    lost = line.ended(Ended(child, "", ""), 4.0)
+    assert lost is not None
+    return lost.how
+
+
+def test_a_picture_is_done_only_where_it_was_wanted_and_is(
+    line: EditorProcess, tmp_path: Path
+) -> None:
+    done = edit_one(line, tmp_path / "it.png")
+    assert how_lost(line, done) == NONSENSE  # there is none yet
+    another = tmp_path / "another.png"
+    another.touch()
+    edit_one(line, tmp_path / "it.png")
+    assert how_lost(line, replace(done, result=replace(RESULT, path=another))) == NONSENSE
+    (tmp_path / "it.png").touch()
+    edit_one(line, tmp_path / "it.png")
+    assert not how_lost(line, done)
+
+
+def test_a_picture_that_nobody_wants_any_more_need_not_be_there(
+    line: EditorProcess, tmp_path: Path
+) -> None:
+    done = edit_one(line, tmp_path / "it.png")
+    line.drop(frozenset({done.request_id}))
+    assert not how_lost(line, done)  # it was cancelled, and its scratch cleared
+
+
+def test_what_is_done_cannot_fail_any_more(line: EditorProcess, tmp_path: Path) -> None:
+    (tmp_path / "it.png").touch()
+    done = edit_one(line, tmp_path / "it.png")
+    failed = Failed(done.request_id, EditError("No room.", "Make some.", Failure.ENVIRONMENT))
+    assert how_lost(line, done, failed) == NONSENSE
 
 
 def test_who_was_dismissed_is_followed_by_one_that_has_imported_its_libraries(
