@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from config.problems import Problem
@@ -14,12 +14,23 @@ from daemon.inbox.cancel_files import cancel_file_state
 from daemon.inbox.grouping import FileGroups, group_files
 from daemon.inbox.reader import Broken, Unread, Wanted
 from daemon.inbox.settle import InboxSnapshot, Wait, settles_at
-from daemon.job import Candidate, FileState, Ignored, Listing, Plan, PlannedJob, Seen, State
+from daemon.job import (
+    Candidate,
+    FileState,
+    Ignored,
+    Listing,
+    Plan,
+    PlannedJob,
+    Seen,
+    State,
+    with_states,
+)
 from pipeline.instruction import Instruction
 from pipeline.sniff.whole_file import EndsInZeros, Whole
 
 _DIGITS = re.compile(r"(\d+)")
 _NAMED_AT_MOST = 3
+_OWN_REPORT = "Hotfolder's own note on an earlier failure, no input"
 _Needs = Mapping[str, frozenset[str]]
 _Judgement = Wait | Candidate
 
@@ -35,16 +46,19 @@ def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
     ]
     found = Plan(
         states=tuple(state for part in plans for state in part.states),
-        ignored=(*_unsupported(folders), *_odd(listing), *map(_own_report, records)),
+        ignored=(
+            *(it for part in plans for it in part.ignored),
+            *(Ignored(odd.path, f"{odd.what}: left alone") for odd in listing.odd),
+            *(Ignored(record.path, _OWN_REPORT) for record in records),
+        ),
         ready=tuple(sorted((it for part in plans for it in part.ready), key=_turn)),
         needed_by={path: needers for part in plans for path, needers in part.needed_by.items()},
-        scan_again_at=min((until for part in plans for until in part.untils), default=None),
-        cancels=tuple(cancel for folder in folders for cancel in folder.cancels),
+        scan_again_at=_first(part.scan_again_at for part in plans),
+        cancels=tuple(cancel for part in plans for cancel in part.cancels),
         own_reports=tuple(records),
         jobs={path: job for part in plans for path, job in part.jobs.items()},
     )
-    cancel_states = tuple(cancel_file_state(cancel, found) for cancel in found.cancels)
-    return replace(found, states=(*found.states, *cancel_states)) if cancel_states else found
+    return with_states(found, (cancel_file_state(cancel, found) for cancel in found.cancels))
 
 
 def preset_chain(folder: str) -> Iterator[str]:
@@ -59,18 +73,8 @@ def _inherited(folder: str, presets: Mapping[str, tuple[Seen, ...]]) -> tuple[Se
     return tuple(preset for path in preset_chain(folder) for preset in presets.get(path, ()))
 
 
-def _unsupported(folders: Iterable[FileGroups]) -> Iterator[Ignored]:
-    for folder in folders:
-        for file in folder.unsupported:
-            yield Ignored(file.path, conversion(file.name))
-
-
-def _odd(listing: Listing) -> Iterator[Ignored]:
-    return (Ignored(odd.path, f"{odd.what}: left alone") for odd in listing.odd)
-
-
-def _own_report(record: Seen) -> Ignored:
-    return Ignored(record.path, "Hotfolder's own note on an earlier failure, no input")
+def _first(moments: Iterable[float | None]) -> float | None:
+    return min((it for it in moments if it is not None), default=None)
 
 
 def _turn(candidate: Candidate) -> tuple[int, float, list[tuple[int, str]], str]:
@@ -84,33 +88,24 @@ def _natural(path: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if index % 2 else (0, piece) for index, piece in enumerate(pieces)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FolderPlan:
-    """What a plan says about one folder."""
-
-    states: tuple[FileState, ...]
-    ready: tuple[Candidate, ...]
-    needed_by: _Needs
-    jobs: Mapping[str, PlannedJob]
-    untils: tuple[float, ...]  # monotonic seconds when some wait may end by itself
-
-
-def _plan_folder(context: _FolderContext) -> _FolderPlan:
+def _plan_folder(context: _FolderContext) -> Plan:
     """Say what every file of a folder waits for."""
+    folder = context.folder
     needs = _references(context)
-    standings = {image: _stand(context, image, needs) for image in context.folder.images}
-    texts = (*context.folder.sidecars, *context.folder.presets)
+    standings = {image: _stand(context, image, needs) for image in folder.images}
     waits = {
         text: next(context.snapshot.text_waits(text), None) or _lone(context, text)
-        for text in texts
+        for text in (*folder.sidecars, *folder.presets)
     }
-    ends = (it.until for it in (*standings.values(), *waits.values()) if isinstance(it, Wait))
-    return _FolderPlan(
+    everything = (*standings.values(), *waits.values())
+    return Plan(
         states=tuple(_states(context, standings, waits)),
+        ignored=tuple(Ignored(it.path, conversion(it.name)) for it in folder.unsupported),
         ready=tuple(it for it in standings.values() if isinstance(it, Candidate)),
         needed_by=_needed_by(context, needs),
+        scan_again_at=_first(it.until for it in everything if isinstance(it, Wait)),
+        cancels=folder.cancels,
         jobs={image.path: job for image in standings if (job := _planned_job(context, image))},
-        untils=tuple(end for end in ends if end is not None),
     )
 
 
