@@ -222,7 +222,7 @@ class ContentReader:
                 return text
             self._texts[file] = text
             self._is_own_report[file] = _is_why(text, file)
-        elif may_be_report(file.name):
+        elif _may_be_report(file.name):
             return self._read_report(file)
         return None
 
@@ -254,8 +254,12 @@ class ContentReader:
         opened = self._open_file(file)
         if isinstance(opened, Unread):
             return opened
+        with opened:
+            content = opened.read(LIMIT_BYTES + 1)
         try:
-            return _parse(opened, file, kind)
+            if kind is Kind.PRESET:
+                return read_preset(content, printable(file.path))
+            return instruction.parse(content, printable(file.name))
         except UserError as error:
             return Broken(error.problems)
 
@@ -284,23 +288,15 @@ class ContentReader:
         except UserError as error:
             named = _companions(self._merged(layers, said.written))
             return Wanted(companions=named, problems=error.problems)
-        recipe_of_it = resolved.recipe
-        named = (*recipe_of_it.images, *filter(None, [recipe_of_it.mask]))
-        return Wanted(companions=named, priority=recipe_of_it.priority, resolved=resolved)
+        wanted = resolved.recipe
+        named = (*wanted.images, *filter(None, [wanted.mask]))
+        return Wanted(companions=named, priority=wanted.priority, resolved=resolved)
 
     def _merged(self, layers: tuple[Keys, ...], said: Keys) -> Keys:
         folder = recipe.merged(layers)
         name = said.preset or folder.preset
         named = self._rules.presets.get(name or "", Keys())
         return recipe.merged([folder, named, said])
-
-
-def _parse(opened: BinaryIO, file: Seen, kind: Kind) -> Text:
-    with opened:
-        content = opened.read(LIMIT_BYTES + 1)
-    if kind is Kind.PRESET:
-        return read_preset(content, printable(file.path))
-    return instruction.parse(content, printable(file.name))
 
 
 def _is_why(text: Text, file: Seen) -> bool:
@@ -324,7 +320,7 @@ def _broken(file: Seen, what: str, advice: str) -> Broken:
     return Broken((Problem(printable(file.name), what, advice),))
 
 
-def may_be_report(name: str) -> bool:
+def _may_be_report(name: str) -> bool:
     """Whether a file of this name is worth a look: file managers number and copy names."""
     lower = name.lower()
     return lower.endswith(".json") and "report" in lower
