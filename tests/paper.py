@@ -9,8 +9,8 @@ from dataclasses import replace
 from config.instruction_keys import Keys
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
 from daemon.inbox.plan import plan_inbox
-from daemon.inbox.reader import ContentReader
-from daemon.inbox.settle import InboxSnapshot, SettleRules, Unread, Watched, note_changes
+from daemon.inbox.reader import ContentReader, Unread
+from daemon.inbox.settle import InboxSnapshot, SettleRules, Watched, note_changes
 from daemon.job import Candidate, FileState, Listing, Plan, Seen, State
 from pipeline.recipe import RecipeRules
 

@@ -15,7 +15,7 @@ from daemon.commands import ExitCode
 from daemon.commands.output import Output
 from daemon.fs.mounts import find_mount
 from daemon.install import plan
-from daemon.install.files import InstallRequest, Machine, request_problems
+from daemon.install.plan import InstallRequest, Machine, request_problems
 from daemon.install.steps import Step, carry_out, is_done
 from pipeline import checkpoint
 from pipeline.qwen import host_plan, model_sizes

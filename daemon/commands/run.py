@@ -19,8 +19,7 @@ from daemon.commands import ExitCode
 from daemon.commands.output import Output
 from daemon.commands.select import Selection, default_steps, read_settings, select
 from daemon.events.events import NotStarted
-from daemon.events.journal import JournalLog
-from daemon.events.sinks import Log, open_log
+from daemon.events.sinks import JournalLog, Log, open_log
 from daemon.events.text import duration
 from daemon.fs.local_dirs import LocalDirs, make_local_dirs
 from daemon.job import EndedJob, FolderState, State

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from daemon.clock import local_time
-from daemon.events.events import Event, for_the_day, job_of, sentence
+from daemon.events.events import Event, JobEvent, sentence
 from daemon.fs.dirfd import NotRegularFile
 from daemon.fs.errors import is_of_a_log, words_of
 from daemon.fs.names import numbered
@@ -53,7 +53,7 @@ class FolderLog:
         """
         moment = local_time(unix_time)
         line = f"{moment:%Y-%m-%d %H:%M:%S %z} {sentence(event)}\n"
-        if for_the_day(event):
+        if event.kind.for_the_day:
             self._turn_to(f"LOG-{moment:%Y-%m-%d}.txt")
         news = [self._tried(kind, name, line) for kind, name in self._logs_of(event)]
         return next(filter(None, news), "")
@@ -64,10 +64,10 @@ class FolderLog:
             self._day = day
 
     def _logs_of(self, event: Event) -> Iterator[tuple[_Kind, str]]:
-        if for_the_day(event):
+        if event.kind.for_the_day:
             yield _Kind.DAY, self._day
-        if job_id := job_of(event):
-            yield _Kind.JOB, f"{job_id}.log"
+        if isinstance(event, JobEvent):
+            yield _Kind.JOB, f"{event.job_id}.log"
 
     def _tried(self, kind: _Kind, name: str, line: str) -> str:
         """Write a line; gives why it cannot be, where that is news."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from typing import ClassVar
+from logging import ERROR, WARNING
 
 from daemon.events.events import _CAUTIONS, FolderEvent, JobEvent, Kind
 from daemon.events.text import duration
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobClaimed(JobEvent):
     """The files of a job have left the inbox."""
 
-    kind: ClassVar[Kind] = Kind("e27e1f2e0ebe4bb8a3709d84f14eb320", state="claimed")
+    kind = Kind("e27e1f2e0ebe4bb8a3709d84f14eb320", state="claimed")
 
     def __str__(self) -> str:
         return f"{self.path} was taken from the inbox."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRunning(JobEvent):
     """The editor has begun a variant of a job; variants count from 1."""
 
@@ -35,11 +31,10 @@ class JobRunning(JobEvent):
         return f"{self.path} is being edited ({steps}, seed {self.seed}{which})."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone(JobEvent):
     """One denoising step is done; counts from 1."""
 
-    for_the_day: ClassVar[bool] = False
+    kind = Kind(for_the_day=False)
     step: int
     steps: int
 
@@ -47,7 +42,6 @@ class StepDone(JobEvent):
         return f"{self.path}: step {self.step} of {self.steps}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobNote(JobEvent):
     """Something surprising about a job that did not stop it."""
 
@@ -59,11 +53,10 @@ class JobNote(JobEvent):
         return self.text if self.text.startswith(name) else f"{self.path}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDone(JobEvent):
     """The results and their receipts are complete."""
 
-    kind: ClassVar[Kind] = Kind("d28e285d4cf249aea9bed5d82027d2a9", state="done")
+    kind = Kind("d28e285d4cf249aea9bed5d82027d2a9", state="done")
     results: tuple[str, ...]  # relative to the root: "outbox/portraits/hero.png"
     seconds: float
     weights: str  # "trained", "random", "none"
@@ -77,14 +70,10 @@ class JobDone(JobEvent):
         return f"{told} Have a look at it, its confidence is low: {doubts}." if doubts else told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailed(JobEvent):
     """A job has ended without a result."""
 
-    kind: ClassVar[Kind] = Kind(
-        "4a4fc1bbe05740efa581f29a364a2095", state="failed", error_class="job"
-    )
-    level: ClassVar[int] = logging.ERROR
+    kind = Kind("4a4fc1bbe05740efa581f29a364a2095", state="failed", error_class="job", level=ERROR)
     cause: str
     advice: str
     originals: str  # where the originals are, relative to the root
@@ -95,16 +84,14 @@ class JobFailed(JobEvent):
         return f"{told} The originals are in {self.originals}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuarantined(JobFailed):
     """A job has ended because it is dangerous to try again."""
 
-    kind: ClassVar[Kind] = Kind(
-        "d915fcc837fe4cc6a888bbcdd93f7bb8", state="quarantined", error_class="crash"
+    kind = Kind(
+        "d915fcc837fe4cc6a888bbcdd93f7bb8", state="quarantined", error_class="crash", level=ERROR
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDuplicate(JobEvent):
     """The same name with the same content was edited before."""
 
@@ -118,25 +105,22 @@ class JobDuplicate(JobEvent):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobGivenBack(JobEvent):
     """The files of a job are in the inbox again; costs no attempt."""
 
-    kind: ClassVar[Kind] = Kind("46f1934f5e2245b7ae332fc9a04f5131", state="ready")
+    kind = Kind("46f1934f5e2245b7ae332fc9a04f5131", state="ready")
     reason: str  # "hotfolder is stopping"
 
     def __str__(self) -> str:
         return f"{self.path} is back in the inbox: {self.reason}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRetry(JobEvent):
     """A run of a job ended badly; it will be tried again."""
 
-    kind: ClassVar[Kind] = Kind(
-        "d6a22861a7554e85a7a22deeda833d10", state="claimed", error_class="transient"
+    kind = Kind(
+        "d6a22861a7554e85a7a22deeda833d10", state="claimed", error_class="transient", level=WARNING
     )
-    level: ClassVar[int] = logging.WARNING
     attempt: int  # that comes next
     wait_seconds: float
     cause: str
@@ -146,7 +130,6 @@ class JobRetry(JobEvent):
         return f"{self.path} did not work: {self.cause.rstrip('.')}. It is tried again {when}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPassed(JobEvent):
     """A job was begun here, and another daemon leads now."""
 
@@ -154,7 +137,6 @@ class JobPassed(JobEvent):
         return f"{self.path} is left to the daemon that leads now."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobFoundDone(JobEvent):
     """The results of a job were complete before the daemon that made them had told of it."""
 
@@ -164,11 +146,10 @@ class JobFoundDone(JobEvent):
         return f"{self.path} was edited before the restart: {', '.join(self.results)}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultMissed(JobEvent):
     """A result fell short for the first time; it is edited once more."""
 
-    level: ClassVar[int] = logging.WARNING
+    kind = Kind(level=WARNING)
     missed: tuple[str, ...]  # "42.0% of its pixels changed, max_changed is 0.2"
     seed: int  # of the next edit
 
@@ -177,19 +158,17 @@ class ResultMissed(JobEvent):
         return f"{told} It is edited once more, with seed {self.seed}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobReviewed(JobDone):
     """The results and their receipts are complete, and at least one needs a look."""
 
-    kind: ClassVar[Kind] = Kind()  # nobody looks for it by an id
-    level: ClassVar[int] = logging.WARNING
+    # Nobody looks for it by an id.
+    kind = Kind(level=WARNING)
     missed: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{JobDone.__str__(self)} Look at what is in review: {'; '.join(self.missed)}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobCancelled(JobEvent):
     """A job has ended because somebody wanted it."""
 
@@ -199,11 +178,10 @@ class JobCancelled(JobEvent):
         return f"{self.path} was cancelled; the originals are in {self.originals}."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NothingCancelled(FolderEvent):
     """A cancel file found nothing that it could cancel."""
 
-    level: ClassVar[int] = logging.WARNING
+    kind = Kind(level=WARNING)
     path: str
     reason: str  # "no picture or job has its name"
     where: str  # it is now, relative to the root; "" where it could not be moved
@@ -213,11 +191,10 @@ class NothingCancelled(FolderEvent):
         return f"{told} It was moved to {self.where}." if self.where else told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelStuck(FolderEvent):
     """A cancel file cannot be moved away."""
 
-    level: ClassVar[int] = logging.WARNING
+    kind = Kind(level=WARNING)
     path: str
     reason: str  # "it may not be taken by this user (…)"
 
@@ -225,7 +202,6 @@ class CancelStuck(FolderEvent):
         return f"{self.path} counts no more, but stays in the inbox: {self.reason}. Remove it."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRevived(FolderEvent):
     """The originals of a failed job are in the inbox again."""
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from daemon.events.events import Event, level, sentence
+from daemon.events.events import Event, sentence
 from daemon.events.job_events import (
     JobCancelled,
     JobDone,
@@ -59,7 +59,7 @@ class TerminalLog:
 
     def tell(self, event: Event) -> None:
         """Print the sentence of an event, or move its job's bar."""
-        if level(event) < self._least:
+        if event.kind.level < self._least:
             return
         try:
             with self._lock:
@@ -118,8 +118,8 @@ def _one_line() -> Column:
 
 
 def _style(event: Event) -> str:
-    is_well = isinstance(event, JobDone) and level(event) == logging.INFO
-    return "green" if is_well else _STYLES.get(level(event), "")
+    is_well = isinstance(event, JobDone) and event.kind.level == logging.INFO
+    return "green" if is_well else _STYLES.get(event.kind.level, "")
 
 
 def _shown(text: str, console: Console) -> str:

@@ -22,14 +22,15 @@ from daemon.folder.messages import reply_when_standby
 from daemon.folder.resolve import Resolver
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import id_in
-from daemon.inbox.inbox import Inbox, WatchMode
-from daemon.inbox.watched_inbox import WatchedInbox
-from daemon.job import EMPTY_PLAN, FolderState, kept
+from daemon.inbox.inbox import Inbox, WatchMode, choose_watch_mode, settle_rules, watch_mode_of
+from daemon.inbox.watcher import Watcher
+from daemon.job import EMPTY_PLAN, FolderState, Plan, kept
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.retention import RetentionSweeper
 from daemon.spool.spool import Spool
 from daemon.supervision import Fault, supervise, thread_failed
+from pipeline.recipe import RecipeRules
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _LONGEST_PAUSE_SECONDS = 0.5  # at the most, between two looks at a full inbox
@@ -64,7 +65,10 @@ class FolderWorker(threading.Thread):
         self._spool = Spool(folder.root, self._lease.fence)
         self._folder_log = FolderLog(self._spool.tree)
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
-        self._inbox = WatchedInbox(folder, inbox, wake, self._watch_lost)
+        self._inbox = inbox
+        self._watcher = Watcher(folder.root / "inbox", wake, self._watch_lost)
+        # How its inbox is watched now; until the file system has been asked, as an unknown one.
+        self.watch_mode: WatchMode = choose_watch_mode(folder, None)
         self._executor = FolderExecutor(
             spool=self._spool,
             scratch=scratch,
@@ -83,11 +87,6 @@ class FolderWorker(threading.Thread):
         self._scan_at = self._scanned_at = clock.monotonic()  # the next one, the end of the last
         self._scan_seconds = 0.0  # that it took
 
-    @property
-    def watch_mode(self) -> WatchMode:
-        """How its inbox is watched now."""
-        return self._inbox.watch_mode
-
     def submit(self, command: messages.FolderCommand) -> None:
         """Put a command at the end of the queue; its reply goes to `deliver`."""
         self._commands.put(command)
@@ -96,7 +95,7 @@ class FolderWorker(threading.Thread):
         """Carry out commands until Stop, whatever one of them raises."""
         with self._lease.held():
             supervise(self._work, partial(self._tell_fault, "worker"), self._park_after_fault)
-        self._inbox.leave()
+        self._watcher.stop()
 
     def _work(self) -> None:
         while not isinstance(command := self._next_command(), messages.Stop):
@@ -164,7 +163,7 @@ class FolderWorker(threading.Thread):
     def _park(self, command: messages.FolderCommand, trouble: Trouble) -> None:
         self._set_state(trouble.state, trouble.reason)
         self._failures += 1
-        rest = rest_seconds(self._failures, once=self._inbox.once)
+        rest = rest_seconds(self._failures, once=self._inbox.rules.final)
         self._scan_at = self._clock.monotonic() + rest
         match command:
             case messages.Scan():
@@ -183,7 +182,7 @@ class FolderWorker(threading.Thread):
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._is_to_recover = True
         self._plan, put_off = EMPTY_PLAN, self._executor.leave()
-        self._inbox.leave()
+        self._watcher.stop()
         for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
                 self.submit(held)
@@ -233,7 +232,7 @@ class FolderWorker(threading.Thread):
             self._is_to_recover = False
         self._retry_parked()  # before the look: what a claim takes is not in its plan
         self._executor.try_again()
-        plan = self._inbox.scan(now)
+        plan = self._look(now)
         self._scan_at = now + self.watch_mode.poll_seconds
         plan = self._executor.holds.held_in(plan, now)
         plan = self._executor.retries.shown_in(self._executor.file_requests.tidied(plan))
@@ -255,6 +254,19 @@ class FolderWorker(threading.Thread):
         self._scanned_at = self._clock.monotonic()
         self._scan_seconds = self._scanned_at - now
         self._failures = 0
+
+    def _look(self, now: float) -> Plan:
+        # A share may be mounted after the start, or something else in its place.
+        watch_mode = watch_mode_of(self.folder)
+        if watch_mode != self.watch_mode:
+            self._follow(watch_mode, self._inbox.recipe_rules)
+        self._watcher.keep(watch_mode.watch, now)
+        return self._inbox.scan(now)
+
+    def _follow(self, watch_mode: WatchMode, recipe_rules: RecipeRules) -> None:
+        self.watch_mode = watch_mode
+        rules = settle_rules(self.folder, watch_mode, final=self._inbox.rules.final)
+        self._inbox.reconfigure(rules, recipe_rules, trust_inodes=not watch_mode.is_share)
 
     def _retry_parked(self) -> None:
         while self._parked:
@@ -281,16 +293,17 @@ class FolderWorker(threading.Thread):
 
     def _reconfigure(self, settings: Settings) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
-        self._inbox.reconfigure(self.folder, settings)
+        default_steps = self._inbox.recipe_rules.default_steps
+        rules = RecipeRules.of(settings, default_steps, self.folder.keys)
+        self._follow(watch_mode_of(self.folder), rules)
         self._plan = EMPTY_PLAN  # it was made by other settings
-        rules = self._inbox.recipe_rules
         self._executor.resolver = replace(self._executor.resolver, rules=rules)
         self._scan_at = self._clock.monotonic()
 
     def _set_state(self, state: FolderState, reason: str, *, is_passing: bool = False) -> None:
         if state is FolderState.OFFLINE:
             self._is_to_recover = True
-            self._inbox.leave()  # who comes back may be another file system
+            self._watcher.stop()  # who comes back may be another file system
         if (state, reason) != (self._stands.state, self._stands.reason):
             self._stands = messages.StatusChanged(state, reason, is_passing)
             self._reply(self._stands)

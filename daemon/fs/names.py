@@ -81,17 +81,6 @@ _EXTENSIONS_BYTES = 60
 _NUMBERED_STEM_BYTES = _LONGEST_BYTES - _EXTENSIONS_BYTES - len("_9999")
 
 
-def advice_on(extension: str) -> str:
-    """Say what such a file is and what to make of it.
-
-    `extension` is in lower case and has its dot; it is empty where the name has none.
-    """
-    if not extension:
-        return "a file without an extension: let its name end in what it is, such as .jpg or .yaml"
-    unknown = f"a {extension} file, which is not read: {_SAVE} if it is a picture"
-    return _BY_EXTENSION.get(extension, unknown)
-
-
 class Kind(StrEnum):
     """What a name says that a file is."""
 
@@ -145,7 +134,11 @@ def is_path_below(path: str) -> bool:
 
 def conversion(name: str) -> str:
     """Say what an unsupported file is and what to do if it was meant as input."""
-    return printable(advice_on(_split(name.lower())[1]))
+    extension = _split(name.lower())[1]
+    if not extension:
+        return "a file without an extension: let its name end in what it is, such as .jpg or .yaml"
+    unknown = f"a {extension} file, which is not read: {_SAVE} if it is a picture"
+    return printable(_BY_EXTENSION.get(extension, unknown))
 
 
 def stem_of(name: str) -> str:

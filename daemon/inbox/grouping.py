@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from daemon.fs.names import Kind, is_prose, kind_of, pair_key, stem_of
 from daemon.job import Seen
 
 Group = tuple[Seen, ...]
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +54,14 @@ def _folder(path: str, files: Sequence[Seen]) -> FileGroups:
     for file in files:
         kinds[kind_of(file.name)].append(file)
     images, sidecars = kinds[Kind.IMAGE], kinds[Kind.SIDECAR]
-    ranks = _Ranks(sidecars)
+    named = _grouped(
+        ((is_prose(file.name), pair_key(stem_of(file.name))), file) for file in sidecars
+    )
     by_name = _grouped((pair_key(image.name), image) for image in images)
     ranked = {
         image.path: [
             _own(image, rank) if len(by_name[pair_key(image.name)]) > 1 else rank
-            for rank in ranks.of(image)
+            for rank in _ranks(image, named)
         ]
         for image in images
     }
@@ -80,25 +84,14 @@ def _folder(path: str, files: Sequence[Seen]) -> FileGroups:
     )
 
 
-class _Ranks:
-    """Finds sidecars by name: keys before bare prompts, the full name before the stem."""
+def _ranks(image: Seen, named: Mapping[tuple[bool, str], Group]) -> list[Group]:
+    """The sidecars of an image, the best rank first; each rank has at least one.
 
-    def __init__(self, sidecars: Iterable[Seen]) -> None:
-        named = [(pair_key(stem_of(file.name)), file, is_prose(file.name)) for file in sidecars]
-        self._keyed = _grouped((key, file) for key, file, prose in named if not prose)
-        self._prose = _grouped((key, file) for key, file, prose in named if prose)
-
-    def of(self, image: Seen) -> list[Group]:
-        """The sidecars of an image, the best rank first; each rank has at least one."""
-        name = image.name
-        full, stem = pair_key(name), pair_key(stem_of(name))
-        ranks = (
-            self._keyed.get(full),
-            self._keyed.get(stem),
-            self._prose.get(full),
-            self._prose.get(stem),
-        )
-        return [rank for rank in ranks if rank]
+    Keys go before bare prompts, and the full name before the stem.
+    """
+    names = (pair_key(image.name), pair_key(stem_of(image.name)))
+    ranks = (named.get((is_bare, name)) for is_bare in (False, True) for name in names)
+    return [rank for rank in ranks if rank]
 
 
 def _own(twin: Seen, rank: Group) -> Group:
@@ -117,8 +110,8 @@ def _served(images: Iterable[Seen], ranked: Mapping[str, list[Group]]) -> Mappin
     )
 
 
-def _grouped(pairs: Iterable[tuple[str, Seen]]) -> Mapping[str, Group]:
-    groups: dict[str, Group] = {}
+def _grouped(pairs: Iterable[tuple[_Key, Seen]]) -> Mapping[_Key, Group]:
+    groups: dict[_Key, Group] = {}
     for key, file in pairs:
         groups[key] = (*groups.get(key, ()), file)
     return groups

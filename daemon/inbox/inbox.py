@@ -14,17 +14,14 @@ from config.instruction_keys import Keys
 from config.settings import FolderSettings, Watch
 from daemon.fs.mounts import Mount, find_mount
 from daemon.fs.names import Kind, kind_of
-from daemon.inbox.open_file import Opener, open_seen
 from daemon.inbox.plan import plan_inbox, preset_chain
-from daemon.inbox.reader import ContentReader
+from daemon.inbox.reader import ContentReader, Opener, Unread, open_seen
 from daemon.inbox.scan import scan
 from daemon.inbox.settle import (
     InboxSnapshot,
     SettleRules,
-    Unread,
     Watched,
     note_changes,
-    settles_at,
 )
 from daemon.job import Listing, Plan, Seen
 from pipeline.recipe import RecipeRules
@@ -121,10 +118,12 @@ class Inbox:
         self._listing = listing
         self._watched = note_changes(listing.files, self._watched, now)
         self._content_reader.keep(self._watched)
-        all_read = self._content_reader.read(self._settled(now), now)
+        moment = self._moment(now)
+        settled = (file for file in listing.files if moment.is_settled(file))
+        all_read = self._content_reader.read(settled, now)
         if self._content_reader.is_in_doubt:
             scan(self._inbox, trust_inodes=self._trust_inodes)  # raises where it is the share's
-        new = plan_inbox(listing, self._moment(now))
+        new = plan_inbox(listing, moment)
         if all_read:
             self._plan = new
             self._holds_until = math.inf if new.scan_again_at is None else new.scan_again_at
@@ -157,10 +156,6 @@ class Inbox:
     def _open(self, seen: Seen) -> BinaryIO | Unread:
         # Where inodes are to be trusted, so is what the kernel says of writers: on a local disk.
         return open_seen(self._inbox, seen, self._opener, is_local=self._trust_inodes)
-
-    def _settled(self, now: float) -> list[Seen]:
-        watched, rules = self._watched, self.rules
-        return [file for file in watched if now >= settles_at(file, watched, rules)]
 
     def _moment(self, now: float) -> InboxSnapshot:
         return InboxSnapshot(

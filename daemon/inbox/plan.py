@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
 
-from daemon.fs.names import conversion, printable
+from config.problems import Problem
+from daemon.fs.names import Kind, conversion, kind_of, printable, stem_of
 from daemon.inbox.cancel_files import cancel_file_state
 from daemon.inbox.grouping import FileGroups, group_files
-from daemon.inbox.readiness import (
-    FolderContext,
-    Needs,
-    folder_context,
-    judge,
-    planned_job,
-    problems_so_far,
-    references,
+from daemon.inbox.reader import Broken, Unread, Wanted
+from daemon.inbox.settle import InboxSnapshot, Wait, settles_at
+from daemon.job import (
+    Candidate,
+    FileState,
+    Ignored,
+    Listing,
+    Plan,
+    PlannedJob,
+    Seen,
+    State,
+    with_states,
 )
-from daemon.inbox.settle import Broken, InboxSnapshot, Wait
-from daemon.job import Candidate, FileState, Ignored, Listing, Plan, PlannedJob, Seen, State
+from pipeline.instruction import Instruction
+from pipeline.sniff.whole_file import EndsInZeros, Whole
 
 _DIGITS = re.compile(r"(\d+)")
 _NAMED_AT_MOST = 3
+_OWN_REPORT = "Hotfolder's own note on an earlier failure, no input"
+_Needs = Mapping[str, frozenset[str]]
+_Judgement = Wait | Candidate
 
 
 def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
@@ -31,21 +41,24 @@ def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
     folders = list(group_files(file for file in listing.files if file not in records))
     presets = {folder.path: folder.presets for folder in folders}
     plans = [
-        plan_folder(folder_context(folder, _inherited(folder.path, presets), snapshot))
+        _plan_folder(_folder_context(folder, _inherited(folder.path, presets), snapshot))
         for folder in folders
     ]
     found = Plan(
         states=tuple(state for part in plans for state in part.states),
-        ignored=(*_unsupported(folders), *_odd(listing), *map(_own_report, records)),
+        ignored=(
+            *(it for part in plans for it in part.ignored),
+            *(Ignored(odd.path, f"{odd.what}: left alone") for odd in listing.odd),
+            *(Ignored(record.path, _OWN_REPORT) for record in records),
+        ),
         ready=tuple(sorted((it for part in plans for it in part.ready), key=_turn)),
         needed_by={path: needers for part in plans for path, needers in part.needed_by.items()},
-        scan_again_at=min((until for part in plans for until in part.untils), default=None),
-        cancels=tuple(cancel for folder in folders for cancel in folder.cancels),
+        scan_again_at=_first(part.scan_again_at for part in plans),
+        cancels=tuple(cancel for part in plans for cancel in part.cancels),
         own_reports=tuple(records),
         jobs={path: job for part in plans for path, job in part.jobs.items()},
     )
-    cancel_states = tuple(cancel_file_state(cancel, found) for cancel in found.cancels)
-    return replace(found, states=(*found.states, *cancel_states)) if cancel_states else found
+    return with_states(found, (cancel_file_state(cancel, found) for cancel in found.cancels))
 
 
 def preset_chain(folder: str) -> Iterator[str]:
@@ -60,18 +73,8 @@ def _inherited(folder: str, presets: Mapping[str, tuple[Seen, ...]]) -> tuple[Se
     return tuple(preset for path in preset_chain(folder) for preset in presets.get(path, ()))
 
 
-def _unsupported(folders: Iterable[FileGroups]) -> Iterator[Ignored]:
-    for folder in folders:
-        for file in folder.unsupported:
-            yield Ignored(file.path, conversion(file.name))
-
-
-def _odd(listing: Listing) -> Iterator[Ignored]:
-    return (Ignored(odd.path, f"{odd.what}: left alone") for odd in listing.odd)
-
-
-def _own_report(record: Seen) -> Ignored:
-    return Ignored(record.path, "Hotfolder's own note on an earlier failure, no input")
+def _first(moments: Iterable[float | None]) -> float | None:
+    return min((it for it in moments if it is not None), default=None)
 
 
 def _turn(candidate: Candidate) -> tuple[int, float, list[tuple[int, str]], str]:
@@ -85,43 +88,31 @@ def _natural(path: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if index % 2 else (0, piece) for index, piece in enumerate(pieces)]
 
 
-Judgement = Wait | Candidate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderPlan:
-    """What a plan says about one folder."""
-
-    states: tuple[FileState, ...]
-    ready: tuple[Candidate, ...]
-    needed_by: Needs
-    jobs: Mapping[str, PlannedJob]
-    untils: tuple[float, ...]  # monotonic seconds when some wait may end by itself
-
-
-def plan_folder(context: FolderContext) -> FolderPlan:
+def _plan_folder(context: _FolderContext) -> Plan:
     """Say what every file of a folder waits for."""
-    needs = references(context)
-    standings = {image: _stand(context, image, needs) for image in context.folder.images}
-    texts = (*context.folder.sidecars, *context.folder.presets)
+    folder = context.folder
+    needs = _references(context)
+    standings = {image: _stand(context, image, needs) for image in folder.images}
     waits = {
         text: next(context.snapshot.text_waits(text), None) or _lone(context, text)
-        for text in texts
+        for text in (*folder.sidecars, *folder.presets)
     }
-    ends = (it.until for it in (*standings.values(), *waits.values()) if isinstance(it, Wait))
-    return FolderPlan(
+    everything = (*standings.values(), *waits.values())
+    return Plan(
         states=tuple(_states(context, standings, waits)),
+        ignored=tuple(Ignored(it.path, conversion(it.name)) for it in folder.unsupported),
         ready=tuple(it for it in standings.values() if isinstance(it, Candidate)),
         needed_by=_needed_by(context, needs),
-        jobs={image.path: job for image in standings if (job := planned_job(context, image))},
-        untils=tuple(end for end in ends if end is not None),
+        scan_again_at=_first(it.until for it in everything if isinstance(it, Wait)),
+        cancels=folder.cancels,
+        jobs={image.path: job for image in standings if (job := _planned_job(context, image))},
     )
 
 
-def _stand(context: FolderContext, image: Seen, needs: Needs) -> Judgement:
+def _stand(context: _FolderContext, image: Seen, needs: _Needs) -> _Judgement:
     needers = needs.get(image.path)
     if needers is None or context.folder.sidecars_of[image.path]:
-        return judge(context, image)
+        return _judge(context, image)
     names = sorted(printable(path.rpartition("/")[2]) for path in needers)
     more = len(names) - _NAMED_AT_MOST
     shown = ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
@@ -131,14 +122,16 @@ def _stand(context: FolderContext, image: Seen, needs: Needs) -> Judgement:
     return Wait(State.REFERENCE, f"reference of {shown}; {pending.reason}", pending.until)
 
 
-def _needed_by(context: FolderContext, needs: Needs) -> Needs:
+def _needed_by(context: _FolderContext, needs: _Needs) -> _Needs:
     served = context.folder.images_of.items()
     sidecars = {path: frozenset(image.path for image in images) for path, images in served}
     return {**sidecars, **needs}
 
 
 def _states(
-    context: FolderContext, standings: Mapping[Seen, Judgement], waits: Mapping[Seen, Wait | None]
+    context: _FolderContext,
+    standings: Mapping[Seen, _Judgement],
+    waits: Mapping[Seen, Wait | None],
 ) -> Iterator[FileState]:
     images = {image: _image(context, image, standing) for image, standing in standings.items()}
     yield from images.values()
@@ -152,10 +145,10 @@ def _states(
         yield FileState(text.path, state, reason, problems)
 
 
-def _image(context: FolderContext, image: Seen, standing: Judgement) -> FileState:
+def _image(context: _FolderContext, image: Seen, standing: _Judgement) -> FileState:
     match standing:
         case Wait(state, reason):
-            return FileState(image.path, state, reason, problems_so_far(context, image))
+            return FileState(image.path, state, reason, _problems_so_far(context, image))
         case Candidate(problems=()):
             return FileState(image.path, State.READY, "ready")
         case Candidate(problems=problems):
@@ -163,7 +156,7 @@ def _image(context: FolderContext, image: Seen, standing: Judgement) -> FileStat
 
 
 def _text(
-    context: FolderContext, text: Seen, wait: Wait | None, images: Mapping[Seen, FileState]
+    context: _FolderContext, text: Seen, wait: Wait | None, images: Mapping[Seen, FileState]
 ) -> tuple[State, str]:
     if wait is not None:
         return wait.state, wait.reason
@@ -180,22 +173,261 @@ def _text(
     return State.WAITING_SIDECAR, f"not used: {printable(better.name)} goes before it"
 
 
-def _lone(context: FolderContext, text: Seen) -> Wait | None:
+def _lone(context: _FolderContext, text: Seen) -> Wait | None:
     """The wait of a sidecar for its image; None where one is there, or another goes before it."""
     folder, snapshot = context.folder, context.snapshot
     if text in folder.presets or text.path in folder.images_of or text.path in folder.outranked:
         return None
-    since = snapshot.watched[text]
+    remedy = "add one of its name, or take it away"
+    return _partnerless(snapshot, text, "its image", "image", remedy)
+
+
+def _partnerless(
+    snapshot: InboxSnapshot, file: Seen, awaited: str, missing: str, remedy: str
+) -> Wait:
+    """The wait of a file whose partner has not come; after a while somebody has to help."""
+    since = snapshot.watched[file]
     until, when = since + snapshot.rules.sidecar_wait_seconds, snapshot.clock(since)
     if snapshot.now < until:
-        return Wait(State.WAITING_SIDECAR, f"waits for its image since {when}", until)
-    reason = f"no image has come since {when}: add one of its name, or take it away"
-    return Wait(State.HELD, reason, None)
+        return Wait(State.WAITING_SIDECAR, f"waits for {awaited} since {when}", until)
+    return Wait(State.HELD, f"no {missing} has come since {when}: {remedy}", None)
 
 
-def _preset(context: FolderContext, preset: Seen) -> tuple[State, str]:
+def _preset(context: _FolderContext, preset: Seen) -> tuple[State, str]:
     broken = isinstance(context.snapshot.contents.text(preset), Broken)
     if broken or len(context.folder.presets) > 1:
         what = "somebody mends it" if broken else "only one preset is left here"
         return State.HELD, f"holds up the images here and below until {what}"
     return State.SEEN, "holds for the images here and below"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FolderContext:
+    """A folder, the snapshot, and the presets that hold for it."""
+
+    folder: FileGroups
+    snapshot: InboxSnapshot
+    presets: tuple[Seen, ...]  # those that can be used, outermost first
+    preset_waits: tuple[Wait, ...]
+    preset_problems: tuple[Problem, ...]
+    sidecars_wait: bool  # some sidecar has not been read, and may name any image
+
+
+def _folder_context(
+    folder: FileGroups, presets: tuple[Seen, ...], snapshot: InboxSnapshot
+) -> _FolderContext:
+    """The context of a folder; `presets` are those of its parents and its own."""
+    waits = [wait for preset in presets for wait in _preset_waits(preset, snapshot)]
+    problems = tuple(_preset_problems(presets, snapshot))
+    if problems and not snapshot.rules.final:
+        where = " and ".join(dict.fromkeys(problem.where for problem in problems))
+        waits.append(Wait(State.HELD, f"waits for somebody to mend {where}", None))
+    return _FolderContext(
+        folder=folder,
+        snapshot=snapshot,
+        presets=tuple(
+            file
+            for file in presets
+            if not isinstance(snapshot.contents.text(file), Broken | Unread)
+        ),
+        preset_waits=tuple(waits),
+        preset_problems=problems,
+        sidecars_wait=any(
+            isinstance(snapshot.contents.text(sidecar), Unread) for sidecar in folder.sidecars
+        ),
+    )
+
+
+def _preset_waits(preset: Seen, snapshot: InboxSnapshot) -> Iterator[Wait]:
+    for wait in snapshot.text_waits(preset):
+        yield Wait(wait.state, f"waits for {printable(preset.path)}: {wait.reason}", wait.until)
+
+
+def _preset_problems(presets: Iterable[Seen], snapshot: InboxSnapshot) -> Iterator[Problem]:
+    for _, group in groupby(presets, key=lambda preset: preset.folder):
+        first, *others = group
+        for other in others:
+            what = f"stands beside {printable(first.name)}"
+            yield Problem(printable(other.path), what, "keep one of the two")
+    for preset in presets:
+        match snapshot.contents.text(preset):
+            case Broken(problems):
+                yield from problems
+            case _:
+                pass
+
+
+def _references(context: _FolderContext) -> _Needs:
+    """Which images are named in an instruction: image path -> paths of those that need it.
+
+    An instruction without its image, and a preset that names an image, need it by their own path.
+    """
+    needs: dict[str, set[str]] = defaultdict(set)
+    for file, needers in _named_images(context):
+        needs[file.path] |= needers
+    for path, needers in needs.items():
+        if context.folder.sidecars_of[path]:
+            needers.add(path)
+    return {path: frozenset(needers) for path, needers in needs.items()}
+
+
+def _named_images(context: _FolderContext) -> Iterator[tuple[Seen, set[str]]]:
+    folder, contents = context.folder, context.snapshot.contents
+    for sidecar in folder.sidecars:
+        if not isinstance(contents.text(sidecar), Unread):
+            images = folder.images_of.get(sidecar.path, (sidecar,))
+            for name in contents.wanted(sidecar, context.presets).companions:
+                for file in folder.images_named(name):
+                    yield file, {image.path for image in images}
+    if context.presets:
+        named = contents.wanted(None, context.presets).companions
+        files = [file for name in named for file in folder.images_named(name)]
+        needers = {image.path for image in folder.lone_images() if image not in files}
+        for file in files:
+            yield file, needers | {context.presets[-1].path}
+
+
+def _judge(context: _FolderContext, image: Seen) -> Wait | Candidate:
+    """Judge an image that is an input of its own."""
+    case = _Readiness(context, image, context.folder.sidecars_of[image.path])
+    wait = next(case.waits(), None)
+    return case.candidate() if wait is None else wait
+
+
+def _planned_job(context: _FolderContext, image: Seen) -> PlannedJob | None:
+    """The job that an image would make; None while nobody knows that, or where it makes none."""
+    contents = context.snapshot.contents
+    sidecars = context.folder.sidecars_of[image.path]
+    if len(sidecars) > 1 or context.preset_waits or context.preset_problems:
+        return None
+    if not all(isinstance(contents.text(sidecar), Instruction) for sidecar in sidecars):
+        return None
+    resolved = contents.wanted(sidecars[0] if sidecars else None, context.presets).resolved
+    if resolved is None:
+        return None
+    match contents.picture(image):
+        case Whole(kind) | EndsInZeros(kind):
+            return PlannedJob(resolved, kind)
+        case _:
+            return PlannedJob(resolved, None)
+
+
+def _problems_so_far(context: _FolderContext, image: Seen) -> tuple[Problem, ...]:
+    """What is known already of why the job of a waiting image will fail."""
+    snapshot = context.snapshot
+    if next(snapshot.picture_waits(image), None) is not None:
+        return ()
+    texts = map(snapshot.contents.text, context.folder.sidecars_of[image.path])
+    broken = (text.problems for text in texts if isinstance(text, Broken))
+    return sum(broken, snapshot.picture_problems(image) + context.preset_problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Readiness:
+    context: _FolderContext
+    image: Seen
+    sidecars: tuple[Seen, ...]
+
+    def waits(self) -> Iterator[Wait]:
+        """Every reason to wait, the first to tell first."""
+        snapshot = self.context.snapshot
+        yield from snapshot.picture_waits(self.image)
+        if len(self.sidecars) > 1:
+            names = " and ".join(printable(sidecar.name) for sidecar in self.sidecars)
+            yield Wait(State.HELD, f"{names} both belong to it: remove one", None)
+        for sidecar in self.sidecars:
+            for wait in snapshot.text_waits(sidecar):
+                reason = f"waits for {printable(sidecar.name)}: {wait.reason}"
+                yield Wait(wait.state, reason, wait.until)
+        yield from self.context.preset_waits
+        if not self.sidecars and not self.context.preset_problems:
+            yield from self._alone()
+        wanted = self._wanted()
+        if not self._hopeless(wanted):
+            yield from self._companion_waits(wanted)
+
+    def candidate(self) -> Candidate:
+        """The job, when there is nothing left to wait for."""
+        snapshot, wanted = self.context.snapshot, self._wanted()
+        problems = self._hopeless(wanted) or tuple(self._companion_problems(wanted))
+        companions = tuple(file for file in self._companions(wanted) if snapshot.is_settled(file))
+        files = (self.image, *self.sidecars, *companions)
+        return Candidate(
+            image=self.image,
+            sidecar=self.sidecars[0] if self.sidecars else None,
+            companions=companions,
+            priority=wanted.priority,
+            since=min(snapshot.watched[file] for file in files),
+            problems=tuple(dict.fromkeys(problems)),
+        )
+
+    def _wanted(self) -> Wanted:
+        sidecar = self.sidecars[0] if self.sidecars else None
+        return self.context.snapshot.contents.wanted(sidecar, self.context.presets)
+
+    def _alone(self) -> Iterator[Wait]:
+        snapshot, rules = self.context.snapshot, self.context.snapshot.rules
+        if not snapshot.contents.give_prompt(self.context.presets):
+            yield self._unaccompanied()
+        elif rules.final and self.context.sidecars_wait:
+            reason = "runs on the folder's preset when every sidecar here has been read"
+            yield Wait(State.WAITING_SIDECAR, reason, None)
+        elif not rules.final:
+            until = settles_at(self.image, snapshot.watched, rules) + rules.sidecar_grace_seconds
+            if snapshot.now < until:
+                when = snapshot.clock(until)
+                reason = f"runs on the folder's preset at {when} unless a sidecar comes before"
+                yield Wait(State.WAITING_SIDECAR, reason, until)
+
+    def _unaccompanied(self) -> Wait:
+        stem = printable(stem_of(self.image.name))
+        awaited = f"{stem}.yaml, {stem}.txt or another sidecar"
+        remedy = f"add {stem}.yaml or {stem}.txt, or take it away"
+        return _partnerless(self.context.snapshot, self.image, awaited, "sidecar", remedy)
+
+    def _companions(self, wanted: Wanted) -> tuple[Seen, ...]:
+        named = (self.context.folder.images_named(name) for name in wanted.companions)
+        return tuple(dict.fromkeys(found[0] for found in named if len(found) == 1))
+
+    def _companion_waits(self, wanted: Wanted) -> Iterator[Wait]:
+        for name in wanted.companions:
+            found, shown = self.context.folder.images_named(name), printable(name)
+            if not found and not self.context.snapshot.rules.final:
+                yield Wait(State.HELD, f"waits for {shown}", None)
+            if len(found) > 1:
+                names = " and ".join(printable(file.name) for file in found)
+                yield Wait(State.HELD, f"{names} both answer to {shown}: remove one", None)
+            for file in found:
+                for wait in self.context.snapshot.picture_waits(file):
+                    yield Wait(State.HELD, f"waits for {shown}: {wait.reason}", wait.until)
+
+    def _hopeless(self, wanted: Wanted) -> tuple[Problem, ...]:
+        return (
+            *self.context.snapshot.picture_problems(self.image),
+            *self.context.preset_problems,
+            *wanted.problems,
+            *self._misnamed(wanted),
+        )
+
+    def _misnamed(self, wanted: Wanted) -> Iterator[Problem]:
+        for name in wanted.companions:
+            if kind_of(name) is not Kind.IMAGE:
+                what = f"'{printable(name)}' cannot be read"
+                yield Problem(self._where(name), what, conversion(name))
+            elif self.context.folder.images_named(name) == (self.image,):
+                what = f"'{printable(name)}' is the picture to edit itself"
+                yield Problem(self._where(name), what, "name another one or remove it")
+
+    def _companion_problems(self, wanted: Wanted) -> Iterator[Problem]:
+        for name in wanted.companions:
+            found = self.context.folder.images_named(name)
+            for file in found:
+                yield from self.context.snapshot.picture_problems(file)
+            if not found:
+                advice = "put it into the folder of the picture"
+                yield Problem(self._where(name), f"{printable(name)} is missing", advice)
+
+    def _where(self, name: str) -> str:
+        """The place where a companion is named."""
+        said = self.context.snapshot.contents.text(self.sidecars[0]) if self.sidecars else None
+        return said.where_named(name) if isinstance(said, Instruction) else "the folder's preset"

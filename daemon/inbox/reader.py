@@ -1,26 +1,38 @@
-"""What settled files say, each read once: sidecars, presets, reports, and if an image is whole."""
+"""What settled files say, each read once: sidecars, presets, reports, and if an image is whole.
+
+Opened is only what was seen, never a link, and nobody is waited for.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import pwd
 import re
+import signal
+import stat
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 from config import codec
 from config.instruction_keys import Keys, read_preset
 from config.problems import Problem, UserError
 from config.text import LIMIT_BYTES
+from daemon.fs.dirfd import DirEntryAt, DirWalker, has_other_names
+from daemon.fs.errors import is_of_one_file
 from daemon.fs.names import Kind, is_prose, kind_of, printable
-from daemon.inbox.open_file import unreadable
-from daemon.inbox.settle import Broken, Picture, Text, Unread, Unreadable, Wanted
 from daemon.job import DRAWN_SEED, Seen
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import RecipeRules, Resolved
 from pipeline.sniff.foreign import NotAPicture
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole, examine
 
+DEFAULT_PRIORITY = 5
 REPORT_LIMIT_BYTES = 1 << 20  # a report quotes an instruction of 64 KiB at most
 
 _WHY_LINES = (" was not edited.", "Cause: ", "What to do: ")
@@ -29,33 +41,54 @@ _REPORT_KEYS = {"schema", "job_id", "status", "input", "files", "folder", "cause
 _MIB = 1 << 20
 _TRIES = 3  # of a file that cannot be read, before it is held
 _DENIED_REST_SECONDS, _LONGEST_REST_SECONDS = 60.0, 600.0
-_UNREAD = Unread()
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Taken away or replaced since it was seen; or in use: what SMB and leases say of an open file.
+_NOT_NOW = frozenset(
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENXIO,
+        errno.EBUSY,
+        errno.ETXTBSY,
+        errno.EAGAIN,
+    )
+)
 
 
-def may_be_report(name: str) -> bool:
-    """Whether a file of this name is worth a look: file managers number and copy names."""
-    lower = name.lower()
-    return lower.endswith(".json") and "report" in lower
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Not read: it has not settled, is in use, or was changed or taken away while we looked."""
 
 
-def is_why(text: str) -> bool:
-    """Whether a text is a WHY.txt; a prompt that begins like one is a prompt."""
-    lines = text.splitlines()[: len(_WHY_LINES)]
-    if len(lines) < len(_WHY_LINES):
-        return False
-    first, cause, advice = lines
-    begins = cause.startswith(_WHY_LINES[1]) and advice.startswith(_WHY_LINES[2])
-    is_ours = _JOB.search("\n".join(text.splitlines())) is not None
-    return first.endswith(_WHY_LINES[0]) and begins and is_ours
+@dataclass(frozen=True, slots=True)
+class Unreadable(Unread):
+    """It may not or cannot be read; nobody knows what it says until that is mended."""
+
+    reason: str
+    is_lasting: bool  # False: it may be read again in a moment
+    again_at: float = inf  # monotonic seconds when it is tried again
 
 
-def is_report(content: bytes) -> bool:
-    """Whether a text is a report.json of ours."""
-    try:
-        said = codec.parse(content)
-    except ValueError:
-        return False
-    return isinstance(said, dict) and said.keys() >= _REPORT_KEYS
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Read, and of no use until somebody mends it."""
+
+    problems: tuple[Problem, ...]
+
+
+Picture = Whole | EndsInZeros | Incomplete | Broken | Unread
+Text = Instruction | Keys | Broken | Unread  # an instruction in a sidecar, written in a preset
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a job needs beside its image and its sidecar, and what is wrong with what it says."""
+
+    companions: tuple[str, ...] = ()  # references and mask, base names as written
+    priority: int = DEFAULT_PRIORITY
+    problems: tuple[Problem, ...] = ()
+    resolved: Resolved | None = None  # where nothing is wrong
 
 
 OpenFile = Callable[[Seen], BinaryIO | Unread]
@@ -93,12 +126,11 @@ class ContentReader:
 
     def keep(self, files: Collection[Seen]) -> None:
         """Forget all files but these."""
-        self._pictures = {it: said for it, said in self._pictures.items() if it in files}
-        self._texts = {it: said for it, said in self._texts.items() if it in files}
-        self._is_own_report = {
-            it: is_one for it, is_one in self._is_own_report.items() if it in files
-        }
-        self._unreadable = {it: said for it, said in self._unreadable.items() if it in files}
+        by_file: tuple[dict[Seen, Any], ...]
+        by_file = self._pictures, self._texts, self._is_own_report, self._unreadable
+        for readings in by_file:
+            for gone in readings.keys() - files:
+                del readings[gone]
         self._wanted = {
             key: wanted
             for key, wanted in self._wanted.items()
@@ -115,7 +147,7 @@ class ContentReader:
         return self._texts.get(file) or self._unread(file)
 
     def _unread(self, file: Seen) -> Unread:
-        return self._unreadable[file][1] if file in self._unreadable else _UNREAD
+        return self._unreadable[file][1] if file in self._unreadable else Unread()
 
     def own_reports(self) -> tuple[Seen, ...]:
         """The files that are records of ours about an earlier failure."""
@@ -190,7 +222,7 @@ class ContentReader:
                 return text
             self._texts[file] = text
             self._is_own_report[file] = _is_why(text, file)
-        elif may_be_report(file.name):
+        elif _may_be_report(file.name):
             return self._read_report(file)
         return None
 
@@ -222,8 +254,12 @@ class ContentReader:
         opened = self._open_file(file)
         if isinstance(opened, Unread):
             return opened
+        with opened:
+            content = opened.read(LIMIT_BYTES + 1)
         try:
-            return _parse(opened, file, kind)
+            if kind is Kind.PRESET:
+                return read_preset(content, printable(file.path))
+            return instruction.parse(content, printable(file.name))
         except UserError as error:
             return Broken(error.problems)
 
@@ -252,9 +288,9 @@ class ContentReader:
         except UserError as error:
             named = _companions(self._merged(layers, said.written))
             return Wanted(companions=named, problems=error.problems)
-        recipe_of_it = resolved.recipe
-        named = (*recipe_of_it.images, *filter(None, [recipe_of_it.mask]))
-        return Wanted(companions=named, priority=recipe_of_it.priority, resolved=resolved)
+        wanted = resolved.recipe
+        named = (*wanted.images, *filter(None, [wanted.mask]))
+        return Wanted(companions=named, priority=wanted.priority, resolved=resolved)
 
     def _merged(self, layers: tuple[Keys, ...], said: Keys) -> Keys:
         folder = recipe.merged(layers)
@@ -263,18 +299,17 @@ class ContentReader:
         return recipe.merged([folder, named, said])
 
 
-def _parse(opened: BinaryIO, file: Seen, kind: Kind) -> Text:
-    with opened:
-        content = opened.read(LIMIT_BYTES + 1)
-    if kind is Kind.PRESET:
-        return read_preset(content, printable(file.path))
-    return instruction.parse(content, printable(file.name))
-
-
 def _is_why(text: Text, file: Seen) -> bool:
-    if isinstance(text, Instruction) and is_prose(file.name):
-        return is_why(text.written.prompt or "")
-    return False
+    """Whether a text is a WHY.txt; a prompt that begins like one is a prompt."""
+    if not isinstance(text, Instruction) or not is_prose(file.name):
+        return False
+    lines = (text.written.prompt or "").splitlines()
+    if len(lines) < len(_WHY_LINES):
+        return False
+    first, cause, advice = lines[: len(_WHY_LINES)]
+    begins = cause.startswith(_WHY_LINES[1]) and advice.startswith(_WHY_LINES[2])
+    is_ours = _JOB.search("\n".join(lines)) is not None
+    return first.endswith(_WHY_LINES[0]) and begins and is_ours
 
 
 def _companions(written: Keys) -> tuple[str, ...]:
@@ -283,3 +318,106 @@ def _companions(written: Keys) -> tuple[str, ...]:
 
 def _broken(file: Seen, what: str, advice: str) -> Broken:
     return Broken((Problem(printable(file.name), what, advice),))
+
+
+def _may_be_report(name: str) -> bool:
+    """Whether a file of this name is worth a look: file managers number and copy names."""
+    lower = name.lower()
+    return lower.endswith(".json") and "report" in lower
+
+
+def is_report(content: bytes) -> bool:
+    """Whether a text is a report.json of ours."""
+    try:
+        said = codec.parse(content)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.keys() >= _REPORT_KEYS
+
+
+class Opener(Protocol):
+    """Opens a name in a folder that is held, as `os.open` does."""
+
+    def __call__(self, path: str, flags: int, *, dir_fd: int) -> int:
+        """Give the descriptor; raises OSError."""
+        ...
+
+
+def open_seen(
+    inbox: Path, seen: Seen, opener: Opener = os.open, *, is_local: bool
+) -> BinaryIO | Unread:
+    """Open a file that is still what was seen and that, on a local disk, nobody writes to.
+
+    What the share does wrong is raised as OSError.
+    """
+    path = inbox / seen.path
+    try:
+        with DirWalker(inbox.parent).folder(path.parent) as folder:
+            try:
+                descriptor = opener(path.name, _FLAGS, dir_fd=folder)
+            except PermissionError:
+                status = DirEntryAt(folder, path).status()
+                return Unreadable(_forbidden(status), is_lasting=True)
+    except OSError as error:
+        error.filename = str(path)
+        if error.errno in _NOT_NOW:
+            return Unread()
+        return unreadable(error)
+    stream = os.fdopen(descriptor, "rb")
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        stream.close()
+        raise
+    # On NFS opening asks the server, so this is fresher than what the scan was told.
+    is_it = stat.S_ISREG(status.st_mode) and _is_same(status, seen)
+    if is_it and not (is_local and has_writer(descriptor)):
+        return stream
+    stream.close()
+    return Unread()
+
+
+def unreadable(error: OSError) -> Unreadable:
+    """What an error met at one file makes of it; raises it where it says more of the share."""
+    if not is_of_one_file(error):
+        raise error
+    words = f"cannot be read ({error.strerror}): it is tried again; where that lasts,"
+    return Unreadable(f"{words} copy it into the inbox anew", isinstance(error, PermissionError))
+
+
+def _is_same(status: os.stat_result, seen: Seen) -> bool:
+    is_same = (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime_ns)
+    return is_same and not has_other_names(status)
+
+
+def _forbidden(status: os.stat_result) -> str:
+    owner, mode = _user(status.st_uid), stat.S_IMODE(status.st_mode)
+    return (
+        f"cannot be read by {_user(os.geteuid())}: it belongs to {owner} and has mode {mode:04o};"
+        " give the daemon the right to read it (chmod a+r)"
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return f"{pwd.getpwuid(number).pw_name} (uid {number})"
+    except KeyError:
+        return f"uid {number}"
+
+
+def has_writer(descriptor: int) -> bool:
+    """Whether any process has this file open for writing, as far as we are told.
+
+    The descriptor must be open for reading alone, the file on a local disk: of a share the kernel
+    knows our own machine at most. Of files that are not ours only root is told; then False.
+    """
+    # A lease that is granted means that there is no writer; it is given back at once. Who opens
+    # the file in between waits for that, and we get a signal: SIGIO, unless told otherwise, which
+    # would end us.
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False

@@ -2,85 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf
-from typing import Protocol
 
-from config.instruction_keys import Keys
 from config.problems import Problem
 from daemon.clock import local_time
 from daemon.fs.names import printable
+from daemon.inbox.reader import Broken, ContentReader, Picture, Text, Unread, Unreadable
 from daemon.job import Seen, State
-from pipeline.instruction import Instruction
-from pipeline.recipe import Resolved
 from pipeline.sniff.whole_file import EndsInZeros, Incomplete, Whole
 
-DEFAULT_PRIORITY = 5
 # How many times the settle time a picture rests whose end is dark or has not arrived.
 ZEROS_REST = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """Not read: it has not settled, is in use, or was changed or taken away while we looked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable(Unread):
-    """It may not or cannot be read; nobody knows what it says until that is mended."""
-
-    reason: str
-    is_lasting: bool  # False: it may be read again in a moment
-    again_at: float = inf  # monotonic seconds when it is tried again
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Read, and of no use until somebody mends it."""
-
-    problems: tuple[Problem, ...]
-
-
-Picture = Whole | EndsInZeros | Incomplete | Broken | Unread
-Text = Instruction | Keys | Broken | Unread  # an instruction in a sidecar, written in a preset
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a job needs beside its image and its sidecar, and what is wrong with what it says."""
-
-    companions: tuple[str, ...] = ()  # references and mask, base names as written
-    priority: int = DEFAULT_PRIORITY
-    problems: tuple[Problem, ...] = ()
-    resolved: Resolved | None = None  # where nothing is wrong
-
-
-class Contents(Protocol):
-    """Answers from memory; asking twice about the same files gives the same answer."""
-
-    def picture(self, image: Seen) -> Picture:
-        """What an image holds, and whether all of it is there."""
-        ...
-
-    def text(self, file: Seen) -> Text:
-        """What a sidecar or a folder preset says."""
-        ...
-
-    def own_reports(self) -> Collection[Seen]:
-        """The files that are records of ours about an earlier failure."""
-        ...
-
-    def wanted(self, sidecar: Seen | None, presets: tuple[Seen, ...]) -> Wanted:
-        """What a readable or broken sidecar asks for, on readable presets, outermost first."""
-        ...
-
-    def give_prompt(self, presets: tuple[Seen, ...]) -> bool:
-        """Whether these presets let an image run without a sidecar."""
-        ...
-
-
 Watched = Mapping[Seen, float]  # each file, and the monotonic second when it was first seen so
 
 
@@ -119,7 +53,7 @@ class InboxSnapshot:
     """The watch at one moment, and what has been read by then."""
 
     watched: Watched
-    contents: Contents
+    contents: ContentReader
     rules: SettleRules
     now: float  # monotonic seconds
     unix_at_zero: float  # Unix time at monotonic second 0, for people
@@ -130,23 +64,13 @@ class InboxSnapshot:
 
     def text_waits(self, file: Seen) -> Iterator[Wait]:
         """Why a sidecar or a preset cannot be used yet, the first reason first."""
-        yield from self._settling(file)
-        match self.contents.text(file):
-            case Unreadable() as unreadable:
-                yield _unreadable(unreadable)
-            case Unread():
-                yield self._busy(file)
-            case _:
-                pass
+        yield from self._read_waits(file, self.contents.text(file))
 
     def picture_waits(self, image: Seen) -> Iterator[Wait]:
         """Why an image cannot be used yet, the first reason first."""
-        yield from self._settling(image)
-        match self.contents.picture(image):
-            case Unreadable() as unreadable:
-                yield _unreadable(unreadable)
-            case Unread():
-                yield self._busy(image)
+        picture = self.contents.picture(image)
+        yield from self._read_waits(image, picture)
+        match picture:
             case Incomplete(why):
                 rest = self.rules.settle_max_seconds
                 yield from self._incomplete(image, rest, f"incomplete: {why}; given up")
@@ -155,7 +79,7 @@ class InboxSnapshot:
                 yield from self._incomplete(
                     image, rest, f"perhaps incomplete: {why}; taken as dark"
                 )
-            case Whole() | Broken():
+            case Whole() | Broken() | Unread():
                 pass
 
     def picture_problems(self, image: Seen) -> tuple[Problem, ...]:
@@ -178,6 +102,16 @@ class InboxSnapshot:
         today = _day_and_minute(int(self.unix_at_zero + self.now) // 60)[0]
         return time if day == today else f"{day} {time}"
 
+    def _read_waits(self, file: Seen, said: Picture | Text) -> Iterator[Wait]:
+        yield from self._settling(file)
+        match said:
+            case Unreadable(reason, is_lasting, again_at):
+                yield Wait(State.HELD if is_lasting else State.SETTLING, reason, again_at)
+            case Unread():
+                yield self._busy(file)
+            case _:
+                pass
+
     def _incomplete(self, image: Seen, rest_seconds: float, words: str) -> Iterator[Wait]:
         until = self.watched[image] + rest_seconds
         if self.now < until and not self.rules.final:
@@ -198,10 +132,6 @@ class InboxSnapshot:
             word = "settling" if file.size else "empty so far"
             reason = f"{word}: unchanged for {self.now - since:.1f} s of {at - since:g} s"
             yield Wait(State.SETTLING, reason, at)
-
-
-def _unreadable(file: Unreadable) -> Wait:
-    return Wait(State.HELD if file.is_lasting else State.SETTLING, file.reason, file.again_at)
 
 
 def settles_at(file: Seen, watched: Watched, rules: SettleRules) -> float:

@@ -28,7 +28,10 @@ from watchdog.observers.inotify_c import (
 from config.settings import Watch
 
 _AGAIN_SECONDS = 30.0  # a watcher that lost sight is made anew no more often than that
-_Place = tuple[int, int]  # device and inode of the inbox
+_Identity = tuple[int, int]  # device and inode
+
+# Without a handler its warnings would go to stderr in a form of their own; `lost` tells them.
+logging.getLogger("watchdog").addHandler(logging.NullHandler())
 
 DIED = "its watcher has ended"
 # No open, read, attribute or write events: a file being copied would flood the queue.
@@ -59,7 +62,7 @@ class Watcher:
     def __init__(self, inbox: Path, wake: Callable[[], None], lost: Callable[[str], None]) -> None:
         self._inbox, self._wake, self._lost = inbox, wake, lost
         self._watcher: InotifyWatch | None = None
-        self._place: _Place | None = None
+        self._place: _Identity | None = None
         self._told: frozenset[str] = frozenset()
         self._again_at = -math.inf
 
@@ -105,11 +108,6 @@ class Watcher:
         is_new, self._told = reason not in self._told, self._told | {reason}
         if is_new:
             self._lost(reason)
-
-
-# Without a handler its warnings would go to stderr in a form of their own; `lost` tells them.
-logging.getLogger("watchdog").addHandler(logging.NullHandler())
-_Identity = tuple[int, int]  # device and inode
 
 
 class InotifyWatch:

@@ -115,19 +115,19 @@ def _do(step: Step) -> None:
         case MakeHotFolder(root):
             make_hot_folder(root, str(uuid.uuid4()))
         case MakeFolder(path, user, group, mode):
-            _make_folder(path, _user_id(user), _group_id(group), mode)
+            _make_folder(path, _ids(user, group), mode)
         case Call(words):
             _run(words)
         case _:
             assert_never(step)
 
 
-def _make_folder(path: Path, user_id: int, group_id: int, mode: int) -> None:
+def _make_folder(path: Path, ids: tuple[int, int], mode: int) -> None:
     path.mkdir(parents=True, exist_ok=True)
     # Others may write there: what they have put in its place as a link is not followed.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        os.fchown(descriptor, user_id, group_id)
+        os.fchown(descriptor, *ids)
         os.fchmod(descriptor, mode)  # last: a change of owner clears the bits of groups
     finally:
         os.close(descriptor)
@@ -136,18 +136,14 @@ def _make_folder(path: Path, user_id: int, group_id: int, mode: int) -> None:
 def _stands(path: Path, user: str, group: str, mode: int) -> bool:
     try:
         found = path.lstat()
-        wanted = (_user_id(user), _group_id(group), mode)
+        wanted = (*_ids(user, group), mode)
     except (FileNotFoundError, KeyError):
         return False
     return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == wanted
 
 
-def _user_id(name: str) -> int:
-    return pwd.getpwnam(name).pw_uid
-
-
-def _group_id(name: str) -> int:
-    return grp.getgrnam(name).gr_gid
+def _ids(user: str, group: str) -> tuple[int, int]:
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
 
 
 def _does_well(words: tuple[str, ...]) -> bool:

@@ -82,16 +82,11 @@ class Follower:
 
     term: int
     text: str | None
+    leader: Owner | None  # who leads, or did; None where that is not known
     since: float  # on the clock `awake`: it has been the same at every look
     looked_at: float  # on the clock `awake`
     liveness: Liveness  # of the leader
     is_free: bool  # nobody acts in this term, nor will
-
-    @property
-    def leader(self) -> Owner | None:
-        """Who leads, or did; None where that is not known."""
-        record = None if self.text is None else owner.read(self.text)
-        return record.owner if record else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,18 +132,8 @@ class Election:
         return Leader(term=leader.term, counter=counter, until=began + self.timings.act)
 
     def _follow(self, before: Newcomer | Follower) -> Follower:
-        term = self.store.newest()
-        text = self.store.read(term)
-        now = self.clocks.awake()
-        liveness = self._liveness(text)
-        sight = Follower(
-            term=term,
-            text=text,
-            since=now,
-            looked_at=now,
-            liveness=liveness,
-            is_free=self._is_over(text),
-        )
+        sight = self._look()
+        term, text, now = sight.term, sight.text, sight.looked_at
         match before:
             case Newcomer():
                 return replace(sight, is_free=sight.is_free or term == 0)
@@ -158,6 +143,24 @@ class Election:
                 return replace(sight, liveness=before.liveness)
             case Follower():
                 return replace(sight, liveness=before.liveness, since=before.since)
+
+    def _look(self) -> Follower:
+        """The newest term as it is found, its watch begun at this moment."""
+        term = self.store.newest()
+        text = self.store.read(term)
+        now = self.clocks.awake()
+        record = None if text is None else owner.read(text)
+        liveness = self.liveness_of(record.owner) if record else Liveness.UNKNOWN
+        is_released = record is not None and record.is_released
+        return Follower(
+            term=term,
+            text=text,
+            leader=record.owner if record else None,
+            since=now,
+            looked_at=now,
+            liveness=liveness,
+            is_free=is_released or liveness is Liveness.ENDED,
+        )
 
     def _is_due(self, follower: Follower) -> bool:
         return follower.is_free or (follower.looked_at - follower.since >= self.timings.take_over)
@@ -179,13 +182,3 @@ class Election:
     def _write(self, term: int, counter: int, *, is_released: bool = False) -> bool:
         record = LeaseRecord(owner=self.me, counter=counter, is_released=is_released)
         return self.store.write(term, record.text())
-
-    def _is_over(self, text: str | None) -> bool:
-        record = None if text is None else owner.read(text)
-        return record is not None and (
-            record.is_released or self.liveness_of(record.owner) is Liveness.ENDED
-        )
-
-    def _liveness(self, text: str | None) -> Liveness:
-        record = None if text is None else owner.read(text)
-        return self.liveness_of(record.owner) if record else Liveness.UNKNOWN

@@ -28,6 +28,7 @@ def test_an_event_is_a_line_with_its_time_in_the_log_of_the_day(logs: Path) -> N
     FolderLog(SafeTree(logs.parent)).write(events.Noted(text="All is well."), NOON)
     log = logs / f"LOG-{STAMP:%Y-%m-%d}.txt"
     assert log.read_text() == f"{STAMP:%Y-%m-%d %H:%M:%S %z} All is well.\n"
+    assert list(logs.iterdir()) == [log]
 
 
 def test_a_job_has_its_whole_story_in_one_file(logs: Path) -> None:

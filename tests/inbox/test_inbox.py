@@ -10,7 +10,7 @@ from paper import FINAL, PROMPT, RULES, WHOLE, about, names, states
 from config.instruction_keys import Keys
 from config.problems import UserError
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
-from daemon.inbox import open_file
+from daemon.inbox import reader
 from daemon.inbox.inbox import Inbox
 from daemon.inbox.settle import SettleRules
 from daemon.job import Plan, State
@@ -33,7 +33,7 @@ def settings(**limits: float) -> Settings:
 def survey(
     inbox: Path,
     rules: SettleRules = RULES,
-    opener: open_file.Opener = os.open,
+    opener: reader.Opener = os.open,
     **limits: float,
 ) -> Inbox:
     return Inbox(

@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from daemon.install import files, plan
-from daemon.install.files import InstallRequest, Machine, request_problems
+from daemon.install import plan
+from daemon.install.plan import InstallRequest, Machine, request_problems
 from daemon.install.steps import Call, Remove, Write
 
 ORDER = InstallRequest(
@@ -63,7 +63,7 @@ def test_what_was_written_for_the_service_is_removed_with_it_and_settings_are_no
 
 def test_the_shipped_users_are_those_that_are_written_by_default() -> None:
     request = replace(ORDER, group="hotfolder")
-    assert files.users(request) == files.shipped("hotfolder.sysusers")
+    assert plan.users(request) == plan.shipped("hotfolder.sysusers")
 
 
 def test_all_that_would_keep_it_from_working_is_named_at_once() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from daemon.events import events, job_events
 from daemon.events.events import DaemonEvent, Detail, Noted
 from daemon.events.job_events import JobFailed
-from daemon.events.journal import JournalLog, record
+from daemon.events.sinks import JournalLog, record
 
 CATALOG = Path(__file__).parents[2] / "systemd" / "hotfolder.catalog"
 FAILED = JobFailed(
