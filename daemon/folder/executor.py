@@ -49,7 +49,7 @@ class FolderExecutor:
         self._presets_for, self._reply = presets_for, reply
         self._known: set[str] = set()  # jobs that the service knows
         self._announced: set[str] = set()  # jobs whose results are out, as was told
-        self._is_to_recover = False  # whether work/ may hold files of no job that is known
+        self.is_to_recover = True  # whether work/ may hold files of no job that is known
 
     def serve(self, identity: str) -> None:
         """Work from now on for the hot folder of this id."""
@@ -60,7 +60,7 @@ class FolderExecutor:
 
         Gives the commands that were put off.
         """
-        self._known, self._announced = set(), set()
+        self._known, self._announced, self.is_to_recover = set(), set(), True
         return self.retries.clear()
 
     def do(self, command: messages.ExecutorCommand, *, again: bool = False) -> None:
@@ -106,7 +106,7 @@ class FolderExecutor:
             self._refuse(command, error)
         elif isinstance(command, messages.DropScratch):
             self._known.discard(command.job.job_id)
-            self._is_to_recover = True  # which clears its scratch
+            self.is_to_recover = True  # which clears its scratch
             self._tell_fault(command.job.path, fault_of(error))
         else:
             self._hold(command.job, error)
@@ -116,7 +116,7 @@ class FolderExecutor:
         self._reply(messages.EventRaised(event))
 
     def _refuse(self, request: messages.FileRequest, error: Exception) -> None:
-        self._is_to_recover = True  # some of its files may have been moved already
+        self.is_to_recover = True  # some of its files may have been moved already
         if not isinstance(error, OSError):
             self._tell_fault(messages.subject_of_request(request), fault_of(error))
         what, advice = words_of_hindrance(error, self._root)
@@ -300,11 +300,10 @@ class FolderExecutor:
 
     def has_to_recover(self, now: float) -> bool:
         """Whether there may be something in work/ that it is time to look after."""
-        return self._is_to_recover or self.retries.has_due_held_jobs(now)
+        return self.is_to_recover or self.retries.has_due_held_jobs(now)
 
     def recover(self) -> None:
         """Tell of the jobs that lie in work/ and are not known; finish what needs no editor."""
-        self._is_to_recover = False
         found_there = self._spool.recover(self._unreadable)
         recovered = [left for left in found_there if left.job.job_id not in self._known]
         unfinished = [it for it in map(self._left_over, recovered) if it is not None]
@@ -315,6 +314,7 @@ class FolderExecutor:
         tree, work = self._spool.tree, self._spool.work
         self.retries.keep_where(lambda job_id: tree.exists(work(job_id)))
         self._scratch.keep_only(self._known | self.retries.held_jobs())
+        self.is_to_recover = False
 
     def _unreadable(self, folder: Path, error: Exception) -> None:
         """Leave alone what lies in work/ and cannot be looked at; raises what is not its own."""

@@ -81,7 +81,6 @@ class FolderWorker(threading.Thread):
         self._commands: queue.SimpleQueue[messages.FolderCommand] = queue.SimpleQueue()
         self._parked: deque[messages.FolderCommand] = deque()  # commands that a trouble holds up
         self._plan = EMPTY_PLAN  # the newest, without what was taken since
-        self._is_to_recover = True  # whether work/ may hold jobs that are not known
         self._stands = messages.StatusChanged(FolderState.OFFLINE, NOT_LOOKED_AT)
         self._failures = 0  # in a row
         self._scan_at = self._scanned_at = clock.monotonic()  # the next one, the end of the last
@@ -172,15 +171,15 @@ class FolderWorker(threading.Thread):
                 self._executor.room.refused(trouble)
                 self._plan = EMPTY_PLAN  # the next scan knows more
                 self._reply(messages.ClaimLost())
-                self._is_to_recover = True  # some of its files may have been moved already
+                # Some of its files may have been moved already.
+                self._executor.is_to_recover = True
             case _:
-                self._is_to_recover |= isinstance(command, messages.FileRequest)
+                self._executor.is_to_recover |= isinstance(command, messages.FileRequest)
                 self._parked.appendleft(command)
 
     def _stand_by(self, command: messages.FolderCommand, other: NotLeader) -> None:
         """Leave everything to the daemon that leads; what is on scratch may be wanted later."""
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
-        self._is_to_recover = True
         self._plan, put_off = EMPTY_PLAN, self._executor.leave()
         self._watcher.stop()
         for held in (command, *self._parked, *put_off):
@@ -227,9 +226,8 @@ class FolderWorker(threading.Thread):
 
     def _scan(self) -> None:
         now = self._clock.monotonic()
-        if self._is_to_recover or self._executor.has_to_recover(now):
+        if self._executor.has_to_recover(now):
             self._executor.recover()
-            self._is_to_recover = False
         self._retry_parked()  # before the look: what a claim takes is not in its plan
         self._executor.try_again()
         plan = self._look(now)
@@ -302,7 +300,7 @@ class FolderWorker(threading.Thread):
 
     def _set_state(self, state: FolderState, reason: str, *, is_passing: bool = False) -> None:
         if state is FolderState.OFFLINE:
-            self._is_to_recover = True
+            self._executor.is_to_recover = True
             self._watcher.stop()  # who comes back may be another file system
         if (state, reason) != (self._stands.state, self._stands.reason):
             self._stands = messages.StatusChanged(state, reason, is_passing)
