@@ -110,16 +110,16 @@ class RequeueRequests:
             folder, name = self._folders[asked.root], printable(asked.folder)
             if folder.is_offline:
                 text = f"{name} goes back when the share is back ({folder.stands.reason})."
-                asked.reply(CommandResult(ResultCode.BEGUN, text).as_json())
+                asked.reply(CommandResult(ResultCode.BEGUN, text))
             elif now >= asked.answer_by:
-                asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is going back.").as_json())
+                asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is going back."))
 
     def requeued(self, root: str, reply: messages.Requeued) -> None:
         """Answer whoever asked, and tell it."""
         mine = [it for it in self._asked if (it.root, it.folder) == (root, reply.folder)]
         self._asked = tuple(it for it in self._asked if it not in mine)
         for asked in mine:
-            asked.reply(told(reply).as_json())
+            asked.reply(told(reply))
         if reply.paths:
             self._tell(
                 job_events.JobRevived(

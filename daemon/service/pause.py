@@ -100,7 +100,7 @@ class PauseControl:
         except OSError as error:
             request.reply({"error": f"it cannot be kept: {error.strerror}"})
         else:
-            request.reply(came.as_json())
+            request.reply(came)
         return True
 
     def _reason(self, folder: FolderSettings, now: datetime) -> str:
