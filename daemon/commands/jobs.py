@@ -9,23 +9,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from config.settings import FolderSettings, Settings, folder_settings
+from config.settings import FolderSettings, folder_settings
+from daemon.clock import day_of
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry
 from daemon.commands.offline import read_inbox
 from daemon.commands.output import Output
 from daemon.commands.select import (
     Located,
-    absolute,
-    find_folders,
-    hot_folder_above,
+    folders_around,
     locate_file,
     name_in_inbox,
-    read_settings,
+    select,
     unmarked,
 )
 from daemon.commands.traces import failed_job
@@ -83,7 +81,7 @@ class OfflineFolder:
 
     def requeue(self, failed: str) -> CommandResult:
         """Move the originals of a folder of failed/ back; it is relative to the root."""
-        reply = self._file_requests.grant(messages.Requeue(failed), _today())
+        reply = self._file_requests.grant(messages.Requeue(failed), day_of(time.time()))
         assert isinstance(reply, messages.Requeued)
         if reply.paths:
             paths = tuple(map(printable, reply.paths))
@@ -96,7 +94,7 @@ class OfflineFolder:
         return FileRequests(self.spool, time)
 
     def _cancel_waiting(self, request: messages.CancelWaiting) -> CommandResult:
-        reply = self._file_requests.grant(request, _today())
+        reply = self._file_requests.grant(request, day_of(time.time()))
         match reply:
             case messages.Filed(job=job, where=where):
                 return self._cancelled(job, where)
@@ -112,7 +110,9 @@ class OfflineFolder:
         if publication.is_complete(job):
             return CommandResult(ResultCode.REFUSED, f"{printable(job.path)}: {_TOO_LATE}.")
         publication.clear_half_done(job)
-        return self._cancelled(job, self._file_requests.file(job, State.CANCELLED, _today()))
+        return self._cancelled(
+            job, self._file_requests.file(job, State.CANCELLED, day_of(time.time()))
+        )
 
     def _cancelled(self, job: Job, where: str) -> CommandResult:
         history = History(self.local_dirs.state, self.say)
@@ -164,17 +164,13 @@ def _refuse(request: Request) -> None:
     request.reply(reason)
 
 
-def _today() -> str:
-    return datetime.now(UTC).astimezone().strftime("%Y-%m-%d")
-
-
 _IN_FAILED = 3  # failed, the day, the job
 
 
 def cancel(arguments: argparse.Namespace) -> ExitCode:
     """End one job without a result; USAGE where there is none, and where it is too late."""
     output, word = Output(sys.stdout, os.environ), arguments.job
-    settings, roots = _where(arguments, word)
+    settings, roots = folders_around(arguments, word, select)
     means = _Means(Inquiry.by(settings, make_local_dirs), output)
     path = name_in_inbox(word, Path.cwd(), roots)
     for root in roots:
@@ -192,7 +188,7 @@ def retry(arguments: argparse.Namespace) -> ExitCode:
     """Have failed jobs tried again; USAGE where one of them is none."""
     output, outcomes = Output(sys.stdout, os.environ), []
     for failed in arguments.failed:
-        settings, roots = _where(arguments, failed)
+        settings, roots = folders_around(arguments, failed, select)
         means = _Means(Inquiry.by(settings, make_local_dirs), output)
         outcomes.append(_retry(means, failed, roots))
         output.line(outcomes[-1].text)
@@ -249,17 +245,3 @@ class _Means:
         folder = folder_settings(self.inquiry.settings, root)
         with offline_folder(folder, local_dirs, self.output.line) as alone:
             return do_alone(alone)
-
-
-def _where(arguments: argparse.Namespace, file: Path) -> tuple[Settings, tuple[Path, ...]]:
-    """The hot folder that a file is in, else all that the settings or --root name.
-
-    They need not be there: their daemon may know that a share is away.
-    """
-    cwd = Path.cwd()
-    settings, path = read_settings(arguments.config, cwd)
-    above = hot_folder_above(absolute(file, cwd))
-    if arguments.root is None and above is not None:
-        return settings, (above,)
-    folders = find_folders(settings, path, arguments.root, cwd)
-    return settings, tuple(Path(os.path.normpath(folder.root)) for folder in folders)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.commands import ExitCode
 from daemon.commands.output import Output
-from daemon.commands.select import find_folders, read_settings
+from daemon.commands.select import select
 from daemon.control.client import send_command
 from daemon.control.documents import CommandResult, ResultCode
 from daemon.fs.local_dirs import locate_local_dirs, make_local_dirs
@@ -33,9 +33,8 @@ def drain(arguments: argparse.Namespace) -> ExitCode:
 
 def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
     output = Output(sys.stdout, os.environ)
-    settings, path = read_settings(arguments.config, Path.cwd())
     outcomes = []
-    for folder in find_folders(settings, path, arguments.root, Path.cwd()):
+    for folder in select(arguments).folders:
         outcomes.append(_ask(verb, folder.root))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE

@@ -8,12 +8,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
 from daemon.commands.output import Output, as_json, write_json
-from daemon.commands.select import find_folders, read_settings
+from daemon.commands.select import select
 from daemon.control.documents import SCHEMA, FileStatus, JobPreview
 from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
@@ -21,9 +20,9 @@ from daemon.job import FolderState, State
 
 def plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what would happen to every file of the inboxes; problems among them are no failure."""
-    settings, path = read_settings(arguments.config, Path.cwd())
-    folders = find_folders(settings, path, arguments.root, Path.cwd())
-    replies = ask_all(folders, partial(Inquiry.by(settings).plan, is_whole=arguments.json))
+    selection = select(arguments)
+    inquire = partial(Inquiry.by(selection.settings).plan, is_whole=arguments.json)
+    replies = ask_all(selection.folders, inquire)
     if arguments.json:
         running = any(it.daemon for it in replies)
         planned = [_json(it) for it in replies]

@@ -17,7 +17,7 @@ from config.settings import ModelSettings, Settings
 from daemon.app import ChildModules, DaemonSpec, Timing, open_service
 from daemon.commands import ExitCode
 from daemon.commands.output import Output
-from daemon.commands.select import Selection, default_steps, read_settings, select
+from daemon.commands.select import Selection, default_steps, read_settings, select_marked
 from daemon.events.events import NotStarted
 from daemon.events.journal import JournalLog
 from daemon.events.sinks import Log, open_log
@@ -63,7 +63,7 @@ def _serve(
     modules: ChildModules,
 ) -> ExitCode:
     local_dirs = make_local_dirs(os.environ)
-    selection = select(arguments)
+    selection = select_marked(arguments)
     model = _model(arguments, selection.settings)
     selection = replace(selection, settings=replace(selection.settings, model=model))
     _require_apart(selection, local_dirs)

@@ -8,12 +8,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
 from daemon.commands.output import Output, as_json, write_json
-from daemon.commands.select import find_folders, read_settings
+from daemon.commands.select import select
 from daemon.control.documents import SCHEMA, FolderStatus
 from daemon.fs.names import Kind
 from daemon.job import FolderState, State
@@ -24,10 +23,8 @@ _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED
 
 def status(arguments: argparse.Namespace) -> ExitCode:
     """Say how every hot folder and its daemon stand."""
-    settings, path = read_settings(arguments.config, Path.cwd())
-    # Their markers are asked for only where no daemon answers: it may know that a share is away.
-    folders = find_folders(settings, path, arguments.root, Path.cwd())
-    replies = ask_all(folders, Inquiry.by(settings).status)
+    selection = select(arguments)
+    replies = ask_all(selection.folders, Inquiry.by(selection.settings).status)
     if arguments.json:
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
         standing = [{**as_json(it.folder), "running": it.daemon is not None} for it in replies]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from config.settings import Settings
@@ -20,13 +21,11 @@ from daemon.commands.select import (
     NO_ANSWER,
     Located,
     NotFound,
-    absolute,
     answering,
     entry_of,
-    hot_folder_above,
+    folders_around,
     locate_file,
-    read_settings,
-    select,
+    select_marked,
 )
 from daemon.commands.traces import (
     WHAT_THEY_WAIT_FOR,
@@ -50,7 +49,8 @@ def why(arguments: argparse.Namespace) -> ExitCode:
     """Say where a file stands, and why; USAGE where no such file is or was here."""
     output = Output(sys.stdout, os.environ)
     try:
-        settings, roots = call_with_deadline(lambda: _why_where(arguments), ANSWER_SECONDS * 2)
+        around = partial(folders_around, arguments, arguments.file, select_marked)
+        settings, roots = call_with_deadline(around, ANSWER_SECONDS * 2)
     except Stalled:
         output.line(f"{arguments.file}: {NO_ANSWER}; nobody knows now what lies there.")
         return ExitCode.FINE
@@ -75,15 +75,6 @@ def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output
     if near:
         output.line(f"Did you mean {' or '.join(near)}?")
     return ExitCode.USAGE
-
-
-def _why_where(arguments: argparse.Namespace) -> tuple[Settings, tuple[Path, ...]]:
-    cwd = Path.cwd()
-    above = hot_folder_above(absolute(arguments.file, cwd))
-    if arguments.root is None and above is not None:
-        return read_settings(arguments.config, cwd)[0], (above,)
-    selection = select(arguments)
-    return selection.settings, tuple(Path(os.path.normpath(it.root)) for it in selection.folders)
 
 
 _NEAREST_SHOWN = 3
