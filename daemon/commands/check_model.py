@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.problems import UserError
 from config.settings import Lora, ModelSettings, Pack
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
+from daemon.commands.check_machine import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
