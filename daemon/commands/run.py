@@ -6,18 +6,25 @@ import argparse
 import errno
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
 from daemon.app import ChildModules, DaemonSpec, Timing, open_service
+from daemon.clock import local_time
 from daemon.commands import ExitCode
 from daemon.commands.output import Output
-from daemon.commands.select import Selection, default_steps, read_settings, select_marked
+from daemon.commands.select import (
+    Selection,
+    default_steps,
+    model_of,
+    read_settings,
+    select_marked,
+)
 from daemon.events.events import NotStarted
 from daemon.events.journal import JournalLog
 from daemon.events.sinks import Log, open_log
@@ -39,7 +46,9 @@ def run(
     modules: ChildModules = ChildModules(),  # noqa: B008 - frozen
 ) -> ExitCode:
     """Watch, edit, publish; returns when stopped or, with --once, when all is done."""
-    log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
+    log = open_log(
+        sys.stderr, os.environ, lambda: local_time(time.time()), verbose=arguments.verbose
+    )
     notifier = SystemdNotifier(os.environ)
     try:
         return _serve(arguments, log, notifier, timing, modules)
@@ -87,7 +96,7 @@ def _serve(
 
 def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     """The model to load, found whole before anything starts."""
-    model = _named_model(arguments, settings)
+    model = model_of(arguments, settings)
     if arguments.editor == "echo":
         return model
     if model.path is None:
@@ -101,12 +110,6 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     return model
 
 
-def _named_model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
-    if arguments.model is None:
-        return settings.model
-    return replace(settings.model, path=arguments.model.absolute())
-
-
 def _reread(
     arguments: argparse.Namespace, selection: Selection, local_dirs: LocalDirs, in_force: Settings
 ) -> Settings:
@@ -115,7 +118,7 @@ def _reread(
     Raises UserError with every problem.
     """
     settings, path = read_settings(arguments.config, Path.cwd())
-    settings = replace(settings, model=_named_model(arguments, settings))
+    settings = replace(settings, model=model_of(arguments, settings))
     if settings.model != in_force.model:
         _model(arguments, settings)
         _require_apart(replace(selection, settings=settings, settings_path=path), local_dirs)
@@ -128,10 +131,6 @@ def _require_apart(selection: Selection, local_dirs: LocalDirs) -> None:
     found = [*separation_problems(roots, selection.settings_path, model, local_dirs)]
     if found:
         raise UserError(found)
-
-
-def _local_time() -> datetime:
-    return datetime.now(UTC).astimezone()
 
 
 def _row(job: EndedJob) -> tuple[str, str, str, str]:

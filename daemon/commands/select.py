@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from config import settings_file
 from config.problems import Problem, UserError
 from config.settings import (
     FolderSettings,
+    ModelSettings,
     Settings,
     folder_settings,
     folder_settings_as_written,
@@ -69,6 +70,13 @@ def read_settings(config: Path | None, cwd: Path) -> tuple[Settings, Path | None
         return settings_without_file(), None
     named = config is not None or path == settings_file.SYSTEM_FILE
     return settings_file.load(path, named=named), path
+
+
+def model_of(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
+    """The settings of the model, its folder that of `--model` where that is given."""
+    if arguments.model is None:
+        return settings.model
+    return replace(settings.model, path=arguments.model.absolute())
 
 
 def find_folders(
