@@ -172,13 +172,3 @@ class Request:
     root: Path
     arguments: Mapping[str, str]
     reply: Reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
-    """A result that needs a look, as it is remembered."""
-
-    file: str  # the original, relative to the inbox
-    result: str  # relative to the root
-    reason: str
-    ended_at: float  # Unix time
