@@ -42,15 +42,7 @@ def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
 
 def _ask(verb: str, root: Path) -> CommandResult:
     # Members of the service's group may ask; only its user keeps a pause without it.
-    came = send_command({"verb": verb}, root, locate_local_dirs(os.environ))
-    return came or _alone(verb, root, PauseFlags(make_local_dirs(os.environ).state))
-
-
-def _alone(verb: str, root: Path, pause_flags: PauseFlags) -> CommandResult:
-    match verb:
-        case "pause":
-            return pause_flags.pause(root)
-        case "resume":
-            return pause_flags.resume(root)
-        case _:
-            return CommandResult(ResultCode.UNKNOWN, f"{root}: no daemon is running here.")
+    if came := send_command({"verb": verb}, root, locate_local_dirs(os.environ)):
+        return came
+    kept = PauseFlags(make_local_dirs(os.environ).state).take(verb, root)
+    return kept or CommandResult(ResultCode.UNKNOWN, f"{root}: no daemon is running here.")

@@ -144,10 +144,8 @@ class Service:
         for event in self._pause_control.look(folders, self._clock.time()):
             self._tell(event)
         edits, is_idle = self.runner.editing, not any(self.runner.jobs)
-        was_unneeded, edits.is_unneeded = (
-            edits.is_unneeded,
-            is_idle and not self._pause_control.needs_editor,
-        )
+        was_unneeded = edits.is_unneeded
+        edits.is_unneeded = is_idle and not self._pause_control.needs_editor
         if edits.is_unneeded and not was_unneeded and not edits.is_ready:
             self._notifier.ready(self.reporter.line())  # it does what it can do
         if self._pause_control.is_draining and is_idle:
