@@ -23,8 +23,8 @@ from daemon.commands.select import (
     folders_around,
     locate_file,
     name_in_inbox,
+    require_marked,
     select,
-    unmarked,
 )
 from daemon.commands.traces import failed_job
 from daemon.commands.why import Explainer
@@ -33,7 +33,7 @@ from daemon.control.documents import CommandResult, Request, ResultCode
 from daemon.control.server import Server
 from daemon.events.events import Event
 from daemon.events.folder_log import FolderLog
-from daemon.events.job_events import JobCancelled, JobRevived
+from daemon.events.job_events import JobCancelled
 from daemon.folder import messages
 from daemon.folder.file_requests import FileRequests
 from daemon.fs.errors import trouble_of
@@ -46,7 +46,7 @@ from daemon.job import Job, State
 from daemon.jobs.completion import entry_of_ending
 from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
 from daemon.jobs.job_run import about
-from daemon.jobs.requests import told
+from daemon.jobs.requests import revived, told
 from daemon.lease.election import LEASE_TIMINGS
 from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.spool import Spool
@@ -84,9 +84,7 @@ class OfflineFolder:
         reply = self._file_requests.grant(messages.Requeue(failed), day_of(time.time()))
         assert isinstance(reply, messages.Requeued)
         if reply.paths:
-            paths = tuple(map(printable, reply.paths))
-            root = self.folder.root
-            self._tell(JobRevived(root=root, folder=printable(failed), paths=paths))
+            self._tell(revived(self.folder.root, reply))
         return told(reply)
 
     @property
@@ -160,8 +158,7 @@ def offline_folder(
 
 
 def _refuse(request: Request) -> None:
-    reason: Mapping[str, object] = {"error": "hotfolder cancel or retry is at work on it"}
-    request.reply(reason)
+    request.reply({"error": "hotfolder cancel or retry is at work on it"})
 
 
 _IN_FAILED = 3  # failed, the day, the job
@@ -169,17 +166,18 @@ _IN_FAILED = 3  # failed, the day, the job
 
 def cancel(arguments: argparse.Namespace) -> ExitCode:
     """End one job without a result; USAGE where there is none, and where it is too late."""
-    output, word = Output(sys.stdout, os.environ), arguments.job
-    settings, roots = folders_around(arguments, word, select)
-    means = _Means(Inquiry.by(settings, make_local_dirs), output)
-    path = name_in_inbox(word, Path.cwd(), roots)
+    output, word = Output(sys.stdout, os.environ), str(arguments.job)
+    settings, roots = folders_around(arguments, arguments.job, select)
+    inquiry = Inquiry.by(settings, make_local_dirs)
+    path = name_in_inbox(arguments.job, Path.cwd(), roots)
+    request = {"verb": "cancel", "word": word, "path": path}
     for root in roots:
-        came = means.cancel(root, str(word), path)
+        came = _ask(inquiry, output, root, request, lambda it: it.cancel(word, path, inquiry))
         if came.how is not ResultCode.UNKNOWN:
             output.line(came.text)
             return ExitCode.FINE if came.is_fine else ExitCode.USAGE
-    output.line(f"{printable(str(word))} is no job that waits or is under way.")
-    for line in Explainer(means.inquiry).explain(locate_file(word, Path.cwd(), roots), roots):
+    output.line(f"{printable(word)} is no job that waits or is under way.")
+    for line in Explainer(inquiry).explain(locate_file(arguments.job, Path.cwd(), roots), roots):
         output.line(line)
     return ExitCode.USAGE
 
@@ -189,22 +187,24 @@ def retry(arguments: argparse.Namespace) -> ExitCode:
     output, outcomes = Output(sys.stdout, os.environ), []
     for failed in arguments.failed:
         settings, roots = folders_around(arguments, failed, select)
-        means = _Means(Inquiry.by(settings, make_local_dirs), output)
-        outcomes.append(_retry(means, failed, roots))
+        outcomes.append(_retry(Inquiry.by(settings, make_local_dirs), output, failed, roots))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
 
 
-def _retry(means: _Means, failed: Path, roots: tuple[Path, ...]) -> CommandResult:
-    found = _failed_jobs(failed, roots)
-    if len(found) == 1:
-        return means.requeue(*found[0])
-    shown = printable(str(failed))
-    if found:
+def _retry(
+    inquiry: Inquiry, output: Output, failed: Path, roots: tuple[Path, ...]
+) -> CommandResult:
+    found, shown = _failed_jobs(failed, roots), printable(str(failed))
+    if not found:
+        what = "is no failed job: name its folder below failed/, a file in it, or the job's id"
+        return CommandResult(ResultCode.UNKNOWN, f"{shown} {what}.")
+    if len(found) > 1:
         names = " or ".join(printable(folder) for _, folder in found)
         return CommandResult(ResultCode.REFUSED, f"{shown} may be {names}: name one of them.")
-    what = "is no failed job: name its folder below failed/, a file in it, or the job's id"
-    return CommandResult(ResultCode.UNKNOWN, f"{shown} {what}.")
+    ((root, folder),) = found
+    request = {"verb": "retry", "folder": folder}
+    return _ask(inquiry, output, root, request, lambda it: it.requeue(folder))
 
 
 def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -216,32 +216,17 @@ def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
             return [(at, one) for at in roots for one in failed_job(at, str(failed))]
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """What it takes to ask, and to do it here."""
-
-    inquiry: Inquiry
-    output: Output
-
-    def cancel(self, root: Path, word: str, path: str) -> CommandResult:
-        request = {"verb": "cancel", "word": word, "path": path}
-        return self._ask(root, request, lambda it: it.cancel(word, path, self.inquiry))
-
-    def requeue(self, root: Path, folder: str) -> CommandResult:
-        request = {"verb": "retry", "folder": folder}
-        return self._ask(root, request, lambda it: it.requeue(folder))
-
-    def _ask(
-        self,
-        root: Path,
-        request: dict[str, str],
-        do_alone: Callable[[OfflineFolder], CommandResult],
-    ) -> CommandResult:
-        local_dirs = self.inquiry.local_dirs
-        if came := send_command(request, root, local_dirs):
-            return came
-        if problems := tuple(unmarked(root)):
-            raise UserError(problems)
-        folder = folder_settings(self.inquiry.settings, root)
-        with offline_folder(folder, local_dirs, self.output.line) as alone:
-            return do_alone(alone)
+def _ask(
+    inquiry: Inquiry,
+    output: Output,
+    root: Path,
+    request: Mapping[str, str],
+    do_alone: Callable[[OfflineFolder], CommandResult],
+) -> CommandResult:
+    """Ask the daemon; where none runs, do it here."""
+    if came := send_command(request, root, inquiry.local_dirs):
+        return came
+    require_marked(root)
+    folder = folder_settings(inquiry.settings, root)
+    with offline_folder(folder, inquiry.local_dirs, output.line) as alone:
+        return do_alone(alone)

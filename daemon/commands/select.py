@@ -136,10 +136,17 @@ def unmarked(root: Path) -> Iterator[Problem]:
         folder_id(root)
     except UserError as error:
         yield from error.problems
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds no id"
+    except OSError as error:
         advice = "mount the share, and give this user the right to read it"
-        yield Problem(str(root / ".hotfolder" / "id"), f"cannot be read ({reason})", advice)
+        yield Problem(
+            str(root / ".hotfolder" / "id"), f"cannot be read ({error.strerror})", advice
+        )
+
+
+def require_marked(root: Path) -> None:
+    """Raise UserError where a folder is no hot folder that can be used now."""
+    if problems := tuple(unmarked(root)):
+        raise UserError(problems)
 
 
 def default_steps(environment: Mapping[str, str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import assert_never
 
 from daemon.context import Context
@@ -88,6 +89,12 @@ def told(reply: messages.Requeued) -> CommandResult:
     )
 
 
+def revived(root: Path, reply: messages.Requeued) -> job_events.JobRevived:
+    """What came of it, for the logs."""
+    folder, paths = printable(reply.folder), tuple(map(printable, reply.paths))
+    return job_events.JobRevived(root=root, folder=folder, paths=paths)
+
+
 class RequeueRequests:
     """Hands the requests of `hotfolder retry` to the folder workers, and their answers back."""
 
@@ -121,10 +128,4 @@ class RequeueRequests:
         for asked in mine:
             asked.reply(told(reply))
         if reply.paths:
-            self._tell(
-                job_events.JobRevived(
-                    root=self._folders[root].root,
-                    folder=printable(reply.folder),
-                    paths=tuple(map(printable, reply.paths)),
-                )
-            )
+            self._tell(revived(self._folders[root].root, reply))
