@@ -30,8 +30,6 @@ from pipeline.recipe import MEGAPIXEL
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
 _SUBJECT = "model"
-_GIB = 2**30
-_PLAN_SUBJECT = "model"
 _CONTEXT_BYTES = GIB // 2  # about what CUDA takes in a process before the model takes anything
 
 
@@ -206,7 +204,7 @@ def _memory(size: ModelSize, waiting: HostPlan, limits: HostLimits) -> Iterator[
 
 
 def _size(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.1f} MiB"
+    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.1f} MiB"
 
 
 def _look_at_plan(
@@ -218,15 +216,15 @@ def _look_at_plan(
 ) -> Iterator[Finding]:
     """Tell the plan for a usual job; a problem where the GPU's memory holds none."""
     if isinstance(gpu, NoGpu) or budget_bytes is None:
-        yield ok(_PLAN_SUBJECT, "without a GPU the processor computes, in main memory")
+        yield ok(_SUBJECT, "without a GPU the processor computes, in main memory")
         return
     if isinstance(gpu, UnknownGpuMemory):
         what = f"how much GPU memory is free could not be found out: {gpu.why}"
-        yield warning(_PLAN_SUBJECT, what, gpu.advice)
+        yield warning(_SUBJECT, what, gpu.advice)
         if settings.vram_gib is None:
             return
     else:
-        yield ok(_PLAN_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
+        yield ok(_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
     yield from _plans(size, source, settings, budget_bytes)
 
 
@@ -245,15 +243,13 @@ def _plans(
     try:
         found = plan_for_usual(size, usual_work(source), budget_bytes)
     except UserError as error:
-        yield from problems(_PLAN_SUBJECT, error.problems)
+        yield from problems(_SUBJECT, error.problems)
         return
     reading, denoising, pictures = stages(found, size)
-    yield ok(_PLAN_SUBJECT, f"plan: {reading}")
-    yield ok(_PLAN_SUBJECT, f"plan for a job with guidance: {denoising}")
+    yield ok(_SUBJECT, f"plan: {reading}")
+    yield ok(_SUBJECT, f"plan for a job with guidance: {denoising}")
     jobs = usual_jobs_together(size, source, settings.batch, budget_bytes)
     if jobs > 1:
         _, denoising, _ = stages(plan(size, usual_work(source, jobs), budget_bytes), size)
-        yield ok(_PLAN_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
-    yield ok(
-        _PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / MEGAPIXEL:.1f} megapixels)"
-    )
+        yield ok(_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
+    yield ok(_SUBJECT, f"plan: {pictures} (of {source.working_pixels / MEGAPIXEL:.1f} megapixels)")
