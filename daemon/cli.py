@@ -89,7 +89,7 @@ def _add_run_and_check(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_queries(commands: _Commands[argparse.ArgumentParser]) -> None:
-    plan = _add(commands, "plan:plan", "say what would happen to every file of the inbox")
+    plan = _add(commands, "status:plan", "say what would happen to every file of the inbox")
     why = _add(commands, "why:why", "say where a file stands, and why")
     why.add_argument("file", type=Path, metavar="FILE")
     status = _add(commands, "status:status", "say how everything stands")

@@ -16,7 +16,6 @@ from daemon.clock import local_time
 from daemon.commands import ExitCode
 from daemon.commands.inquiry import Inquiry, Reply
 from daemon.commands.output import Output
-from daemon.commands.plan import job_words
 from daemon.commands.select import (
     NO_ANSWER,
     Located,
@@ -27,6 +26,7 @@ from daemon.commands.select import (
     locate_file,
     select_marked,
 )
+from daemon.commands.status import job_words
 from daemon.commands.traces import (
     WHAT_THEY_WAIT_FOR,
     JobTrace,
