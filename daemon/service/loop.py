@@ -19,10 +19,9 @@ from daemon.job import FolderState
 from daemon.jobs import scheduler
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
-from daemon.service.health import Watchdog
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
-from daemon.service.systemd import SystemdNotifier
+from daemon.service.systemd import SystemdNotifier, Watchdog
 from daemon.workers.child import Ended, Part, Said
 
 STOP_SECONDS = 8.0
@@ -253,9 +252,7 @@ class Service:
             if not folder.is_offline and not folder.is_led_elsewhere
         }
         return any(job.root in here for job in self.runner.jobs) or any(
-            folder.moves or self.requests.is_busy_in(root)
-            for root, folder in self.folders.items()
-            if root in here
+            self.folders[root].moves or self.requests.is_busy_in(root) for root in here
         )
 
     def _reload(self) -> None:
