@@ -14,7 +14,7 @@ from pathlib import Path
 from config import settings_file
 from config.problems import UserError
 from config.settings import FolderSettings, ModelSettings, Settings, settings_without_file
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.check_folder import look_at_folder
 from daemon.commands.check_machine import look_at_libraries, look_at_places, look_at_switches
 from daemon.commands.check_model import (
@@ -24,13 +24,6 @@ from daemon.commands.check_model import (
     machine_resources,
 )
 from daemon.commands.output import Finding, Output, Verdict, ok, problem, problems, warning
-from daemon.commands.select import (
-    NO_ANSWER,
-    default_steps,
-    find_folders,
-    model_of,
-    read_settings,
-)
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs
 from daemon.service.preflight import separation_problems
@@ -83,13 +76,13 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     if arguments.editor != "echo":
         is_known = arguments.model is not None or read is not None
         roots = [folder.root for folder in folders]
-        yield from _model(model_of(arguments, settings), roots, is_known=is_known)
+        yield from _model(select.model_of(arguments, settings), roots, is_known=is_known)
 
 
 def _settings(arguments: argparse.Namespace) -> Generator[Finding, None, _Read | None]:
     read = None
     try:
-        read = read_settings(arguments.config, Path.cwd())
+        read = select.read_settings(arguments.config, Path.cwd())
     except UserError as error:
         yield from problems("settings", error.problems)
     else:
@@ -99,7 +92,7 @@ def _settings(arguments: argparse.Namespace) -> Generator[Finding, None, _Read |
             advice = f"if not all of them may say what the daemon reads: chmod g-w {path}"
             yield warning("settings", f"{path} can be changed by its whole group", advice)
     try:
-        default_steps(os.environ)
+        select.default_steps(os.environ)
     except UserError as error:
         yield from problems("settings", error.problems)
     return read
@@ -109,7 +102,7 @@ def _folders(
     settings: Settings, path: Path | None, root: Path | None
 ) -> Generator[Finding, None, tuple[FolderSettings, ...]]:
     try:
-        return find_folders(settings, path, root, Path.cwd())
+        return select.find_folders(settings, path, root, Path.cwd())
     except UserError as error:
         yield from problems("folder", error.problems)
         return ()
@@ -120,7 +113,7 @@ def _folder(folder: FolderSettings) -> Sequence[Finding]:
         return call_with_deadline(lambda: [*look_at_folder(folder, time.time)], ANSWER_SECONDS)
     except Stalled:
         advice = "see to its server or its connection, then check again"
-        return [problem("folder", f"{folder.root}: {NO_ANSWER}", advice)]
+        return [problem("folder", f"{folder.root}: {select.NO_ANSWER}", advice)]
 
 
 def _apart(

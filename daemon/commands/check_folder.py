@@ -15,8 +15,8 @@ from shutil import disk_usage
 
 from config.settings import FolderSettings, Watch
 from daemon.clock import local_time
+from daemon.commands import select
 from daemon.commands.output import Finding, ok, problem, problems, warning
-from daemon.commands.select import unmarked
 from daemon.events.text import duration
 from daemon.fs.hot_folder import SHOWN
 from daemon.fs.mounts import find_mount
@@ -32,7 +32,7 @@ _GIB = 2**30
 def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> Iterator[Finding]:
     """Look a hot folder over; `unix_time` tells the time of this machine."""
     root = folder.root
-    missing = list(unmarked(root))
+    missing = list(select.unmarked(root))
     if missing:
         yield from problems(_SUBJECT, missing)
         return

@@ -14,18 +14,10 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, folder_settings
 from daemon.clock import day_of
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry
 from daemon.commands.offline import read_inbox
 from daemon.commands.output import Output
-from daemon.commands.select import (
-    Located,
-    folders_around,
-    locate_file,
-    name_in_inbox,
-    require_marked,
-    select,
-)
 from daemon.commands.traces import failed_job
 from daemon.commands.why import Explainer
 from daemon.control.client import send_command
@@ -167,9 +159,9 @@ _IN_FAILED = 3  # failed, the day, the job
 def cancel(arguments: argparse.Namespace) -> ExitCode:
     """End one job without a result; USAGE where there is none, and where it is too late."""
     output, word = Output(sys.stdout, os.environ), str(arguments.job)
-    settings, roots = folders_around(arguments, arguments.job, select)
+    settings, roots = select.folders_around(arguments, arguments.job, select.named)
     inquiry = Inquiry.by(settings, make_local_dirs)
-    path = name_in_inbox(arguments.job, Path.cwd(), roots)
+    path = select.name_in_inbox(arguments.job, Path.cwd(), roots)
     request = {"verb": "cancel", "word": word, "path": path}
     for root in roots:
         came = _ask(inquiry, output, root, request, lambda it: it.cancel(word, path, inquiry))
@@ -177,7 +169,9 @@ def cancel(arguments: argparse.Namespace) -> ExitCode:
             output.line(came.text)
             return ExitCode.FINE if came.is_fine else ExitCode.USAGE
     output.line(f"{printable(word)} is no job that waits or is under way.")
-    for line in Explainer(inquiry).explain(locate_file(arguments.job, Path.cwd(), roots), roots):
+    for line in Explainer(inquiry).explain(
+        select.locate_file(arguments.job, Path.cwd(), roots), roots
+    ):
         output.line(line)
     return ExitCode.USAGE
 
@@ -186,7 +180,7 @@ def retry(arguments: argparse.Namespace) -> ExitCode:
     """Have failed jobs tried again; USAGE where one of them is none."""
     output, outcomes = Output(sys.stdout, os.environ), []
     for failed in arguments.failed:
-        settings, roots = folders_around(arguments, failed, select)
+        settings, roots = select.folders_around(arguments, failed, select.named)
         outcomes.append(_retry(Inquiry.by(settings, make_local_dirs), output, failed, roots))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
@@ -209,8 +203,8 @@ def _retry(
 
 def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
     """The roots and folders of what is named: by a path, else by the beginning of an id."""
-    match locate_file(failed, Path.cwd(), roots):
-        case Located(root=root) as there if there.area == "failed":
+    match select.locate_file(failed, Path.cwd(), roots):
+        case select.Located(root=root) as there if there.area == "failed":
             return [(root, "/".join(there.path.split("/")[:_IN_FAILED]))]
         case _:
             return [(at, one) for at in roots for one in failed_job(at, str(failed))]
@@ -226,7 +220,7 @@ def _ask(
     """Ask the daemon; where none runs, do it here."""
     if came := send_command(request, root, inquiry.local_dirs):
         return came
-    require_marked(root)
+    select.require_marked(root)
     folder = folder_settings(inquiry.settings, root)
     with offline_folder(folder, inquiry.local_dirs, output.line) as alone:
         return do_alone(alone)

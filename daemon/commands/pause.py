@@ -7,9 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.output import Output
-from daemon.commands.select import select
 from daemon.control.client import send_command
 from daemon.control.documents import CommandResult, ResultCode
 from daemon.fs.local_dirs import locate_local_dirs, make_local_dirs
@@ -34,7 +33,7 @@ def drain(arguments: argparse.Namespace) -> ExitCode:
 def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
     output = Output(sys.stdout, os.environ)
     outcomes = []
-    for folder in select(arguments).folders:
+    for folder in select.named(arguments).folders:
         outcomes.append(_ask(verb, folder.root))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE

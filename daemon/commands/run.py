@@ -16,15 +16,9 @@ from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
 from daemon.app import ChildModules, DaemonSpec, Timing, open_service
 from daemon.clock import local_time
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.output import Output
-from daemon.commands.select import (
-    Selection,
-    default_steps,
-    model_of,
-    read_settings,
-    select_marked,
-)
+from daemon.commands.select import Selection
 from daemon.events.events import NotStarted
 from daemon.events.journal import JournalLog
 from daemon.events.sinks import Log, open_log
@@ -72,7 +66,7 @@ def _serve(
     modules: ChildModules,
 ) -> ExitCode:
     local_dirs = make_local_dirs(os.environ)
-    selection = select_marked(arguments)
+    selection = select.usable(arguments)
     model = _model(arguments, selection.settings)
     selection = replace(selection, settings=replace(selection.settings, model=model))
     _require_apart(selection, local_dirs)
@@ -80,7 +74,7 @@ def _serve(
         settings=selection.settings,
         folders=selection.folders,
         editor=arguments.editor,
-        default_steps=default_steps(os.environ),
+        default_steps=select.default_steps(os.environ),
         once=arguments.once,
         reread=partial(_reread, arguments, selection, local_dirs),
     )
@@ -96,7 +90,7 @@ def _serve(
 
 def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     """The model to load, found whole before anything starts."""
-    model = model_of(arguments, settings)
+    model = select.model_of(arguments, settings)
     if arguments.editor == "echo":
         return model
     if model.path is None:
@@ -117,8 +111,8 @@ def _reread(
 
     Raises UserError with every problem.
     """
-    settings, path = read_settings(arguments.config, Path.cwd())
-    settings = replace(settings, model=model_of(arguments, settings))
+    settings, path = select.read_settings(arguments.config, Path.cwd())
+    settings = replace(settings, model=select.model_of(arguments, settings))
     if settings.model != in_force.model:
         _model(arguments, settings)
         _require_apart(replace(selection, settings=settings, settings_path=path), local_dirs)

@@ -37,7 +37,7 @@ class Selection:
     settings_path: Path | None  # None: there is no settings file, the defaults hold
 
 
-def select(arguments: argparse.Namespace) -> Selection:
+def named(arguments: argparse.Namespace) -> Selection:
     """Read the settings and find the hot folders that `--config` and `--root` name.
 
     Raises UserError with every problem of the settings. The folders need not be there: their
@@ -48,12 +48,12 @@ def select(arguments: argparse.Namespace) -> Selection:
     return Selection(settings=settings, folders=folders, settings_path=path)
 
 
-def select_marked(arguments: argparse.Namespace) -> Selection:
+def usable(arguments: argparse.Namespace) -> Selection:
     """The same; raises UserError with the problems of all hot folders without marker, too.
 
     A share that does not answer has none: nobody knows what lies on it.
     """
-    selection = select(arguments)
+    selection = named(arguments)
     _, problems = _knock(tuple(folder.root for folder in selection.folders))
     if problems:
         raise UserError(problems)

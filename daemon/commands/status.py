@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
 from daemon.commands.output import Output, as_json, write_json
-from daemon.commands.select import select
 from daemon.control.documents import SCHEMA, FileStatus, FolderStatus, JobPreview
 from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
@@ -27,7 +26,7 @@ _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED
 
 def status(arguments: argparse.Namespace) -> ExitCode:
     """Say how every hot folder and its daemon stand."""
-    selection = select(arguments)
+    selection = select.named(arguments)
     replies = ask_all(selection.folders, Inquiry.by(selection.settings).status)
     if arguments.json:
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
@@ -40,7 +39,7 @@ def status(arguments: argparse.Namespace) -> ExitCode:
 
 def plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what would happen to every file of the inboxes; problems among them are no failure."""
-    selection = select(arguments)
+    selection = select.named(arguments)
     inquire = partial(Inquiry.by(selection.settings).plan, is_whole=arguments.json)
     replies = ask_all(selection.folders, inquire)
     if arguments.json:

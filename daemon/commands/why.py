@@ -13,19 +13,10 @@ from pathlib import Path
 
 from config.settings import Settings
 from daemon.clock import local_time
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry, Reply
 from daemon.commands.output import Output
-from daemon.commands.select import (
-    NO_ANSWER,
-    Located,
-    NotFound,
-    answering,
-    entry_of,
-    folders_around,
-    locate_file,
-    select_marked,
-)
+from daemon.commands.select import Located, NotFound
 from daemon.commands.status import job_words
 from daemon.commands.traces import (
     WHAT_THEY_WAIT_FOR,
@@ -49,22 +40,22 @@ def why(arguments: argparse.Namespace) -> ExitCode:
     """Say where a file stands, and why; USAGE where no such file is or was here."""
     output = Output(sys.stdout, os.environ)
     try:
-        around = partial(folders_around, arguments, arguments.file, select_marked)
+        around = partial(select.folders_around, arguments, arguments.file, select.usable)
         settings, roots = call_with_deadline(around, ANSWER_SECONDS * 2)
     except Stalled:
-        output.line(f"{arguments.file}: {NO_ANSWER}; nobody knows now what lies there.")
+        output.line(f"{arguments.file}: {select.NO_ANSWER}; nobody knows now what lies there.")
         return ExitCode.FINE
-    here = answering(roots)
+    here = select.answering(roots)
     code = _why(arguments.file, settings, here, output) if here else ExitCode.FINE
     for root in roots:
         if root not in here:
-            output.line(f"{root}: {NO_ANSWER}; nobody knows now what lies there.")
+            output.line(f"{root}: {select.NO_ANSWER}; nobody knows now what lies there.")
     return code if here == roots else ExitCode.FINE
 
 
 def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output) -> ExitCode:
     reasons = Explainer(Inquiry.by(settings))
-    found = locate_file(file, Path.cwd(), roots)
+    found = select.locate_file(file, Path.cwd(), roots)
     lines = [*reasons.explain(found, roots)]
     for line in lines:
         output.line(line)
@@ -122,7 +113,7 @@ class Explainer:
 
     def nearest(self, missing: NotFound, root: Path) -> tuple[str, ...]:
         """The files of the inbox that may be meant."""
-        folder = self.inquiry.status(entry_of(self.inquiry.settings, root)).folder
+        folder = self.inquiry.status(select.entry_of(self.inquiry.settings, root)).folder
         names = [*(it.file for it in folder.files), *(it.file for it in folder.ignored)]
         by_lower_case = {name.lower(): name for name in names}
         wanted = printable(missing.name).lower()
@@ -135,7 +126,9 @@ class Explainer:
             yield f"{name} is never looked at: programs and systems give such names to files of"
             yield "their own, or to files that are still being copied. What to do: rename it."
             return
-        reply = self.inquiry.explain(entry_of(self.inquiry.settings, there.root), there.below)
+        reply = self.inquiry.explain(
+            select.entry_of(self.inquiry.settings, there.root), there.below
+        )
         for file in reply.folder.files:
             yield from _waiting(file, reply)
             return
