@@ -14,15 +14,9 @@ from pathlib import Path
 from config import settings_file
 from config.problems import UserError
 from config.settings import FolderSettings, ModelSettings, Settings, settings_without_file
-from daemon.commands import ExitCode, select
+from daemon.commands import ExitCode, check_model, select
 from daemon.commands.check_folder import look_at_folder
 from daemon.commands.check_machine import look_at_libraries, look_at_places, look_at_switches
-from daemon.commands.check_model import (
-    daemon_holds_model,
-    look_at_loras,
-    look_at_model,
-    machine_resources,
-)
 from daemon.commands.output import Finding, Output, Verdict, ok, problem, problems, warning
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs
@@ -134,9 +128,11 @@ def _apart(
 
 def _model(model: ModelSettings, roots: Sequence[Path], *, is_known: bool) -> Findings:
     if is_known:
-        is_held = daemon_holds_model(roots, os.environ)
-        yield from look_at_model(model, None if is_held else machine_resources(os.environ))
-    yield from look_at_loras(model)
+        is_held = check_model.daemon_holds_model(roots, os.environ)
+        yield from check_model.look_at_model(
+            model, None if is_held else check_model.machine_resources(os.environ)
+        )
+    yield from check_model.look_at_loras(model)
     yield from look_at_attention(model.attention)
     yield from look_at_libraries()
     yield from look_at_switches(os.environ)

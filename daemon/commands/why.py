@@ -13,19 +13,12 @@ from pathlib import Path
 
 from config.settings import Settings
 from daemon.clock import local_time
-from daemon.commands import ExitCode, select
+from daemon.commands import ExitCode, select, traces
 from daemon.commands.inquiry import Inquiry, Reply
 from daemon.commands.output import Output
 from daemon.commands.select import Located, NotFound
 from daemon.commands.status import job_words
-from daemon.commands.traces import (
-    WHAT_THEY_WAIT_FOR,
-    JobTrace,
-    claimed_jobs,
-    find_traces,
-    of_failure,
-    of_result,
-)
+from daemon.commands.traces import JobTrace
 from daemon.control.client import ask_status
 from daemon.control.documents import FileStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
@@ -103,9 +96,9 @@ class Explainer:
 
     def _of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
         lines = [*self._under_way(missing.name, root)]
-        traces = find_traces(root, missing.name)
-        if not lines and traces:
-            newest, *older = traces
+        ended = traces.find_traces(root, missing.name)
+        if not lines and ended:
+            newest, *older = ended
             lines += self._without_result(missing.name, root, newest)
             lines += [*newest.lines, f"That was at {_moment(newest.ended_at)}."]
             lines += [f"Before that there were {len(older)} more."] if older else []
@@ -139,7 +132,7 @@ class Explainer:
 
     def _in_work(self, there: Located) -> Iterator[str]:
         yield f"{_shown(there)} belongs to Hotfolder itself: leave it alone."
-        for left in claimed_jobs(there.root):
+        for left in traces.claimed_jobs(there.root):
             if left.job_id in there.path.split("/"):
                 yield from self._under_way(left.path, there.root)
 
@@ -155,14 +148,14 @@ class Explainer:
                 yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
                 yield f"Its story so far is logs/{job.job_id}.log."
                 return
-        for left in () if daemon else claimed_jobs(root):
+        for left in () if daemon else traces.claimed_jobs(root):
             if left.path == name:
-                yield f"{printable(name)} is claimed: {WHAT_THEY_WAIT_FOR}."
+                yield f"{printable(name)} is claimed: {traces.WHAT_THEY_WAIT_FOR}."
 
     def _in_done(self, there: Located) -> Iterator[str]:
         day, _, name = there.below.partition("/")
         yield f"{_shown(there)} is an original; its job ended on {day.partition('_')[0]}."
-        for trace in find_traces(there.root, name)[:1]:
+        for trace in traces.find_traces(there.root, name)[:1]:
             yield from self._without_result(name, there.root, trace)
             yield from trace.lines
 
@@ -211,7 +204,7 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
 
 def _in_outbox(there: Located) -> Iterator[str]:
     result = there.path.removesuffix(".json").removesuffix(PREVIEW_SUFFIX)
-    trace = of_result(there.root, result)
+    trace = traces.of_result(there.root, result)
     if trace is None:
         yield f"{_shown(there)} has no receipt: it is not complete yet, or is not a result."
         return
@@ -222,7 +215,7 @@ def _in_outbox(there: Located) -> Iterator[str]:
 def _in_failed(there: Located) -> Iterator[str]:
     parts = there.path.split("/")
     folder = there.root.joinpath(*parts[:3])
-    lines = of_failure(folder, there.root) if len(parts) >= 3 else ()
+    lines = traces.of_failure(folder, there.root) if len(parts) >= 3 else ()
     yield from lines or (f"{_shown(there)} lies among the failed jobs, without a WHY.txt.",)
 
 
