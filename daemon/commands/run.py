@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
-from daemon.app import ChildModules, DaemonSpec, Timing, open_service
+from daemon.app import DaemonSpec, Internals, open_service
 from daemon.clock import local_time
 from daemon.commands import ExitCode, select
 from daemon.commands.output import Output
@@ -35,9 +35,7 @@ _HEADINGS = ("file", "state", "time", "result")
 
 def run(
     arguments: argparse.Namespace,
-    *,
-    timing: Timing = Timing(),  # noqa: B008 - frozen
-    modules: ChildModules = ChildModules(),  # noqa: B008 - frozen
+    internals: Internals = Internals(),  # noqa: B008 - frozen
 ) -> ExitCode:
     """Watch, edit, publish; returns when stopped or, with --once, when all is done."""
     log = open_log(
@@ -45,7 +43,7 @@ def run(
     )
     notifier = SystemdNotifier(os.environ)
     try:
-        return _serve(arguments, log, notifier, timing, modules)
+        return _serve(arguments, log, notifier, internals)
     except UserError as error:
         notifier.failed(errno.EINVAL, str(error.problems[0]))
         if isinstance(log, JournalLog):  # elsewhere the words on stderr are enough
@@ -59,11 +57,7 @@ def run(
 
 
 def _serve(
-    arguments: argparse.Namespace,
-    log: Log,
-    notifier: SystemdNotifier,
-    timing: Timing,
-    modules: ChildModules,
+    arguments: argparse.Namespace, log: Log, notifier: SystemdNotifier, internals: Internals
 ) -> ExitCode:
     local_dirs = make_local_dirs(os.environ)
     selection = select.usable(arguments)
@@ -79,9 +73,7 @@ def _serve(
         reread=partial(_reread, arguments, selection, local_dirs),
     )
     ended: list[EndedJob] = []
-    with open_service(
-        wanted, log, notifier, local_dirs, timing=timing, modules=modules
-    ) as service:
+    with open_service(wanted, log, notifier, local_dirs, internals) as service:
         if arguments.once:  # else they would grow for as long as it runs
             service.runner.completion.show = ended.append
         service.run()
