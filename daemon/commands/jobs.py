@@ -30,10 +30,10 @@ from daemon.folder import messages
 from daemon.folder.file_requests import FileRequests
 from daemon.fs.errors import trouble_of
 from daemon.fs.hot_folder import folder_id
-from daemon.fs.local_dirs import LocalDirs, make_local_dirs
+from daemon.fs.local_dirs import make_local_dirs
 from daemon.fs.names import printable
 from daemon.history import History
-from daemon.inbox.cancel_files import waiting_job_of
+from daemon.inbox.cancel_files import WaitingJob, waiting_job_of
 from daemon.job import Job, State
 from daemon.jobs.completion import entry_of_ending
 from daemon.jobs.find_job import Nothing, Unclear, UnderWay, Waiting, find_job
@@ -50,20 +50,19 @@ _TOO_LATE = "its results are published: it is too late"
 class OfflineFolder:
     """One hot folder without a daemon, and us in its place."""
 
+    inquiry: Inquiry  # knows settings and local folders
     folder: FolderSettings
-    local_dirs: LocalDirs
     spool: Spool
     say: Callable[[str], None]  # troubles with the history, which end nothing
 
-    def cancel(self, word: str, path: str, by: Inquiry) -> CommandResult:
+    def cancel(self, word: str, path: str) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
+        by = self.inquiry
         plan = read_inbox(self.folder, by.settings, by.default_steps).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):
-                return self._cancel_waiting(
-                    messages.CancelWaiting(waiting_job_of(plan, there, gone=()))
-                )
+                return self._cancel_waiting(waiting_job_of(plan, there, gone=()))
             case UnderWay(job):
                 return self._end(job)
             case Unclear(text):
@@ -83,15 +82,15 @@ class OfflineFolder:
     def _file_requests(self) -> FileRequests:
         return FileRequests(self.spool, time)
 
-    def _cancel_waiting(self, request: messages.CancelWaiting) -> CommandResult:
+    def _cancel_waiting(self, waiting: WaitingJob) -> CommandResult:
+        request = messages.CancelWaiting(waiting)
         reply = self._file_requests.grant(request, day_of(time.time()))
         match reply:
             case messages.Filed(job=job, where=where):
                 return self._cancelled(job, where)
             case messages.CancelRefused(path, reason):
-                return CommandResult(
-                    ResultCode.REFUSED, f"{printable(path)} cannot be cancelled: {reason}."
-                )
+                text = f"{printable(path)} cannot be cancelled: {reason}."
+                return CommandResult(ResultCode.REFUSED, text)
             case _:
                 raise AssertionError(reply)
 
@@ -100,12 +99,11 @@ class OfflineFolder:
         if publication.is_complete(job):
             return CommandResult(ResultCode.REFUSED, f"{printable(job.path)}: {_TOO_LATE}.")
         publication.clear_half_done(job)
-        return self._cancelled(
-            job, self._file_requests.file(job, State.CANCELLED, day_of(time.time()))
-        )
+        where = self._file_requests.file(job, State.CANCELLED, day_of(time.time()))
+        return self._cancelled(job, where)
 
     def _cancelled(self, job: Job, where: str) -> CommandResult:
-        history = History(self.local_dirs.state, self.say)
+        history = History(self.inquiry.local_dirs.state, self.say)
         identity = folder_id(self.folder.root)
         history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
         history.close()
@@ -119,14 +117,15 @@ class OfflineFolder:
 
 @contextmanager
 def offline_folder(
-    folder: FolderSettings, local_dirs: LocalDirs, say: Callable[[str], None]
+    inquiry: Inquiry, root: Path, say: Callable[[str], None]
 ) -> Iterator[OfflineFolder]:
     """Be the only one who moves the files of a hot folder.
 
     Raises UserError where a daemon is, on this machine or another, and where the share fails.
     """
+    folder = folder_settings(inquiry.settings, root)
     root = folder.root
-    server = Server(local_dirs, root, _refuse, lambda event: say(str(event)))
+    server = Server(inquiry.local_dirs, root, _refuse, lambda event: say(str(event)))
     try:
         identity = folder_id(root)
         lead = leader_lease(
@@ -134,17 +133,15 @@ def offline_folder(
         )
         with lead.held():
             lead.fence()
-            yield OfflineFolder(
-                folder=folder, local_dirs=local_dirs, spool=Spool(root, lead.fence), say=say
-            )
+            spool = Spool(root, lead.fence)
+            yield OfflineFolder(inquiry=inquiry, folder=folder, spool=spool, say=say)
     except NotLeader as error:
         advice = "ask on the machine of that daemon, or wait until it has ended"
         raise UserError([Problem(str(root), error.reason, advice)]) from error
     except OSError as error:
         advice = "mend that and call again: what was begun is finished then"
-        raise UserError(
-            [Problem(str(root), trouble_of(error, Path(root)).reason, advice)]
-        ) from error
+        reason = trouble_of(error, root).reason
+        raise UserError([Problem(str(root), reason, advice)]) from error
     finally:
         server.close()
 
@@ -164,7 +161,7 @@ def cancel(arguments: argparse.Namespace) -> ExitCode:
     path = select.name_in_inbox(arguments.job, Path.cwd(), roots)
     request = {"verb": "cancel", "word": word, "path": path}
     for root in roots:
-        came = _ask(inquiry, output, root, request, lambda it: it.cancel(word, path, inquiry))
+        came = _ask(inquiry, output, root, request, lambda it: it.cancel(word, path))
         if came.how is not ResultCode.UNKNOWN:
             output.line(came.text)
             return ExitCode.FINE if came.is_fine else ExitCode.USAGE
@@ -221,6 +218,5 @@ def _ask(
     if came := send_command(request, root, inquiry.local_dirs):
         return came
     select.require_marked(root)
-    folder = folder_settings(inquiry.settings, root)
-    with offline_folder(folder, inquiry.local_dirs, output.line) as alone:
+    with offline_folder(inquiry, root, output.line) as alone:
         return do_alone(alone)
