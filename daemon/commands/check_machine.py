@@ -172,7 +172,7 @@ def _precision(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """The GPU that the model will get, by nvidia-smi's account."""
+    """A GPU, by nvidia-smi's account."""
 
     uuid: str
     name: str
