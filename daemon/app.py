@@ -49,19 +49,13 @@ class DaemonSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """After what silence a share counts as away, and when another daemon takes over."""
+class Internals:
+    """What people cannot choose, and tests do."""
 
-    stall_timeouts: StallTimeouts = STALL_TIMEOUTS
-    lease: LeaseTimings = LEASE_TIMINGS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildModules:
-    """What the processes beside the daemon run."""
-
-    editor: str = EDITOR_MODULE
-    pixels: str = PIXEL_MODULE
+    stall_timeouts: StallTimeouts = STALL_TIMEOUTS  # after what silence a share counts as away
+    lease: LeaseTimings = LEASE_TIMINGS  # when another daemon takes over
+    editor_module: str = EDITOR_MODULE  # what the processes beside the daemon run
+    pixel_module: str = PIXEL_MODULE
 
 
 @contextlib.contextmanager
@@ -70,16 +64,14 @@ def open_service(
     log: Log,
     notifier: SystemdNotifier,
     local_dirs: LocalDirs,
-    *,
-    timing: Timing,
-    modules: ChildModules,
+    internals: Internals,
 ) -> Iterator[Service]:
     """The service of this process, signals and all; what it holds is let go at the end."""
     mailbox: Mailbox = queue.SimpleQueue()
     folders: dict[str, FolderView] = {}
     for folder in wanted.folders:
-        worker = _folder_worker(folder, wanted, local_dirs, mailbox, timing.lease)
-        folders[str(folder.root)] = FolderView(worker, timing.stall_timeouts)
+        worker = _folder_worker(folder, wanted, local_dirs, mailbox, internals.lease)
+        folders[str(folder.root)] = FolderView(worker, internals.stall_timeouts)
     with contextlib.ExitStack() as stack:
         for folder in wanted.folders:
             server = Server(local_dirs, folder.root, mailbox.put, mailbox.put)
@@ -97,8 +89,8 @@ def open_service(
             once=wanted.once,
         )
         model = wanted.settings.model
-        editor = EditorProcess(wanted.editor, model, mailbox.put, modules.editor)
-        pixels = PixelPool(_PIXEL_WORKERS, mailbox.put, modules.pixels)
+        editor = EditorProcess(wanted.editor, model, mailbox.put, internals.editor_module)
+        pixels = PixelPool(_PIXEL_WORKERS, mailbox.put, internals.pixel_module)
         runner = JobRunner(context, folders, editor, pixels)
         pause_control = PauseControl(PauseFlags(local_dirs.state), never=wanted.once)
         logs.tell(_started(wanted))

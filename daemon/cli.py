@@ -49,14 +49,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("-v", "--verbose", action="store_true", help="say more")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    init = _add(
-        commands,
-        "init:init",
-        "make a hot folder, and ./hotfolder.yaml for it",
-    )
+    init = _add(commands, "init:init", "make a hot folder, and ./hotfolder.yaml for it")
     init.add_argument("folder", type=Path, metavar="DIR")
-    _add_run(commands)
-    _add_check(commands)
+    _add_run_and_check(commands)
     _add_queries(commands)
     _add_requests(commands)
     _add_make_tiny_model(commands)
@@ -76,38 +71,25 @@ def _add(
     return command
 
 
-def _add_run(commands: _Commands[argparse.ArgumentParser]) -> None:
-    run = _add(
-        commands,
-        "run:run",
-        "watch the hot folders and edit what is dropped",
-    )
+def _add_run_and_check(commands: _Commands[argparse.ArgumentParser]) -> None:
+    run = _add(commands, "run:run", "watch the hot folders and edit what is dropped")
+    check = _add(commands, "check:check", "look whether everything is in order")
     _add_root(run)
     run.add_argument("--once", action="store_true", help="end when nothing moves any more")
-    run.add_argument(
-        "--editor",
-        choices=("qwen", "echo"),
-        default="qwen",
-        help="echo gives every picture back unchanged, without a model",
-    )
-    run.add_argument("--model", type=Path, metavar="DIR", help="instead of the settings' model")
-
-
-def _add_check(commands: _Commands[argparse.ArgumentParser]) -> None:
-    check = _add(commands, "check:check", "look whether everything is in order")
     _add_root(check)
-    check.add_argument(
-        "--editor", choices=("qwen", "echo"), default="qwen", help="echo: no model is looked for"
-    )
-    check.add_argument("--model", type=Path, metavar="DIR", help="instead of the settings' model")
+    echo = {
+        run: "echo gives every picture back unchanged, without a model",
+        check: "echo: no model is looked for",
+    }
+    for command, words in echo.items():
+        command.add_argument("--editor", choices=("qwen", "echo"), default="qwen", help=words)
+        command.add_argument(
+            "--model", type=Path, metavar="DIR", help="instead of the settings' model"
+        )
 
 
 def _add_queries(commands: _Commands[argparse.ArgumentParser]) -> None:
-    plan = _add(
-        commands,
-        "plan:plan",
-        "say what would happen to every file of the inbox",
-    )
+    plan = _add(commands, "status:plan", "say what would happen to every file of the inbox")
     why = _add(commands, "why:why", "say where a file stands, and why")
     why.add_argument("file", type=Path, metavar="FILE")
     status = _add(commands, "status:status", "say how everything stands")
@@ -118,11 +100,7 @@ def _add_queries(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_requests(commands: _Commands[argparse.ArgumentParser]) -> None:
-    cancel = _add(
-        commands,
-        "jobs:cancel",
-        "end a job without a result, wherever it stands",
-    )
+    cancel = _add(commands, "jobs:cancel", "end a job without a result, wherever it stands")
     cancel.add_argument(
         "job", type=Path, metavar="JOB|FILE", help="the job's id or its beginning, or its picture"
     )
@@ -169,11 +147,7 @@ def _add_install(commands: _Commands[argparse.ArgumentParser]) -> None:
     install.add_argument("--user", default="hotfolder", help="that the service runs as")
     install.add_argument("--group", help="that shares the hot folder; else one of the user's name")
     install.add_argument("--start", action="store_true", help="start it, too")
-    uninstall = _add(
-        commands,
-        "install:uninstall",
-        "take the service away; data stays",
-    )
+    uninstall = _add(commands, "install:uninstall", "take the service away; data stays")
     for command in (install, uninstall):
         command.add_argument("--dry-run", action="store_true", help="only say what would be done")
 

@@ -8,24 +8,16 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from config import settings_file
 from config.problems import UserError
 from config.settings import FolderSettings, ModelSettings, Settings, settings_without_file
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, check_model, select
 from daemon.commands.check_folder import look_at_folder
 from daemon.commands.check_machine import look_at_libraries, look_at_places, look_at_switches
-from daemon.commands.check_model import (
-    daemon_holds_model,
-    look_at_loras,
-    look_at_model,
-    machine_resources,
-)
 from daemon.commands.output import Finding, Output, Verdict, ok, problem, problems, warning
-from daemon.commands.select import NO_ANSWER, default_steps, find_folders, read_settings
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs
 from daemon.service.preflight import separation_problems
@@ -38,32 +30,6 @@ _MODULES = {
     "_sage_": "sageattention",
     "xformers": "xformers",
 }
-
-
-def look_at_separation(
-    folders: tuple[FolderSettings, ...],
-    settings: Path | None,
-    model: ModelSettings,
-    environment: Mapping[str, str],
-) -> Iterator[Finding]:
-    """Look whether hot folders, settings, model, local folders and program lie apart."""
-    try:
-        local = locate_local_dirs(environment)
-    except UserError:
-        return  # told where the places are looked at
-    roots = tuple(folder.root for folder in folders)
-    found = [*separation_problems(roots, settings, model, local)]
-    yield from problems("folder", found)
-    if folders and not found:
-        text = "nothing lies in a hot folder that must not: settings, model, program, local state"
-        yield ok("folder", text)
-
-
-def look_at_custody(settings: Path) -> Iterator[Finding]:
-    """Look whether others than its owner may change the settings."""
-    if settings_file.is_of_a_group(settings):
-        advice = f"if not all of them may say what the daemon reads: chmod g-w {settings}"
-        yield warning("settings", f"{settings} can be changed by its whole group", advice)
 
 
 def look_at_attention(name: str) -> Iterator[Finding]:
@@ -91,42 +57,46 @@ def check(arguments: argparse.Namespace) -> ExitCode:
 
 def _findings(arguments: argparse.Namespace) -> Findings:
     read = yield from _settings(arguments)
-    folders = yield from _folders(arguments.root, read)
+    settings, path = read or (settings_without_file(), None)
+    # Faulty settings may well name some.
+    is_known = read is not None or arguments.root is not None
+    folders = (yield from _folders(settings, path, arguments.root)) if is_known else ()
     for folder in folders:
         yield from _folder(folder)
-    yield from _apart(folders, read)
-    floors = [folder.min_free_gib for folder in folders] or [
-        settings_without_file().defaults.min_free_gib
-    ]
-    yield from look_at_places(os.environ, max(floors))
+    yield from _apart(folders, path, settings.model)
+    floors = [folder.min_free_gib for folder in folders]
+    floor_gib = max(floors, default=settings_without_file().defaults.min_free_gib)
+    yield from look_at_places(os.environ, floor_gib)
     if arguments.editor != "echo":
-        yield from _model(arguments.model, read, [folder.root for folder in folders])
+        is_known = arguments.model is not None or read is not None
+        roots = [folder.root for folder in folders]
+        yield from _model(select.model_of(arguments, settings), roots, is_known=is_known)
 
 
 def _settings(arguments: argparse.Namespace) -> Generator[Finding, None, _Read | None]:
     read = None
     try:
-        read = read_settings(arguments.config, Path.cwd())
+        read = select.read_settings(arguments.config, Path.cwd())
     except UserError as error:
         yield from problems("settings", error.problems)
     else:
         path = read[1]
         yield ok("settings", f"read from {path}" if path else "no file: the defaults hold")
-        yield from look_at_custody(path) if path else ()
+        if path is not None and settings_file.is_of_a_group(path):
+            advice = f"if not all of them may say what the daemon reads: chmod g-w {path}"
+            yield warning("settings", f"{path} can be changed by its whole group", advice)
     try:
-        default_steps(os.environ)
+        select.default_steps(os.environ)
     except UserError as error:
         yield from problems("settings", error.problems)
     return read
 
 
 def _folders(
-    root: Path | None, read: _Read | None
+    settings: Settings, path: Path | None, root: Path | None
 ) -> Generator[Finding, None, tuple[FolderSettings, ...]]:
-    if read is None and root is None:
-        return ()  # faulty settings may well name some
     try:
-        return find_folders(*(read or (settings_without_file(), None)), root, Path.cwd())
+        return select.find_folders(settings, path, root, Path.cwd())
     except UserError as error:
         yield from problems("folder", error.problems)
         return ()
@@ -137,23 +107,33 @@ def _folder(folder: FolderSettings) -> Sequence[Finding]:
         return call_with_deadline(lambda: [*look_at_folder(folder, time.time)], ANSWER_SECONDS)
     except Stalled:
         advice = "see to its server or its connection, then check again"
-        return [problem("folder", f"{folder.root}: {NO_ANSWER}", advice)]
+        return [problem("folder", f"{folder.root}: {select.NO_ANSWER}", advice)]
 
 
-def _apart(folders: tuple[FolderSettings, ...], read: _Read | None) -> Findings:
-    settings, path = read or (settings_without_file(), None)
-    yield from look_at_separation(folders, path, settings.model, os.environ)
+def _apart(
+    folders: tuple[FolderSettings, ...], settings: Path | None, model: ModelSettings
+) -> Findings:
+    """Look whether hot folders, settings, model, local folders and program lie apart."""
+    try:
+        local_dirs = locate_local_dirs(os.environ)
+    except UserError:
+        return  # told where the places are looked at
+    roots = tuple(folder.root for folder in folders)
+    found = [*separation_problems(roots, settings, model, local_dirs)]
+    yield from problems("folder", found)
+    if folders and not found:
+        text = "nothing lies in a hot folder that must not: settings, model, program, local state"
+        yield ok("folder", text)
 
 
-def _model(named: Path | None, read: _Read | None, roots: Sequence[Path]) -> Findings:
-    settings = (read[0] if read is not None else settings_without_file()).model
-    if named is not None:
-        settings = replace(settings, path=named.absolute())
-    if named is not None or read is not None:
-        is_held = daemon_holds_model(roots, os.environ)
-        yield from look_at_model(settings, None if is_held else machine_resources(os.environ))
-    yield from look_at_loras(settings)
-    yield from look_at_attention(settings.attention)
+def _model(model: ModelSettings, roots: Sequence[Path], *, is_known: bool) -> Findings:
+    if is_known:
+        is_held = check_model.daemon_holds_model(roots, os.environ)
+        yield from check_model.look_at_model(
+            model, None if is_held else check_model.machine_resources(os.environ)
+        )
+    yield from check_model.look_at_loras(model)
+    yield from look_at_attention(model.attention)
     yield from look_at_libraries()
     yield from look_at_switches(os.environ)
 

@@ -9,15 +9,14 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from shutil import disk_usage
 
 from config.settings import FolderSettings, Watch
 from daemon.clock import local_time
+from daemon.commands import select
 from daemon.commands.output import Finding, ok, problem, problems, warning
-from daemon.commands.select import unmarked
 from daemon.events.text import duration
 from daemon.fs.hot_folder import SHOWN
 from daemon.fs.mounts import find_mount
@@ -33,7 +32,7 @@ _GIB = 2**30
 def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> Iterator[Finding]:
     """Look a hot folder over; `unix_time` tells the time of this machine."""
     root = folder.root
-    missing = list(unmarked(root))
+    missing = list(select.unmarked(root))
     if missing:
         yield from problems(_SUBJECT, missing)
         return
@@ -71,26 +70,20 @@ def _rights(root: Path) -> Iterator[Finding]:
             yield problem(_SUBJECT, what, "give the daemon's user or group that right")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Probed:
-    """What became of a file made for trying."""
-
-    hard_links: bool
-    skew_seconds: float  # by how much the folder's clock is ahead of ours
-
-
 def _probe(root: Path, unix_time: Callable[[], float]) -> Iterator[Finding]:
     try:
         with _probe_paths(root / ".hotfolder") as (first, second):
-            probed = _try_out(first, second, unix_time)
+            skew_seconds = _skew_seconds_of_new(first, unix_time)
+            first.rename(second)
+            has_links = _links(second, first)
     except OSError as error:
         what = f"{root}/.hotfolder: a file cannot be made, renamed and removed ({error.strerror})"
         yield problem(_SUBJECT, what, "give the daemon's user that right, or mount it writable")
         return
     yield ok(_SUBJECT, "files can be made, renamed and removed")
-    links = "results appear by hard link" if probed.hard_links else "no hard links: by renaming"
+    links = "results appear by hard link" if has_links else "no hard links: by renaming"
     yield ok(_SUBJECT, f"nothing is overwritten ({links})")
-    yield _clock(probed.skew_seconds)
+    yield _clock(skew_seconds)
 
 
 @contextmanager
@@ -104,18 +97,15 @@ def _probe_paths(folder: Path) -> Iterator[tuple[Path, Path]]:
             path.unlink(missing_ok=True)
 
 
-def _try_out(first: Path, second: Path, unix_time: Callable[[], float]) -> _Probed:
+def _skew_seconds_of_new(file: Path, unix_time: Callable[[], float]) -> float:
+    """Make a file; by how much the folder's clock is ahead of ours."""
     before = unix_time()
-    with first.open("xb") as stream:
+    with file.open("xb") as stream:
         stream.write(b"hotfolder check\n")
         os.fsync(stream.fileno())
     after = unix_time()
-    written = first.stat().st_mtime
-    first.rename(second)
-    return _Probed(
-        hard_links=_links(second, first),
-        skew_seconds=written - min(max(written, before), after),
-    )
+    written = file.stat().st_mtime
+    return written - min(max(written, before), after)
 
 
 def _links(source: Path, target: Path) -> bool:

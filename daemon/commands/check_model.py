@@ -8,30 +8,21 @@ from pathlib import Path
 
 from config.problems import UserError
 from config.settings import Lora, ModelSettings, Pack
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
+from daemon.commands.check_machine import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.control.client import ask_status
 from daemon.fs.local_dirs import locate_local_dirs
 from pipeline import checkpoint
 from pipeline.checkpoint import Checkpoint
-from pipeline.qwen import host_memory, host_plan, lora_file, model_sizes, precision
+from pipeline.qwen import host_memory, host_plan, lora_file, model_sizes, precision, vram_budget
 from pipeline.qwen.host_plan import HostLimits, HostPlan
 from pipeline.qwen.lora_strength import UnusableLoraError
 from pipeline.qwen.offload_plan import GIB, ModelSize, plan, stages
-from pipeline.qwen.vram_budget import (
-    allowed_bytes,
-    plan_for_usual,
-    shown_gib,
-    usual_jobs_together,
-    usual_work,
-)
 from pipeline.recipe import MEGAPIXEL
 
 _HOLDING = {"loading", "idle", "busy"}  # states of an editor that has taken memory
 _WITHOUT_MODEL = "none"
 _SUBJECT = "model"
-_GIB = 2**30
-_PLAN_SUBJECT = "model"
 _CONTEXT_BYTES = GIB // 2  # about what CUDA takes in a process before the model takes anything
 
 
@@ -177,7 +168,7 @@ def _budget_bytes(gpu: FoundGpu, vram_gib: float | None) -> int | None:
         case UnknownGpuMemory():
             return 0 if vram_gib is None else int(vram_gib * GIB)
         case Gpu():
-            return allowed_bytes(max(0, gpu.free_bytes - _CONTEXT_BYTES), vram_gib)
+            return vram_budget.allowed_bytes(max(0, gpu.free_bytes - _CONTEXT_BYTES), vram_gib)
 
 
 def _memory(size: ModelSize, waiting: HostPlan, limits: HostLimits) -> Iterator[Finding]:
@@ -206,7 +197,7 @@ def _memory(size: ModelSize, waiting: HostPlan, limits: HostLimits) -> Iterator[
 
 
 def _size(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.1f} MiB"
+    return f"{count / GIB:.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.1f} MiB"
 
 
 def _look_at_plan(
@@ -218,23 +209,24 @@ def _look_at_plan(
 ) -> Iterator[Finding]:
     """Tell the plan for a usual job; a problem where the GPU's memory holds none."""
     if isinstance(gpu, NoGpu) or budget_bytes is None:
-        yield ok(_PLAN_SUBJECT, "without a GPU the processor computes, in main memory")
+        yield ok(_SUBJECT, "without a GPU the processor computes, in main memory")
         return
     if isinstance(gpu, UnknownGpuMemory):
         what = f"how much GPU memory is free could not be found out: {gpu.why}"
-        yield warning(_PLAN_SUBJECT, what, gpu.advice)
+        yield warning(_SUBJECT, what, gpu.advice)
         if settings.vram_gib is None:
             return
     else:
-        yield ok(_PLAN_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
+        yield ok(_SUBJECT, _allowance(gpu, settings.vram_gib, budget_bytes))
     yield from _plans(size, source, settings, budget_bytes)
 
 
 def _allowance(gpu: Gpu, vram_gib: float | None, budget_bytes: int) -> str:
     free, total = gpu.free_bytes / GIB, gpu.total_bytes / GIB
     written = "auto" if vram_gib is None else f"{vram_gib:g}"
+    allowed = vram_budget.shown_gib(budget_bytes)
     return (
-        f"it may use about {shown_gib(budget_bytes)} GiB of GPU memory (model.vram_gib: {written};"
+        f"it may use about {allowed} GiB of GPU memory (model.vram_gib: {written};"
         f" {gpu.name} has {free:.1f} of {total:.1f} GiB free)"
     )
 
@@ -243,17 +235,17 @@ def _plans(
     size: ModelSize, source: Checkpoint, settings: ModelSettings, budget_bytes: int
 ) -> Iterator[Finding]:
     try:
-        found = plan_for_usual(size, usual_work(source), budget_bytes)
+        found = vram_budget.plan_for_usual(size, vram_budget.usual_work(source), budget_bytes)
     except UserError as error:
-        yield from problems(_PLAN_SUBJECT, error.problems)
+        yield from problems(_SUBJECT, error.problems)
         return
     reading, denoising, pictures = stages(found, size)
-    yield ok(_PLAN_SUBJECT, f"plan: {reading}")
-    yield ok(_PLAN_SUBJECT, f"plan for a job with guidance: {denoising}")
-    jobs = usual_jobs_together(size, source, settings.batch, budget_bytes)
+    yield ok(_SUBJECT, f"plan: {reading}")
+    yield ok(_SUBJECT, f"plan for a job with guidance: {denoising}")
+    jobs = vram_budget.usual_jobs_together(size, source, settings.batch, budget_bytes)
     if jobs > 1:
-        _, denoising, _ = stages(plan(size, usual_work(source, jobs), budget_bytes), size)
-        yield ok(_PLAN_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
-    yield ok(
-        _PLAN_SUBJECT, f"plan: {pictures} (of {source.working_pixels / MEGAPIXEL:.1f} megapixels)"
-    )
+        _, denoising, _ = stages(
+            plan(size, vram_budget.usual_work(source, jobs), budget_bytes), size
+        )
+        yield ok(_SUBJECT, f"plan for {jobs} such jobs at once: {denoising}")
+    yield ok(_SUBJECT, f"plan: {pictures} (of {source.working_pixels / MEGAPIXEL:.1f} megapixels)")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
-from daemon.commands.select import NO_ANSWER, default_steps, unmarked
+from daemon.commands import select
 from daemon.control.client import ask_status
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
@@ -59,7 +59,7 @@ def _silent(root: Path) -> Reply:
     silent = FolderStatus(
         root=printable(str(root)),
         state=FolderState.OFFLINE,
-        reason=NO_ANSWER,
+        reason=select.NO_ANSWER,
         counts={},
         today=Counts(),
     )
@@ -84,7 +84,7 @@ class Inquiry:
         find_dirs: Callable[[Mapping[str, str]], LocalDirs] = locate_local_dirs,
     ) -> Inquiry:
         """The one of this process, by its environment."""
-        steps, local_dirs = default_steps(os.environ), find_dirs(os.environ)
+        steps, local_dirs = select.default_steps(os.environ), find_dirs(os.environ)
         return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
 
     def status(self, folder: FolderSettings) -> Reply:
@@ -113,21 +113,17 @@ class Inquiry:
             return Reply(root=root, folder=told, daemon=daemon, note="")
         if daemon is not None:
             note = "the daemon has not looked yet; this is what the folder holds now"
-        if problems := tuple(unmarked(root)):
-            raise UserError(problems)
+        select.require_marked(root)
         return Reply(root=root, folder=self._read(folder, question), daemon=daemon, note=note)
 
     def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
         # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.
         from daemon.commands import offline  # noqa: PLC0415
 
-        verb, snapshot = (
-            question["verb"],
-            offline.read_inbox(folder, self.settings, self.default_steps),
-        )
-        if verb == "status":
+        snapshot = offline.read_inbox(folder, self.settings, self.default_steps)
+        if question["verb"] == "status":
             snapshot = offline.with_its_day(snapshot, folder.root, self.local_dirs)
-        return _with_free_results(folder.root, snapshot.answer(verb, question))
+        return _with_free_results(folder.root, snapshot.answer(question["verb"], question))
 
 
 def _with_free_results(root: Path, folder: FolderStatus) -> FolderStatus:

@@ -12,21 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.problems import Problem, UserError
-from config.settings import FolderSettings, Settings, folder_settings
-from daemon.commands import ExitCode
+from config.settings import FolderSettings, folder_settings
+from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry
 from daemon.commands.offline import read_inbox
 from daemon.commands.output import Output
-from daemon.commands.select import (
-    Located,
-    absolute,
-    find_folders,
-    hot_folder_above,
-    locate_file,
-    name_in_inbox,
-    read_settings,
-    unmarked,
-)
 from daemon.commands.traces import failed_job
 from daemon.commands.why import Explainer
 from daemon.control.client import send_command
@@ -34,20 +24,20 @@ from daemon.control.documents import CommandResult, Request, ResultCode
 from daemon.control.server import Server
 from daemon.events.events import Event
 from daemon.events.folder_log import FolderLog
-from daemon.events.job_events import JobCancelled, JobRevived
+from daemon.events.job_events import JobCancelled
 from daemon.folder import messages
 from daemon.folder.file_requests import FileRequests
 from daemon.fs.errors import trouble_of
 from daemon.fs.hot_folder import folder_id
-from daemon.fs.local_dirs import LocalDirs, make_local_dirs
+from daemon.fs.local_dirs import make_local_dirs
 from daemon.fs.names import printable
 from daemon.history import History
-from daemon.inbox.cancel_files import waiting_job_of
+from daemon.inbox.cancel_files import WaitingJob, waiting_job_of
 from daemon.job import Job, State
 from daemon.jobs.completion import entry_of_ending
 from daemon.jobs.find_job import Unclear, Waiting, find_job
 from daemon.jobs.job_run import about
-from daemon.jobs.requests import told
+from daemon.jobs.requests import revived, told
 from daemon.lease.election import LEASE_TIMINGS
 from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.spool import Spool
@@ -59,20 +49,19 @@ _TOO_LATE = "its results are published: it is too late"
 class OfflineFolder:
     """One hot folder without a daemon, and us in its place."""
 
+    inquiry: Inquiry  # knows settings and local folders
     folder: FolderSettings
-    local_dirs: LocalDirs
     spool: Spool
     say: Callable[[str], None]  # troubles with the history, which end nothing
 
-    def cancel(self, word: str, path: str, by: Inquiry) -> CommandResult:
+    def cancel(self, word: str, path: str) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
+        by = self.inquiry
         plan = read_inbox(self.folder, by.settings, by.default_steps).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):
-                return self._cancel_waiting(
-                    messages.CancelWaiting(waiting_job_of(plan, there, gone=()))
-                )
+                return self._cancel_waiting(waiting_job_of(plan, there, gone=()))
             case Job() as job:
                 return self._end(job)
             case Unclear(text):
@@ -85,24 +74,21 @@ class OfflineFolder:
         reply = self._file_requests.grant(messages.Requeue(failed))
         assert isinstance(reply, messages.Requeued)
         if reply.paths:
-            paths = tuple(map(printable, reply.paths))
-            root = self.folder.root
-            self._tell(JobRevived(root=root, folder=printable(failed), paths=paths))
+            self._tell(revived(self.folder.root, reply))
         return told(reply)
 
     @property
     def _file_requests(self) -> FileRequests:
         return FileRequests(self.spool, time)
 
-    def _cancel_waiting(self, request: messages.CancelWaiting) -> CommandResult:
-        reply = self._file_requests.grant(request)
+    def _cancel_waiting(self, waiting: WaitingJob) -> CommandResult:
+        reply = self._file_requests.grant(messages.CancelWaiting(waiting))
         match reply:
             case messages.Filed(job=job, where=where):
                 return self._cancelled(job, where)
             case messages.CancelRefused(path, reason):
-                return CommandResult(
-                    ResultCode.REFUSED, f"{printable(path)} cannot be cancelled: {reason}."
-                )
+                text = f"{printable(path)} cannot be cancelled: {reason}."
+                return CommandResult(ResultCode.REFUSED, text)
             case _:
                 raise AssertionError(reply)
 
@@ -114,7 +100,7 @@ class OfflineFolder:
         return self._cancelled(job, self._file_requests.file(job, State.CANCELLED))
 
     def _cancelled(self, job: Job, where: str) -> CommandResult:
-        history = History(self.local_dirs.state, self.say)
+        history = History(self.inquiry.local_dirs.state, self.say)
         identity = folder_id(self.folder.root)
         history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
         history.close()
@@ -128,14 +114,15 @@ class OfflineFolder:
 
 @contextmanager
 def offline_folder(
-    folder: FolderSettings, local_dirs: LocalDirs, say: Callable[[str], None]
+    inquiry: Inquiry, root: Path, say: Callable[[str], None]
 ) -> Iterator[OfflineFolder]:
     """Be the only one who moves the files of a hot folder.
 
     Raises UserError where a daemon is, on this machine or another, and where the share fails.
     """
+    folder = folder_settings(inquiry.settings, root)
     root = folder.root
-    server = Server(local_dirs, root, _refuse, lambda event: say(str(event)))
+    server = Server(inquiry.local_dirs, root, _refuse, lambda event: say(str(event)))
     try:
         identity = folder_id(root)
         lead = leader_lease(
@@ -143,24 +130,21 @@ def offline_folder(
         )
         with lead.held():
             lead.fence()
-            yield OfflineFolder(
-                folder=folder, local_dirs=local_dirs, spool=Spool(root, lead.fence), say=say
-            )
+            spool = Spool(root, lead.fence)
+            yield OfflineFolder(inquiry=inquiry, folder=folder, spool=spool, say=say)
     except NotLeader as error:
         advice = "ask on the machine of that daemon, or wait until it has ended"
         raise UserError([Problem(str(root), error.reason, advice)]) from error
     except OSError as error:
         advice = "mend that and call again: what was begun is finished then"
-        raise UserError(
-            [Problem(str(root), trouble_of(error, Path(root)).reason, advice)]
-        ) from error
+        reason = trouble_of(error, root).reason
+        raise UserError([Problem(str(root), reason, advice)]) from error
     finally:
         server.close()
 
 
 def _refuse(request: Request) -> None:
-    reason: Mapping[str, object] = {"error": "hotfolder cancel or retry is at work on it"}
-    request.reply(reason)
+    request.reply({"error": "hotfolder cancel or retry is at work on it"})
 
 
 _IN_FAILED = 3  # failed, the day, the job
@@ -168,17 +152,20 @@ _IN_FAILED = 3  # failed, the day, the job
 
 def cancel(arguments: argparse.Namespace) -> ExitCode:
     """End one job without a result; USAGE where there is none, and where it is too late."""
-    output, word = Output(sys.stdout, os.environ), arguments.job
-    settings, roots = _where(arguments, word)
-    means = _Means(Inquiry.by(settings, make_local_dirs), output)
-    path = name_in_inbox(word, Path.cwd(), roots)
+    output, word = Output(sys.stdout, os.environ), str(arguments.job)
+    settings, roots = select.folders_around(arguments, arguments.job, select.named)
+    inquiry = Inquiry.by(settings, make_local_dirs)
+    path = select.name_in_inbox(arguments.job, Path.cwd(), roots)
+    request = {"verb": "cancel", "word": word, "path": path}
     for root in roots:
-        came = means.cancel(root, str(word), path)
+        came = _ask(inquiry, output, root, request, lambda it: it.cancel(word, path))
         if came.how is not ResultCode.UNKNOWN:
             output.line(came.text)
             return ExitCode.FINE if came.is_fine else ExitCode.USAGE
-    output.line(f"{printable(str(word))} is no job that waits or is under way.")
-    for line in Explainer(means.inquiry).explain(locate_file(word, Path.cwd(), roots), roots):
+    output.line(f"{printable(word)} is no job that waits or is under way.")
+    for line in Explainer(inquiry).explain(
+        select.locate_file(arguments.job, Path.cwd(), roots), roots
+    ):
         output.line(line)
     return ExitCode.USAGE
 
@@ -187,74 +174,46 @@ def retry(arguments: argparse.Namespace) -> ExitCode:
     """Have failed jobs tried again; USAGE where one of them is none."""
     output, outcomes = Output(sys.stdout, os.environ), []
     for failed in arguments.failed:
-        settings, roots = _where(arguments, failed)
-        means = _Means(Inquiry.by(settings, make_local_dirs), output)
-        outcomes.append(_retry(means, failed, roots))
+        settings, roots = select.folders_around(arguments, failed, select.named)
+        outcomes.append(_retry(Inquiry.by(settings, make_local_dirs), output, failed, roots))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
 
 
-def _retry(means: _Means, failed: Path, roots: tuple[Path, ...]) -> CommandResult:
-    found = _failed_jobs(failed, roots)
-    if len(found) == 1:
-        return means.requeue(*found[0])
-    shown = printable(str(failed))
-    if found:
+def _retry(
+    inquiry: Inquiry, output: Output, failed: Path, roots: tuple[Path, ...]
+) -> CommandResult:
+    found, shown = _failed_jobs(failed, roots), printable(str(failed))
+    if not found:
+        what = "is no failed job: name its folder below failed/, a file in it, or the job's id"
+        return CommandResult(ResultCode.UNKNOWN, f"{shown} {what}.")
+    if len(found) > 1:
         names = " or ".join(printable(folder) for _, folder in found)
         return CommandResult(ResultCode.REFUSED, f"{shown} may be {names}: name one of them.")
-    what = "is no failed job: name its folder below failed/, a file in it, or the job's id"
-    return CommandResult(ResultCode.UNKNOWN, f"{shown} {what}.")
+    ((root, folder),) = found
+    request = {"verb": "retry", "folder": folder}
+    return _ask(inquiry, output, root, request, lambda it: it.requeue(folder))
 
 
 def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
     """The roots and folders of what is named: by a path, else by the beginning of an id."""
-    match locate_file(failed, Path.cwd(), roots):
-        case Located(root=root) as there if there.area == "failed":
+    match select.locate_file(failed, Path.cwd(), roots):
+        case select.Located(root=root) as there if there.area == "failed":
             return [(root, "/".join(there.path.split("/")[:_IN_FAILED]))]
         case _:
             return [(at, one) for at in roots for one in failed_job(at, str(failed))]
 
 
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """What it takes to ask, and to do it here."""
-
-    inquiry: Inquiry
-    output: Output
-
-    def cancel(self, root: Path, word: str, path: str) -> CommandResult:
-        request = {"verb": "cancel", "word": word, "path": path}
-        return self._ask(root, request, lambda it: it.cancel(word, path, self.inquiry))
-
-    def requeue(self, root: Path, folder: str) -> CommandResult:
-        request = {"verb": "retry", "folder": folder}
-        return self._ask(root, request, lambda it: it.requeue(folder))
-
-    def _ask(
-        self,
-        root: Path,
-        request: dict[str, str],
-        do_alone: Callable[[OfflineFolder], CommandResult],
-    ) -> CommandResult:
-        local_dirs = self.inquiry.local_dirs
-        if came := send_command(request, root, local_dirs):
-            return came
-        if problems := tuple(unmarked(root)):
-            raise UserError(problems)
-        folder = folder_settings(self.inquiry.settings, root)
-        with offline_folder(folder, local_dirs, self.output.line) as alone:
-            return do_alone(alone)
-
-
-def _where(arguments: argparse.Namespace, file: Path) -> tuple[Settings, tuple[Path, ...]]:
-    """The hot folder that a file is in, else all that the settings or --root name.
-
-    They need not be there: their daemon may know that a share is away.
-    """
-    cwd = Path.cwd()
-    settings, path = read_settings(arguments.config, cwd)
-    above = hot_folder_above(absolute(file, cwd))
-    if arguments.root is None and above is not None:
-        return settings, (above,)
-    folders = find_folders(settings, path, arguments.root, cwd)
-    return settings, tuple(Path(os.path.normpath(folder.root)) for folder in folders)
+def _ask(
+    inquiry: Inquiry,
+    output: Output,
+    root: Path,
+    request: Mapping[str, str],
+    do_alone: Callable[[OfflineFolder], CommandResult],
+) -> CommandResult:
+    """Ask the daemon; where none runs, do it here."""
+    if came := send_command(request, root, inquiry.local_dirs):
+        return came
+    select.require_marked(root)
+    with offline_folder(inquiry, root, output.line) as alone:
+        return do_alone(alone)

@@ -55,15 +55,12 @@ def with_its_day(snapshot: FolderSnapshot, root: Path, local_dirs: LocalDirs) ->
 
 
 def _counts_since(midnight: float, root: Path, local_dirs: LocalDirs) -> Counts:
-    history = History(local_dirs.state, _say_nothing, look=True)
+    # Counts of an unreadable history are zero; `hotfolder run` says why.
+    history = History(local_dirs.state, lambda _: None, look=True)
     try:
         return history.counts_since(folder_id(root), midnight)
     finally:
         history.close()
-
-
-def _say_nothing(_trouble: str) -> None:
-    """Counts of an unreadable history are zero; `hotfolder run` says why."""
 
 
 def _claimed(job: Job) -> JobStatus:

@@ -7,9 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.output import Output
-from daemon.commands.select import find_folders, read_settings
 from daemon.control.client import send_command
 from daemon.control.documents import CommandResult, ResultCode
 from daemon.fs.local_dirs import locate_local_dirs, make_local_dirs
@@ -33,9 +32,8 @@ def drain(arguments: argparse.Namespace) -> ExitCode:
 
 def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
     output = Output(sys.stdout, os.environ)
-    settings, path = read_settings(arguments.config, Path.cwd())
     outcomes = []
-    for folder in find_folders(settings, path, arguments.root, Path.cwd()):
+    for folder in select.named(arguments).folders:
         outcomes.append(_ask(verb, folder.root))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
@@ -43,15 +41,7 @@ def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
 
 def _ask(verb: str, root: Path) -> CommandResult:
     # Members of the service's group may ask; only its user keeps a pause without it.
-    came = send_command({"verb": verb}, root, locate_local_dirs(os.environ))
-    return came or _alone(verb, root, PauseFlags(make_local_dirs(os.environ).state))
-
-
-def _alone(verb: str, root: Path, pause_flags: PauseFlags) -> CommandResult:
-    match verb:
-        case "pause":
-            return pause_flags.pause(root)
-        case "resume":
-            return pause_flags.resume(root)
-        case _:
-            return CommandResult(ResultCode.UNKNOWN, f"{root}: no daemon is running here.")
+    if came := send_command({"verb": verb}, root, locate_local_dirs(os.environ)):
+        return came
+    kept = PauseFlags(make_local_dirs(os.environ).state).take(verb, root)
+    return kept or CommandResult(ResultCode.UNKNOWN, f"{root}: no daemon is running here.")

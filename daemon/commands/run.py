@@ -6,18 +6,19 @@ import argparse
 import errno
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import ModelSettings, Settings
-from daemon.app import ChildModules, DaemonSpec, Timing, open_service
-from daemon.commands import ExitCode
+from daemon.app import DaemonSpec, Internals, open_service
+from daemon.clock import local_time
+from daemon.commands import ExitCode, select
 from daemon.commands.output import Output
-from daemon.commands.select import Selection, default_steps, read_settings, select
+from daemon.commands.select import Selection
 from daemon.events.events import NotStarted
 from daemon.events.sinks import JournalLog, Log, open_log
 from daemon.events.text import duration
@@ -33,15 +34,15 @@ _HEADINGS = ("file", "state", "time", "result")
 
 def run(
     arguments: argparse.Namespace,
-    *,
-    timing: Timing = Timing(),  # noqa: B008 - frozen
-    modules: ChildModules = ChildModules(),  # noqa: B008 - frozen
+    internals: Internals = Internals(),  # noqa: B008 - frozen
 ) -> ExitCode:
     """Watch, edit, publish; returns when stopped or, with --once, when all is done."""
-    log = open_log(sys.stderr, os.environ, _local_time, verbose=arguments.verbose)
+    log = open_log(
+        sys.stderr, os.environ, lambda: local_time(time.time()), verbose=arguments.verbose
+    )
     notifier = SystemdNotifier(os.environ)
     try:
-        return _serve(arguments, log, notifier, timing, modules)
+        return _serve(arguments, log, notifier, internals)
     except UserError as error:
         notifier.failed(errno.EINVAL, str(error.problems[0]))
         if isinstance(log, JournalLog):  # elsewhere the words on stderr are enough
@@ -55,14 +56,10 @@ def run(
 
 
 def _serve(
-    arguments: argparse.Namespace,
-    log: Log,
-    notifier: SystemdNotifier,
-    timing: Timing,
-    modules: ChildModules,
+    arguments: argparse.Namespace, log: Log, notifier: SystemdNotifier, internals: Internals
 ) -> ExitCode:
     local_dirs = make_local_dirs(os.environ)
-    selection = select(arguments)
+    selection = select.usable(arguments)
     model = _model(arguments, selection.settings)
     selection = replace(selection, settings=replace(selection.settings, model=model))
     _require_apart(selection, local_dirs)
@@ -70,14 +67,12 @@ def _serve(
         settings=selection.settings,
         folders=selection.folders,
         editor=arguments.editor,
-        default_steps=default_steps(os.environ),
+        default_steps=select.default_steps(os.environ),
         once=arguments.once,
         reread=partial(_reread, arguments, selection, local_dirs),
     )
     ended: list[EndedJob] = []
-    with open_service(
-        wanted, log, notifier, local_dirs, timing=timing, modules=modules
-    ) as service:
+    with open_service(wanted, log, notifier, local_dirs, internals) as service:
         if arguments.once:  # else they would grow for as long as it runs
             service.runner.completion.show = ended.append
         service.run()
@@ -86,7 +81,7 @@ def _serve(
 
 def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     """The model to load, found whole before anything starts."""
-    model = _named_model(arguments, settings)
+    model = select.model_of(arguments, settings)
     if arguments.editor == "echo":
         return model
     if model.path is None:
@@ -100,12 +95,6 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
     return model
 
 
-def _named_model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
-    if arguments.model is None:
-        return settings.model
-    return replace(settings.model, path=arguments.model.absolute())
-
-
 def _reread(
     arguments: argparse.Namespace, selection: Selection, local_dirs: LocalDirs, in_force: Settings
 ) -> Settings:
@@ -113,8 +102,8 @@ def _reread(
 
     Raises UserError with every problem.
     """
-    settings, path = read_settings(arguments.config, Path.cwd())
-    settings = replace(settings, model=_named_model(arguments, settings))
+    settings, path = select.read_settings(arguments.config, Path.cwd())
+    settings = replace(settings, model=select.model_of(arguments, settings))
     if settings.model != in_force.model:
         _model(arguments, settings)
         _require_apart(replace(selection, settings=settings, settings_path=path), local_dirs)
@@ -127,10 +116,6 @@ def _require_apart(selection: Selection, local_dirs: LocalDirs) -> None:
     found = [*separation_problems(roots, selection.settings_path, model, local_dirs)]
     if found:
         raise UserError(found)
-
-
-def _local_time() -> datetime:
-    return datetime.now(UTC).astimezone()
 
 
 def _row(job: EndedJob) -> tuple[str, str, str, str]:

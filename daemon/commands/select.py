@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from config import settings_file
 from config.problems import Problem, UserError
 from config.settings import (
     FolderSettings,
+    ModelSettings,
     Settings,
     folder_settings,
     folder_settings_as_written,
@@ -34,22 +35,29 @@ class Selection:
     settings: Settings
     folders: tuple[FolderSettings, ...]  # never none, their roots absolute
     settings_path: Path | None  # None: there is no settings file, the defaults hold
-    silent: tuple[Path, ...]  # hot folders whose share did not answer
 
 
-def select(arguments: argparse.Namespace) -> Selection:
+def named(arguments: argparse.Namespace) -> Selection:
     """Read the settings and find the hot folders that `--config` and `--root` name.
 
-    Raises UserError with every problem of the settings, or of all hot folders without marker. A
-    share that does not answer has none: nobody knows what lies on it.
+    Raises UserError with every problem of the settings. The folders need not be there: their
+    daemon may know that a share is away.
     """
-    cwd = Path.cwd()
-    settings, path = read_settings(arguments.config, cwd)
-    folders = find_folders(settings, path, arguments.root, cwd)
-    silent, problems = _knock(tuple(folder.root for folder in folders))
+    settings, path = read_settings(arguments.config, Path.cwd())
+    folders = find_folders(settings, path, arguments.root, Path.cwd())
+    return Selection(settings=settings, folders=folders, settings_path=path)
+
+
+def usable(arguments: argparse.Namespace) -> Selection:
+    """The same; raises UserError with the problems of all hot folders without marker, too.
+
+    A share that does not answer has none: nobody knows what lies on it.
+    """
+    selection = named(arguments)
+    _, problems = _knock(tuple(folder.root for folder in selection.folders))
     if problems:
         raise UserError(problems)
-    return Selection(settings=settings, folders=folders, settings_path=path, silent=silent)
+    return selection
 
 
 def read_settings(config: Path | None, cwd: Path) -> tuple[Settings, Path | None]:
@@ -62,6 +70,13 @@ def read_settings(config: Path | None, cwd: Path) -> tuple[Settings, Path | None
         return settings_without_file(), None
     named = config is not None or path == settings_file.SYSTEM_FILE
     return settings_file.load(path, named=named), path
+
+
+def model_of(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
+    """The settings of the model, its folder that of `--model` where that is given."""
+    if arguments.model is None:
+        return settings.model
+    return replace(settings.model, path=arguments.model.absolute())
 
 
 def find_folders(
@@ -121,10 +136,17 @@ def unmarked(root: Path) -> Iterator[Problem]:
         folder_id(root)
     except UserError as error:
         yield from error.problems
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds no id"
+    except OSError as error:
         advice = "mount the share, and give this user the right to read it"
-        yield Problem(str(root / ".hotfolder" / "id"), f"cannot be read ({reason})", advice)
+        yield Problem(
+            str(root / ".hotfolder" / "id"), f"cannot be read ({error.strerror})", advice
+        )
+
+
+def require_marked(root: Path) -> None:
+    """Raise UserError where a folder is no hot folder that can be used now."""
+    if problems := tuple(unmarked(root)):
+        raise UserError(problems)
 
 
 def default_steps(environment: Mapping[str, str]) -> int:
@@ -171,12 +193,24 @@ class NotFound:
     name: str  # what its path relative to the inbox would be
 
 
-def hot_folder_above(path: Path) -> Path | None:
-    """The hot folder that holds a path, whether the path itself exists or not."""
-    return next((it for it in path.parents if (it / ".hotfolder" / "id").exists()), None)
+def folders_around(
+    arguments: argparse.Namespace,
+    file: Path,
+    selecting: Callable[[argparse.Namespace], Selection],
+) -> tuple[Settings, tuple[Path, ...]]:
+    """The settings, and the hot folder that holds a file, else all that `selecting` gives.
+
+    The file itself may be there or not.
+    """
+    if arguments.root is None:
+        for root in _absolute(file, Path.cwd()).parents:
+            if (root / ".hotfolder" / "id").exists():
+                return read_settings(arguments.config, Path.cwd())[0], (root,)
+    selection = selecting(arguments)
+    return selection.settings, tuple(Path(os.path.normpath(it.root)) for it in selection.folders)
 
 
-def absolute(file: Path, cwd: Path) -> Path:
+def _absolute(file: Path, cwd: Path) -> Path:
     """The path without `..`, its links left alone."""
     return Path(os.path.normpath(cwd / file))
 
@@ -184,7 +218,7 @@ def absolute(file: Path, cwd: Path) -> Path:
 def locate_file(file: Path, cwd: Path, roots: Iterable[Path]) -> Located | NotFound:
     """Find a file by its absolute path, or by its path relative to `cwd`, an inbox or a root."""
     roots = tuple(roots)
-    path = absolute(file, cwd)
+    path = _absolute(file, cwd)
     for root in roots:
         for candidate in _candidates(file, path, root):
             if os.path.lexists(candidate):
@@ -202,7 +236,7 @@ def _candidates(file: Path, path: Path, root: Path) -> Iterator[Path]:
 
 def name_in_inbox(file: Path, cwd: Path, roots: Iterable[Path]) -> str:
     """What its path relative to an inbox would be, by its words alone: no share is touched."""
-    path = absolute(file, cwd)
+    path = _absolute(file, cwd)
     inside = (path.relative_to(it) for it in roots if path != it and path.is_relative_to(it))
     below = next(inside, path.relative_to("/") if file.is_absolute() else file)
     parts = below.parts[1:] if below.parts[:1] == ("inbox",) else below.parts

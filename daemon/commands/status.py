@@ -1,4 +1,7 @@
-"""`hotfolder status`: how hot folders stand; without a daemon, what lies in them."""
+"""`hotfolder status` and `plan`: how hot folders stand, and what would happen to their files.
+
+Without a daemon they tell what lies there.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
 from daemon.commands.output import Output, as_json, write_json
-from daemon.commands.select import find_folders, read_settings
-from daemon.control.documents import SCHEMA, FolderStatus
-from daemon.fs.names import Kind
+from daemon.control.documents import SCHEMA, FileStatus, FolderStatus, JobPreview
+from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
 
 _FILES_SHOWN = 20
@@ -24,22 +26,38 @@ _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED
 
 def status(arguments: argparse.Namespace) -> ExitCode:
     """Say how every hot folder and its daemon stand."""
-    settings, path = read_settings(arguments.config, Path.cwd())
-    # Their markers are asked for only where no daemon answers: it may know that a share is away.
-    folders = find_folders(settings, path, arguments.root, Path.cwd())
-    replies = ask_all(folders, Inquiry.by(settings).status)
+    selection = select.named(arguments)
+    replies = ask_all(selection.folders, Inquiry.by(selection.settings).status)
     if arguments.json:
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
         standing = [{**as_json(it.folder), "running": it.daemon is not None} for it in replies]
         write_json({"schema": SCHEMA, "running": bool(about), **about, "folders": standing})
-        return ExitCode.FINE
-    output = Output(sys.stdout, os.environ)
-    for it in replies:
-        _write(output, it)
+    else:
+        _write_each(replies, _write_status)
     return ExitCode.FINE
 
 
-def _write(output: Output, reply: Reply) -> None:
+def plan(arguments: argparse.Namespace) -> ExitCode:
+    """Say what would happen to every file of the inboxes; problems among them are no failure."""
+    selection = select.named(arguments)
+    inquire = partial(Inquiry.by(selection.settings).plan, is_whole=arguments.json)
+    replies = ask_all(selection.folders, inquire)
+    if arguments.json:
+        running = any(it.daemon for it in replies)
+        planned = [_plan_json(it) for it in replies]
+        write_json({"schema": SCHEMA, "running": running, "folders": planned})
+    else:
+        _write_each(replies, _write_plan)
+    return ExitCode.FINE
+
+
+def _write_each(replies: Iterable[Reply], write: Callable[[Output, Reply], None]) -> None:
+    output = Output(sys.stdout, os.environ)
+    for reply in replies:
+        write(output, reply)
+
+
+def _write_status(output: Output, reply: Reply) -> None:
     folder = reply.folder
     for line in _head(folder, reply):
         output.line(line)
@@ -88,3 +106,64 @@ def _files(folder: FolderStatus) -> Iterator[tuple[str, str, str]]:
         yield file.file, file.state, "; ".join((file.reason, *file.problems))
     if len(files) > _FILES_SHOWN:
         yield f"and {len(files) - _FILES_SHOWN} more", "", ""
+
+
+def job_words(job: JobPreview) -> str:
+    """A job that has not begun, in one phrase."""
+    return f"{job.prompt} to {' and '.join(map(printable, job.results))} ({job.choices})"
+
+
+def _plan_json(reply: Reply) -> dict[str, object]:
+    return {
+        "root": reply.folder.root,
+        "state": FolderState.OFFLINE if reply.is_away else FolderState.ONLINE,
+        "reason": reply.folder.reason if reply.is_away else "",
+        "files": [] if reply.is_away else list(map(_file_json, reply.folder.files)),
+        "ignored": [] if reply.is_away else list(map(as_json, reply.folder.ignored)),
+    }
+
+
+def _file_json(file: FileStatus) -> dict[str, object]:
+    document = as_json(file)
+    if file.job is not None and file.job.recipe is not None:
+        job = {**file.job.recipe, "results": file.job.results, "notes": file.job.notes}
+        document["job"] = job
+    return document
+
+
+def _write_plan(output: Output, reply: Reply) -> None:
+    """Write what would happen in one inbox, with a count at the end."""
+    folder = reply.folder
+    if reply.is_away:
+        output.line(f"{reply.root}: offline ({folder.reason})")
+        return
+    output.line(f"{reply.root}: {'a daemon serves it' if reply.daemon else reply.note}")
+    rows = (row for file in folder.files if file.is_worth_a_line for row in _plan_rows(file))
+    output.table([*rows, *((it.file, "ignored", it.reason) for it in folder.ignored)])
+    output.line(_planned(reply))
+
+
+def _plan_rows(file: FileStatus) -> Iterator[tuple[str, str, str]]:
+    job = file.job
+    lines = [] if job is not None and file.state is State.READY else [file.reason]
+    if job is not None:
+        lines += [job_words(job), *job.notes]
+    lines += file.problems
+    first, *others = lines
+    yield file.file, file.state, first
+    for line in others:
+        yield "", "", line
+
+
+def _planned(reply: Reply) -> str:
+    pictures = [file for file in reply.folder.files if file.kind is Kind.IMAGE]
+    states = Counter(file.state for file in pictures)
+    by_state = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    failing = sum(bool(file.problems) for file in pictures)
+    parts = [
+        f"{len(pictures)} picture{'' if len(pictures) == 1 else 's'}",
+        *([by_state] if by_state else []),
+        f"{failing or 'none'} will fail",
+        f"{len(reply.folder.ignored) or 'nothing'} ignored",
+    ]
+    return f"{parts[0]}: {'; '.join(parts[1:])}." if pictures else f"No pictures; {parts[-1]}."

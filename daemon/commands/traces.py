@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import codec
-from daemon.control.documents import Review
+from daemon.control.documents import ReviewStatus
 from daemon.events.text import duration
 from daemon.fs.names import printable
 from daemon.fs.safe_tree import SafeTree
@@ -46,33 +46,19 @@ _BEGINNING_OF_ID = re.compile(r"[0-9]{8}-")
 class JobTrace:
     """What is left of one ended job, newest by `ended_at`."""
 
+    name: str  # of a file that it had
     ended_at: float  # Unix time
     lines: tuple[str, ...]  # one sentence each
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Receipt:
-    """What a receipt says, and since when."""
-
-    job_id: str
-    name: str  # of the picture
-    prompt: str
-    seed: int
-    steps: int
-    total_seconds: float | None
-    weights: str | None
-    missed: str  # what the result falls short in; "" where it passed
-    written_at: float  # Unix time
+    missed: str = ""  # what its result falls short in; "" where it passed, or has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """What the report of a failure says, and since when."""
+    """What the report of a failure says."""
 
     job_id: str
     folder: str  # of the inbox
     files: tuple[str, ...]
-    written_at: float  # Unix time
 
 
 def find_traces(root: Path, name: str) -> tuple[JobTrace, ...]:
@@ -85,21 +71,20 @@ def find_traces(root: Path, name: str) -> tuple[JobTrace, ...]:
 
 def of_result(root: Path, result: str) -> JobTrace | None:
     """The trace of a result by its path relative to the root; None where it has no receipt."""
-    return _trace_of(root, root / f"{result}.json")
+    return _by_receipt(root, root / f"{result}.json")
 
 
-def reviews_since(root: Path, unix_time: float) -> Iterator[Review]:
+def reviews_since(root: Path, unix_time: float) -> Iterator[ReviewStatus]:
     """The results in review/ whose receipts were written at this time or later."""
     review = root / "review"
     paths = (Path(folder, name) for folder, _, names in os.walk(review) for name in names)
     for path in sorted(it for it in paths if it.suffix == ".json"):
-        receipt = _receipt(root, path)
-        if receipt is not None and receipt.missed and receipt.written_at >= unix_time:
-            yield Review(
-                file=str(path.parent.relative_to(review) / receipt.name),
-                result=str(path.with_suffix("").relative_to(root)),
-                reason=receipt.missed,
-                ended_at=receipt.written_at,
+        trace = _by_receipt(root, path)
+        if trace is not None and trace.missed and trace.ended_at >= unix_time:
+            yield ReviewStatus(
+                file=printable(str(path.parent.relative_to(review) / trace.name)),
+                result=printable(str(path.with_suffix("").relative_to(root))),
+                reason=trace.missed,
             )
 
 
@@ -120,46 +105,26 @@ def failed_job(root: Path, word: str) -> tuple[str, ...]:
     return tuple(
         str(path.parent.relative_to(root))
         for path in _reports_in(root)
-        if (report := _report(root, path)) is not None and report.job_id.startswith(word)
+        if (found := _report(root, path)) is not None and found[0].job_id.startswith(word)
     )
 
 
 def _results(root: Path, folder: str, base: str) -> Iterator[JobTrace]:
     for area in ("outbox", "review"):
         for path in _listed(root / area / folder):
-            receipt = _receipt(root, path) if path.suffix == ".json" else None
-            if receipt is not None and receipt.name == printable(base):
-                yield _trace(receipt, root, path)
-
-
-def _trace_of(root: Path, path: Path) -> JobTrace | None:
-    receipt = _receipt(root, path)
-    return None if receipt is None else _trace(receipt, root, path)
-
-
-def _trace(receipt: _Receipt, root: Path, path: Path) -> JobTrace:
-    result = printable(str(path.with_suffix("").relative_to(root)))
-    lines = [
-        f"{receipt.name} was edited: {result}.",
-        f"Prompt: {receipt.prompt}",
-        f"Seed {receipt.seed}, {receipt.steps} steps, job {receipt.job_id}.",
-    ]
-    if receipt.missed:
-        lines.append(f"It did not pass, and needs a look: {receipt.missed}.")
-    if receipt.total_seconds is not None:
-        lines.append(f"It took {duration(receipt.total_seconds)} from its arrival.")
-    if receipt.weights == "random":
-        lines.append("The model has random weights: the result is a test pattern.")
-    return JobTrace(ended_at=receipt.written_at, lines=tuple(lines))
+            trace = _by_receipt(root, path) if path.suffix == ".json" else None
+            if trace is not None and trace.name == printable(base):
+                yield trace
 
 
 def _failures(root: Path, folder: str, base: str) -> Iterator[JobTrace]:
+    name = printable(base)
     for path in _reports_in(root):
-        report = _report(root, path)
-        if report is None or report.folder != printable(folder):
+        if (found := _report(root, path)) is None:
             continue
-        if printable(base) in report.files:
-            yield JobTrace(ended_at=report.written_at, lines=of_failure(path.parent, root))
+        report, written_at = found
+        if report.folder == printable(folder) and name in report.files:
+            yield JobTrace(name=name, ended_at=written_at, lines=of_failure(path.parent, root))
 
 
 def _originals(root: Path, name: str) -> Iterator[JobTrace]:
@@ -170,7 +135,7 @@ def _originals(root: Path, name: str) -> Iterator[JobTrace]:
             if stat.S_ISREG(status.st_mode):
                 where = printable(str(original.relative_to(root)))
                 line = f"{printable(name)} was used by a job that has ended; it is {where} now."
-                yield JobTrace(ended_at=status.st_ctime, lines=(line,))
+                yield JobTrace(name=printable(name), ended_at=status.st_ctime, lines=(line,))
 
 
 def _reports_in(root: Path) -> Iterator[Path]:
@@ -186,37 +151,39 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _receipt(root: Path, path: Path) -> _Receipt | None:
-    """The receipt there; None where it is none of ours, or was taken away meanwhile."""
-    at = codec.at
+def _by_receipt(root: Path, path: Path) -> JobTrace | None:
+    """What a receipt tells; None where it is none of ours, or was taken away meanwhile."""
     try:
         said, written_at = _read(root, path)
-        missed = at(tuple[str, ...] | None, said, "fidelity", "missed") or ()
-        return _Receipt(
-            job_id=at(str, said, "job_id"),
-            name=at(str, said, "input", "name"),
-            prompt=at(str, said, "recipe", "prompt"),
-            seed=at(int, said, "recipe", "seed"),
-            steps=at(int, said, "recipe", "steps"),
-            total_seconds=at(float | None, said, "seconds", "total"),
-            weights=at(str | None, said, "model", "weights"),
-            missed="; ".join(missed) if at(str, said, "status") == State.REVIEW else "",
-            written_at=written_at,
-        )
+        name = codec.at(str, said, "input", "name")
+        missed = codec.at(tuple[str, ...] | None, said, "fidelity", "missed") or ()
+        falls_short = "; ".join(missed) if codec.at(str, said, "status") == State.REVIEW else ""
+        result = printable(str(path.with_suffix("").relative_to(root)))
+        lines = tuple(_lines_of_receipt(said, name, result, falls_short))
+        return JobTrace(name=name, ended_at=written_at, lines=lines, missed=falls_short)
     except (OSError, ValueError):
         return None
 
 
-def _report(root: Path, path: Path) -> _Report | None:
-    """The report there; None where it is none of ours, or was taken away meanwhile."""
+def _lines_of_receipt(said: object, name: str, result: str, missed: str) -> Iterator[str]:
+    at = codec.at
+    steps, seed = at(int, said, "recipe", "steps"), at(int, said, "recipe", "seed")
+    yield f"{name} was edited: {result}."
+    yield f"Prompt: {at(str, said, 'recipe', 'prompt')}"
+    yield f"Seed {seed}, {steps} steps, job {at(str, said, 'job_id')}."
+    if missed:
+        yield f"It did not pass, and needs a look: {missed}."
+    if (seconds := at(float | None, said, "seconds", "total")) is not None:
+        yield f"It took {duration(seconds)} from its arrival."
+    if at(str | None, said, "model", "weights") == "random":
+        yield "The model has random weights: the result is a test pattern."
+
+
+def _report(root: Path, path: Path) -> tuple[_Report, float] | None:
+    """The report there, and since when; None where it is none of ours, or was taken away."""
     try:
         said, written_at = _read(root, path)
-        return _Report(
-            job_id=codec.at(str, said, "job_id"),
-            folder=codec.at(str, said, "folder"),
-            files=codec.at(tuple[str, ...], said, "files"),
-            written_at=written_at,
-        )
+        return codec.part(_Report, said), written_at
     except (OSError, ValueError):
         return None
 

@@ -8,34 +8,17 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from config.settings import Settings
 from daemon.clock import local_time
-from daemon.commands import ExitCode
+from daemon.commands import ExitCode, select, traces
 from daemon.commands.inquiry import Inquiry, Reply
 from daemon.commands.output import Output
-from daemon.commands.plan import job_words
-from daemon.commands.select import (
-    NO_ANSWER,
-    Located,
-    NotFound,
-    absolute,
-    answering,
-    entry_of,
-    hot_folder_above,
-    locate_file,
-    read_settings,
-    select,
-)
-from daemon.commands.traces import (
-    WHAT_THEY_WAIT_FOR,
-    JobTrace,
-    claimed_jobs,
-    find_traces,
-    of_failure,
-    of_result,
-)
+from daemon.commands.select import Located, NotFound
+from daemon.commands.status import job_words
+from daemon.commands.traces import JobTrace
 from daemon.control.client import ask_status
 from daemon.control.documents import FileStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
@@ -50,21 +33,22 @@ def why(arguments: argparse.Namespace) -> ExitCode:
     """Say where a file stands, and why; USAGE where no such file is or was here."""
     output = Output(sys.stdout, os.environ)
     try:
-        settings, roots = call_with_deadline(lambda: _why_where(arguments), ANSWER_SECONDS * 2)
+        around = partial(select.folders_around, arguments, arguments.file, select.usable)
+        settings, roots = call_with_deadline(around, ANSWER_SECONDS * 2)
     except Stalled:
-        output.line(f"{arguments.file}: {NO_ANSWER}; nobody knows now what lies there.")
+        output.line(f"{arguments.file}: {select.NO_ANSWER}; nobody knows now what lies there.")
         return ExitCode.FINE
-    here = answering(roots)
+    here = select.answering(roots)
     code = _why(arguments.file, settings, here, output) if here else ExitCode.FINE
     for root in roots:
         if root not in here:
-            output.line(f"{root}: {NO_ANSWER}; nobody knows now what lies there.")
+            output.line(f"{root}: {select.NO_ANSWER}; nobody knows now what lies there.")
     return code if here == roots else ExitCode.FINE
 
 
 def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output) -> ExitCode:
     reasons = Explainer(Inquiry.by(settings))
-    found = locate_file(file, Path.cwd(), roots)
+    found = select.locate_file(file, Path.cwd(), roots)
     lines = [*reasons.explain(found, roots)]
     for line in lines:
         output.line(line)
@@ -75,15 +59,6 @@ def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output
     if near:
         output.line(f"Did you mean {' or '.join(near)}?")
     return ExitCode.USAGE
-
-
-def _why_where(arguments: argparse.Namespace) -> tuple[Settings, tuple[Path, ...]]:
-    cwd = Path.cwd()
-    above = hot_folder_above(absolute(arguments.file, cwd))
-    if arguments.root is None and above is not None:
-        return read_settings(arguments.config, cwd)[0], (above,)
-    selection = select(arguments)
-    return selection.settings, tuple(Path(os.path.normpath(it.root)) for it in selection.folders)
 
 
 _NEAREST_SHOWN = 3
@@ -121,9 +96,9 @@ class Explainer:
 
     def _of_name(self, missing: NotFound, root: Path) -> Iterator[str]:
         lines = [*self._under_way(missing.name, root)]
-        traces = find_traces(root, missing.name)
-        if not lines and traces:
-            newest, *older = traces
+        ended = traces.find_traces(root, missing.name)
+        if not lines and ended:
+            newest, *older = ended
             lines += self._without_result(missing.name, root, newest)
             lines += [*newest.lines, f"That was at {_moment(newest.ended_at)}."]
             lines += [f"Before that there were {len(older)} more."] if older else []
@@ -131,7 +106,7 @@ class Explainer:
 
     def nearest(self, missing: NotFound, root: Path) -> tuple[str, ...]:
         """The files of the inbox that may be meant."""
-        folder = self.inquiry.status(entry_of(self.inquiry.settings, root)).folder
+        folder = self.inquiry.status(select.entry_of(self.inquiry.settings, root)).folder
         names = [*(it.file for it in folder.files), *(it.file for it in folder.ignored)]
         by_lower_case = {name.lower(): name for name in names}
         wanted = printable(missing.name).lower()
@@ -144,7 +119,9 @@ class Explainer:
             yield f"{name} is never looked at: programs and systems give such names to files of"
             yield "their own, or to files that are still being copied. What to do: rename it."
             return
-        reply = self.inquiry.explain(entry_of(self.inquiry.settings, there.root), there.below)
+        reply = self.inquiry.explain(
+            select.entry_of(self.inquiry.settings, there.root), there.below
+        )
         for file in reply.folder.files:
             yield from _waiting(file, reply)
             return
@@ -155,7 +132,7 @@ class Explainer:
 
     def _in_work(self, there: Located) -> Iterator[str]:
         yield f"{_shown(there)} belongs to Hotfolder itself: leave it alone."
-        for left in claimed_jobs(there.root):
+        for left in traces.claimed_jobs(there.root):
             if left.job_id in there.path.split("/"):
                 yield from self._under_way(left.path, there.root)
 
@@ -171,14 +148,14 @@ class Explainer:
                 yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
                 yield f"Its story so far is logs/{job.job_id}.log."
                 return
-        for left in () if daemon else claimed_jobs(root):
+        for left in () if daemon else traces.claimed_jobs(root):
             if left.path == name:
-                yield f"{printable(name)} is claimed: {WHAT_THEY_WAIT_FOR}."
+                yield f"{printable(name)} is claimed: {traces.WHAT_THEY_WAIT_FOR}."
 
     def _in_done(self, there: Located) -> Iterator[str]:
         day, _, name = there.below.partition("/")
         yield f"{_shown(there)} is an original; its job ended on {day.partition('_')[0]}."
-        for trace in find_traces(there.root, name)[:1]:
+        for trace in traces.find_traces(there.root, name)[:1]:
             yield from self._without_result(name, there.root, trace)
             yield from trace.lines
 
@@ -227,7 +204,7 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
 
 def _in_outbox(there: Located) -> Iterator[str]:
     result = there.path.removesuffix(".json").removesuffix(PREVIEW_SUFFIX)
-    trace = of_result(there.root, result)
+    trace = traces.of_result(there.root, result)
     if trace is None:
         yield f"{_shown(there)} has no receipt: it is not complete yet, or is not a result."
         return
@@ -238,7 +215,7 @@ def _in_outbox(there: Located) -> Iterator[str]:
 def _in_failed(there: Located) -> Iterator[str]:
     parts = there.path.split("/")
     folder = there.root.joinpath(*parts[:3])
-    lines = of_failure(folder, there.root) if len(parts) >= 3 else ()
+    lines = traces.of_failure(folder, there.root) if len(parts) >= 3 else ()
     yield from lines or (f"{_shown(there)} lies among the failed jobs, without a WHY.txt.",)
 
 

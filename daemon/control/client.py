@@ -13,11 +13,8 @@ from daemon.control.documents import CommandResult, DaemonStatus, ResultCode
 from daemon.control.protocol import LineError, name_of, receive, resolve_root, send, short_address
 from daemon.fs.local_dirs import LocalDirs
 
-NO_DAEMON = "no daemon is running; this is what the folder holds now"
-
+_NO_DAEMON = "no daemon is running; this is what the folder holds now"
 _SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
-
-
 _STATUS = {"verb": "status"}
 
 
@@ -35,7 +32,7 @@ def ask_status(
         case Refused(reason, advice):
             return None, _unanswered(reason, advice)
         case NobodyThere():
-            return None, NO_DAEMON
+            return None, _NO_DAEMON
 
 
 def _unanswered(reason: str, advice: str) -> str:

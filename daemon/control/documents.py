@@ -136,22 +136,6 @@ class DaemonStatus:
     folders: tuple[FolderStatus, ...]  # none where the daemon does not know of its files yet
 
 
-Document = Mapping[str, object] | DaemonStatus
-# From any thread; the first reply counts, and one with the key "error" is a refusal. A large one
-# is made by who sends it: the thread that replies decides for all.
-Reply = Callable[[Document | Callable[[], Document]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What somebody asks of the daemon about one hot folder."""
-
-    verb: str
-    root: Path
-    arguments: Mapping[str, str]
-    reply: Reply
-
-
 class ResultCode(StrEnum):
     """How a request stands."""
 
@@ -173,16 +157,18 @@ class CommandResult:
         """Whether what was asked for is done, or will be."""
         return self.how in (ResultCode.DONE, ResultCode.BEGUN)
 
-    def as_json(self) -> dict[str, object]:
-        """The outcome for the control socket."""
-        return {"how": self.how.value, "text": self.text}
+
+Document = Mapping[str, object] | DaemonStatus | CommandResult
+# From any thread; the first reply counts, and one with the key "error" is a refusal. A large one
+# is made by who sends it: the thread that replies decides for all.
+Reply = Callable[[Document | Callable[[], Document]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
-    """A result that needs a look, as it is remembered."""
+class Request:
+    """What somebody asks of the daemon about one hot folder."""
 
-    file: str  # the original, relative to the inbox
-    result: str  # relative to the root
-    reason: str
-    ended_at: float  # Unix time
+    verb: str
+    root: Path
+    arguments: Mapping[str, str]
+    reply: Reply

@@ -13,8 +13,6 @@ from pathlib import Path
 from config import codec
 from daemon.fs.blocking import Stalled, call_with_deadline
 
-MAX_REQUEST_BYTES = 64 * 1024
-TALK_SECONDS = 2.0
 _RESOLVE_SECONDS = 1.0
 
 

@@ -13,21 +13,15 @@ from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
+from daemon.control import protocol
 from daemon.control.documents import Document, Reply, Request
-from daemon.control.protocol import (
-    MAX_REQUEST_BYTES,
-    TALK_SECONDS,
-    LineError,
-    name_of,
-    receive,
-    send,
-    short_address,
-)
 from daemon.events.events import ThreadFailed
 from daemon.fs.local_dirs import LocalDirs
 from daemon.supervision import Fault, fault_in, supervise, thread_failed
 
 _ANSWER_SECONDS = 2.0
+_TALK_SECONDS = 2.0
+_MAX_REQUEST_BYTES = 64 * 1024
 _MAX_TALKS = 16  # at once; who comes on top is sent away
 
 
@@ -49,8 +43,8 @@ class Server:
         self._deliver, self._tell = deliver, tell
         self._talks = threading.BoundedSemaphore(_MAX_TALKS)
         self._closing = threading.Event()
-        self._file = local_dirs.control / f"{name_of(root)}.sock"
-        self._lock = _lock(local_dirs.control / f"{name_of(root)}.lock", root)
+        self._file = local_dirs.control / f"{protocol.name_of(root)}.sock"
+        self._lock = _lock(local_dirs.control / f"{protocol.name_of(root)}.lock", root)
         try:
             self._listener = _listen(self._file)
         except OSError as error:
@@ -107,15 +101,15 @@ class Server:
 
     def _say(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):  # who asked has gone or does not read
-            send(connection, self._answer(connection), TALK_SECONDS)
+            protocol.send(connection, self._answer(connection), _TALK_SECONDS)
 
     def _answer(self, connection: socket.socket) -> Document:
         replies: queue.SimpleQueue[Document | Callable[[], Document]] = queue.SimpleQueue()
         try:
-            body = receive(connection, TALK_SECONDS, MAX_REQUEST_BYTES)
+            body = protocol.receive(connection, _TALK_SECONDS, _MAX_REQUEST_BYTES)
             self._deliver(self._request(body, replies.put))
             answer = replies.get(timeout=_ANSWER_SECONDS)
-        except LineError as error:
+        except protocol.LineError as error:
             return {"error": str(error)}
         except queue.Empty:
             return {"error": "the daemon is too busy to answer now"}
@@ -125,7 +119,7 @@ class Server:
         texts = {key: value for key, value in body.items() if isinstance(value, str)}
         if "verb" not in texts or len(texts) != len(body):
             message = "a request has a verb, and every value is a text"
-            raise LineError(message)
+            raise protocol.LineError(message)
         verb = texts.pop("verb")
         return Request(verb=verb, root=self._root, arguments=texts, reply=reply)
 
@@ -155,7 +149,7 @@ def _listen(file: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     try:
         file.unlink(missing_ok=True)  # of a daemon that died: we hold the lock
-        with short_address(file.parent, file.name) as address:
+        with protocol.short_address(file.parent, file.name) as address:
             listener.bind(address)
         file.chmod(0o660)
         listener.listen()

@@ -13,7 +13,6 @@ from daemon.control.documents import (
     IgnoredFile,
     JobPreview,
     JobStatus,
-    Review,
     ReviewStatus,
 )
 from daemon.folder.messages import StatusChanged
@@ -39,7 +38,7 @@ class FolderSnapshot:
     plan: Plan
     jobs: tuple[JobStatus, ...] = ()
     today: Counts = _NO_JOBS
-    reviews: tuple[Review, ...] = ()  # what needs a look since the day began
+    reviews: tuple[ReviewStatus, ...] = ()  # what needs a look since the day began
 
     def answer(self, verb: str, arguments: Mapping[str, str]) -> FolderStatus:
         """What is asked of it: "plan", "explain" of the file at "path", else "status".
@@ -60,7 +59,7 @@ class FolderSnapshot:
         return replace(
             self._bare(),
             counts=dict(sorted(counts.items())),
-            reviews=tuple(map(_review, self.reviews)),
+            reviews=self.reviews,
             jobs=self.jobs,
             files=tuple(map(_file, self.plan.states)),
             ignored=tuple(map(_ignored, self.plan.ignored)),
@@ -118,11 +117,6 @@ def _file(file: FileState, job: JobPreview | None = None) -> FileStatus:
 
 def _ignored(file: Ignored) -> IgnoredFile:
     return IgnoredFile(file=printable(file.path), reason=file.reason)
-
-
-def _review(review: Review) -> ReviewStatus:
-    file, result = printable(review.file), printable(review.result)
-    return ReviewStatus(file=file, result=result, reason=review.reason)
 
 
 def _preview(path: str, job: PlannedJob, *, with_recipe: bool) -> JobPreview:

@@ -76,7 +76,7 @@ class Cancellation:
         folder = self._folders[root]
         if folder.is_standby:
             reason = f"This daemon stands by: {folder.stands.reason}. Ask the one that leads."
-            request.reply(CommandResult(ResultCode.REFUSED, reason).as_json())
+            request.reply(CommandResult(ResultCode.REFUSED, reason))
             return
         word, path = (request.arguments.get(key, "") for key in ("word", "path"))
         mine = [job.job for job in self._jobs if job.root == root]
@@ -95,9 +95,9 @@ class Cancellation:
                 of_it = replace(asked, path=job.path, job_id=job.job_id, older=frozenset())
                 self._asked += (of_it,)
             case Unclear(text):
-                request.reply(CommandResult(ResultCode.REFUSED, text).as_json())
+                request.reply(CommandResult(ResultCode.REFUSED, text))
             case None:
-                request.reply(CommandResult(ResultCode.UNKNOWN, "").as_json())
+                request.reply(CommandResult(ResultCode.UNKNOWN, ""))
 
     def advance(self) -> None:
         """Do whatever can be done now."""
@@ -164,13 +164,13 @@ class Cancellation:
         if folder.is_away:
             reason = folder.stands.reason or "the share lets us wait"
             text = f"{name} will be cancelled when the share is back ({reason})."
-            asked.reply(CommandResult(ResultCode.BEGUN, text).as_json())
+            asked.reply(CommandResult(ResultCode.BEGUN, text))
         elif self._clock.monotonic() >= asked.answer_by:
-            asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is being cancelled.").as_json())
+            asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is being cancelled."))
 
     def _close(self, asked: _PendingCancel, how: ResultCode, text: str) -> None:
         self._asked = tuple(it for it in self._asked if it is not asked)
-        asked.reply(CommandResult(how, text).as_json())
+        asked.reply(CommandResult(how, text))
 
     # Cancel files
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import assert_never
 
 from daemon.context import Context
-from daemon.control.documents import Review
+from daemon.control.documents import ReviewStatus
 from daemon.events import job_events
 from daemon.events.events import Event
 from daemon.folder import messages
@@ -29,7 +29,8 @@ class Completion:
     def __init__(self, context: Context, jobs: JobTable) -> None:
         self.ended = 0  # jobs
         self.show: Callable[[EndedJob], None] = lambda _: None  # for a table of the jobs that end
-        self._reviews: deque[tuple[str, Review]] = deque(maxlen=_REVIEWS_KEPT)  # with their roots
+        # With their roots, and when their jobs have ended.
+        self._reviews: deque[tuple[str, float, ReviewStatus]] = deque(maxlen=_REVIEWS_KEPT)
         self._jobs, self._history = jobs, context.history
         self._clock, self._tell = context.clock, context.tell
 
@@ -43,11 +44,11 @@ class Completion:
         self._tell(_done(finished, results, about(job.root, job.job)))
         identity = self._jobs.worker_of(job.root).identity
         self._history.record(entry_of_result(identity, finished, reply.results, now))
-        for variant, result in zip(finished.variants, reply.results, strict=True):
+        for variant, result in zip(finished.variants, results, strict=True):
             if variant.missed:
                 reason = "; ".join(variant.missed)
-                review = Review(file=job.job.path, result=result, reason=reason, ended_at=now)
-                self._reviews.append((job.root, review))
+                review = ReviewStatus(file=printable(job.job.path), result=result, reason=reason)
+                self._reviews.append((job.root, now, review))
         seconds = work_seconds(finished)
         self._count(job.job, finished.status, seconds, " ".join(reply.results))
 
@@ -62,9 +63,9 @@ class Completion:
         self._tell(job_events.JobFoundDone(results=results, **about(root, job)))
         self._count(job, entry.state, None, " ".join(reply.results))
 
-    def reviews_since(self, root: str, unix_time: float) -> Iterator[Review]:
+    def reviews_since(self, root: str, unix_time: float) -> Iterator[ReviewStatus]:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
-        return (it for at, it in self._reviews if at == root and it.ended_at >= unix_time)
+        return (it for at, when, it in self._reviews if at == root and when >= unix_time)
 
     def filed(self, root: str, reply: messages.Filed) -> None:
         """Forget a job whose originals are filed, and note and tell how it ended."""

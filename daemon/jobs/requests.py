@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import assert_never
 
 from daemon.context import Context
@@ -32,6 +33,12 @@ def told(reply: messages.Requeued) -> CommandResult:
     return CommandResult(
         ResultCode.DONE, f"{folder}: no originals were left there; its papers were removed."
     )
+
+
+def revived(root: Path, reply: messages.Requeued) -> job_events.JobRevived:
+    """What came of it, for the logs."""
+    folder, paths = printable(reply.folder), tuple(map(printable, reply.paths))
+    return job_events.JobRevived(root=root, folder=folder, paths=paths)
 
 
 class Requests:
@@ -98,21 +105,15 @@ class Requests:
             folder, name = self._folders[asked.root], printable(asked.folder)
             if folder.is_offline:
                 text = f"{name} goes back when the share is back ({folder.stands.reason})."
-                asked.reply(CommandResult(ResultCode.BEGUN, text).as_json())
+                asked.reply(CommandResult(ResultCode.BEGUN, text))
             elif now >= asked.answer_by:
-                asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is going back.").as_json())
+                asked.reply(CommandResult(ResultCode.BEGUN, f"{name} is going back."))
 
     def _requeued(self, root: str, reply: messages.Requeued) -> None:
         """Answer whoever asked, and tell it."""
         mine = [it for it in self._asked if (it.root, it.folder) == (root, reply.folder)]
         self._asked = tuple(it for it in self._asked if it not in mine)
         for asked in mine:
-            asked.reply(told(reply).as_json())
+            asked.reply(told(reply))
         if reply.paths:
-            self._tell(
-                job_events.JobRevived(
-                    root=self._folders[root].root,
-                    folder=printable(reply.folder),
-                    paths=tuple(map(printable, reply.paths)),
-                )
-            )
+            self._tell(revived(self._folders[root].root, reply))

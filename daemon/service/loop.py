@@ -19,10 +19,9 @@ from daemon.job import FolderState
 from daemon.jobs import scheduler
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
-from daemon.service.health import Watchdog
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
-from daemon.service.systemd import SystemdNotifier
+from daemon.service.systemd import SystemdNotifier, Watchdog
 from daemon.workers.child import Ended, Part, Said
 
 STOP_SECONDS = 8.0
@@ -144,10 +143,8 @@ class Service:
         for event in self._pause_control.look(folders, self._clock.time()):
             self._tell(event)
         edits, is_idle = self.runner.editing, not any(self.runner.jobs)
-        was_unneeded, edits.is_unneeded = (
-            edits.is_unneeded,
-            is_idle and not self._pause_control.needs_editor,
-        )
+        was_unneeded = edits.is_unneeded
+        edits.is_unneeded = is_idle and not self._pause_control.needs_editor
         if edits.is_unneeded and not was_unneeded and not edits.is_ready:
             self._notifier.ready(self.reporter.line())  # it does what it can do
         if self._pause_control.is_draining and is_idle:
@@ -255,9 +252,7 @@ class Service:
             if not folder.is_offline and not folder.is_led_elsewhere
         }
         return any(job.root in here for job in self.runner.jobs) or any(
-            folder.moves or self.requests.is_busy_in(root)
-            for root, folder in self.folders.items()
-            if root in here
+            self.folders[root].moves or self.requests.is_busy_in(root) for root in here
         )
 
     def _reload(self) -> None:

@@ -29,17 +29,18 @@ class PauseFlags:
         """Whether a hot folder is paused."""
         return self._file(root).exists()
 
-    def pause(self, root: Path) -> CommandResult:
-        """Pause a hot folder; raises OSError."""
-        self._file(root).touch(mode=0o640)
-        return CommandResult(
-            ResultCode.DONE, f"{root} is paused: what was begun is finished, nothing else is."
-        )
-
-    def resume(self, root: Path) -> CommandResult:
-        """Let a hot folder go on; raises OSError."""
-        self._file(root).unlink(missing_ok=True)
-        return CommandResult(ResultCode.DONE, f"{root} is paused no more.")
+    def take(self, verb: str, root: Path) -> CommandResult | None:
+        """Pause a hot folder or let it go on; None for another verb. Raises OSError."""
+        match verb:
+            case "pause":
+                self._file(root).touch(mode=0o640)
+                text = f"{root} is paused: what was begun is finished, nothing else is."
+            case "resume":
+                self._file(root).unlink(missing_ok=True)
+                text = f"{root} is paused no more."
+            case _:
+                return None
+        return CommandResult(ResultCode.DONE, text)
 
     def _file(self, root: Path) -> Path:
         return self._state / f"{name_of(root)}.paused"
@@ -53,7 +54,7 @@ class PauseControl:
         self._pause_flags, self._never = pause_flags, never
         self.is_draining = False
         self._reasons: Mapping[str, str] = {}
-        self._needs_editor = True
+        self.needs_editor = True  # whether any of them is worked now, or in a moment
 
     def look(self, folders: Mapping[str, FolderSettings], unix_time: float) -> list[Event]:
         """Look at clock and files; returns what to tell."""
@@ -61,7 +62,7 @@ class PauseControl:
         now, soon = local_time(unix_time), local_time(unix_time + _LEAD_SECONDS)
         all_reasons = {root: self._reason(one, now) for root, one in folders.items()}
         self._reasons = {root: reason for root, reason in all_reasons.items() if reason}
-        self._needs_editor = any(
+        self.needs_editor = any(
             not self._reason(one, soon) or root not in self._reasons
             for root, one in folders.items()
         )
@@ -79,29 +80,20 @@ class PauseControl:
         """Why a hot folder rests; "" where it does not."""
         return self._reasons.get(root, "")
 
-    @property
-    def needs_editor(self) -> bool:
-        """Whether any of them is worked now, or in a moment."""
-        return self._needs_editor
-
     def take(self, request: Request) -> bool:
         """Take the request of somebody; False where it is none of these."""
+        if request.verb == "drain":
+            self.is_draining = True
+            request.reply(CommandResult(ResultCode.BEGUN, f"{request.root}: {_DRAINING}."))
+            return True
         try:
-            match request.verb:
-                case "pause":
-                    came = self._pause_flags.pause(request.root)
-                case "resume":
-                    came = self._pause_flags.resume(request.root)
-                case "drain":
-                    self.is_draining = True
-                    came = CommandResult(ResultCode.BEGUN, f"{request.root}: {_DRAINING}.")
-                case _:
-                    return False
+            came = self._pause_flags.take(request.verb, request.root)
         except OSError as error:
             request.reply({"error": f"it cannot be kept: {error.strerror}"})
-        else:
-            request.reply(came.as_json())
-        return True
+            return True
+        if came is not None:
+            request.reply(came)
+        return came is not None
 
     def _reason(self, folder: FolderSettings, now: datetime) -> str:
         if self.is_draining:

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,17 +29,32 @@ _INNER = (*SHOWN, ".hotfolder")
 
 
 def separation_problems(
-    roots: tuple[Path, ...], settings: Path | None, model: ModelSettings, local_dirs: LocalDirs
+    roots: Iterable[Path], settings: Path | None, model: ModelSettings, local_dirs: LocalDirs
 ) -> Iterator[Problem]:
     """Everything that lies where it must not; a share that hangs hinders nobody."""
-    found = read_layout(
-        roots=roots,
-        identify=_identify,
-        settings=settings,
-        apart=apart_from(model, local_dirs, _code()),
-        resolve=_resolve,
+    resolved = {root: _resolve(root) for root in roots}
+    layout = Layout(
+        roots=tuple(resolved.values()),
+        identities={
+            at: identity for root, at in resolved.items() if (identity := _identify(root))
+        },
+        settings=None if settings is None else _resolve(settings),
+        apart=tuple((name, _resolve(path)) for name, path in _apart_from(model, local_dirs)),
     )
-    return layout_problems(found)
+    return layout_problems(layout)
+
+
+def _apart_from(model: ModelSettings, local_dirs: LocalDirs) -> Iterator[tuple[str, Path]]:
+    """What must not lie in a hot folder, nor a hot folder in it."""
+    if model.path is not None:
+        yield "the model", model.path
+    for name, lora in model.loras.items():
+        yield f"the LoRA {name}", lora.path
+    yield "the state folder", local_dirs.state
+    yield "the scratch folder", local_dirs.scratch
+    yield "the folder of control sockets", local_dirs.control
+    for path in _code():
+        yield "Hotfolder's own program", path
 
 
 def _code() -> Iterator[Path]:
@@ -108,40 +123,6 @@ class Layout:
     identities: Mapping[Path, str]  # of those that answer
     settings: Path | None
     apart: tuple[tuple[str, Path], ...]  # what each is, and where
-
-
-def read_layout(
-    roots: Iterable[Path],
-    identify: Callable[[Path], str],
-    settings: Path | None,
-    apart: Iterable[tuple[str, Path]],
-    resolve: Callable[[Path], Path],
-) -> Layout:
-    """Look at everything through `resolve` and `identify`, which do not wait for ever."""
-    local_dirs = {root: resolve(root) for root in roots}
-    return Layout(
-        roots=tuple(local_dirs.values()),
-        identities={
-            local_dirs[root]: identity for root in local_dirs if (identity := identify(root))
-        },
-        settings=None if settings is None else resolve(settings),
-        apart=tuple((name, resolve(path)) for name, path in apart),
-    )
-
-
-def apart_from(
-    model: ModelSettings, local_dirs: LocalDirs, code: Iterable[Path]
-) -> Iterator[tuple[str, Path]]:
-    """What must not lie in a hot folder, nor a hot folder in it."""
-    if model.path is not None:
-        yield "the model", model.path
-    for name, lora in model.loras.items():
-        yield f"the LoRA {name}", lora.path
-    yield "the state folder", local_dirs.state
-    yield "the scratch folder", local_dirs.scratch
-    yield "the folder of control sockets", local_dirs.control
-    for path in code:
-        yield "Hotfolder's own program", path
 
 
 def layout_problems(of: Layout) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from daemon import own_version
@@ -28,14 +28,6 @@ _COUNTS_SECONDS = 30.0
 _ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _DayCounts:
-    """What the history knows."""
-
-    failed_today: int
-    usual_seconds: float | None  # that a job takes
-
-
 class StatusReporter:
     """Tells how the hot folders and their jobs stand at this moment."""
 
@@ -48,7 +40,8 @@ class StatusReporter:
     ) -> None:
         self._folders, self._runner, self._pause_control = folders, runner, pause_control
         self._history, self._clock = context.history, context.clock
-        self._counts = _DayCounts(failed_today=0, usual_seconds=None)
+        self._failed_today = 0
+        self._usual_seconds: float | None = None  # that a job takes
         self._counted_at, self._counted_ends = -math.inf, 0
 
     def line(self) -> str:
@@ -59,14 +52,14 @@ class StatusReporter:
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
         halt = self._runner.breaker.reason() or self._rest()
-        counts = self._counted()
+        self._count()
         return status_line(
             self._runner.jobs,
             ready=ready,
             waiting=waiting,
             halt=halt,
-            usual_seconds=counts.usual_seconds,
-            failed_today=counts.failed_today,
+            usual_seconds=self._usual_seconds,
+            failed_today=self._failed_today,
             shares=shares({root: it.stands.state for root, it in self._folders.items()}),
         )
 
@@ -75,19 +68,17 @@ class StatusReporter:
         reasons = [self._pause_control.reason(root) for root in self._folders]
         return reasons[0] if all(reasons) else ""
 
-    def _counted(self) -> _DayCounts:
+    def _count(self) -> None:
         # Asked for every second; the history is asked where a job has ended, or a day may have.
         now, ends = self._clock.monotonic(), self._runner.completion.ended
-        if ends != self._counted_ends or now - self._counted_at > _COUNTS_SECONDS:
-            midnight = last_midnight(self._clock.time())
-            identities = [folder.folder_worker.identity for folder in self._folders.values()]
-            counts = [self._history.counts_since(one, midnight) for one in identities]
-            self._counts = _DayCounts(
-                failed_today=sum(count.failed + count.quarantined for count in counts),
-                usual_seconds=self._history.usual_seconds(),
-            )
-            self._counted_at, self._counted_ends = now, ends
-        return self._counts
+        if ends == self._counted_ends and now - self._counted_at <= _COUNTS_SECONDS:
+            return
+        midnight = last_midnight(self._clock.time())
+        identities = [folder.folder_worker.identity for folder in self._folders.values()]
+        counts = [self._history.counts_since(one, midnight) for one in identities]
+        self._failed_today = sum(count.failed + count.quarantined for count in counts)
+        self._usual_seconds = self._history.usual_seconds()
+        self._counted_at, self._counted_ends = now, ends
 
     def answer(self, request: Request) -> Callable[[], DaemonStatus]:
         """What is asked of one hot folder, from memory; whoever sends it has it made."""

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from config.problems import UserError
-from daemon.commands.select import default_steps, find_folders, read_settings, select, unmarked
+from daemon.commands.select import (
+    default_steps,
+    find_folders,
+    read_settings,
+    unmarked,
+    usable,
+)
 from daemon.fs.hot_folder import make_hot_folder
 
 
@@ -68,7 +74,7 @@ def test_every_folder_without_its_marker_is_named(hot: Path, tmp_path: Path) -> 
     text = "".join(f"  - root: {root}\n" for root in (hot, one, two))
     path = settings_file(tmp_path, f"folders:\n{text}")
     with pytest.raises(UserError) as caught:
-        select(argparse.Namespace(config=path, root=None))
+        usable(argparse.Namespace(config=path, root=None))
     assert [problem.where for problem in caught.value.problems] == [str(one), str(two)]
     assert f"hotfolder init {one}" in str(caught.value)
 

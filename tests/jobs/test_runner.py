@@ -173,7 +173,7 @@ def test_who_cancelled_a_job_that_is_not_filed_is_told_and_may_cancel_it_again(
     requests.advance()
     bench.runner.folder_replied(root, let_go(job))
     requests.folder_replied(root, let_go(job))
-    assert told[-1]["text"] == f"cat.png was not cancelled: {why}."
+    assert told[-1].text == f"cat.png was not cancelled: {why}."
     bench.runner.folder_replied(
         root, messages.Recovered((job,))
     )  # it is tried again, or ours again
@@ -202,7 +202,7 @@ def test_who_cancels_a_picture_that_is_just_being_claimed_has_its_job_ended(benc
     requests.advance()
     filed = bench.heard(lambda it: it if isinstance(it, messages.Filed) else None)
     requests.folder_replied(root, filed)
-    assert told[-1]["how"] == ResultCode.DONE
+    assert told[-1].how == ResultCode.DONE
     assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
 
 

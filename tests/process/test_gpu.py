@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
+from daemon.commands.check_machine import FoundGpu, Gpu, NoGpu, UnknownGpuMemory, find_gpu
 
 MIB = 2**20
 GIB = 2**30

@@ -12,8 +12,8 @@ from told import TOP, row, untold, written_rows
 
 from config.settings import ModelSettings, Pack
 from daemon.commands.check import look_at_attention
+from daemon.commands.check_machine import FoundGpu, Gpu, NoGpu, UnknownGpuMemory
 from daemon.commands.check_model import MachineResources, look_at_model
-from daemon.commands.gpu import FoundGpu, Gpu, NoGpu, UnknownGpuMemory
 from daemon.commands.output import Verdict
 from pipeline.qwen.precision import Precision
 

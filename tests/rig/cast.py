@@ -10,7 +10,7 @@ from harness import Daemon
 
 from config.problems import Problem
 from daemon import cli
-from daemon.app import ChildModules
+from daemon.app import Internals
 from daemon.commands.run import run
 from pipeline import ipc
 
@@ -42,7 +42,7 @@ def main() -> int:
 def _run(arguments: Namespace) -> int:
     if python := os.environ.get("PYTHON_OF_CHILDREN"):
         sys.executable = python
-    return run(arguments, modules=ChildModules(editor="rig.cast", pixels="rig.mortal"))
+    return run(arguments, Internals(editor_module="rig.cast", pixel_module="rig.mortal"))
 
 
 def _be_editor() -> None:

@@ -3,17 +3,17 @@
 import sys
 
 from daemon import cli
-from daemon.app import Timing
+from daemon.app import Internals
 from daemon.commands.run import run
 from daemon.fs.blocking import StallTimeouts
 
-TIMING = Timing(stall_timeouts=StallTimeouts(silent_seconds=1.0, offline_seconds=1.0))
+INTERNALS = Internals(stall_timeouts=StallTimeouts(silent_seconds=1.0, offline_seconds=1.0))
 
 
 def main() -> int:
     """Run one command line; `run` takes a share that answers nothing for a second as away."""
     arguments = cli.parser().parse_args()
-    return run(arguments, timing=TIMING) if arguments.command == "run:run" else cli.main()
+    return run(arguments, INTERNALS) if arguments.command == "run:run" else cli.main()
 
 
 if __name__ == "__main__":

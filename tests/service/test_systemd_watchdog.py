@@ -3,8 +3,8 @@ import errno
 import pytest
 
 from daemon.events.events import NotConfined, OfflineVerified
-from daemon.service.health import hindrance
 from daemon.service.preflight import network_event
+from daemon.service.systemd import hindrance
 
 
 def test_who_moves_or_waits_for_a_share_hinders_no_sign_of_life() -> None:

@@ -10,8 +10,7 @@ from sample import FACTS
 
 from config.settings import ModelSettings
 from daemon.events.events import Withheld
-from daemon.service.health import Watchdog
-from daemon.service.systemd import SystemdNotifier
+from daemon.service.systemd import SystemdNotifier, Watchdog
 from daemon.workers.backend import Busy
 from daemon.workers.child import Said
 from daemon.workers.editor import EditorProcess
