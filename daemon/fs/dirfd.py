@@ -140,9 +140,9 @@ class DirWalker:
             yield
         finally:
             self._is_holding = False
-            for folder in self._held.values():
-                os.close(folder)
-            self._held.clear()
+            held, self._held = self._held, {}
+            for folder in held.values():
+                _leave(folder)
 
     @contextmanager
     def folder(self, path: Path) -> Iterator[int]:
@@ -171,7 +171,7 @@ class DirWalker:
     def make_home(self) -> None:
         """Make what makes the root a hot folder."""
         with self._walk(self.root, make=False) as folder:
-            os.close(_enter(folder, self.root / _HOME, make=True))
+            _leave(_enter(folder, self.root / _HOME, make=True))
 
     @contextmanager
     def _walk(self, path: Path, *, make: bool) -> Iterator[int]:
@@ -185,12 +185,12 @@ class DirWalker:
             for part in path.relative_to(here).parts:
                 here /= part
                 entered = _enter(folder, here, make=make)
-                os.close(folder)
+                _leave(folder)
                 folder = entered
                 self._hold(here, folder)
             yield folder
         finally:
-            os.close(folder)
+            _leave(folder)
 
     def _nearest_held(self, path: Path) -> Path:
         return next((it for it in (path, *path.parents) if it in self._held), self.root)
@@ -206,7 +206,7 @@ class DirWalker:
 
     def _hold(self, here: Path, folder: int) -> None:
         if here in self._held:
-            os.close(self._held.pop(here))  # whoever works in it has a descriptor of his own
+            _leave(self._held.pop(here))  # whoever works in it has a descriptor of his own
         if self._is_holding and len(self._held) < _MOST_HELD:
             self._held[here] = os.dup(folder)
 
@@ -273,6 +273,15 @@ def _enter(folder: int, path: Path, *, make: bool) -> int:
     else:
         dir_entry.sync()
     return _open_folder(folder, path)
+
+
+def _leave(folder: int) -> None:
+    """Close a folder, whatever the file system says of it: the descriptor is free all the same.
+
+    Whoever closed it once more would close what another thread has opened meanwhile.
+    """
+    with contextlib.suppress(OSError):
+        os.close(folder)
 
 
 def _open_folder(folder: int, path: Path) -> int:

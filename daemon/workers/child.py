@@ -145,7 +145,8 @@ class ChildProcess:
             self.kill()
             self._wait(process)
             how = f"its message could not be read ({type(error).__name__})"
-        connection.close()
+        with contextlib.suppress(OSError):  # its end is told whatever becomes of the line
+            connection.close()
         listener.join(timeout=1)
         words = b"".join(self._last_words).decode("utf-8", "replace").strip()
         self._deliver(Ended(self, how, words))

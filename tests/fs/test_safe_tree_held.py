@@ -1,5 +1,7 @@
 """Folders that are held open for one command: what is meanwhile done to them changes nothing."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +109,22 @@ def test_a_block_that_fails_holds_none_either(hot: Path) -> None:
     with pytest.raises(FileNotFoundError), tree.held_open():
         tree.read(hot / "folder" / "missing")
     assert descriptors_below(hot) == []
+
+
+def test_a_folder_is_closed_once_whatever_the_share_says_when_it_is(
+    hot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, before, close = SafeTree(hot), descriptors_below(hot), os.close
+
+    def close_and_say(descriptor: int) -> None:
+        close(descriptor)  # a second time it would be nobody's, or another thread's
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with tree.held_open():
+        tree.read(hot / "folder" / "a")
+        monkeypatch.setattr(os, "close", close_and_say)
+        assert tree.exists(hot / "folder" / "a")
+    monkeypatch.undo()
+    assert descriptors_below(hot) == before
+    with tree.held_open():
+        assert tree.read(hot / "folder" / "a") == b"ours"

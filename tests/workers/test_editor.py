@@ -1,8 +1,9 @@
 """The editor process as the daemon keeps it, from one process to the next."""
 
+import os
 import queue
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -228,8 +229,14 @@ def test_one_prepared_for_other_settings_is_ended(tiny_models: dict[str, Path]) 
 
 def children() -> set[int]:
     """The processes that this one has started and that have not been waited for."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    return {int(it.name) for it in Path("/proc").glob("[0-9]*") if is_ours(it)}
+
+
+def is_ours(process: Path) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended just now
+        words = (process / "stat").read_text(encoding="utf-8", errors="replace")
+        return words.rpartition(")")[2].split()[1] == str(os.getpid())
+    return False
 
 
 def taken(mail: queue.SimpleQueue[Said | Ended], kind: type[T]) -> T:
