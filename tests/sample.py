@@ -2,18 +2,20 @@
 
 import hashlib
 import os
+import queue
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
 from config.values import Format, Keep, MinConfidence, Off, OriginalSize, Region
 from daemon.clock import Clock
 from daemon.context import Context, SettingsInForce
 from daemon.events.events import Event
-from daemon.folder.messages import FromFolder
+from daemon.folder.messages import FolderReply, FromFolder, Stop
 from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
@@ -30,6 +32,8 @@ from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared
 from pipeline.recipe import Recipe, RecipeRules
+
+T = TypeVar("T")
 
 RECIPE = Recipe(
     prompt="make it blue",
@@ -118,20 +122,22 @@ def resolved_job(
     )
 
 
+PLACEMENT = Placement(
+    region=Region(0, 0, 64, 48),
+    canvas_width=64,
+    canvas_height=64,
+    content_width=64,
+    content_height=48,
+    left=0,
+    top=8,
+)
+
+
 def finished(of: ResolvedJob, *contents: bytes, missed: tuple[str, ...] = ()) -> FinishedJob:
     """The job with a result of each content, on its scratch."""
-    placement = Placement(
-        region=Region(0, 0, 64, 48),
-        canvas_width=64,
-        canvas_height=64,
-        content_width=64,
-        content_height=48,
-        left=0,
-        top=8,
-    )
     return FinishedJob(
         resolved_job=of,
-        prepared=Prepared(canvases=(), width=64, height=48, placement=placement, notes=()),
+        prepared=Prepared(canvases=(), width=64, height=48, placement=PLACEMENT, notes=()),
         prepare_seconds=0.5,
         variants=tuple(_variant(of, *pair, missed) for pair in enumerate(contents)),
         model=FACTS,
@@ -267,3 +273,31 @@ def folder_worker(
         deliver=deliver,
         timings=timings,
     )
+
+
+class HotFolderWorker:
+    """A hot folder, its folder worker, which is yet to start, and what that answers."""
+
+    def __init__(self, root: Path, scratch: Path, timings: LeaseTimings = LEASE_TIMINGS) -> None:
+        self.root, self.inbox, self.scratch = root, root / "inbox", scratch
+        self.answers: queue.SimpleQueue[FolderReply] = queue.SimpleQueue()
+        self.seen: list[FolderReply] = []
+        self.folder_worker = folder_worker(
+            root, scratch, lambda mail: self.answers.put(mail.reply), timings=timings
+        )
+        self.submit = self.folder_worker.submit
+
+    def next(self, kind: type[T], where: Callable[[T], object] = lambda _: True) -> T:
+        """The next answer of a kind; those before it are in `seen`."""
+        deadline = time.monotonic() + 20.0
+        while True:
+            answer = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            self.seen.append(answer)
+            if isinstance(answer, kind) and where(answer):
+                return answer
+
+    def end(self) -> None:
+        """End it."""
+        self.submit(Stop())
+        self.folder_worker.join(10)
+        assert not self.folder_worker.is_alive()

@@ -1,17 +1,15 @@
 """A record may hold anything: one that is not sound is not believed, and ends nothing."""
 
 import json
-import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from paper import WHOLE
-from sample import TICKET, candidate, finished, folder_worker, job, resolved_job, seen
+from sample import TICKET, HotFolderWorker, candidate, finished, job, resolved_job, seen
 
 from config import codec
 from daemon.commands.traces import claimed_jobs, failed_job, find_traces, of_result, reviews_since
@@ -31,7 +29,6 @@ from daemon.spool.scratch import ScratchDirs, load_finished, save_finished
 from daemon.spool.spool import Spool
 from pipeline.recipe import Recipe
 
-T = TypeVar("T")
 DAY = "2026-11-22"
 SHORT = LeaseTimings(refresh=0.05, act=0.5, look=0.02, take_over=1.5)
 WHY = FailureReason(State.FAILED, "It is broken.", "Mend it.")
@@ -356,23 +353,8 @@ def test_whatever_is_not_sound_is_a_value_error(text: str) -> None:
             read()
 
 
-class Kept:
+class Kept(HotFolderWorker):
     """A hot folder whose folder worker is yet to start."""
-
-    def __init__(self, root: Path, scratch: Path) -> None:
-        self.root, self.inbox, self.scratch = root, root / "inbox", scratch
-        self.answers: queue.SimpleQueue[messages.FolderReply] = queue.SimpleQueue()
-        self.folder_worker = folder_worker(
-            root, scratch, lambda mail: self.answers.put(mail.reply), timings=SHORT
-        )
-
-    def next(self, kind: type[T], where: Callable[[T], object] = lambda _: True) -> T:
-        """The next answer of a kind."""
-        deadline = time.monotonic() + 20.0
-        while True:
-            answer = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            if isinstance(answer, kind) and where(answer):
-                return answer
 
     def work_on(self, name: str) -> messages.Filed:
         """Drop a pair, and have it edited."""
@@ -388,11 +370,9 @@ class Kept:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Kept]:
-    one = Kept(tmp_path / "hot", tmp_path / "scratch")
+    one = Kept(tmp_path / "hot", tmp_path / "scratch", SHORT)
     yield one
-    one.folder_worker.submit(messages.Stop())
-    one.folder_worker.join(10)
-    assert not one.folder_worker.is_alive()
+    one.end()
 
 
 WORK = f".hotfolder/work/{TICKET.job_id}"

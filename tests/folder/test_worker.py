@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from harness import wait_for
 from paper import WHOLE
 from rig.descriptors import descriptors_below
 from rig.disk import SmallDisk
-from sample import TICKET, candidate, finished, folder_worker, resolved_job, seen
+from sample import TICKET, HotFolderWorker, candidate, finished, resolved_job, seen
 
 from config.instruction_keys import Keys
 from daemon.clock import day_of
@@ -24,38 +23,18 @@ from daemon.events import events
 from daemon.events.events import ThreadFailed
 from daemon.folder import messages
 from daemon.folder.resolve import Problems, Resolver
-from daemon.folder.worker import FolderWorker
 from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import EMPTY_PLAN, Candidate, FolderState, Job, ResolvedJob, State
 from daemon.spool.receipts import FailureReason
 from daemon.spool.scratch import ScratchDirs, save_finished
 from daemon.spool.spool import Spool
 
-T = TypeVar("T")
 TODAY = day_of(time.time())
 WHY = FailureReason(State.FAILED, "It is broken.", "Mend it.")
 
 
-class Kept:
+class Kept(HotFolderWorker):
     """A hot folder with its folder worker at work."""
-
-    def __init__(self, root: Path, scratch: Path) -> None:
-        self.root, self.inbox, self.scratch = root, root / "inbox", scratch
-        self.answers: queue.SimpleQueue[messages.FolderReply] = queue.SimpleQueue()
-        self.seen: list[messages.FolderReply] = []
-        self.folder_worker: FolderWorker = folder_worker(
-            root, scratch, lambda mail: self.answers.put(mail.reply)
-        )
-        self.submit = self.folder_worker.submit
-
-    def next(self, kind: type[T], where: Callable[[T], object] = lambda _: True) -> T:
-        """The next answer of a kind; those before it are in `seen`."""
-        deadline = time.monotonic() + 20.0
-        while True:
-            answer = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            self.seen.append(answer)
-            if isinstance(answer, kind) and where(answer):
-                return answer
 
     def drop(self, name: str = "cat.png", sidecar: str = "prompt: blue\n") -> None:
         (self.inbox / name).parent.mkdir(parents=True, exist_ok=True)
@@ -110,9 +89,7 @@ def on(tmp_path: Path) -> Iterator[Callable[[Path], Kept]]:
     for kept in begun:
         if kept.folder_worker.ident is None:
             continue
-        kept.submit(messages.Stop())
-        kept.folder_worker.join(10)
-        assert not kept.folder_worker.is_alive()
+        kept.end()
 
 
 @pytest.fixture

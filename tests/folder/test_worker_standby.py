@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from harness import wait_for
 from paper import WHOLE
-from sample import finished, folder_worker
+from sample import HotFolderWorker, finished
 
 from daemon.events import events
 from daemon.folder import messages
@@ -23,31 +20,13 @@ from daemon.spool.receipts import FailureReason
 from daemon.spool.scratch import save_finished
 from daemon.spool.spool import Spool
 
-T = TypeVar("T")
 SHORT = LeaseTimings(refresh=0.1, act=1.0, look=0.05, take_over=3.0)
 NEVER = replace(SHORT, take_over=3600.0)
 WHY = FailureReason(State.FAILED, "It is broken.", "Mend it.")
 
 
-class Kept:
+class Kept(HotFolderWorker):
     """A hot folder in the eyes of one daemon."""
-
-    def __init__(self, root: Path, scratch: Path, timings: LeaseTimings) -> None:
-        self.root, self.inbox = root, root / "inbox"
-        self.answers: queue.SimpleQueue[messages.FolderReply] = queue.SimpleQueue()
-        self.folder_worker = folder_worker(
-            root, scratch, lambda mail: self.answers.put(mail.reply), timings=timings
-        )
-        self.submit = self.folder_worker.submit
-        self.folder_worker.start()
-
-    def next(self, kind: type[T], where: Callable[[T], object] = lambda _: True) -> T:
-        """The next answer of a kind."""
-        deadline = time.monotonic() + 20.0
-        while True:
-            answer = self.answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            if isinstance(answer, kind) and where(answer):
-                return answer
 
     def stands(self, state: FolderState) -> messages.StatusChanged:
         return self.next(messages.StatusChanged, lambda stands: stands.state is state)
@@ -61,11 +40,6 @@ class Kept:
         self.submit(messages.ClaimNext())
         return self.next(messages.Claimed).resolved_job
 
-    def end(self) -> None:
-        self.submit(messages.Stop())
-        self.folder_worker.join(10)
-        assert not self.folder_worker.is_alive()
-
 
 @pytest.fixture
 def on(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
@@ -74,6 +48,7 @@ def on(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
 
     def begin(timings: LeaseTimings = NEVER) -> Kept:
         begun.append(Kept(tmp_path / "hot", tmp_path / f"scratch{len(begun)}", timings))
+        begun[-1].folder_worker.start()
         return begun[-1]
 
     yield begin

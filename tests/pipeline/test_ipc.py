@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from harness import wait_for
-from sample import FACTS, FIDELITY, RECIPE
+from sample import FACTS, FIDELITY, PLACEMENT, RECIPE
 
 from config import codec
 from config.problems import Problem
@@ -31,7 +31,7 @@ from pipeline.editor import (
     Step,
 )
 from pipeline.ipc import Connection
-from pipeline.pixel_requests import Compose, Composed, Placement, Prepare, Prepared, Preview
+from pipeline.pixel_requests import Compose, Composed, Prepare, Prepared, Preview
 from pipeline.provenance import Provenance
 
 NAME = "\udcff\udcfe.png"
@@ -57,15 +57,7 @@ PREPARED = Prepared(
     canvases=(SCRATCH,),
     width=64,
     height=48,
-    placement=Placement(
-        region=Region(0, 0, 64, 48),
-        canvas_width=64,
-        canvas_height=64,
-        content_width=64,
-        content_height=48,
-        left=0,
-        top=8,
-    ),
+    placement=PLACEMENT,
     notes=("It is small.",),
 )
 COMPOSED = Composed(
