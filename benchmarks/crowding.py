@@ -13,7 +13,7 @@ from benchmarks.measure import Measure
 from benchmarks.pictures import small
 from benchmarks.running import Running
 from config import settings_file
-from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
+from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.inbox.scan import scan
 from daemon.job import Plan
 from pipeline.recipe import RecipeRules
@@ -99,12 +99,8 @@ def _daemon(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
 def _survey(hot: HotFolder) -> Inbox:
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    return Inbox(
-        hot.inbox,
-        settle_rules(folder, watch_mode_of(folder), final=False),
-        recipe_rules=RecipeRules.of(settings, 40),
-        trust_inodes=True,
-    )
+    rules = RecipeRules.of(settings, 40, folder.keys)
+    return Inbox.of(folder, watch_mode_of(folder), rules, final=False)
 
 
 def _seconds(do: Callable[[], object]) -> float:

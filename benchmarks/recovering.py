@@ -14,7 +14,7 @@ from benchmarks.measure import Measure
 from benchmarks.pictures import small, write_pair
 from benchmarks.running import Running
 from config import settings_file
-from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
+from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.spool.records import new_ticket
 from daemon.spool.spool import Spool
 from pipeline.recipe import RecipeRules
@@ -66,13 +66,8 @@ def _left(hot: HotFolder, jobs: int) -> HotFolder:
         write_pair(hot.inbox, f"picture{number}", small())
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    watch_mode = watch_mode_of(folder)
-    survey = Inbox(
-        hot.inbox,
-        settle_rules(folder, watch_mode, final=False),
-        recipe_rules=RecipeRules.of(settings, 40),
-        trust_inodes=True,
-    )
+    rules = RecipeRules.of(settings, 40, folder.keys)
+    survey = Inbox.of(folder, watch_mode_of(folder), rules, final=False)
     spool = Spool(hot.root)
     for candidate in survey.scan(time.monotonic()).ready:
         drawn = new_ticket(time.time(), waited_seconds=0.0)

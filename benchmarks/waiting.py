@@ -22,7 +22,7 @@ from benchmarks.measure import Judged, Measure
 from benchmarks.pictures import SIDECAR, small, write_pair
 from benchmarks.running import SETTLE_SECONDS, Running, resident_mb, wait
 from config import settings_file
-from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
+from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.job import Plan
 from pipeline.recipe import RecipeRules
 
@@ -109,13 +109,9 @@ def _survey(hot: HotFolder) -> Inbox:
     """An inbox as the daemon surveys it, but taking every file for settled at once."""
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    rules = settle_rules(folder, watch_mode_of(folder), final=False)
-    return Inbox(
-        hot.inbox,
-        replace(rules, settle_seconds=0.0),
-        recipe_rules=RecipeRules.of(settings, 40),
-        trust_inodes=True,
-    )
+    at_once = replace(watch_mode_of(folder), settle_seconds=0.0)
+    rules = RecipeRules.of(settings, 40, folder.keys)
+    return Inbox.of(folder, at_once, rules, final=False)
 
 
 def _looks(inbox: TimedInbox, hot: HotFolder, effort: Effort) -> Iterator[Measure]:

@@ -21,7 +21,7 @@ from daemon.folder.worker import FolderWorker
 from daemon.fs.blocking import STALL_TIMEOUTS, StallTimeouts
 from daemon.fs.local_dirs import LocalDirs
 from daemon.history import History
-from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
+from daemon.inbox.inbox import Inbox, choose_watch_mode
 from daemon.jobs.runner import JobRunner
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.service.loop import Mailbox, Reload, Service, Stop
@@ -113,15 +113,10 @@ def _folder_worker(
     timings: LeaseTimings,
 ) -> FolderWorker:
     watch_mode = choose_watch_mode(folder, None)  # until the worker has asked the file system
-    inbox = Inbox(
-        folder.root / "inbox",
-        settle_rules(folder, watch_mode, final=wanted.once),
-        recipe_rules=RecipeRules.of(wanted.settings, wanted.default_steps, folder.keys),
-        trust_inodes=not watch_mode.is_share,
-    )
+    rules = RecipeRules.of(wanted.settings, wanted.default_steps, folder.keys)
     return FolderWorker(
         folder=folder,
-        inbox=inbox,
+        inbox=Inbox.of(folder, watch_mode, rules, final=wanted.once),
         scratch=local_dirs.scratch,
         clock=time,
         deliver=mailbox.put,

@@ -18,26 +18,22 @@ from daemon.fs.hot_folder import folder_id
 from daemon.fs.local_dirs import LocalDirs
 from daemon.fs.names import printable
 from daemon.history import Counts, History
-from daemon.inbox.inbox import Inbox, settle_rules, watch_mode_of
+from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.job import FolderState, Job, State
 from pipeline.recipe import RecipeRules
 
 
 def read_inbox(folder: FolderSettings, settings: Settings, default_steps: int) -> FolderSnapshot:
     """Look into an inbox and change nothing; raises UserError where it cannot be read."""
-    inbox = folder.root / "inbox"
     try:
-        watch_mode = watch_mode_of(folder)
-        opened_inbox = Inbox(
-            inbox,
-            replace(settle_rules(folder, watch_mode, final=False), settle_seconds=0.0),
-            recipe_rules=RecipeRules.of(settings, default_steps, folder.keys),
-            trust_inodes=not watch_mode.is_share,
-        )
-        plan = opened_inbox.scan(time.monotonic())
+        at_once = replace(watch_mode_of(folder), settle_seconds=0.0)
+        rules = RecipeRules.of(settings, default_steps, folder.keys)
+        plan = Inbox.of(folder, at_once, rules, final=False).scan(time.monotonic())
     except OSError as error:
         advice = f"mount the share, or run `hotfolder init {folder.root}`"
-        problem = Problem(str(inbox), trouble_of(error, folder.root).reason, advice)
+        problem = Problem(
+            str(folder.root / "inbox"), trouble_of(error, folder.root).reason, advice
+        )
         raise UserError([problem]) from error
     stands = StatusChanged(FolderState.ONLINE, "")
     return FolderSnapshot(root=str(folder.root), stands=stands, plan=plan)

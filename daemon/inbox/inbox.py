@@ -105,6 +105,23 @@ class Inbox:
         self._plan: Plan | None = None  # of the last look, while it holds
         self._holds_until = -math.inf  # monotonic seconds
 
+    @classmethod
+    def of(
+        cls,
+        folder: FolderSettings,
+        watch_mode: WatchMode,
+        recipe_rules: RecipeRules,
+        *,
+        final: bool,
+    ) -> Inbox:
+        """The inbox of a hot folder, by its settings; `final` as in `settle_rules`."""
+        return cls(
+            folder.root / "inbox",
+            settle_rules(folder, watch_mode, final=final),
+            recipe_rules=recipe_rules,
+            trust_inodes=not watch_mode.is_share,
+        )
+
     def scan(self, now: float) -> Plan:
         """Look, read what has settled, and plan; the same plan again where nothing has changed.
 
