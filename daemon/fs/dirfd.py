@@ -180,6 +180,8 @@ class DirWalker:
         here = self.root if make else self._nearest_held(path)
         folder = self._begin(here)
         try:
+            if here not in self._held:
+                self._hold(here, folder)
             if make:
                 _check_home(folder, self.root)
             for part in path.relative_to(here).parts:
@@ -200,9 +202,7 @@ class DirWalker:
             return os.dup(self._held[here])
         with _named(here):
             # With the dot the root is on the way, so that a share mounted on demand is mounted.
-            folder = os.open(f"{here}/.", _HOLD)
-        self._hold(here, folder)
-        return folder
+            return os.open(f"{here}/.", _HOLD)
 
     def _hold(self, here: Path, folder: int) -> None:
         if here in self._held:

@@ -128,3 +128,17 @@ def test_a_folder_is_closed_once_whatever_the_share_says_when_it_is(
     assert descriptors_below(hot) == before
     with tree.held_open():
         assert tree.read(hot / "folder" / "a") == b"ours"
+
+
+def test_a_folder_that_cannot_be_held_is_closed(
+    hot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, before = SafeTree(hot), descriptors_below(hot)
+
+    def refuse(_descriptor: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "dup", refuse)
+    with tree.held_open(), pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        tree.read(hot / "folder" / "a")
+    assert descriptors_below(hot) == before
