@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from config import codec
+
 # Of peft's LoraConfig: how it was trained, and on what. Nothing of it changes a trained LoRA, and
 # which layers it changes is said by its tensors.
 _OF_TRAINING = frozenset(
@@ -127,8 +129,8 @@ def _first(patterns: _Patterns, layer: str, otherwise: float) -> float:
 
 def _object(text: str, name: str) -> dict[str, object]:
     try:
-        written = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        written = codec.parse(text)
+    except ValueError as error:
         why = f"its {name} is no JSON ({error})"
         raise UnusableLoraError(why) from error
     if not isinstance(written, dict):
