@@ -19,13 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import machine
+from benchmarks.measure import Measure, table
 from benchmarks.pictures import small, write_pair
 from daemon.control.client import ask
 from daemon.fs.local_dirs import locate_local_dirs
@@ -43,6 +43,7 @@ _PAIRS = 5000
 _RUNS = 5
 _PINGS = 20
 _DEADLINE_SECONDS = 180.0
+_PROMISED_SECONDS = 0.5  # of why and plan, by the changelog
 _NO_JOB = {"verb": "retry", "folder": "failed/2026-01-01/none"}
 
 
@@ -55,7 +56,7 @@ def main() -> int:
     tree = arguments.tree.resolve()
     load, busy = machine.load(), machine.cores_in_use()
     with tempfile.TemporaryDirectory(prefix="hotfolder-benchmark-") as base:
-        seconds = _measure(_Folder(tree, Path(base)))
+        measures = [*_measure(_Folder(tree, Path(base)))]
         stamp = machine.measured(Path(base), tree)
     document = {
         "schema": 1,
@@ -65,12 +66,11 @@ def main() -> int:
         "load_average_before": load,
         "cores_busy_with_other_things_before": busy,
         "files": 2 * _PAIRS,
-        "seconds": seconds,
+        "measures": [measure.as_json() for measure in measures],
     }
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
     arguments.out.write_text(text, encoding="utf-8")
-    for what, one in seconds.items():
-        print(f"{one['median']:8.3f} s  {what}")
+    print(table(measures))
     return 0
 
 
@@ -129,31 +129,31 @@ class _Folder:
         return [sys.executable, "-P", "-m", "daemon", *map(str, words)]
 
 
-def _measure(folder: _Folder) -> dict[str, Mapping[str, object]]:
+def _measure(folder: _Folder) -> Iterator[Measure]:
     name = f"picture{_PAIRS // 2}.jpg"
     looks = {
-        "hotfolder why FILE": ("why", name),
-        "hotfolder plan": ("plan",),
-        "hotfolder plan --json": ("plan", "--json"),
-        "hotfolder status": ("status",),
+        "hotfolder why FILE": (("why", name), _PROMISED_SECONDS),
+        "hotfolder plan": (("plan",), _PROMISED_SECONDS),
+        "hotfolder plan --json": (("plan", "--json"), None),
+        "hotfolder status": (("status",), None),
     }
-    with folder.served():
-        seconds = {
-            what: _summary([_seconds(partial(folder.call, *words)) for _ in range(_RUNS)])
-            for what, words in looks.items()
-        }
-        seconds["an answer of daemon and worker, nobody looks"] = _summary(_pings(folder))
-        with _repeated(lambda: folder.call("plan")):
-            seconds["the same while plans are asked for"] = _summary(_pings(folder))
-    return seconds
-
-
-def _pings(folder: _Folder) -> list[float]:
     local_dirs = locate_local_dirs(folder.environment)
-    return [
-        _seconds(lambda: ask(local_dirs, folder.root, _NO_JOB, _DEADLINE_SECONDS))
-        for _ in range(_PINGS)
-    ]
+    ping = partial(ask, local_dirs, folder.root, _NO_JOB, _DEADLINE_SECONDS)
+    with folder.served():
+        for what, (words, floor) in looks.items():
+            how = "wall time of the process, beside a daemon"
+            yield _timed(what, partial(folder.call, *words), _RUNS, how, floor)
+        how = "a request that the deciding thread and the folder's worker answer"
+        yield _timed("an answer, nobody looks", ping, _PINGS, how)
+        with _repeated(lambda: folder.call("plan")):
+            yield _timed("an answer while plans are asked for", ping, _PINGS, how)
+
+
+def _timed(
+    name: str, act: Callable[[], object], runs: int, how: str, floor: float | None = None
+) -> Measure:
+    samples = tuple(_seconds(act) for _ in range(runs))
+    return Measure(name=name, unit="s", samples=samples, floor=floor, how=how)
 
 
 @contextmanager
@@ -178,16 +178,6 @@ def _seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
-
-
-def _summary(samples: list[float]) -> Mapping[str, object]:
-    rounded = [round(sample, 4) for sample in samples]
-    return {
-        "median": round(statistics.median(rounded), 4),
-        "least": min(rounded),
-        "greatest": max(rounded),
-        "samples": rounded,
-    }
 
 
 def _wait_for(is_so: Callable[[], bool]) -> None:
