@@ -291,7 +291,7 @@ def _open_folder(folder: int, path: Path) -> int:
 
 def _require_below(root: Path, path: Path) -> None:
     if not path.is_relative_to(root) or ".." in path.relative_to(root).parts:
-        raise OSError(errno.EXDEV, "the path leads out of the hot folder", str(path))
+        raise OSError(errno.EXDEV, "the path is not below the hot folder", str(path))
     require_short(path)
 
 
