@@ -2,9 +2,9 @@
 
     python -m benchmarks.beside_load [--pairs N] [--steps N] [--busy N]
 
-Threads that wait asleep (as the editor has it) and awake (as OpenMP has it by default) take turns, so
-that what else the machine does weighs on both alike. Beside them run so many programs that want a core
-each (0: alone). Prints seconds of denoising, and their medians.
+Threads that wait asleep (as the editor has it) and awake (as OpenMP has it by default) take turns,
+so that what else the machine does weighs on both alike. Beside them run so many programs that want
+a core each (0: alone). Prints seconds of denoising, and their medians.
 """
 
 from __future__ import annotations
@@ -60,14 +60,16 @@ def denoising_seconds(policy: str, steps: int) -> float:
         hot = Path(scratch, "hot")
         environment = {
             **{key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"},
-            **{"XDG_STATE_HOME": f"{scratch}/state", "XDG_CACHE_HOME": f"{scratch}/cache"},
-            **{"OMP_WAIT_POLICY": policy, "NUM_STEPS": str(steps)},
+            "XDG_STATE_HOME": f"{scratch}/state",
+            "XDG_CACHE_HOME": f"{scratch}/cache",
+            "OMP_WAIT_POLICY": policy,
+            "NUM_STEPS": str(steps),
         }
         hotfolder = [sys.executable, "-m", "daemon"]
         subprocess.run([*hotfolder, "init", hot], cwd=scratch, check=True, capture_output=True)
         shutil.copy(TOP / "hotfolder_example" / "inbox" / "circle.png", hot / "inbox")
         (hot / "inbox" / "circle.txt").write_text("Remove the green circle.", encoding="utf-8")
-        once = [*hotfolder, "run", "--once", "--model", TOP / "models" / "small"]
+        once = [*hotfolder, "run", "--once", "--model", str(TOP / "models" / "small")]
         subprocess.run(once, cwd=scratch, env=environment, check=True, capture_output=True)
         receipt = json.loads((hot / "outbox" / "circle.png.json").read_text(encoding="utf-8"))
         return float(receipt["seconds"]["denoise"])

@@ -27,7 +27,7 @@ from daemon.spool.receipts import FailureReason, FinishedJob
 from pipeline.recipe import Defaults
 
 _IN_DOUBT = "it is looked at again in a moment"
-_ADVICE = "ask the daemon that leads"
+_ADVICE = "ask the daemon that works on it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How the processor's threads wait for each other: asleep, so that other programs have the cores."""
+"""The switch that lets threads sleep while they wait, so that others have the cores."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def told_of_files() -> Iterator[str]:
     yield f"said {planned.split('take ')[1].split(' of main')[0]}"
     yield f"took {taken.split('took ')[1].split(' of main')[0]}"
     yield f"a guided step took {fixed(small['guided_step_s'], 3)} s"
-    peak = max(it["loading_peak_over_kept_gib"] for it in (plain, packed_weights, small))
+    peak = max(it["peak_over_kept_gib"] for it in (plain, packed_weights, small))
     yield f"at most {peak:.2f} GiB more while it loaded than it kept"
     yield f"modulation, read from the disk, {small['said'][3].split('in ')[1].split(' s,')[0]} s"
 

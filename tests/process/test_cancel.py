@@ -299,5 +299,5 @@ class TestElsewhere:
         refused = hot.call("cancel", "cat.png")
         assert refused.returncode == 78
         assert f"process {daemon.process.pid}" in refused.stderr
-        assert "leads" in refused.stderr
+        assert "works on it" in refused.stderr
         assert hot.files("inbox") == {"cat.png", "cat.yaml"}
