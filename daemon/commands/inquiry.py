@@ -14,7 +14,7 @@ from daemon.commands import select
 from daemon.control.client import ask_status
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
-from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
+from daemon.fs.local_dirs import LocalDirs, local_dirs_to_look_in
 from daemon.fs.names import printable, result_names
 from daemon.history import Counts
 from daemon.job import FolderState
@@ -78,13 +78,9 @@ class Inquiry:
     local_dirs: LocalDirs
 
     @classmethod
-    def by(
-        cls,
-        settings: Settings,
-        find_dirs: Callable[[Mapping[str, str]], LocalDirs] = locate_local_dirs,
-    ) -> Inquiry:
+    def by(cls, settings: Settings) -> Inquiry:
         """The one of this process, by its environment."""
-        steps, local_dirs = select.default_steps(os.environ), find_dirs(os.environ)
+        steps, local_dirs = select.default_steps(os.environ), local_dirs_to_look_in(os.environ)
         return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
 
     def status(self, folder: FolderSettings) -> Reply:
