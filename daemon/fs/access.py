@@ -38,10 +38,12 @@ def audience(path: Path) -> tuple[str, str]:
 def not_permitted(root: Path, path: Path) -> Problem:
     """What is said where the system does not let somebody look at a file of a hot folder."""
     users, advice = audience(path)
-    what = f"it is not for {_user(os.geteuid())}, but for {users}"
-    if services := folders_of_services():
-        what = f"{what}; the service that runs here answers only {audience(services[0])[0]}"
-    return Problem(str(root), what, advice)
+    services = [audience(folder)[0] for folder in folders_of_services()]
+    is_served = (
+        f", and so is the service that runs here{'' if users in services else ' for others'}"
+    )
+    you = f"you are {_user(os.geteuid())}"
+    return Problem(str(root), f"it is for {users}{is_served if services else ''}; {you}", advice)
 
 
 @contextmanager
