@@ -143,7 +143,9 @@ def offline_folder(
         advice = "ask on the machine of that daemon, or wait until it has ended"
         raise UserError([Problem(str(root), error.reason, advice)]) from error
     except PermissionError as error:
-        raise UserError([not_permitted(root, Path(error.filename or root))]) from error
+        raise UserError(
+            [not_permitted(root, Path(error.filename or root), writing=True)]
+        ) from error
     except OSError as error:
         advice = "mend that and call again: what was begun is finished then"
         reason = trouble_of(error, root).reason

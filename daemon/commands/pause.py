@@ -77,8 +77,8 @@ def _not_drained(outcome: Outcome) -> str:
 def _note(root: Path, local_dirs: LocalDirs, outcome: Outcome, *, paused: bool) -> CommandResult:
     """Say it in the hot folder itself, and who heeds that when."""
     if isinstance(outcome, Elsewhere) and outcome.leader.socket is None:
-        text = f"{root}: nothing was done: {outcome.leader}, which serves it, is of an earlier"
-        text = f"{text} version, and would not heed it. What to do: {outcome.advice}."
+        text = f"{root}: nothing was done: {outcome.where}, and would not heed it."
+        text = f"{text} What to do: {outcome.advice}."
         return CommandResult(ResultCode.REFUSED, text)
     try:
         act = partial(_set, PauseFlags(local_dirs.state), root, paused=paused)
@@ -88,7 +88,9 @@ def _note(root: Path, local_dirs: LocalDirs, outcome: Outcome, *, paused: bool) 
             [Problem(str(root), select.NO_ANSWER, "ask again when it is back")]
         ) from None
     except PermissionError as error:
-        raise UserError([not_permitted(root, Path(error.filename or root))]) from error
+        raise UserError(
+            [not_permitted(root, Path(error.filename or root), writing=True)]
+        ) from error
     except OSError as error:
         what = f"it cannot be noted there: {error.strerror}"
         raise UserError([Problem(str(root), what, "mend that and call again")]) from error
@@ -110,7 +112,7 @@ def _heeded(outcome: Outcome, *, paused: bool) -> str:
         case Elsewhere() as other:
             return f" in the hot folder; {other.where}, and {does} {_FAR}."
         case Answer():
-            return f" in the hot folder; the daemon that leads it {does} {_FAR}."
+            return f" in the hot folder; the daemon that works on it {does} {_FAR}."
         case NobodyThere() if paused:
             return ": no daemon runs now, and one that starts begins no job before the resume."
         case NobodyThere():

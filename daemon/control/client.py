@@ -120,18 +120,21 @@ class Elsewhere:
     @property
     def where(self) -> str:
         """Who it is, as a sentence begins."""
+        if self.leader.socket is None:
+            return f"{self.leader}, of an earlier version, works on it, or did so last"
         if self.is_here:
-            return f"{self.leader}, which is in a container, or of an earlier version, serves it"
-        return f"{self.leader} serves it, or did so last"
+            return f"{self.leader} works on it, in a container of this machine"
+        return f"{self.leader} works on it, or did so last"
 
     @property
     def advice(self) -> str:
         """What somebody can do who wants something of it."""
+        if self.is_here and self.leader.socket is None:
+            return "restart that daemon, then call again"
         if self.is_here:
-            return "ask inside that container; one of an earlier version, restart first"
+            return "run this command in that container"
         host = self.leader.host or "that machine"
-        gone = "if that machine is gone for good, start a daemon here: it takes over"
-        return f"run this command on {host}; {gone}"
+        return f"run this command on {host}; if that is gone for good, start a daemon here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,7 @@ def _find_leader(root: Path) -> LeaderSocket | Outcome:
         return Refused(reason, "ask again when the share is back, or on the daemon's machine")
     except PermissionError as error:
         problem = not_permitted(root, Path(error.filename or root))
-        return Refused(problem.what, problem.advice, who="a daemon that may serve it")
+        return Refused(problem.what, problem.advice, who="a daemon that may work on it")
     except OSError:
         return NobodyThere()  # no hot folder, or its share is not mounted
     if record is None or record.is_released:

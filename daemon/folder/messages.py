@@ -378,7 +378,7 @@ def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | Non
 
 def standing_by(reason: str) -> CommandResult:
     """The answer of a daemon to what only the one that leads can do; the reason names that."""
-    text = f"Nothing was done: this daemon, process {os.getpid()}, stands by ({reason})."
+    text = f"Nothing was done: this daemon, process {os.getpid()}, is on standby ({reason})."
     return CommandResult(ResultCode.STANDBY, text)
 
 

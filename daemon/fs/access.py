@@ -18,8 +18,8 @@ _GROUP_ENTERS = stat.S_IRGRP | stat.S_IXGRP
 _GROUP_WRITES = stat.S_IWGRP
 
 
-def audience(path: Path) -> tuple[str, str]:
-    """Who may use what lies at a path, and what somebody else can do; both in plain words.
+def audience(path: Path, *, writing: bool = False) -> tuple[str, str]:
+    """Who may read or write what lies at a path, and what others can do; both in plain words.
 
     Where the path itself is out of sight, they are of the nearest folder above it that is not.
     """
@@ -28,22 +28,28 @@ def audience(path: Path) -> tuple[str, str]:
         return "others", "ask as its user, or with sudo"
     owner, group = _user(there.st_uid), _group(there.st_gid)
     users = "root" if there.st_uid == 0 else f"root and {owner}"
-    if there.st_gid == 0 or not there.st_mode & _GROUP_ENTERS:
+    wanted = _GROUP_ENTERS | (_GROUP_WRITES if writing else 0)
+    if there.st_gid == 0 or there.st_mode & wanted != wanted:
         return users, "ask with sudo" if there.st_uid == 0 else f"ask as {owner}, or with sudo"
     advice = f"ask as a member of that group (an administrator adds you: usermod -aG {group}"
     advice = f"{advice} {_user(os.geteuid())}; then log in again), or with sudo"
     return f"{users.replace(' and ', ', ')} and the group {group}", advice
 
 
-def not_permitted(root: Path, path: Path) -> Problem:
-    """What is said where the system does not let somebody look at a file of a hot folder."""
-    users, advice = audience(path)
-    services = [audience(folder)[0] for folder in folders_of_services()]
-    is_served = (
-        f", and so is the service that runs here{'' if users in services else ' for others'}"
-    )
-    you = f"you are {_user(os.geteuid())}"
-    return Problem(str(root), f"it is for {users}{is_served if services else ''}; {you}", advice)
+def not_permitted(root: Path, path: Path, *, writing: bool = False) -> Problem:
+    """What is said where the system keeps somebody from a file of a hot folder."""
+    users, advice = audience(path, writing=writing)
+    what = f"it is for {users}{_beside(users)}; you are {_user(os.geteuid())}"
+    return Problem(str(root), what, advice)
+
+
+def _beside(users: str) -> str:
+    """Whom the service of this machine answers, as a clause, where there is one."""
+    served = next((audience(folder)[0] for folder in folders_of_services()), None)
+    if served is None:
+        return ""
+    who = "the service that runs here"
+    return f", and so is {who}" if served == users else f", and {who} for {served}"
 
 
 @contextmanager

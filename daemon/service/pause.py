@@ -127,7 +127,7 @@ class PauseControl:
         if paused:
             return ": what was begun is finished, nothing else is."
         reason = self._reason_beside(folder, local_time(self._unix_time))
-        return f", and rests still: {reason}." if reason else "."
+        return f", but no job is begun yet: {reason}." if reason else "."
 
     def _reason(self, folder: FolderSettings, now: datetime) -> str:
         if str(folder.root) in self._by_hand and not self.is_draining and not self._never:

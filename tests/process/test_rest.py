@@ -63,7 +63,7 @@ def test_somebody_else_pauses_and_drains_the_daemon_that_leads(
     hot.settle_fast()
     daemon = start("--editor", "echo", **other(hot, "service"))
     wait_for(lambda: daemon.said("editor_ready"))
-    assert f"served by process {daemon.process.pid}" in hot.call("status").stdout
+    assert f"process {daemon.process.pid}" in hot.call("status").stdout
     assert "is paused: what was begun is finished" in hot.call("pause").stdout
     hot.drop("a.png")
     wait_for(lambda: hot.call("status").stdout.count("1 ready"))
@@ -97,7 +97,7 @@ def test_a_pause_where_a_daemon_of_another_machine_leads_says_who_heeds_it(
     lead_from_afar(hot.root, socket="/run/hotfolder/control-0123456789abcdef.sock")
     done = hot.call("pause")
     assert done.returncode == 0
-    assert "process 4711 on nas1 serves it, or did so last" in done.stdout
+    assert "process 4711 on nas1 works on it, or did so last" in done.stdout
     assert "begins no more jobs within a minute" in done.stdout
     assert (hot.root / ".hotfolder/paused").exists()
     drained = hot.call("drain")
@@ -111,7 +111,9 @@ def test_a_daemon_of_an_earlier_version_would_not_heed_it_and_that_is_said(
     lead_from_afar(hot.root, socket=None)
     done = hot.call("pause")
     assert done.returncode == 2
-    assert "is of an earlier version, and would not heed it" in done.stdout
+    assert (
+        "of an earlier version, works on it, or did so last, and would not heed it" in done.stdout
+    )
     assert not (hot.root / ".hotfolder/paused").exists()
 
 

@@ -81,7 +81,7 @@ def machine(installed: Bed) -> Iterator[Machine]:
 def test_root_pauses_the_service_and_a_member_lets_it_go_on(machine: Machine) -> None:
     pid = machine.start()
     for user in ("root", "mia"):
-        assert f"served by process {pid}" in machine.told(user, "status")
+        assert f"process {pid}" in machine.told(user, "status")
     assert "is paused: what was begun is finished" in machine.told("root", "pause")
     machine.drop("cat.png")
     wait_for(lambda: "1 ready" in machine.told("mia", "status"))
