@@ -28,7 +28,7 @@ from daemon.lease.store import newest_record
 
 THE_DAEMON = "the daemon"
 _HELD = "this is what the folder holds now"
-_NO_DAEMON = f"no daemon is running; {_HELD}"
+NO_DAEMON = f"no daemon is running; {_HELD}"
 _SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
 _LEASE_SECONDS = 2.0  # a share answers within, where somebody waits
 _STATUS = {"verb": "status"}
@@ -50,7 +50,7 @@ def ask_status(
         case Elsewhere() as other:
             return None, f"{other.where}, and cannot be asked from here; {_HELD}"
         case NobodyThere():
-            return None, _NO_DAEMON
+            return None, NO_DAEMON
 
 
 def _unanswered(reason: str, advice: str, who: str = THE_DAEMON) -> str:

@@ -59,33 +59,40 @@ def as_a_daemon_would(root: Path) -> Iterator[None]:
     Root does it as the owner of the hot folder, whom a server lets write where it lets no root;
     others leave to its group what its group may write. Raises OSError where it is not there.
     """
-    home = (root / ".hotfolder").stat()
+    folder = root / ".hotfolder"
+    home = folder.stat()
     umask = os.umask(0o077)
     os.umask(umask & ~0o070 if home.st_mode & _GROUP_WRITES else umask)
     try:
-        with _being(home.st_uid, home.st_gid):
+        with _as_its_owner(folder, home):
             yield
     finally:
         os.umask(umask)
 
 
 @contextmanager
-def _being(user: int, group: int) -> Iterator[None]:
-    if os.geteuid() != 0 or user == 0:
+def _as_its_owner(folder: Path, there: os.stat_result) -> Iterator[None]:
+    if os.geteuid() != 0 or there.st_uid == 0:
         yield
         return
     groups, own_group = os.getgroups(), os.getegid()
-    with contextlib.suppress(PermissionError):  # root of a container may not; then as itself
-        os.setgroups([])
-        os.setegid(group)
-        os.seteuid(user)
     try:
+        with contextlib.suppress(PermissionError):  # root of a container may not; then as itself
+            os.setgroups([])
+            os.setegid(there.st_gid)
+            os.seteuid(there.st_uid)
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+            _be_root(own_group, groups)  # the way to it is closed to its owner
         yield
     finally:
-        os.seteuid(0)
-        os.setegid(own_group)
-        with contextlib.suppress(PermissionError):
-            os.setgroups(groups)
+        _be_root(own_group, groups)
+
+
+def _be_root(group: int, groups: list[int]) -> None:
+    os.seteuid(0)
+    os.setegid(group)
+    with contextlib.suppress(PermissionError):
+        os.setgroups(groups)
 
 
 def _in_sight(path: Path) -> os.stat_result | None:

@@ -58,8 +58,12 @@ class Pair:
 
     def status(self, name: str) -> str:
         """What `hotfolder status` says beside the daemon of that name."""
+        return self.call(name, "status")
+
+    def call(self, name: str, verb: str) -> str:
+        """What a command says beside the daemon of that name."""
         environment = {**self.hot.environment, "XDG_STATE_HOME": str(self._base / f"state-{name}")}
-        command = [sys.executable, "-m", "daemon", "status"]
+        command = [sys.executable, "-m", "daemon", verb]
         return subprocess.run(
             command, cwd=self.hot.cwd, env=environment, capture_output=True, text=True, check=True
         ).stdout
@@ -110,6 +114,9 @@ def test_the_second_says_who_leads_and_takes_over_when_it_stops(pair: Pair) -> N
     second = pair.start("two")
     wait_for(lambda: stands_by(second))
     assert f"standby (process {first.process.pid} on" in pair.status("two")
+    assert "is paused: what was begun is finished" in pair.call("two", "pause")
+    assert "paused" in pair.status("one")
+    assert "is paused no more" in pair.call("two", "resume")
     pair.hot.drop("cat.png")
     wait_for(pair.is_quiet)
     assert first.stop() == 0
