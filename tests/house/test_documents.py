@@ -84,7 +84,9 @@ def test_the_defaults_of_an_instruction_are_true() -> None:
     resolved = recipe.resolve(
         instruction.parse(b"prompt: Make it blue", "photo.yaml"),
         folder_presets=(),
-        rules=recipe.RecipeRules(presets={}, loras={}, limits=Limits(), default_steps=40),
+        rules=recipe.RecipeRules(
+            presets={}, loras={}, limits=Limits(), defaults=recipe.Defaults()
+        ),
         drawn_seed=DRAWN_SEED,
     ).recipe.as_json()
     for key, row in described("instructions").items():
@@ -104,7 +106,7 @@ def test_an_instruction_of_the_papers_makes_a_job(name: str, content: bytes) -> 
     resolved = recipe.resolve(
         instruction.parse(content, name),
         folder_presets=(),
-        rules=recipe.RecipeRules.of(settings, 40),
+        rules=recipe.RecipeRules.of(settings, recipe.Defaults()),
         drawn_seed=DRAWN_SEED,
     )
     assert resolved.notes == ()
