@@ -198,8 +198,10 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
     if file.job is not None:
         yield f"Its job would be {job_words(file.job)}."
         yield from file.job.notes
-    if reply.daemon is None:
+    if reply.is_without_daemon:
         yield f"No daemon is running; hotfolder run --root {reply.root} starts one."
+    elif reply.note:
+        yield f"{reply.note[0].upper()}{reply.note[1:]}."
 
 
 def _in_outbox(there: Located) -> Iterator[str]:
