@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from shutil import disk_usage
 
+from config.comparison import told_apart
 from config.settings import FolderSettings, Watch
 from daemon.clock import local_time
 from daemon.commands import select
@@ -49,7 +50,7 @@ def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> It
 def free_space(subject: str, path: Path, floor_gib: float) -> Finding:
     """Whether a folder that exists has the room that the settings ask for."""
     free_gib = disk_usage(path).free / _GIB
-    text = f"{path} has {free_gib:.1f} GiB free"
+    text = f"{path} has {told_apart(free_gib, floor_gib, 1)} GiB free"
     if free_gib >= floor_gib:
         return ok(subject, f"{text} (jobs need {floor_gib:g} GiB)")
     return warning(
@@ -143,7 +144,7 @@ def _file_system(path: Path) -> tuple[int, str]:
 
 def _watched(folder: FolderSettings, watch_mode: WatchMode) -> Finding:
     text = (
-        f"new files are noticed by {watch_mode.watch} ({watch_mode.why}), taken after"
+        f"new files are noticed by {watch_mode.watch} ({watch_mode.why}), claimed after"
         f" {watch_mode.settle_seconds:g} s without change,"
         f" looked for every {watch_mode.poll_seconds:g} s"
     )

@@ -134,7 +134,7 @@ def _lock(file: Path, root: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        what = "another Hotfolder daemon serves this hot folder already"
+        what = "another Hotfolder daemon works on this hot folder already"
         advice = f"stop that one first, or ask it: hotfolder status --root {root}"
         raise UserError([Problem(str(root), what, advice)]) from error
     return lock

@@ -28,7 +28,7 @@ from daemon.job import (
 from daemon.spool.receipts import FailureReason, FinishedJob
 
 _IN_DOUBT = "it is looked at again in a moment"
-_ADVICE = "ask the daemon that leads"
+_ADVICE = "ask the daemon that works on it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ class Resolver:
 def _instruction(job: Job, scratch: Path) -> Instruction:
     for index, file in enumerate(job.files):
         if file.role is Role.SIDECAR:
-            return instruction.parse((scratch / scratch_name(index)).read_bytes(), file.name)
+            name = printable(job.path_of(file.name))
+            return instruction.parse((scratch / scratch_name(index)).read_bytes(), name)
     return instruction.NONE
 
 
@@ -82,7 +83,9 @@ def _companions(
     if missing:
         advice = "put it into the folder of the picture"
         raise UserError(
-            Problem(printable(written.where_named(name)), f"{printable(name)} is missing", advice)
+            Problem(
+                written.where_named(name), f"{printable(job.path_of(name))} is missing", advice
+            )
             for name in missing
         )
     return {name: copies[pair_key(name)] for name in named}

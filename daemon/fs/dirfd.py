@@ -302,7 +302,7 @@ def _require_below(root: Path, path: Path) -> None:
     except ValueError:
         leads_out = True
     if leads_out:
-        raise OSError(errno.EXDEV, "the path leads out of the hot folder", str(path))
+        raise OSError(errno.EXDEV, "the path is not below the hot folder", str(path))
     require_short(path)
 
 

@@ -31,7 +31,8 @@ def told(reply: messages.Requeued) -> CommandResult:
     if paths:
         return CommandResult(ResultCode.DONE, f"{folder}: {paths} went back to the inbox.")
     return CommandResult(
-        ResultCode.DONE, f"{folder}: no originals were left there; its papers were removed."
+        ResultCode.DONE,
+        f"{folder}: no originals were left there; its WHY.txt and report.json were removed.",
     )
 
 

@@ -157,6 +157,7 @@ def _not_leader(follower: Follower) -> NotLeader:
     is_certain = follower.liveness is Liveness.RUNS
     leader = str(follower.leader or "another daemon")
     if is_certain:
-        return NotLeader(f"{leader} leads", is_certain=True)
-    reason = f"{leader} led last; this daemon takes over when no sign of life has come for long"
+        return NotLeader(f"{leader} works on it", is_certain=True)
+    last = f"{leader} worked on it last"
+    reason = f"{last}; this daemon works on it when no sign of life has come for long"
     return NotLeader(reason, is_certain=False)

@@ -436,7 +436,7 @@ def may_not(error: PermissionError) -> str:
     """The words for a file that we may not touch."""
     name = printable(str(error.filename)) if error.filename else "a file of the job"
     return (
-        f"{name} may not be taken by this user ({error.strerror}); let its group write to the"
+        f"{name} may not be moved by this user ({error.strerror}); let its group write to the"
         " file and its folder (chmod g+rw), or copy it here anew"
     )
 

@@ -148,7 +148,7 @@ def test_systemd_is_told_that_a_standby_is_ready(pair: Pair, tmp_path: Path) -> 
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(DEADLINE_SECONDS)
         second = pair.start("two", NOTIFY_SOCKET=str(tmp_path / "notify"))
-        assert systemd.recv(4096).startswith(b"READY=1\nSTATUS=stands by")
+        assert systemd.recv(4096).startswith(b"READY=1\nSTATUS=on standby")
         assert second.stop() == 0
 
 
@@ -269,7 +269,7 @@ class TestOnce:
         second = pair.start("two", "--once", "--editor", "echo")
         assert second.process.wait(DEADLINE_SECONDS) == 1
         assert second.said("action=folder_standby", f"process {first.process.pid}")
-        assert second.said("action=stopping", "is left to the daemon that leads there")
+        assert second.said("action=stopping", "is left to the other daemon that works on it")
 
     def test_a_leader_of_another_machine_that_is_silent_is_waited_for_and_followed(
         self, pair: Pair
@@ -278,7 +278,7 @@ class TestOnce:
         pair.hot.drop("cat.png")
         daemon = pair.start("two", "--once", "--editor", "echo")
         assert daemon.process.wait(DEADLINE_SECONDS) == 0
-        assert daemon.said("action=folder_standby", "process 4711 on nas1", "takes over")
+        assert daemon.said("action=folder_standby", "process 4711 on nas1 worked on it last")
         assert_each_done_once(pair, "cat.png")
 
     def test_a_leader_of_another_machine_that_lives_keeps_its_work(self, pair: Pair) -> None:
@@ -288,7 +288,7 @@ class TestOnce:
         wait_for(lambda: daemon.said("action=folder_standby"))
         lead_from_afar(pair.hot.root, counter=42)
         assert daemon.process.wait(DEADLINE_SECONDS) == 1
-        assert daemon.said("action=folder_standby", "process 4711 on nas1 leads")
+        assert daemon.said("action=folder_standby", "process 4711 on nas1 works on it")
         assert pair.hot.files("inbox") == {"cat.png", "cat.yaml"}
 
 
