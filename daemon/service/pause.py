@@ -12,7 +12,7 @@ from daemon.clock import local_time
 from daemon.control.documents import CommandResult, Request, ResultCode
 from daemon.events.events import Event, FolderGoesOn, FolderRests
 from daemon.folder import messages
-from daemon.folder.pause_flag import earlier_flag, is_paused, set_paused, words_of
+from daemon.folder.pause_flag import earlier_flag, is_paused, set_paused
 from daemon.folder.view import FolderView
 from daemon.fs.access import as_a_daemon_would
 from daemon.fs.safe_tree import SafeTree
@@ -34,17 +34,14 @@ class PauseFlags:
         """Whether a hot folder is paused; raises OSError."""
         return is_paused(SafeTree(root)) or earlier_flag(self._state, root).exists()
 
-    def set(self, root: Path, *, paused: bool) -> str:
-        """Pause a hot folder or let it go on, and say what came of it; raises OSError.
-
-        What came of it is the beginning of a sentence.
-        """
+    def set(self, root: Path, *, paused: bool) -> bool:
+        """Pause a hot folder or let it go on; False where it is so already. Raises OSError."""
         earlier = earlier_flag(self._state, root)
         if was_left := not paused and earlier.exists():
             earlier.unlink(missing_ok=True)
         with as_a_daemon_would(root):
             is_news = set_paused(SafeTree(root), paused=paused)
-        return words_of(root, paused=paused, is_news=is_news or was_left)
+        return is_news or was_left
 
 
 class PauseControl:
@@ -105,6 +102,9 @@ class PauseControl:
             f"{root}: the daemon, process {os.getpid()}, ends when what it has begun is finished"
         )
         text = f"{text}, in {others}, too." if others else f"{text}."
+        folder = self._folders[str(root)]
+        if folder.is_standby:
+            text = f"{text} It was on standby: {folder.stands.reason}."
         return CommandResult(ResultCode.BEGUN, text, tuple(self._folders))
 
     def _set(self, request: Request, folder: FolderView) -> None:
