@@ -221,6 +221,9 @@ class Job:
     strikes: Count  # runs that ended badly while the daemon lived
     alone: bool  # it was in a batch that died: until it has run alone, nobody knows whose fault
     ending: State | None = None  # it is being filed as this without a result, and runs no more
+    # Where its files are fetched from, relative to the root, and their names in work/.
+    adopting: tuple[tuple[str, str], ...] = ()
+    returning: Mapping[str, str] = field(default_factory=dict)  # names in the inbox, once chosen
 
     @property
     def image(self) -> JobFile:

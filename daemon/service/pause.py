@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -42,6 +43,23 @@ class PauseFlags:
         with as_a_daemon_would(root):
             is_news = set_paused(SafeTree(root), paused=paused)
         return is_news or was_left
+
+
+def why_paused(folder: FolderSettings, pause_flags: PauseFlags, now: datetime) -> str:
+    """Why jobs of a hot folder are not begun, be a daemon there or not; "" where it is not paused.
+
+    By its flag and its hours; what a daemon is at, or is hindered by, it says itself.
+    """
+    with contextlib.suppress(OSError):
+        if pause_flags.has(folder.root):
+            return _PAUSED
+    return _outside_hours(folder, now)
+
+
+def _outside_hours(folder: FolderSettings, now: datetime) -> str:
+    if folder.active is None or folder.active.is_open(now):
+        return ""
+    return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
 
 
 class PauseControl:
@@ -138,8 +156,4 @@ class PauseControl:
         """Why a hot folder rests that nobody has paused."""
         if self.is_draining:
             return _DRAINING
-        if self._never:
-            return ""
-        if folder.active is None or folder.active.is_open(now):
-            return ""
-        return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
+        return "" if self._never else _outside_hours(folder, now)
