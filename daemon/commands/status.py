@@ -145,7 +145,8 @@ def _write_plan(output: Output, reply: Reply) -> None:
 
 def _plan_rows(file: FileStatus) -> Iterator[tuple[str, str, str]]:
     job = file.job
-    lines = [] if job is not None and file.state is State.READY else [file.reason]
+    says_all = job is not None and file.state is State.READY and file.read_as is None
+    lines = [] if says_all else [file.reason]
     if job is not None:
         lines += [job_words(job), *job.notes]
     lines += file.problems

@@ -38,6 +38,7 @@ class FileStatus:
     reason: str
     problems: tuple[str, ...] = ()
     job: JobPreview | None = None  # that it would make, as far as that is asked for and known
+    read_as: str | None = None  # the name for which it stands: its own has an ending too many
 
     @property
     def kind(self) -> Kind:
@@ -47,6 +48,8 @@ class FileStatus:
     @property
     def is_worth_a_line(self) -> bool:
         """Whether it says more than the lines of the images do."""
+        if self.read_as is not None:
+            return True
         match self.kind:
             case Kind.SIDECAR:  # one that serves an image stands as its image does
                 return self.state is State.WAITING_SIDECAR

@@ -266,6 +266,19 @@ class FileWaiting(FolderEvent):
         return f"{self.path} waits: {self.reason.removeprefix('waits for ')}."
 
 
+class FileMisnamed(FolderEvent):
+    """A file has an ending too many, and is read as the one that was meant."""
+
+    path: str
+    reason: str  # the name that was meant, without its folder
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is read as {self.reason}, which was meant: where endings are hidden, as"
+            " on Windows, a name gets one too many."
+        )
+
+
 class JobEvent(FolderEvent):
     """Something about one job."""
 

@@ -112,6 +112,7 @@ def _file(file: FileState, job: JobPreview | None = None) -> FileStatus:
         reason=file.reason,
         problems=tuple(map(str, file.problems)),
         job=job,
+        read_as=file.read_as or None,
     )
 
 
