@@ -121,6 +121,8 @@ class JobRunner:
         if not self.editing.is_ready or reply.loras != self.editor.model.loras:
             self.editing.resolve_again(job)  # the editor was opened anew since it was asked for
             return
+        if not len(self.jobs):
+            self.completion.pace.begin(self._clock.monotonic())
         self.jobs.put(job)
         self._tell(job_events.JobClaimed(**about(job.root, job.job)))
         self._note(job, reply.resolved_job.notes)
