@@ -81,8 +81,8 @@ class Keys:
     of a JPEG that stays one, that of the original with its subsampling; else 95
     """
     min_keep_psnr: Limit | None = key(values.min_keep_psnr, None)
-    """[the gate](#the-gate): how close what was to stay must be to the original | {values} |
-    that of the hot folder's settings
+    """[the gate](results.md#the-gate): how close what was to stay must be to the original |
+    {values} | that of the hot folder's settings
 
     A result that falls short of this or of one of the next three is edited once more with another
     seed, then put into review/ instead of outbox/, with the reason; off = all results pass.

@@ -98,7 +98,7 @@ class ModelSettings:
     """
     ram_gib: float | None = key(values.unless("auto", values.number(0.001, 65536, "GiB")), None)
     """main memory that the weights may take; where it is short, some of them are on the GPU alone
-    or stay in their files ([memory](#your-own-model)) |
+    or stay in their files ([memory](model.md#memory)) |
     {values}: what is available when the model is loaded, less 2; never more than is available
 
     What stays in its files is read again when it is needed: keep the model on a fast disk then.
@@ -121,7 +121,7 @@ class ModelSettings:
     loras: dict[str, Lora] = field(default_factory=dict)
     """LoRA files that an instruction may name, each with `path`, and the `steps` and `cfg` that it
     was made for; with a `cfg` of 1 it runs on the schedule of the Lightning LoRAs
-    ([which files](docs/engine.md)) | a mapping by name | `{}`
+    ([which files](engine.md)) | a mapping by name | `{}`
 
         lightning-8: {path: /models/loras/lightning-8.safetensors, steps: 8, cfg: 1}
     """
@@ -174,14 +174,14 @@ class FolderSettings:
     """
     embed_prompt: bool = key(values.truth, True)
     """results hold their prompt, for whoever opens the file; receipts always do
-    ([what a result says of itself](#what-a-result-says-of-itself))
+    ([what a result says of itself](results.md#what-a-result-says-of-itself))
     """
     gps: Gps = key(values.choice(Gps), Gps.KEEP)
     """the coordinates at which a photo was taken, in EXIF and XMP |
     `keep`: results have them, too; `strip`: they do not
     """
     active: Hours | None = key(values.hours, None)
-    """when jobs are begun, by this machine's clock ([rest](#rest))
+    """when jobs are begun, by this machine's clock ([rest](running.md#rest))
 
     When all hot folders rest, the model leaves the GPU; it comes back ten minutes before one of
     them opens.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what documents say of the keys: README's two tables, and config/hotfolder.yaml.
+"""Writes what documents say of the keys: two tables below docs/, and config/hotfolder.yaml.
 
     scripts/write_key_documents.py [--check]
 
@@ -32,10 +32,11 @@ from config.settings_file import SHIPPED_FILE
 from config.values import Reader
 
 TOP = Path(__file__).resolve().parents[1]
-README = TOP / "README.md"
-WIDTH = 99
-INSTRUCTIONS = "| Key | Meaning | Values | Default |\n|---|---|---|---|\n"
-SETTINGS = "| Key | Meaning | Unit or values | Default |\n|---|---|---|---|\n"
+INSTRUCTIONS_PAGE = TOP / "docs" / "instructions.md"
+SETTINGS_PAGE = TOP / "docs" / "settings.md"
+WIDTH, NEXT_PARAGRAPH = 99, "\n\n"
+INSTRUCTIONS_HEAD = "| Key | Meaning | Values | Default |\n|---|---|---|---|\n"
+SETTINGS_HEAD = "| Key | Meaning | Unit or values | Default |\n|---|---|---|---|\n"
 PARTS = {"model": ModelSettings, "defaults": FolderSettings, "limits": Limits}
 LINK = re.compile(r" \(\[[^]]+\]\([^)]+\)\)|\[([^]]+)\]\([^)]+\)")  # one in brackets is left out
 
@@ -52,7 +53,7 @@ class Key:
     example: str
 
     def row(self, prefix: str = "") -> str:
-        """Give its line of a table in README."""
+        """Give its line of a table."""
         return f"| `{prefix}{self.name}` | {self.meaning} | {self.values} | {self.default} |\n"
 
     def entry(self, indent: str = "") -> str:
@@ -70,7 +71,11 @@ class Key:
 
 def main(arguments: list[str]) -> str | None:
     """Write the documents; with --check give a message where one is not as it would be."""
-    fresh = {README: readme(), SHIPPED_FILE: settings_file()}
+    fresh = {
+        INSTRUCTIONS_PAGE: page(INSTRUCTIONS_PAGE, INSTRUCTIONS_HEAD, instruction_rows()),
+        SETTINGS_PAGE: page(SETTINGS_PAGE, SETTINGS_HEAD, settings_rows()),
+        SHIPPED_FILE: settings_file(),
+    }
     changed = [path for path, text in fresh.items() if path.read_text(encoding="utf-8") != text]
     if arguments == ["--check"]:
         names = ", ".join(str(path.relative_to(TOP)) for path in changed)
@@ -80,16 +85,16 @@ def main(arguments: list[str]) -> str | None:
     return None
 
 
-def readme() -> str:
-    """Give README with fresh tables, which are found by their headings."""
-    text = README.read_text(encoding="utf-8")
-    tables = {INSTRUCTIONS: (it.row() for it in keys(Keys)), SETTINGS: settings_rows()}
-    for heading, rows in tables.items():
-        before, found, rest = text.partition(heading)
-        assert found, f"README has no table with these columns: {heading}"
-        after = rest[rest.index("\n\n") :]
-        text = f"{before}{heading}{''.join(rows).rstrip()}{after}"
-    return text
+def page(path: Path, head: str, rows: Iterator[str]) -> str:
+    """Give a page with a fresh table, which is found by its head."""
+    before, found, rest = path.read_text(encoding="utf-8").partition(head)
+    assert found, f"{path} has no table with these columns: {head}"
+    return f"{before}{head}{''.join(rows).rstrip()}{rest[rest.index(NEXT_PARAGRAPH) :]}"
+
+
+def instruction_rows() -> Iterator[str]:
+    """Give the rows of all keys of an instruction."""
+    return (it.row() for it in keys(Keys))
 
 
 def settings_rows() -> Iterator[str]:

@@ -203,7 +203,7 @@ def _debris(hot: Hot) -> Iterator[str]:
 
 def _bad_logs(hot: Hot) -> Iterator[str]:
     for path in hot.root.glob("logs/*"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            # A line that was torn is followed by the next one.
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            # A line that was torn, within a letter perhaps, is followed by the next one.
             if not _LINE.match(line) and line:
                 yield f"{path.name} has a line that begins with {line[:40]!r}"

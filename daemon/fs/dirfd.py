@@ -175,12 +175,12 @@ class DirWalker:
 
     @contextmanager
     def _walk(self, path: Path, *, make: bool) -> Iterator[int]:
-        if path not in self._held:  # else it was seen to when it was entered
+        if not self._is_held(path):  # else it was seen to when it was entered
             _require_below(self.root, path)
         here = self.root if make else self._nearest_held(path)
         folder = self._begin(here)
         try:
-            if here not in self._held:
+            if not self._is_held(here):
                 self._hold(here, folder)
             if make:
                 _check_home(folder, self.root)
@@ -194,20 +194,27 @@ class DirWalker:
         finally:
             _leave(folder)
 
+    def _is_held(self, path: Path) -> bool:
+        return bool(self._held) and path in self._held  # a path is slow to hash
+
     def _nearest_held(self, path: Path) -> Path:
+        if not self._held:
+            return self.root
         return next((it for it in (path, *path.parents) if it in self._held), self.root)
 
     def _begin(self, here: Path) -> int:
-        if here in self._held:
+        if self._is_held(here):
             return os.dup(self._held[here])
         with _named(here):
             # With the dot the root is on the way, so that a share mounted on demand is mounted.
             return os.open(f"{here}/.", _HOLD)
 
     def _hold(self, here: Path, folder: int) -> None:
+        if not self._is_holding:
+            return
         if here in self._held:
             _leave(self._held.pop(here))  # whoever works in it has a descriptor of his own
-        if self._is_holding and len(self._held) < _MOST_HELD:
+        if len(self._held) < _MOST_HELD:
             self._held[here] = os.dup(folder)
 
 
@@ -290,7 +297,11 @@ def _open_folder(folder: int, path: Path) -> int:
 
 
 def _require_below(root: Path, path: Path) -> None:
-    if not path.is_relative_to(root) or ".." in path.relative_to(root).parts:
+    try:
+        leads_out = ".." in path.relative_to(root).parts
+    except ValueError:
+        leads_out = True
+    if leads_out:
         raise OSError(errno.EXDEV, "the path leads out of the hot folder", str(path))
     require_short(path)
 

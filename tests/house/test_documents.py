@@ -24,7 +24,6 @@ from pipeline import instruction, recipe
 
 TOP = Path(__file__).parents[2]
 KEY_DOCUMENTS = TOP / "scripts" / "write_key_documents.py"
-README = (TOP / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     TOP / "README.md",
     TOP / "CHANGELOG.md",
@@ -42,36 +41,36 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 DRAWN_SEED = 0
 
 
-def section(title: str) -> str:
-    """The text of README below a heading, up to the next one of its rank."""
-    _, _, rest = README.partition(f"\n## {title}\n")
-    assert rest, f"README has no section {title}"
-    return rest.partition("\n## ")[0]
+def page(name: str) -> str:
+    """The text of a page below docs/."""
+    return (TOP / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
 
-def rows(title: str) -> Iterator[list[str]]:
-    """The cells of every row of the tables in a section."""
-    for line in section(title).splitlines():
+def rows(name: str) -> Iterator[list[str]]:
+    """The cells of every row of the tables of a page."""
+    for line in page(name).splitlines():
         if line.startswith("|") and not line.startswith("|---"):
             yield [cell.strip() for cell in CELL.split(line)[1:-1]]
 
 
-def described(title: str) -> dict[str, list[str]]:
-    """The rows of a section by the code words in their first cells."""
-    return {word: row for row in rows(title) for word in re.findall(r"`([^`]+)`", row[0])}
+def described(name: str) -> dict[str, list[str]]:
+    """The rows of a page by the code words in their first cells."""
+    return {word: row for row in rows(name) for word in re.findall(r"`([^`]+)`", row[0])}
 
 
 def blocks() -> list[tuple[str, bytes]]:
-    """The YAML examples of README, each with the file name in its first line."""
-    found = [(it["name"], it["text"].encode()) for it in BLOCK.finditer(README)]
-    assert len(found) == README.count("```yaml"), "an example does not say what file it is"
+    """The YAML examples of all documents, each with the file name in its first line."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
+    found = [(it["name"], it["text"].encode()) for text in texts for it in BLOCK.finditer(text)]
+    expected = sum(text.count("```yaml") for text in texts)
+    assert len(found) == expected, "an example does not say what file it is"
     return found
 
 
 def example_settings() -> Settings:
-    """The settings that README shows."""
+    """The settings that a page shows."""
     (content,) = (text for name, text in blocks() if name == "hotfolder.yaml")
-    return read_settings(content, "README.md")
+    return read_settings(content, "settings.md")
 
 
 SIDECARS = [it for it in blocks() if kind_of(it[0]) is Kind.SIDECAR and it[0] != "hotfolder.yaml"]
@@ -89,13 +88,13 @@ def test_the_defaults_of_an_instruction_are_true() -> None:
         rules=recipe.RecipeRules(presets={}, loras={}, limits=Limits(), default_steps=40),
         drawn_seed=DRAWN_SEED,
     ).recipe.as_json()
-    for key, row in described("Instructions").items():
+    for key, row in described("instructions").items():
         for default in re.findall(r"`([\d.a-z]+)`", row[3]):
             assert default == str(resolved[key]), f"the default of {key}"
 
 
 def test_what_a_listed_setting_holds_is_described() -> None:
-    told = described("Settings")
+    told = described("settings")
     assert all(f"`{key.name}`" in told["model.loras"][1] for key in fields(Lora))
     assert "`root`" in told["folders"][1]
 
@@ -125,7 +124,7 @@ def test_the_settings_of_the_papers_load() -> None:
 
 
 def test_every_command_and_option_is_described() -> None:
-    text = section("Commands")
+    text = page("commands")
     (commands,) = (
         action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)
     )
@@ -139,16 +138,16 @@ def test_every_command_and_option_is_described() -> None:
 
 
 def test_every_exit_code_is_described() -> None:
-    codes = {word for word in described("Commands") if word.isdecimal()}
+    codes = {word for word in described("commands") if word.isdecimal()}
     assert codes == {str(code.value) for code in ExitCode}
 
 
 def test_every_state_is_described() -> None:
-    assert set(described("States")) == {*State, *FolderState}
+    assert set(described("states")) == {*State, *FolderState}
 
 
 def test_the_waits_between_tries_are_true() -> None:
-    assert "30 s, 2 min and 10 min" in section("When something fails")
+    assert "30 s, 2 min and 10 min" in page("failures")
     assert failures.WAIT_SECONDS == (30, 2 * 60, 10 * 60)
 
 
@@ -192,13 +191,35 @@ def test_every_module_that_a_document_names_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
 def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    headings = {anchor(line) for line in text.splitlines() if line.startswith("#")}
-    for target in LINK.findall(text):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif "://" not in target:
-            assert (path.parent / target).exists(), target
+    for link in LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" not in link:
+            target, _, fragment = link.partition("#")
+            found = path.parent / target if target else path
+            assert found.exists(), link
+            assert not fragment or fragment in anchors(found), link
+
+
+def test_every_page_is_reached_from_the_first() -> None:
+    reached, found = set[Path](), {TOP / "README.md"}
+    while found:
+        path = found.pop()
+        reached.add(path)
+        links = LINK.findall(path.read_text(encoding="utf-8"))
+        targets = {(path.parent / link.partition("#")[0]).resolve() for link in links}
+        pages = {it for it in targets if it.suffix == ".md" and it.exists()}
+        pages |= {page for it in targets if it.is_dir() for page in it.glob("*.md")}
+        found |= pages - reached
+    assert set(DOCUMENTS) - reached == set()
+
+
+def test_the_first_page_is_one_page() -> None:
+    assert len((TOP / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {anchor(line) for line in text.splitlines() if line.startswith("#")}
 
 
 def anchor(heading: str) -> str:

@@ -80,9 +80,9 @@ def test_the_rule_and_the_way_of_a_job_are_the_same_wherever_they_are_told() -> 
     way = [f"daemon/{it}.py" for it in re.findall(r"^    (\w+/\w+) ", text, re.MULTILINE)]
     told = re.findall(r"^\| \d+ \| `([^`]+)`", page, re.MULTILINE)
     assert way == told
-    readme = (TOP / "README.md").read_text(encoding="utf-8")
-    _, _, section = readme.partition("### The path of a job\n")
-    section = section.partition("\n### ")[0]
+    developers = (TOP / "docs/developers.md").read_text(encoding="utf-8")
+    _, _, section = developers.partition("## The path of a job\n")
+    section = section.partition("\n## ")[0]
     named = re.findall(r"`(daemon/[^`]+)`", section.partition("| Step |")[2])
     assert set(way) <= set(named)
     assert len(named) <= 16

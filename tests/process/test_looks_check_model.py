@@ -19,13 +19,13 @@ from pipeline.qwen.precision import Precision
 
 GIB = 2**30
 CARD = Gpu(uuid="GPU-1", name="RTX 4080", total_bytes=16 * GIB, free_bytes=15 * GIB)
-CARD_OF_README = Gpu(
+DOCUMENTED_CARD = Gpu(
     uuid="GPU-1",
     name="NVIDIA GeForce RTX 4080",
     total_bytes=16 * GIB,
     free_bytes=int(15.2 * GIB),
 )
-HOSTS_OF_README = ((64, 60), (48, 45), (32, 28), (16, 14))  # GB that are there, GiB available
+DOCUMENTED_HOSTS = ((64, 60), (48, 45), (32, 28), (16, 14))  # GB that are there, GiB available
 
 
 @pytest.fixture(scope="module")
@@ -177,17 +177,17 @@ def test_numbers_of_four_bytes_need_twice_the_memory_and_are_not_packed(publishe
     assert "leave DTYPE out: in bf16 it needs" in text
 
 
-def test_the_example_of_readme_is_what_is_said(published: Path) -> None:
-    said = [*looked_at(published, CARD_OF_README, memory_gib=60).items()]
+def test_the_example_of_the_documents_is_what_is_said(published: Path) -> None:
+    said = [*looked_at(published, DOCUMENTED_CARD, memory_gib=60).items()]
     lines = [f"{verdict:<8} model    {text}" for text, verdict in said[2:]]
-    text = (TOP / "README.md").read_text(encoding="utf-8")
+    text = (TOP / "docs/model.md").read_text(encoding="utf-8")
     assert "\n".join(["```text", *lines, "```"]) in text
 
 
-def rows_of_readme(published: Path) -> Iterator[str]:
+def rows_of_hosts(published: Path) -> Iterator[str]:
     """What is said on hosts of several sizes."""
-    for gb, available_gib in HOSTS_OF_README:
-        said = looked_at(published, CARD_OF_README, memory_gib=available_gib)
+    for gb, available_gib in DOCUMENTED_HOSTS:
+        said = looked_at(published, DOCUMENTED_CARD, memory_gib=available_gib)
         text, _ = one(said, "the weights take")
         (takes,) = re.findall(r"take (\S+ GiB)", text)
         packed = ", packed" if "packed" in text else ""
@@ -203,28 +203,28 @@ def rows_of_readme(published: Path) -> Iterator[str]:
         yield row(f"{gb} GB", f"{available_gib} GiB", takes + packed, alone, "; ".join(files))
 
 
-def test_the_plans_of_readme_are_what_is_said(published: Path) -> None:
+def test_the_plans_of_the_documents_are_what_is_said(published: Path) -> None:
     head = (
         "| Main memory | Available | The weights take | On the GPU alone | Read from their files |"
     )
-    assert written_rows("README.md", head) == list(rows_of_readme(published))
+    assert written_rows("docs/model.md", head) == list(rows_of_hosts(published))
 
 
 def test_the_documents_name_the_least_that_each_plan_needs(published: Path) -> None:
     rows = written_rows("docs/engine.md", "| Plan | Main memory |")
     needs = [re.sub(r".*\| (\S+) GiB \|", r"\1", line) for line in rows]
     for need in needs:
-        enough = looked_at(published, CARD_OF_README, memory_gib=float(need) + 0.05)
-        less = looked_at(published, CARD_OF_README, memory_gib=float(need) - 0.05)
+        enough = looked_at(published, DOCUMENTED_CARD, memory_gib=float(need) + 0.05)
+        less = looked_at(published, DOCUMENTED_CARD, memory_gib=float(need) - 0.05)
         one(enough, f"it needs {need} GiB of main memory")
         assert not [text for text in less if f"it needs {need} GiB" in text]
-    nothing = looked_at(published, CARD_OF_README, memory_gib=float(needs[-1]) - 0.05)
+    nothing = looked_at(published, DOCUMENTED_CARD, memory_gib=float(needs[-1]) - 0.05)
     one(nothing, f"the model needs {needs[-1]} GiB of main memory (RAM), and")
     told = (
         f"{needs[0]} GiB for all of them, {needs[1]} GiB for all of them packed, and with that"
         f" card at least {needs[-1]} GiB"
     )
-    assert untold("README.md", [told]) == []
+    assert untold("docs/model.md", [told]) == []
 
 
 def test_a_kernel_whose_package_is_missing_is_a_problem() -> None:
