@@ -245,6 +245,16 @@ class FolderNotLogged(FolderEvent):
         return f"Editing goes on in {self.root} without its log: {self.reason}."
 
 
+class StatusNotWritten(FolderEvent):
+    """STATUS.txt, for people who have only the share, cannot be written."""
+
+    kind = Kind(level=WARNING)
+    reason: str  # "STATUS.txt: Permission denied; give …"
+
+    def __str__(self) -> str:
+        return f"Editing goes on in {self.root} without its STATUS.txt: {self.reason}."
+
+
 class FileIgnored(FolderEvent):
     """A file is never taken for input."""
 

@@ -104,6 +104,13 @@ class AppendLog:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Have STATUS.txt say this."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconfigure:
     """Go on with other settings."""
 
@@ -162,7 +169,9 @@ def subject_of_request(request: FileRequest) -> str:
 JobCommand = Reclaim | Publish | FileFailed | FileDone | Release | DropScratch  # on a claimed job
 ExecutorCommand = Claim | JobCommand | FileRequest
 
-FolderCommand = Scan | ClaimNext | JobCommand | FileRequest | AppendLog | Reconfigure | Stop
+FolderCommand = (
+    Scan | ClaimNext | JobCommand | FileRequest | AppendLog | WriteStatus | Reconfigure | Stop
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +350,7 @@ def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | Non
             return LeaseLost(command.job)
         case CancelWaiting() | FileAway() | Requeue():
             return refusal(command, leader, _ADVICE, reason=f"{leader}: {_ADVICE}")
-        case Scan() | DropScratch() | AppendLog() | Reconfigure() | Stop():
+        case Scan() | DropScratch() | AppendLog() | WriteStatus() | Reconfigure() | Stop():
             return None
         case _:
             assert_never(command)

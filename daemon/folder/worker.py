@@ -14,12 +14,13 @@ from pathlib import Path
 from config.problems import UserError
 from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
-from daemon.events.events import FolderDegraded, FolderNotLogged
+from daemon.events.events import FolderDegraded, FolderNotLogged, StatusNotWritten
 from daemon.events.folder_log import FolderLog
 from daemon.folder import messages
 from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
 from daemon.folder.resolve import Resolver
+from daemon.folder.status_file import StatusFile
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import id_in
 from daemon.inbox.inbox import Inbox, WatchMode, choose_watch_mode, settle_rules, watch_mode_of
@@ -64,6 +65,7 @@ class FolderWorker(threading.Thread):
         )
         self._spool = Spool(folder.root, self._lease.fence)
         self._folder_log = FolderLog(self._spool.tree)
+        self._status_file = StatusFile(self._spool.tree)
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
         self._inbox = inbox
         self._watcher = Watcher(folder.root / "inbox", wake, self._watch_lost)
@@ -150,8 +152,12 @@ class FolderWorker(threading.Thread):
                 )
             except queue.Empty:
                 return messages.Scan()
+            if isinstance(command, messages.WriteStatus):
+                self._status_file.show(command.text)
             if isinstance(command, messages.Scan):
                 self._scan_soon()
+            elif self._parked and isinstance(command, messages.WriteStatus):
+                pass  # it is written when the trouble is over
             elif self._parked and isinstance(command, messages.ClaimNext):
                 self._reply(messages.ClaimLost())
             elif self._parked and not isinstance(command, messages.Stop):
@@ -165,7 +171,7 @@ class FolderWorker(threading.Thread):
         rest = rest_seconds(self._failures, once=self._inbox.rules.final)
         self._scan_at = self._clock.monotonic() + rest
         match command:
-            case messages.Scan():
+            case messages.Scan() | messages.WriteStatus():
                 pass
             case messages.ClaimNext():
                 self._executor.room.refused(trouble)
@@ -182,6 +188,7 @@ class FolderWorker(threading.Thread):
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._plan, put_off = EMPTY_PLAN, self._executor.leave()
         self._watcher.stop()
+        self._status_file.forget()
         for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
                 self.submit(held)
@@ -194,10 +201,8 @@ class FolderWorker(threading.Thread):
         match command:
             case messages.Scan():
                 self._scan()
-            case messages.AppendLog(event, at):
-                if reason := self._folder_log.write(event, at):
-                    told = FolderNotLogged(root=self.folder.root, reason=reason)
-                    self._reply(messages.EventRaised(told))
+            case messages.AppendLog() | messages.WriteStatus():
+                self._write(command)
             case messages.Reconfigure(settings):
                 self._reconfigure(settings)
             case messages.ClaimNext():
@@ -210,6 +215,20 @@ class FolderWorker(threading.Thread):
                     self._scan_soon()
                 self._executor.do(command)
                 self._scan_at = min(self._scan_at, self._executor.retries.due_at())
+
+    def _write(self, command: messages.AppendLog | messages.WriteStatus) -> None:
+        match command:
+            case messages.WriteStatus():
+                self._write_status()
+            case messages.AppendLog(event, at):
+                if reason := self._folder_log.write(event, at):
+                    told = FolderNotLogged(root=self.folder.root, reason=reason)
+                    self._reply(messages.EventRaised(told))
+
+    def _write_status(self) -> None:
+        if reason := self._status_file.write():
+            told = StatusNotWritten(root=self.folder.root, reason=reason)
+            self._reply(messages.EventRaised(told))
 
     def _claim_next(self) -> None:
         if not self._plan.ready:
@@ -246,6 +265,7 @@ class FolderWorker(threading.Thread):
         )
         self._plan = plan
         self._reply(messages.Scanned(plan))
+        self._write_status()  # what could not be written before
         today = day_of(self._clock.time())
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))

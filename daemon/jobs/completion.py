@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
@@ -25,6 +25,14 @@ from daemon.spool.receipts import FinishedJob, work_seconds
 _REVIEWS_KEPT = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A job that ended without a result."""
+
+    file: str
+    cause: str
+
+
 class Completion:
     """Takes a folder worker's word that a job has left work/."""
 
@@ -34,6 +42,7 @@ class Completion:
         self.show: Callable[[EndedJob], None] = lambda _: None  # for a table of the jobs that end
         # With their roots, and when their jobs have ended.
         self._reviews: deque[tuple[str, float, ReviewStatus]] = deque(maxlen=_REVIEWS_KEPT)
+        self._failures: deque[tuple[str, float, Failed]] = deque(maxlen=_REVIEWS_KEPT)
         self._jobs, self._history = jobs, context.history
         self._clock, self._tell = context.clock, context.tell
 
@@ -78,6 +87,10 @@ class Completion:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
         return (it for at, when, it in self._reviews if at == root and when >= unix_time)
 
+    def failures_since(self, root: str, unix_time: float) -> Iterator[Failed]:
+        """The last jobs of a hot folder that failed, as far as this daemon saw them end."""
+        return (it for at, when, it in self._failures if at == root and when >= unix_time)
+
     def filed(self, root: str, reply: messages.Filed) -> None:
         """Forget a job whose originals are filed, and note and tell how it ended."""
         self._jobs.drop(reply.job)
@@ -89,6 +102,9 @@ class Completion:
         identity = self._jobs.worker_of(root).identity
         self._history.record(entry_of_ending(identity, reply.job, reply.state, now))
         self._tell(_ending(reply, about(root, reply.job)))
+        if reply.state in (State.FAILED, State.QUARANTINED):
+            failed = Failed(file=printable(reply.job.path), cause=reply.cause)
+            self._failures.append((root, now, failed))
 
     def _count(self, job: Job, state: State, seconds: float | None, result: str) -> None:
         file = printable(job.path)

@@ -121,8 +121,6 @@ class JobRunner:
         if not self.editing.is_ready or reply.loras != self.editor.model.loras:
             self.editing.resolve_again(job)  # the editor was opened anew since it was asked for
             return
-        if not len(self.jobs):
-            self.completion.pace.begin(self._clock.monotonic())
         self.jobs.put(job)
         self._tell(job_events.JobClaimed(**about(job.root, job.job)))
         self._note(job, reply.resolved_job.notes)
@@ -270,6 +268,8 @@ class JobRunner:
 
     def advance(self, now: float, *, others_wait: bool) -> None:
         """Begin whatever can begin now; `others_wait`: there are jobs to claim, too."""
+        if not others_wait and not len(self.jobs):
+            self.completion.pace.begin(now)
         self._pixels.kill_hung(now)
         self.breaker.advance()
         self._pixels.go_on(now, self.breaker)

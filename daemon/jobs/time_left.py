@@ -182,11 +182,11 @@ class Pace:
 
     def __init__(self) -> None:
         self._factor = 1.0  # of the last queue that told
-        self._since = 0.0
+        self._since: float | None = None
         self._ends: deque[tuple[float, Recipe]] = deque(maxlen=_ENDS_KEPT)
 
     def begin(self, now: float) -> None:
-        """Count from now on: the queue was empty until a moment ago."""
+        """Count from now on: the queue is empty at this moment."""
         self._since = now
         self._ends.clear()
 
@@ -199,6 +199,6 @@ class Pace:
     def factor(self, seconds_of: Callable[[Recipe], float | None]) -> float:
         """The pace, by what such jobs are thought to take now, as those that wait are."""
         work = sum(seconds_of(recipe) or 0.0 for _, recipe in self._ends)
-        if len(self._ends) >= _FEWEST_ENDS and work > 0:
+        if self._since is not None and len(self._ends) >= _FEWEST_ENDS and work > 0:
             self._factor = (self._ends[-1][0] - self._since) / work
         return self._factor

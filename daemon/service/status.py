@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from daemon import own_version
-from daemon.clock import last_midnight
+from daemon.clock import day_of, last_midnight
 from daemon.context import Context
 from daemon.control.documents import SCHEMA, DaemonStatus, FolderStatus, JobStatus, Request
 from daemon.events.text import roughly
@@ -17,13 +17,14 @@ from daemon.folder import messages
 from daemon.folder.documents import FolderSnapshot
 from daemon.folder.view import FolderView
 from daemon.fs.names import printable
-from daemon.job import EMPTY_PLAN, FolderState, State
+from daemon.job import EMPTY_PLAN, FolderState, Plan, State
 from daemon.jobs import scheduler
 from daemon.jobs.job_run import Backoff, Composing, Editing, JobRun, ParkedJob
 from daemon.jobs.runner import JobRunner
 from daemon.service.pause import PauseControl
 from daemon.service.queue import JobQueue, WaitingFolder
-from daemon.workers.backend import Condition
+from daemon.service.status_page import FolderFacts, StatusPage, page_of
+from daemon.workers.backend import Condition, Loading
 from pipeline.editor import ModelFacts
 from pipeline.recipe import Recipe
 
@@ -150,6 +151,36 @@ class StatusReporter:
             reviews=tuple(self._runner.completion.reviews_since(root, midnight)),
         )
 
+    def signature(self, folder: FolderView) -> object:
+        """What the page of a hot folder is made of, quickly; equal where nothing has changed."""
+        jobs = (
+            (it.job.job_id, type(it.phase), it.phase.step if isinstance(it.phase, Editing) else 0)
+            for it in self._runner.jobs
+        )
+        ends, day = self._runner.completion.ended, day_of(self._clock.time())
+        editor = type(self._runner.editor.condition) is Loading
+        return (_Same(folder.plan), self.stands(folder), ends, day, editor, tuple(jobs))
+
+    def page(self, folder: FolderView) -> StatusPage:
+        """How a hot folder stands, for people who have only the share."""
+        snapshot, unix_now = self._with_its_day(folder), self._clock.time()
+        turns = self._queue().by_root().get(snapshot.root, {})
+        midnight = last_midnight(unix_now)
+        return page_of(
+            FolderFacts(
+                root=snapshot.root,
+                stands=snapshot.stands,
+                plan=snapshot.plan,
+                jobs=snapshot.with_turns(turns).jobs,
+                turns=turns,
+                today=snapshot.today,
+                day=day_of(unix_now),
+                failures=tuple(self._runner.completion.failures_since(snapshot.root, midnight)),
+                reviews=snapshot.reviews,
+                is_loading=isinstance(self._runner.editor.condition, Loading),
+            )
+        )
+
     def stands(self, folder: FolderView) -> messages.StatusChanged:
         """How a hot folder stands for people: paused where no job is begun."""
         halt = self._runner.breaker.reason() or self._pause_control.reason(str(folder.root))
@@ -171,6 +202,18 @@ class StatusReporter:
                 return max(0.0, finish - (now - job.edited_at))
             case _:
                 return None
+
+
+class _Same:
+    """Equal to itself alone: ten thousand files need no comparing."""
+
+    def __init__(self, plan: Plan | None) -> None:
+        self._plan = plan
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._plan is self._plan
+
+    __hash__ = None  # type: ignore[assignment]  # nobody keeps it in a set
 
 
 def _knows_its_files(folder: FolderView) -> bool:
