@@ -79,7 +79,7 @@ def _looks(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
 
 def _daemon(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
     with Running(hot) as running:
-        told_at = running.wait_for("more files wait or are left alone")
+        told_at = running.wait_for("more files wait or are ignored")
         yield Measure(
             name=f"{alone}: daemon, start to plan",
             unit="s",

@@ -71,7 +71,7 @@ class Keys:
     keep: Keep | None = key(values.choice(Keep), None)
     """how pixels outside the edit return from the original |
     `auto`: wherever the edit changed nothing, and outside mask and region; `mask`: outside mask
-    and region, one of which must be there; `none`: the mask has no effect, and the edit is taken
+    and region, one of which must be there; `none`: the mask has no effect, and the edit stays
     as it is | `auto`
     """
     format: Format | None = key(values.choice(Format, jpeg=Format.JPG), None)

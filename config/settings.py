@@ -43,7 +43,7 @@ class Pack(StrEnum):
 
 
 class Gps(StrEnum):
-    """What becomes of the coordinates at which a photo was taken."""
+    """What becomes of the coordinates in a picture."""
 
     KEEP = "keep"
     STRIP = "strip"
@@ -126,7 +126,7 @@ class ModelSettings:
         lightning-8: {path: /models/loras/lightning-8.safetensors, steps: 8, cfg: 1}
     """
     hang_seconds: float = key(values.number(1, _DAY_SECONDS, "seconds"), 600.0)
-    """an editor that says nothing for so long is taken for hung and replaced"""
+    """an editor that says nothing for so long counts as hung and is replaced"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class FolderSettings:
 
     root: Path
     settle_seconds: float | None = key(values.unless("auto", _SECONDS), None)
-    """a file that has not changed for so long is taken |
+    """a file that has not changed for so long counts as complete |
     {values}: 2 on a local disk, 10 on a share
     """
     poll_seconds: float | None = key(
@@ -177,14 +177,14 @@ class FolderSettings:
     ([what a result says of itself](results.md#what-a-result-says-of-itself))
     """
     gps: Gps = key(values.choice(Gps), Gps.KEEP)
-    """the coordinates at which a photo was taken, in EXIF and XMP |
+    """the coordinates of a camera in EXIF and XMP |
     `keep`: results have them, too; `strip`: they do not
     """
     active: Hours | None = key(values.hours, None)
-    """when jobs are begun, by this machine's clock ([rest](running.md#rest))
+    """when jobs are begun, by this machine's clock ([pause](running.md#pause))
 
-    When all hot folders rest, the model leaves the GPU; it comes back ten minutes before one of
-    them opens.
+    When all hot folders are paused, the model leaves the GPU; it comes back ten minutes before one
+    of them opens.
     """
     keep_done_days: float | None = key(_DAYS, None)
     """originals in `done/` are deleted after so long ([what is deleted](#what-is-deleted))

@@ -162,29 +162,29 @@ def name(node: Node) -> str:
     )
 
 
-@_says("a file name in the same folder")
+@_says("the name of a picture in the same folder")
 def file_name(node: Node) -> str:
     """Read the base name of a file in the same folder; paths and addresses are refused."""
     written = text(node)
     if "://" in written:
         raise UnfitValueError(
             what=f"is {quoted(written)}, an address",
-            advice="copy the file into this folder and name it here",
+            advice="copy the picture into this folder and name it here",
         )
     if "/" in written or "\\" in written:
         base = re.split(r"[/\\]", written.rstrip("/\\"))[-1]
-        advice = f"put the file into the same folder and write its name: {base}"
+        advice = f"put the picture into the same folder and write its name: {base}"
         raise UnfitValueError(what=f"is {quoted(written)}, a path", advice=advice)
     if not written.strip() or written.startswith("."):
         what = f"is {quoted(written)}, not the name of a picture"
-        raise UnfitValueError(what=what, advice="write the name of a file in the same folder")
+        raise UnfitValueError(what=what, advice="write the name of a picture in the same folder")
     return written
 
 
 def file_names(most: int) -> Reader[tuple[str, ...]]:
     """Read a list of at most so many base names."""
 
-    @_says(f"a list of at most {most} file names in the same folder")
+    @_says(f"a list of at most {most} names of pictures in the same folder")
     def read(node: Node) -> tuple[str, ...]:
         if not isinstance(node, Listing):
             shown = shortened(node.text) if isinstance(node, Scalar) else "logo.png"

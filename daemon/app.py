@@ -25,7 +25,7 @@ from daemon.inbox.inbox import Inbox, choose_watch_mode
 from daemon.jobs.runner import JobRunner
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
 from daemon.service.loop import Mailbox, Reload, Service, Stop
-from daemon.service.pause import PauseControl, PauseFlags
+from daemon.service.pause import PauseControl
 from daemon.service.preflight import check_network
 from daemon.service.systemd import SystemdNotifier
 from daemon.supervision import tell_of_all_threads
@@ -92,7 +92,7 @@ def open_service(
         editor = EditorProcess(wanted.editor, model, mailbox.put, internals.editor_module)
         pixels = PixelPool(_PIXEL_WORKERS, mailbox.put, internals.pixel_module)
         runner = JobRunner(context, folders, editor, pixels)
-        pause_control = PauseControl(PauseFlags(local_dirs.state), never=wanted.once)
+        pause_control = PauseControl(folders, never=wanted.once)
         logs.tell(_started(wanted))
         logs.tell(check_network())
         yield Service(
@@ -117,7 +117,7 @@ def _folder_worker(
     return FolderWorker(
         folder=folder,
         inbox=Inbox.of(folder, watch_mode, rules, final=wanted.once),
-        scratch=local_dirs.scratch,
+        local_dirs=local_dirs,
         clock=time,
         deliver=mailbox.put,
         timings=timings,

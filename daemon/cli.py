@@ -128,7 +128,7 @@ def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:
         dest="edit_class",
         choices=("QwenImageEditPlusPipeline", "QwenImageEditPipeline"),
         default="QwenImageEditPlusPipeline",
-        help="which of the two classes that edit; the first takes several pictures",
+        help="which of the two classes that edit; the first knows references",
     )
 
 
@@ -147,7 +147,7 @@ def _add_install(commands: _Commands[argparse.ArgumentParser]) -> None:
     install.add_argument("--user", default="hotfolder", help="that the service runs as")
     install.add_argument("--group", help="that shares the hot folder; else one of the user's name")
     install.add_argument("--start", action="store_true", help="start it, too")
-    uninstall = _add(commands, "install:uninstall", "take the service away; data stays")
+    uninstall = _add(commands, "install:uninstall", "remove the service; data stays")
     for command in (install, uninstall):
         command.add_argument("--dry-run", action="store_true", help="only say what would be done")
 

@@ -314,7 +314,12 @@ def connect(file: Path) -> sqlite3.Connection:
 
 def connect_read_only(file: Path) -> sqlite3.Connection:
     """Open for reading only, which the file must be there for; raises as `connect`."""
-    connection = _open(file, "ro")
+    # Where we may not make its companions beside it, SQLite reads it only if told that nobody
+    # writes: as it is where they are not there.
+    is_still = (
+        not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
+    )
+    connection = _open(file, "ro&immutable=1" if is_still else "ro")
     try:
         _version(connection)
     except BaseException:

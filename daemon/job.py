@@ -48,6 +48,11 @@ class FolderState(StrEnum):
     STANDBY = "standby"
 
 
+def below(folder: str, name: str) -> str:
+    """The path of a name in a subfolder of the inbox, "" being the inbox itself."""
+    return f"{folder}/{name}" if folder else name
+
+
 class Seen(NamedTuple):
     """One regular file at one moment; a file written again is another value.
 
@@ -71,9 +76,13 @@ class Seen(NamedTuple):
         """The base name."""
         return self.path.rpartition("/")[2]
 
+    def beside(self, name: str) -> str:
+        """The path of a name in the same subfolder."""
+        return below(self.folder, name)
+
 
 class SkippedEntry(NamedTuple):
-    """Something in the inbox that is left alone: a link, a FIFO, a folder named like a picture."""
+    """Something in the inbox that is ignored: a link, a FIFO, a folder named like a picture."""
 
     path: str
     what: str  # "a symbolic link", "a FIFO"
@@ -213,6 +222,9 @@ class Job:
     strikes: Count  # runs that ended badly while the daemon lived
     alone: bool  # it was in a batch that died: until it has run alone, nobody knows whose fault
     ending: State | None = None  # it is being filed as this without a result, and runs no more
+    # Where its files are fetched from, relative to the root, and their names in work/.
+    adopting: tuple[tuple[str, str], ...] = ()
+    returning: Mapping[str, str] = field(default_factory=dict)  # names in the inbox, once chosen
 
     @property
     def image(self) -> JobFile:
@@ -222,7 +234,11 @@ class Job:
     @property
     def path(self) -> str:
         """The image's path relative to the inbox."""
-        return f"{self.folder}/{self.image.name}" if self.folder else self.image.name
+        return self.path_of(self.image.name)
+
+    def path_of(self, name: str) -> str:
+        """The path of another of its files, as `path`."""
+        return below(self.folder, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

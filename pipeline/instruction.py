@@ -41,7 +41,7 @@ class Instruction:
         return dict(self.as_written)
 
 
-NONE = Instruction(name="no sidecar", written=Keys(), as_written={})
+NONE = Instruction(name="no instruction", written=Keys(), as_written={})
 
 
 def parse(content: bytes, name: str, *, read_as: str | None = None) -> Instruction:

@@ -17,7 +17,7 @@ class Prepare:
     """Open a picture with its references and make the model's canvases of them."""
 
     image: Path  # private copy of the original, local scratch
-    name: str  # the original's file name, for messages
+    name: str  # what people call the original: its path in the inbox
     references: tuple[tuple[str, Path], ...]  # (name, private copy) in the order of the recipe
     mask: tuple[str, Path] | None
     recipe: Recipe

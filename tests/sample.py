@@ -19,6 +19,7 @@ from daemon.folder.messages import FolderReply, FromFolder, Stop
 from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
+from daemon.fs.local_dirs import LocalDirs
 from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
 from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
@@ -268,7 +269,7 @@ def folder_worker(
     return FolderWorker(
         folder=folder,
         inbox=survey,
-        scratch=scratch,
+        local_dirs=LocalDirs(state=scratch, scratch=scratch, control=scratch),
         clock=time,
         deliver=deliver,
         timings=timings,

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from shutil import disk_usage
 
+from config.comparison import told_apart
 from config.settings import FolderSettings, Watch
 from daemon.clock import local_time
 from daemon.commands import select
@@ -49,7 +50,7 @@ def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> It
 def free_space(subject: str, path: Path, floor_gib: float) -> Finding:
     """Whether a folder that exists has the room that the settings ask for."""
     free_gib = disk_usage(path).free / _GIB
-    text = f"{path} has {free_gib:.1f} GiB free"
+    text = f"{path} has {told_apart(free_gib, floor_gib, 1)} GiB free"
     if free_gib >= floor_gib:
         return ok(subject, f"{text} (jobs need {floor_gib:g} GiB)")
     return warning(
@@ -143,7 +144,7 @@ def _file_system(path: Path) -> tuple[int, str]:
 
 def _watched(folder: FolderSettings, watch_mode: WatchMode) -> Finding:
     text = (
-        f"new files are noticed by {watch_mode.watch} ({watch_mode.why}), taken after"
+        f"new files are noticed by {watch_mode.watch} ({watch_mode.why}), claimed after"
         f" {watch_mode.settle_seconds:g} s without change,"
         f" looked for every {watch_mode.poll_seconds:g} s"
     )
@@ -163,7 +164,16 @@ def look_at_retention(folder: FolderSettings, today: date) -> Iterator[Finding]:
     words = [f"{name} for {days:g} days" for name, days in keep.items() if days is not None]
     if not words:
         return
-    due = list(RetentionSchedule(SafeTree(folder.root)).look(folder, today))
+    retention = RetentionSchedule(SafeTree(folder.root))
+    doubt = retention.doubt(today)
+    due = [] if doubt else list(retention.look(folder, today))
     files = ", ".join(f"{swept.files} of {swept.what}" for swept in due) or "none"
     kept = f"{folder.root} keeps {', '.join(words)}"
     yield ok("folder", f"{kept}; files that a daemon deletes next: {files}")
+    if doubt and any(retention.look(folder, today)):
+        what = f"{folder.root}: nothing is deleted for now: {doubt}"
+        yield warning(_SUBJECT, what, "set the clock if it is wrong, else wait")
+    for stays in retention.doubtful(folder):
+        what = f"{folder.root}: {stays.files} files of {stays.what} stay for ever"
+        advice = "the clock was wrong when they were filed: delete them yourself"
+        yield warning(_SUBJECT, what, advice)

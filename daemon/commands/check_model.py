@@ -102,7 +102,7 @@ def look_at_loras(settings: ModelSettings) -> Iterator[Finding]:
 
 
 def _unusable(name: str, lora: Lora, why: str) -> Finding:
-    advice = "point model.loras to a safetensors LoRA for this very model, or take it out there"
+    advice = "point model.loras to a safetensors LoRA for this very model, or remove it there"
     return problem(_SUBJECT, f"LoRA {name}, {lora.path}, cannot be used: {why}", advice)
 
 

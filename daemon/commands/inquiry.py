@@ -11,10 +11,10 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
 from daemon.commands import select
-from daemon.control.client import ask_status
+from daemon.control.client import NO_DAEMON, ask_status
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
-from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
+from daemon.fs.local_dirs import LocalDirs, local_dirs_to_look_in
 from daemon.fs.names import printable, result_names
 from daemon.history import Counts
 from daemon.job import FolderState
@@ -28,6 +28,11 @@ class Reply:
     folder: FolderStatus
     daemon: DaemonStatus | None  # what it says of itself; None: none has answered
     note: str  # why these are not a daemon's words; "" where they are
+
+    @property
+    def is_without_daemon(self) -> bool:
+        """Whether none is there: of one that gives no answer, the note says where it is."""
+        return self.note == NO_DAEMON
 
     @property
     def is_away(self) -> bool:
@@ -78,13 +83,9 @@ class Inquiry:
     local_dirs: LocalDirs
 
     @classmethod
-    def by(
-        cls,
-        settings: Settings,
-        find_dirs: Callable[[Mapping[str, str]], LocalDirs] = locate_local_dirs,
-    ) -> Inquiry:
+    def by(cls, settings: Settings) -> Inquiry:
         """The one of this process, by its environment."""
-        steps, local_dirs = select.default_steps(os.environ), find_dirs(os.environ)
+        steps, local_dirs = select.default_steps(os.environ), local_dirs_to_look_in(os.environ)
         return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
 
     def status(self, folder: FolderSettings) -> Reply:

@@ -19,6 +19,7 @@ from config.settings import (
     folder_settings_as_written,
     settings_without_file,
 )
+from daemon.fs.access import not_permitted
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all, call_with_deadline
 from daemon.fs.errors import is_of_the_share
 from daemon.fs.hot_folder import folder_id
@@ -136,6 +137,8 @@ def unmarked(root: Path) -> Iterator[Problem]:
         folder_id(root)
     except UserError as error:
         yield from error.problems
+    except PermissionError as error:
+        yield not_permitted(root, Path(error.filename or root))
     except OSError as error:
         advice = "mount the share, and give this user the right to read it"
         yield Problem(
@@ -204,7 +207,7 @@ def folders_around(
     """
     if arguments.root is None:
         for root in _absolute(file, Path.cwd()).parents:
-            if (root / ".hotfolder" / "id").exists():
+            if os.path.exists(root / ".hotfolder" / "id"):  # noqa: PTH110 - no error for others
                 return read_settings(arguments.config, Path.cwd())[0], (root,)
     selection = selecting(arguments)
     return selection.settings, tuple(Path(os.path.normpath(it.root)) for it in selection.folders)

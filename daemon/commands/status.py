@@ -73,7 +73,7 @@ def _write_status(output: Output, reply: Reply) -> None:
 
 def _head(folder: FolderStatus, reply: Reply) -> Iterator[str]:
     reason = f" ({folder.reason})" if folder.reason else ""
-    served = f"served by process {reply.daemon.pid}" if reply.daemon else reply.note
+    served = f"process {reply.daemon.pid} works on it" if reply.daemon else reply.note
     yield f"{folder.root}: {folder.state}{reason}; {served}"
     if reply.daemon and folder.state is not FolderState.STANDBY:  # no editor is needed there
         yield _editor(reply.daemon.editor)
@@ -137,7 +137,7 @@ def _write_plan(output: Output, reply: Reply) -> None:
     if reply.is_away:
         output.line(f"{reply.root}: offline ({folder.reason})")
         return
-    output.line(f"{reply.root}: {'a daemon serves it' if reply.daemon else reply.note}")
+    output.line(f"{reply.root}: {'a daemon works on it' if reply.daemon else reply.note}")
     rows = (row for file in folder.files if file.is_worth_a_line for row in _plan_rows(file))
     output.table([*rows, *((it.file, "ignored", it.reason) for it in folder.ignored)])
     output.line(_planned(reply))

@@ -18,7 +18,7 @@ from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job, State
 from daemon.spool.records import JOB_RECORD, job_of_record
 
-WHAT_THEY_WAIT_FOR = "taken from the inbox; a daemon that starts takes it up again"
+WHAT_THEY_WAIT_FOR = "its files have left the inbox; a daemon that starts goes on with it"
 
 
 def claimed_jobs(root: Path) -> tuple[Job, ...]:

@@ -126,12 +126,12 @@ class Explainer:
             yield from _waiting(file, reply)
             return
         for ignored in reply.folder.ignored:
-            yield f"{name} is left alone: {ignored.reason}."
+            yield f"{name} is ignored: {ignored.reason}."
             return
         yield f"{name} is a folder of the inbox; ask about a file in it."
 
     def _in_work(self, there: Located) -> Iterator[str]:
-        yield f"{_shown(there)} belongs to Hotfolder itself: leave it alone."
+        yield f"{_shown(there)} belongs to Hotfolder itself: do not change it."
         for left in traces.claimed_jobs(there.root):
             if left.job_id in there.path.split("/"):
                 yield from self._under_way(left.path, there.root)
@@ -185,7 +185,7 @@ class Explainer:
             when, results = _moment(entry.finished_at), ", ".join(map(printable, entry.results))
             yield f"{printable(name)} ended as {entry.state} at {when} (job {entry.job_id})."
             yield f"Its results were {results}." if results else "It has no result."
-            yield f"Its story is logs/{entry.job_id}.log; its other papers were taken away."
+            yield f"Its story is logs/{entry.job_id}.log; its other records were removed."
         yield from troubles
 
 
@@ -198,8 +198,10 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
     if file.job is not None:
         yield f"Its job would be {job_words(file.job)}."
         yield from file.job.notes
-    if reply.daemon is None:
+    if reply.is_without_daemon:
         yield f"No daemon is running; hotfolder run --root {reply.root} starts one."
+    elif reply.note:
+        yield f"{reply.note[0].upper()}{reply.note[1:]}."
 
 
 def _in_outbox(there: Located) -> Iterator[str]:

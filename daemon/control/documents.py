@@ -185,6 +185,7 @@ class ResultCode(StrEnum):
     BEGUN = "begun"  # it will be done, whoever asks may go
     REFUSED = "refused"
     UNKNOWN = "unknown"  # no such job or file
+    STANDBY = "standby"  # another daemon leads the hot folder: ask that one
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ class CommandResult:
 
     how: ResultCode
     text: str
+    roots: tuple[str, ...] = ()  # of all hot folders, where it is not about one alone
 
     @property
     def is_fine(self) -> bool:

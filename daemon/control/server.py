@@ -43,7 +43,7 @@ class Server:
         self._deliver, self._tell = deliver, tell
         self._talks = threading.BoundedSemaphore(_MAX_TALKS)
         self._closing = threading.Event()
-        self._file = local_dirs.control / f"{protocol.name_of(root)}.sock"
+        self._file = protocol.socket_file(local_dirs.control, root)
         self._lock = _lock(local_dirs.control / f"{protocol.name_of(root)}.lock", root)
         try:
             self._listener = _listen(self._file)
@@ -134,7 +134,7 @@ def _lock(file: Path, root: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        what = "another Hotfolder daemon serves this hot folder already"
+        what = "another Hotfolder daemon works on this hot folder already"
         advice = f"stop that one first, or ask it: hotfolder status --root {root}"
         raise UserError([Problem(str(root), what, advice)]) from error
     return lock

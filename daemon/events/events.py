@@ -109,7 +109,7 @@ class SettingsRefused(DaemonEvent):
         return replace(self, problems=())
 
     def __str__(self) -> str:
-        told = "The new settings were not taken, the old ones stay in force."
+        told = "The new settings were refused, the old ones stay in force."
         return " ".join((told, *(f"{problem}." for problem in self.problems)))
 
 
@@ -256,13 +256,13 @@ class StatusNotWritten(FolderEvent):
 
 
 class FileIgnored(FolderEvent):
-    """A file is never taken for input."""
+    """A file is no input."""
 
     path: str
     reason: str  # "a HEIC picture: save it as JPEG, PNG, WebP, TIFF or BMP"
 
     def __str__(self) -> str:
-        return f"{self.path} is left alone: {self.reason.removesuffix(': left alone')}."
+        return f"{self.path} is ignored: {self.reason}."
 
 
 class FileWaiting(FolderEvent):
@@ -331,7 +331,7 @@ class WorkHalted(DaemonEvent):
     reason: str
 
     def __str__(self) -> str:
-        return f"No more jobs are begun: {self.reason}."
+        return f"All hot folders are paused, no more jobs are begun: {self.reason}."
 
 
 class WorkTried(DaemonEvent):
@@ -378,7 +378,7 @@ class Withheld(Noted):
 
 
 class ThreadFailed(Noted):
-    """A fault of ours ended what a thread was at; it goes on after a rest."""
+    """A fault of ours ended what a thread was at; it goes on after a while."""
 
     # Not for the day: it is for whoever mends us, and the log may be at fault.
     kind = Kind(
@@ -399,11 +399,11 @@ class NotStarted(DaemonEvent):
 
 
 class FolderStandby(FolderEvent):
-    """Another daemon leads a hot folder; this one touches nothing in it."""
+    """Another daemon works on a hot folder; this one touches nothing in it."""
 
     # Not for the day: that log is the other one's, too.
     kind = Kind("6224cb68e1294652aae333fdb0fb83df", state="standby", for_the_day=False)
-    reason: str  # "process 4711 on nas leads"
+    reason: str  # "process 4711 on nas works on it"
 
     def __str__(self) -> str:
         return f"The hot folder {self.root} is on standby: {self.reason}."
@@ -416,7 +416,7 @@ class FolderRests(FolderEvent):
     reason: str  # "outside its hours, until Mon 20:00"
 
     def __str__(self) -> str:
-        return f"The hot folder {self.root} rests: {self.reason}. What was begun is finished."
+        return f"The hot folder {self.root} is paused: {self.reason}. What was begun is finished."
 
 
 class FolderGoesOn(FolderEvent):
@@ -425,7 +425,7 @@ class FolderGoesOn(FolderEvent):
     kind = Kind("785a483d0b4147dfa8fbc5efb38540d8", state="online")
 
     def __str__(self) -> str:
-        return f"The hot folder {self.root} is worked again."
+        return f"The hot folder {self.root} is paused no more: jobs are begun again."
 
 
 class EditorDismissed(DaemonEvent):
@@ -434,7 +434,10 @@ class EditorDismissed(DaemonEvent):
     kind = Kind(for_the_day=False)
 
     def __str__(self) -> str:
-        return "The editor was ended, since all hot folders rest: the memory of the GPU is free."
+        return (
+            "The editor was ended, since all hot folders are paused:"
+            " the memory of the GPU is free."
+        )
 
 
 class FolderSwept(FolderEvent):

@@ -14,7 +14,7 @@ class JobClaimed(JobEvent):
     kind = Kind("e27e1f2e0ebe4bb8a3709d84f14eb320", state="claimed")
 
     def __str__(self) -> str:
-        return f"{self.path} was taken from the inbox."
+        return f"{self.path} is claimed: its files have left the inbox."
 
 
 class JobRunning(JobEvent):
@@ -48,9 +48,8 @@ class JobNote(JobEvent):
     text: str  # a whole sentence
 
     def __str__(self) -> str:
-        # What the pixel side says begins with the file that it means.
-        name = self.path.rpartition("/")[2]
-        return self.text if self.text.startswith(name) else f"{self.path}: {self.text}"
+        # What the pixel side says mostly begins with the file that it means.
+        return self.text if self.text.startswith(self.path) else f"{self.path}: {self.text}"
 
 
 class JobDone(JobEvent):
@@ -131,10 +130,10 @@ class JobRetry(JobEvent):
 
 
 class JobPassed(JobEvent):
-    """A job was begun here, and another daemon leads now."""
+    """A job was begun here, and another daemon works on its hot folder now."""
 
     def __str__(self) -> str:
-        return f"{self.path} is left to the daemon that leads now."
+        return f"{self.path} is now a job of the other daemon that works on this hot folder."
 
 
 class JobFoundDone(JobEvent):
@@ -150,7 +149,7 @@ class ResultMissed(JobEvent):
     """A result fell short for the first time; it is edited once more."""
 
     kind = Kind(level=WARNING)
-    missed: tuple[str, ...]  # "42.0% of its pixels changed, max_changed is 0.2"
+    missed: tuple[str, ...]  # "42.0% of the picture changed, max_changed is 0.2 (20%)"
     seed: int  # of the next edit
 
     def __str__(self) -> str:
@@ -196,7 +195,7 @@ class CancelStuck(FolderEvent):
 
     kind = Kind(level=WARNING)
     path: str
-    reason: str  # "it may not be taken by this user (…)"
+    reason: str  # "it may not be moved by this user (…)"
 
     def __str__(self) -> str:
         return f"{self.path} counts no more, but stays in the inbox: {self.reason}. Remove it."

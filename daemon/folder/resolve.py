@@ -68,8 +68,8 @@ def _instruction(job: Job, scratch: Path) -> Instruction:
         if file.role is Role.SIDECAR:
             content = (scratch / scratch_name(index)).read_bytes()
             is_right = is_named_for(file.name, job.image.name)
-            name = file.name if is_right else meant_name(file.name)
-            return instruction.parse(content, file.name, read_as=name)
+            meant = file.name if is_right else meant_name(file.name)
+            return instruction.parse(content, printable(job.path_of(file.name)), read_as=meant)
     return instruction.NONE
 
 
@@ -88,7 +88,9 @@ def _companions(
     if missing:
         advice = "put it into the folder of the picture"
         raise UserError(
-            Problem(printable(written.where_named(name)), f"{printable(name)} is missing", advice)
+            Problem(
+                written.where_named(name), f"{printable(job.path_of(name))} is missing", advice
+            )
             for name in missing
         )
     return {name: copies[pair_key(name)] for name in named}

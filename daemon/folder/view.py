@@ -205,7 +205,7 @@ class FolderView:
             event = _TOLD_AS[key[0]]
             yield event(root=self.root, path=key[1], reason=notices[key])
         if len(new) > _FILES_TOLD:
-            more = f"{len(new) - _FILES_TOLD} more files wait or are left alone"
+            more = f"{len(new) - _FILES_TOLD} more files wait or are ignored"
             text = f"{more} in {self.root}: hotfolder plan lists them all."
             yield events.FolderNoted(root=self.root, text=text)
 
@@ -233,7 +233,7 @@ class FolderView:
 def why_done(folders: Mapping[str, FolderView]) -> str:
     """Why nothing moves in any of them any more, in words."""
     others = [root for root, folder in folders.items() if folder.is_standby]
-    left = f"{', '.join(others)} is left to the daemon that leads there"
+    left = f"{', '.join(others)} is left to the other daemon that works on it"
     return left if others else "all work is done"
 
 

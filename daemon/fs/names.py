@@ -212,6 +212,11 @@ def numbered(name: str) -> Iterator[str]:
     return (f"{short}{number}{extension}" if number else name for number in _numbers())
 
 
+def stem_without_extensions(name: str) -> str:
+    """What comes before the extensions of a picture and its sidecar: "a" of "a.webp.yaml"."""
+    return _without_extensions(name)[0]
+
+
 def _without_extensions(name: str) -> tuple[str, str]:
     # All of them: a.webp.yaml goes with a.webp as well as with a.webp.jpg, a.yaml.txt with a.jpg.
     stem, extensions = _split(name)

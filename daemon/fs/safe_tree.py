@@ -12,7 +12,15 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from daemon.fs.dirfd import DirEntryAt, DirWalker, NotRegularFile, entries, require_short, sync
+from daemon.fs.dirfd import (
+    DirEntryAt,
+    DirWalker,
+    NotRegularFile,
+    entries,
+    names,
+    require_short,
+    sync,
+)
 from daemon.fs.local import CopyResult, copy_hashed, is_temporary, named_as, temporary_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
@@ -194,6 +202,11 @@ class SafeTree:
         """What a folder contains, by name; links not followed."""
         with self._walker.folder(folder) as descriptor:
             return entries(descriptor, folder)
+
+    def names(self, folder: Path) -> list[str]:
+        """The names of what a folder contains."""
+        with self._walker.folder(folder) as descriptor:
+            return names(descriptor, folder)
 
     def remove(self, path: Path) -> None:
         """Remove a file; it may be missing, and so may its folder."""

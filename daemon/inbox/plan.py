@@ -49,7 +49,7 @@ def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
         states=tuple(state for part in plans for state in part.states),
         ignored=(
             *(it for part in plans for it in part.ignored),
-            *(Ignored(odd.path, f"{odd.what}: left alone") for odd in listing.odd),
+            *(Ignored(odd.path, odd.what) for odd in listing.odd),
             *(Ignored(record.path, _OWN_REPORT) for record in records),
         ),
         ready=tuple(sorted((it for part in plans for it in part.ready), key=_turn)),
@@ -126,7 +126,7 @@ def _stand(context: _FolderContext, image: Seen, needs: _Needs) -> _Judgement:
     needers = needs.get(image.path)
     if needers is None or context.folder.sidecars_of[image.path]:
         return _judge(context, image)
-    names = sorted(printable(path.rpartition("/")[2]) for path in needers)
+    names = sorted(map(printable, needers))
     more = len(names) - _NAMED_AT_MOST
     shown = ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
     pending = next(context.snapshot.picture_waits(image), None)
@@ -180,10 +180,10 @@ def _text(
         partner = next((it for it in partners if it.state is State.READY), partners[0])
         return (
             partner.state,
-            f"with {printable(partner.path.rpartition('/')[2])}: {partner.reason}",
+            f"with {printable(partner.path)}: {partner.reason}",
         )
     better = context.folder.outranked[text.path]
-    return State.WAITING_SIDECAR, f"not used: {printable(better.name)} goes before it"
+    return State.WAITING_SIDECAR, f"not used: {printable(better.path)} goes before it"
 
 
 def _lone(context: _FolderContext, text: Seen) -> Wait | None:
@@ -191,8 +191,8 @@ def _lone(context: _FolderContext, text: Seen) -> Wait | None:
     folder, snapshot = context.folder, context.snapshot
     if text in folder.presets or text.path in folder.images_of or text.path in folder.outranked:
         return None
-    remedy = "add one of its name, or take it away"
-    return _partnerless(snapshot, text, "its image", "image", remedy)
+    remedy = "add one of its name, or remove it"
+    return _partnerless(snapshot, text, "its picture", "picture", remedy)
 
 
 def _partnerless(
@@ -210,8 +210,8 @@ def _preset(context: _FolderContext, preset: Seen) -> tuple[State, str]:
     broken = isinstance(context.snapshot.contents.text(preset), Broken)
     if broken or len(context.folder.presets) > 1:
         what = "somebody mends it" if broken else "only one preset is left here"
-        return State.HELD, f"holds up the images here and below until {what}"
-    return State.SEEN, "holds for the images here and below"
+        return State.HELD, f"holds up the pictures here and below until {what}"
+    return State.SEEN, "holds for the pictures here and below"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +260,7 @@ def _preset_problems(presets: Iterable[Seen], snapshot: InboxSnapshot) -> Iterat
     for _, group in groupby(presets, key=lambda preset: preset.folder):
         first, *others = group
         for other in others:
-            what = f"stands beside {printable(first.name)}"
+            what = f"stands beside {printable(first.path)}"
             yield Problem(printable(other.path), what, "keep one of the two")
     for preset in presets:
         match snapshot.contents.text(preset):
@@ -347,11 +347,11 @@ class _Readiness:
         snapshot = self.context.snapshot
         yield from snapshot.picture_waits(self.image)
         if len(self.sidecars) > 1:
-            names = " and ".join(printable(sidecar.name) for sidecar in self.sidecars)
+            names = " and ".join(printable(sidecar.path) for sidecar in self.sidecars)
             yield Wait(State.HELD, f"{names} both belong to it: remove one", None)
         for sidecar in self.sidecars:
             for wait in snapshot.text_waits(sidecar):
-                reason = f"waits for {printable(sidecar.name)}: {wait.reason}"
+                reason = f"waits for {printable(sidecar.path)}: {wait.reason}"
                 yield Wait(wait.state, reason, wait.until)
         yield from self.context.preset_waits
         if not self.sidecars and not self.context.preset_problems:
@@ -384,20 +384,22 @@ class _Readiness:
         if not snapshot.contents.give_prompt(self.context.presets):
             yield self._unaccompanied()
         elif rules.final and self.context.sidecars_wait:
-            reason = "runs on the folder's preset when every sidecar here has been read"
+            reason = "runs on the folder's preset when every instruction here has been read"
             yield Wait(State.WAITING_SIDECAR, reason, None)
         elif not rules.final:
             until = settles_at(self.image, snapshot.watched, rules) + rules.sidecar_grace_seconds
             if snapshot.now < until:
                 when = snapshot.clock(until)
-                reason = f"runs on the folder's preset at {when} unless a sidecar comes before"
+                reason = (
+                    f"runs on the folder's preset at {when} unless an instruction comes before"
+                )
                 yield Wait(State.WAITING_SIDECAR, reason, until)
 
     def _unaccompanied(self) -> Wait:
-        stem = printable(stem_of(self.image.name))
-        awaited = f"{stem}.yaml, {stem}.txt or another sidecar"
-        remedy = f"add {stem}.yaml or {stem}.txt, or take it away"
-        return _partnerless(self.context.snapshot, self.image, awaited, "sidecar", remedy)
+        stem = printable(self.image.beside(stem_of(self.image.name)))
+        awaited = f"{stem}.yaml, {stem}.txt or another instruction"
+        remedy = f"add {stem}.yaml or {stem}.txt, or remove it"
+        return _partnerless(self.context.snapshot, self.image, awaited, "instruction", remedy)
 
     def _companions(self, wanted: Wanted) -> tuple[Seen, ...]:
         named = (self.context.folder.images_named(name) for name in wanted.companions)
@@ -405,11 +407,12 @@ class _Readiness:
 
     def _companion_waits(self, wanted: Wanted) -> Iterator[Wait]:
         for name in wanted.companions:
-            found, shown = self.context.folder.images_named(name), printable(name)
+            found = self.context.folder.images_named(name)
+            shown = printable(self.image.beside(name))
             if not found and not self.context.snapshot.rules.final:
                 yield Wait(State.HELD, f"waits for {shown}", None)
             if len(found) > 1:
-                names = " and ".join(printable(file.name) for file in found)
+                names = " and ".join(printable(file.path) for file in found)
                 yield Wait(State.HELD, f"{names} both answer to {shown}: remove one", None)
             for file in found:
                 for wait in self.context.snapshot.picture_waits(file):
@@ -439,7 +442,8 @@ class _Readiness:
                 yield from self.context.snapshot.picture_problems(file)
             if not found:
                 advice = "put it into the folder of the picture"
-                yield Problem(self._where(name), f"{printable(name)} is missing", advice)
+                missing = printable(self.image.beside(name))
+                yield Problem(self._where(name), f"{missing} is missing", advice)
 
     def _where(self, name: str) -> str:
         """The place where a companion is named."""

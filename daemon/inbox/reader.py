@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from config import codec
+from config.comparison import told_apart
 from config.instruction_keys import Keys, read_preset
 from config.problems import Problem, UserError
 from config.text import LIMIT_BYTES
@@ -243,7 +244,8 @@ class ContentReader:
     def _examine(self, image: Seen) -> Picture:
         largest = self._rules.limits.max_file_mib
         if image.size > largest * _MIB:
-            what = f"has {image.size / _MIB:.0f} MiB, more than the {largest:g} that are allowed"
+            mib = told_apart(image.size / _MIB, largest, 0)
+            what = f"has {mib} MiB, more than the {largest:g} that are allowed"
             return _broken(image, what, "save it smaller, or raise limits.max_file_mib")
         opened = self._open_file(image)
         if isinstance(opened, Unread):
@@ -266,7 +268,7 @@ class ContentReader:
             if kind is Kind.PRESET:
                 return read_preset(content, printable(file.path))
             name = meant_name(file.name) if file in self._misnamed else file.name
-            return instruction.parse(content, printable(file.name), read_as=name)
+            return instruction.parse(content, printable(file.path), read_as=name)
         except UserError as error:
             return Broken(error.problems)
 
@@ -324,7 +326,7 @@ def _companions(written: Keys) -> tuple[str, ...]:
 
 
 def _broken(file: Seen, what: str, advice: str) -> Broken:
-    return Broken((Problem(printable(file.name), what, advice),))
+    return Broken((Problem(printable(file.path), what, advice),))
 
 
 def _may_be_report(name: str) -> bool:

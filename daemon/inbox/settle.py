@@ -77,7 +77,7 @@ class InboxSnapshot:
             case EndsInZeros(why=why):
                 rest = self.rules.zeros_rest_seconds
                 yield from self._incomplete(
-                    image, rest, f"perhaps incomplete: {why}; taken as dark"
+                    image, rest, f"perhaps incomplete: {why}; counts as dark"
                 )
             case Whole() | Broken() | Unread():
                 pass
@@ -91,7 +91,7 @@ class InboxSnapshot:
                 return ()
             case Incomplete(why) | EndsInZeros(why=why):
                 advice = "copy it into the inbox again, whole"
-                return (Problem(printable(image.name), f"is incomplete: {why}", advice),)
+                return (Problem(printable(image.path), f"is incomplete: {why}", advice),)
             case Whole() | Unread():
                 return ()
 

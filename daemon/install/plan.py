@@ -34,6 +34,13 @@ _PAGE = Path("/usr/local/share/doc/hotfolder/operations.md")
 _LOCAL = Path("/etc/tmpfiles.d/hotfolder.conf")
 _SHARED = 0o2770  # what is made in it belongs to its group
 _UPDATE_CATALOG = Call(("journalctl", "--update-catalog"))
+_ALL = ("hotfolder.service", "hotfolder@*.service")
+# One that is starting, ending or about to be started again is neither up nor down: `is-active`
+# would say that it is not active.
+_DOWN = "^ActiveState=(inactive|failed)$"
+_STATES = f"systemctl show --property=ActiveState {' '.join(map(repr, _ALL))}"
+_ARE_DOWN = ("sh", "-c", f"! {_STATES} | grep . | grep -qvE '{_DOWN}'")
+_NO_OTHERS = ("sh", "-c", f"! ls {_UNITS}/*.wants/hotfolder@?*.service")
 _RELOAD = Call(("systemctl", "daemon-reload"))
 
 
@@ -88,7 +95,7 @@ def install(request: InstallRequest, machine: Machine) -> Iterator[Step]:
     yield Write(_LOCAL, _local_folders(request))
     yield Call(("systemd-tmpfiles", "--create", str(_LOCAL)))
     yield MakeHotFolder(request.root)
-    inner = (".hotfolder", ".hotfolder/work", ".hotfolder/lease")
+    inner = (".hotfolder", *(f".hotfolder/{name}" for name in ("work", "lease", "filed")))
     for name in ("", *SHOWN, *inner):
         yield MakeFolder(request.root / name, user, group, _SHARED)
     yield from (Write(_UNITS / name, _unit(name, machine.program)) for name in _NAMES)
@@ -110,9 +117,9 @@ def uninstall(*, is_booted: bool) -> Iterator[Step]:
     """All acts that take the service away; data, settings and user stay."""
     is_off = ("sh", "-c", "! systemctl is-enabled hotfolder")
     if is_booted:
-        is_down = ("sh", "-c", "! systemctl is-active hotfolder")
-        yield Call(("systemctl", "stop", "hotfolder"), unless=is_down)
+        yield Call(("systemctl", "stop", *_ALL), unless=_ARE_DOWN)
     yield Call(("systemctl", "disable", "hotfolder"), unless=is_off)
+    yield Call(("systemctl", "disable", "hotfolder@.service"), unless=_NO_OTHERS)
     yield from (Remove(_UNITS / name) for name in _NAMES)
     files = (_INSTALLED, _FOR_MANY, _NAS, _USERS, _LOCAL, _CATALOG, _PAGE)
     yield from (Remove(path) for path in files)

@@ -75,7 +75,7 @@ class Cancellation:
         root = str(request.root)
         folder = self._folders[root]
         if folder.is_standby:
-            reason = f"This daemon stands by: {folder.stands.reason}. Ask the one that leads."
+            reason = f"This daemon is on standby: {folder.stands.reason}. Ask that one."
             request.reply(CommandResult(ResultCode.REFUSED, reason))
             return
         word, path = (request.arguments.get(key, "") for key in ("word", "path"))
@@ -285,8 +285,8 @@ def _why_let_go(reply: messages.LetGo) -> str:
         case messages.Held(reason=reason):
             return f"{reason}; then cancel it again"
         case messages.LeaseLost():
-            return "another daemon leads now and has it; cancel it again there"
+            return "another daemon works on the hot folder now and has it; cancel it again there"
         case messages.Released() | messages.FilesGone():
-            return "its files went back to the inbox, but for those that were taken away"
+            return "its files went back to the inbox, but for those that were removed"
         case _:
             assert_never(reply)

@@ -120,7 +120,7 @@ class Completion:
             case messages.Released():
                 self._tell(job_events.JobGivenBack(reason="Hotfolder is stopping", **about_it))
             case messages.FilesGone():
-                reason = "some of its files were taken away while it waited"
+                reason = "some of its files were removed while it waited"
                 self._tell(job_events.JobGivenBack(reason=reason, **about_it))
             case messages.LeaseLost():
                 self._tell(job_events.JobPassed(**about_it))

@@ -64,7 +64,7 @@ def _one_of(files: Sequence[FileState], plan: Plan) -> Waiting | Unclear:
     if len(files) == 1 and files[0].state is State.REFERENCE:
         names = _listed(plan.needed_by.get(files[0].path, ()))
         text = f"{printable(files[0].path)} is a reference of {names}: cancel that picture"
-        return Unclear(f"{text}, or take the file away.")
+        return Unclear(f"{text}, or remove the file.")
     if kind_of(files[0].path) is Kind.IMAGE:
         paths = [file.path for file in files]
     if len(paths) == 1:

@@ -198,10 +198,8 @@ def prepare(resolved_job: ResolvedJob, facts: ModelFacts, max_megapixels: float)
     """What to ask of a pixel worker first."""
     return Prepare(
         image=resolved_job.scratch / scratch_name(0),
-        name=resolved_job.job.image.name,
-        references=tuple(
-            (name, resolved_job.companions[name]) for name in resolved_job.recipe.images
-        ),
+        name=printable(resolved_job.job.path),
+        references=tuple(_companion(resolved_job, name) for name in resolved_job.recipe.images),
         mask=_mask(resolved_job),
         recipe=resolved_job.recipe,
         working_pixels=facts.working_pixels,
@@ -258,7 +256,7 @@ def compose(
     told = _provenance(job, index, facts, made_at=now, embeds_prompt=folder.embed_prompt)
     return Compose(
         image=resolved_job.scratch / scratch_name(0),
-        name=resolved_job.job.image.name,
+        name=printable(resolved_job.job.path),
         mask=_mask(resolved_job),
         recipe=resolved_job.recipe,
         prepared=job.prepared[0],
@@ -289,7 +287,12 @@ def _provenance(
 
 def _mask(resolved_job: ResolvedJob) -> tuple[str, Path] | None:
     name = resolved_job.recipe.mask
-    return None if name is None else (name, resolved_job.companions[name])
+    return None if name is None else _companion(resolved_job, name)
+
+
+def _companion(resolved_job: ResolvedJob, name: str) -> tuple[str, Path]:
+    """A reference or the mask: what people call it, and its private copy."""
+    return printable(resolved_job.job.path_of(name)), resolved_job.companions[name]
 
 
 class JobTable:

@@ -1,1 +1,1 @@
-"""Which of several daemons on one hot folder leads, and which stand by."""
+"""Which of several daemons works on a hot folder, and which stand by."""

@@ -136,13 +136,15 @@ def leader_lease(
     timings: LeaseTimings,
     on_change: Callable[[], None],
     tell: Callable[[Fault], None],
+    *,
+    socket: str = "",
 ) -> LeaderLease:
     """The lead of a hot folder for this process; `on_change` is called when its standing changes.
 
     `identity` gives the id of the hot folder that is meant, "" until it is known; `tell` is called
-    for a fault of the thread that holds the lease, from there.
+    for a fault of the thread that holds the lease, from there. `socket` is where it is asked.
     """
-    me = owner.this_process(secrets.token_hex(8))
+    me = owner.this_process(secrets.token_hex(8), socket)
     store: Store = LeaseStore(root, identity)
     liveness_of = partial(owner.liveness_of, me=me)
     election = Election(
@@ -155,6 +157,7 @@ def _not_leader(follower: Follower) -> NotLeader:
     is_certain = follower.liveness is Liveness.RUNS
     leader = str(follower.leader or "another daemon")
     if is_certain:
-        return NotLeader(f"{leader} leads", is_certain=True)
-    reason = f"{leader} led last; this daemon takes over when no sign of life has come for long"
+        return NotLeader(f"{leader} works on it", is_certain=True)
+    last = f"{leader} worked on it last"
+    reason = f"{last}; this daemon works on it when no sign of life has come for long"
     return NotLeader(reason, is_certain=False)

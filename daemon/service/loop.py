@@ -169,6 +169,9 @@ class Service:
         match reply:
             case messages.StatusChanged():
                 self._stood(folder, reply)
+            case messages.PauseChanged(is_paused):
+                self._pause_control.changed(root, is_paused=is_paused)
+                self._rest()
             case messages.Scanned(plan):
                 for event in folder.look(plan):
                     self._tell(event)

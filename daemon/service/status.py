@@ -54,7 +54,7 @@ class StatusReporter:
         """All in one line."""
         folders = self._folders.values()
         if all(folder.is_standby for folder in folders):
-            return "stands by: another daemon leads"
+            return "on standby: another daemon works on them"
         ready = sum(len(folder.plan.ready) for folder in folders if folder.plan is not None)
         waiting = sum(folder.waiting for folder in folders)
         halt = self._runner.breaker.reason() or self._rest()
@@ -289,7 +289,7 @@ def status_line(
     parts += [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
     parts.append(_queue(ready, queue_seconds))
     if waiting:
-        parts.append(f"waiting for sidecar {waiting}")
+        parts.append(f"waiting-sidecar {waiting}")
     if failed_today:
         parts.append(f"failed today {failed_today}")
     return " · ".join([*parts, shares] if shares else parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from shutil import disk_usage
 
+from config.comparison import told_apart
 from daemon.clock import Clock
 from daemon.fs.errors import Trouble
 from daemon.job import FolderState
@@ -30,7 +31,8 @@ class DiskSpace:
         for path in (self._root, self._scratch):
             free_gib = disk_usage(path).free / 2**30
             if free_gib < min_free_gib:
-                reason = f"{path} has {free_gib:.1f} GiB free, less than {min_free_gib:g} GiB"
+                free = told_apart(free_gib, min_free_gib, 1)
+                reason = f"{path} has {free} GiB free, less than {min_free_gib:g} GiB"
                 return Trouble(FolderState.LOW_SPACE, reason)
         return _ENOUGH
 

@@ -78,14 +78,14 @@ class FailureReason:
 def reason_of(problems: tuple[Problem, ...]) -> FailureReason:
     """The words for an instruction or a picture that somebody must mend."""
     causes = [_cause(problem) for problem in problems]
-    advice = [_whole(problem.advice) for problem in problems]
-    advice[0] = advice[0][:1].upper() + advice[0][1:]
+    advice: dict[str, list[int]] = {}  # each once, with the numbers of the causes that it mends
+    for number, problem in enumerate(problems, start=1):
+        advice.setdefault(_sentence(problem.advice), []).append(number)
     if len(problems) == 1:
-        return FailureReason(State.FAILED, causes[0], f"{advice[0]} {MOVE_BACK}")
-    details = ("", "One by one:", *(f"  {_whole(str(problem))}" for problem in problems))
-    return FailureReason(
-        State.FAILED, _numbered(causes), f"{_numbered(advice)} {MOVE_BACK}", details
-    )
+        return FailureReason(State.FAILED, causes[0], f"{next(iter(advice))} {MOVE_BACK}")
+    numbered = " ".join(f"({number}) {text}" for number, text in enumerate(causes, start=1))
+    remedies = " ".join(f"({', '.join(map(str, of))}) {text}" for text, of in advice.items())
+    return FailureReason(State.FAILED, numbered, f"{remedies} {MOVE_BACK}")
 
 
 def _cause(problem: Problem) -> str:
@@ -94,8 +94,8 @@ def _cause(problem: Problem) -> str:
     return f"{problem.where}{' ' if is_of_the_file else ': '}{_whole(problem.what)}"
 
 
-def _numbered(sentences: list[str]) -> str:
-    return " ".join(f"({number}) {text}" for number, text in enumerate(sentences, start=1))
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{_whole(text[1:])}"
 
 
 def _whole(text: str) -> str:
@@ -119,19 +119,17 @@ def in_the_way(error: OSError) -> FailureReason:
 
 def hindered_job(cause: str, advice: str) -> FailureReason:
     """The words for a job that failed at files that belong to it alone."""
-    return FailureReason(
-        State.FAILED, _whole(cause), f"{advice[:1].upper()}{_whole(advice[1:])} {MOVE_BACK}"
-    )
+    return FailureReason(State.FAILED, _whole(cause), f"{_sentence(advice)} {MOVE_BACK}")
 
 
 def why_text(job: Job, why: FailureReason) -> str:
     """WHY.txt: what was not edited, the cause, what to do, then the details."""
     lines = [
-        f"{printable(job.image.name)} was not edited.",
+        f"{printable(job.path)} was not edited.",
         f"Cause: {_one_line(why.cause)}",
         f"What to do: {_one_line(why.advice)}",
         "",
-        f"File: {printable(job.path)}",
+        f"Picture: {printable(job.path)}",
         f"Job: {job.job_id}",
         f"State: {why.state}",
         f"Attempts: {job.attempts}",

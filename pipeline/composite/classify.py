@@ -149,7 +149,7 @@ def _nearly_all(extent: Extent, structure: Structure, fine: Plane, kept: Flags) 
         return "nearly all of the picture changed"
     if _same(structure, extent.changed) > CHANGED_SAME:
         return "most of the picture changed, but not its shapes, as with another light"
-    return "most of the picture changed, and nothing shows that the rest did not"
+    return "most of the picture changed, and nothing shows that any of it did not"
 
 
 def _is_kept(core: Flags, fine: Plane) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from config.comparison import told_apart
 from pipeline.picture import sixteen_bit as deep_pixels
 from pipeline.picture.icc import Colours, settle
 from pipeline.picture.sixteen_bit import SixteenBitPixels
@@ -56,7 +57,7 @@ TIFF_WHITE_IS_ZERO = 0
 GREY_MODES = frozenset({"1", "L", "LA", "La"})
 READY_MODES = frozenset({"RGB", "L", "CMYK", "LAB"})
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-COPY_AGAIN = "Copy the file again, or export it once more from the program that made it."
+COPY_AGAIN = "Copy the picture again, or export it once more from the program that made it."
 SMALLER = "Make the picture smaller."
 # What a decoder says itself, and what comes of seeking where a damaged header leads.
 _NOT_OF_THE_DISK = (None, errno.EINVAL, errno.EOVERFLOW)
@@ -142,9 +143,10 @@ def _require_whole(name: str, verdict: Verdict) -> None:
 def _require_small(image: Image.Image, name: str, most_pixels: int) -> None:
     width, height = image.size
     if width * height > most_pixels:
+        megapixels = told_apart(width * height / 1e6, most_pixels / 1e6, 1)
         cause = (
             f"{name} says that it has {width}x{height} pixels "
-            f"({width * height / 1e6:.1f} megapixels), {most_pixels / 1e6:g} are allowed"
+            f"({megapixels} megapixels), {most_pixels / 1e6:g} are allowed"
         )
         advice = "Make the picture smaller, or raise limits.max_megapixels in the settings."
         raise PictureError(cause, advice)

@@ -123,7 +123,7 @@ def look(
 def open_canvases(paths: Sequence[Path], *, several: bool, multiple: int) -> list[Image.Image]:
     """The request's pictures; raises EditError if there are too many or one is unusable."""
     if len(paths) > 1 and not several:
-        cause = "This model (QwenImageEditPipeline) takes one image and no references."
+        cause = "This model (QwenImageEditPipeline) edits one picture, without references."
         advice = "Remove 'images', or use a QwenImageEditPlusPipeline checkpoint (2509, 2511)."
         raise EditError(cause, advice, Failure.PERMANENT)
     return [_open(path, multiple) for path in paths]

@@ -15,7 +15,7 @@ from pipeline.editor import EditError, Failure
 log = logging.getLogger(__name__)
 
 _SMALLER = (
-    "Close other programs on the GPU, write a smaller megapixels, use fewer reference images, or "
+    "Close other programs on the GPU, write a smaller megapixels, use fewer references, or "
     "set model.vram_gib."
 )
 

@@ -215,7 +215,7 @@ def describe(found: Plan, size: ModelSize, budget_bytes: int) -> str:
 def stages(found: Plan, size: ModelSize) -> tuple[str, str, str]:
     """What the plan means for reading prompts, for denoising, and for pictures: a clause each."""
     side = found.tile_side
-    pictures = f"pictures are taken {'whole' if side is None else f'in tiles of {side} pixels'}"
+    pictures = f"pictures pass the VAE {'whole' if side is None else f'in tiles of {side} pixels'}"
     denoising = f"it denoises {_sequences(found.together)}"
     if found.keeps_all:
         whole = f"the whole model ({size.staying_bytes / GIB:.1f} GiB) stays on the GPU"

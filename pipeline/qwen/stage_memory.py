@@ -32,7 +32,7 @@ T = TypeVar("T")
 _CALM_BATCHES = 20  # without running out of memory, after which another try is worth its cost
 _WORTH_TELLING_BYTES = GIB  # by which what is free has changed
 _ADVICE = (
-    "Write a smaller megapixels, use fewer reference images or a shorter prompt, or raise "
+    "Write a smaller megapixels, use fewer references or a shorter prompt, or raise "
     "model.vram_gib."
 )
 

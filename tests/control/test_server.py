@@ -133,7 +133,7 @@ def test_the_socket_is_for_user_and_group(places: LocalDirs, server: Server) -> 
 def test_a_second_daemon_is_refused_and_told_what_to_do(
     places: LocalDirs, server: Server, daemon: Daemon
 ) -> None:
-    with pytest.raises(UserError, match="another Hotfolder daemon serves"):
+    with pytest.raises(UserError, match="another Hotfolder daemon works"):
         Server(places, ROOT, daemon.mailbox.put, print)
     assert isinstance(ask(places, ROOT, {"verb": "status"}, SECONDS), Answer)
     server.close()

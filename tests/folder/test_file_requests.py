@@ -254,7 +254,7 @@ class TestTakingBack:
         with unmovable(spool.root / FAILED / "cat.png"):
             answer = file_requests.grant(messages.Requeue(FAILED))
         assert isinstance(answer, messages.Requeued)
-        assert "may not be taken by this user" in str(answer.problems[0])
+        assert "may not be moved by this user" in str(answer.problems[0])
         assert below(spool.root / FAILED) == before
         assert below(spool.root / ".hotfolder" / "work") == below(spool.inbox) == {}
 

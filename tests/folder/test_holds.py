@@ -31,16 +31,16 @@ class Inbox:
 
 def test_it_is_held_alone_and_with_its_reason() -> None:
     inbox = Inbox()
-    inbox.held.add(CAT, "it may not be taken", 100.0, is_lasting=True)
+    inbox.held.add(CAT, "it may not be moved", 100.0, is_lasting=True)
     plan = inbox.plan(101.0)
     assert plan.ready == (DOG,)
-    assert plan.states[0] == FileState("cat.png", State.HELD, "it may not be taken")
+    assert plan.states[0] == FileState("cat.png", State.HELD, "it may not be moved")
     assert plan.states[1].state is State.READY
 
 
 def test_it_is_ready_when_anything_about_its_files_has_changed() -> None:
     inbox = Inbox()
-    inbox.held.add(CAT, "it may not be taken", 100.0, is_lasting=True)
+    inbox.held.add(CAT, "it may not be moved", 100.0, is_lasting=True)
     inbox.traits[CAT] = ("0644",)
     assert inbox.state(101.0) is State.READY
 
@@ -48,7 +48,7 @@ def test_it_is_ready_when_anything_about_its_files_has_changed() -> None:
 def test_it_is_tried_again_less_and_less_often() -> None:
     inbox, now, pause_control = Inbox(), 100.0, []
     for _ in range(10):
-        inbox.held.add(CAT, "it may not be taken", now, is_lasting=True)
+        inbox.held.add(CAT, "it may not be moved", now, is_lasting=True)
         assert inbox.state(now) is State.HELD
         pause_control.append(inbox.held.next_at(now) - now)
         now += pause_control[-1]
@@ -69,7 +69,7 @@ def test_it_is_tried_again_less_and_less_often() -> None:
 
 def test_another_reason_begins_anew() -> None:
     inbox = Inbox()
-    for reason in ("it may not be taken", "it may not be taken", "it cannot be copied"):
+    for reason in ("it may not be moved", "it may not be taken", "it cannot be copied"):
         inbox.held.add(CAT, reason, 100.0, is_lasting=True)
     assert inbox.held.next_at(100.0) == 400.0
 
@@ -86,6 +86,6 @@ def test_what_may_pass_is_tried_again_in_a_moment_first(tries: int) -> None:
 
 def test_what_is_not_there_any_more_is_forgotten() -> None:
     inbox = Inbox()
-    inbox.held.add(CAT, "it may not be taken", 100.0, is_lasting=True)
+    inbox.held.add(CAT, "it may not be moved", 100.0, is_lasting=True)
     inbox.held.held_in(EMPTY_PLAN, 101.0)
     assert inbox.held.next_at(101.0) == inf

@@ -423,7 +423,7 @@ class TestOffline:
             assert [one.image.path for one in plan.ready] == ["dog.png"]
             (held,) = (it for it in plan.states if it.path == "s/cat.png")
             assert held.state is State.HELD
-            assert "may not be taken by this user (Operation not permitted)" in held.reason
+            assert "may not be moved by this user (Operation not permitted)" in held.reason
         assert below(kept.inbox / "s") == {"cat.png", "cat.yaml"}
         kept.stays_online()
 

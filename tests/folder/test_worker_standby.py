@@ -73,7 +73,7 @@ def test_the_second_stands_by_and_leads_when_the_first_has_ended(
     first.stands(FolderState.ONLINE)
     second = on()
     stands = second.stands(FolderState.STANDBY)
-    assert "leads" in stands.reason
+    assert "works on it" in stands.reason
     assert not stands.is_passing
     first.end()
     second.stands(FolderState.ONLINE)

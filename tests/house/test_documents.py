@@ -18,7 +18,6 @@ from daemon.cli import parser
 from daemon.commands import ExitCode
 from daemon.events import events, job_events
 from daemon.fs.names import Kind, kind_of
-from daemon.job import FolderState, State
 from daemon.jobs import failures
 from pipeline import instruction, recipe
 
@@ -140,10 +139,6 @@ def test_every_command_and_option_is_described() -> None:
 def test_every_exit_code_is_described() -> None:
     codes = {word for word in described("commands") if word.isdecimal()}
     assert codes == {str(code.value) for code in ExitCode}
-
-
-def test_every_state_is_described() -> None:
-    assert set(described("states")) == {*State, *FolderState}
 
 
 def test_the_waits_between_tries_are_true() -> None:

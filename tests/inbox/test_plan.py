@@ -182,7 +182,7 @@ def test_a_settled_inbox_stands_so(contents: dict[str, bytes], expected: dict[st
 
 # Contents, then the words in the state of a.jpg.
 REASONS: dict[str, tuple[dict[str, bytes], str]] = {
-    "alone": ({"a.jpg": WHOLE}, "waits for a.yaml, a.txt or another sidecar since "),
+    "alone": ({"a.jpg": WHOLE}, "waits for a.yaml, a.txt or another instruction since "),
     "twins": (
         {"a.jpg": WHOLE, "a.yaml": PROMPT, "a.YML": PROMPT},
         "a.YML and a.yaml both belong to it: remove one",

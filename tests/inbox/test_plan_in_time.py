@@ -106,12 +106,12 @@ def test_a_sidecar_waits_for_its_image_and_is_reported_when_none_comes() -> None
     inbox = PaperInbox({"a.yaml": PROMPT, "photo.jpg.txt": b"blue"})
     plan = inbox.settled()
     assert states(plan) == dict.fromkeys(("a.yaml", "photo.jpg.txt"), State.WAITING_SIDECAR)
-    assert about(plan, "a.yaml").reason.startswith("waits for its image since ")
+    assert about(plan, "a.yaml").reason.startswith("waits for its picture since ")
     assert plan.scan_again_at == 1000.0 + 3600
     plan = inbox.wait(3600).look()
     assert about(plan, "a.yaml").state is State.HELD
-    assert "no image has come since" in about(plan, "a.yaml").reason
-    assert "take it away" in about(plan, "photo.jpg.txt").reason
+    assert "no picture has come since" in about(plan, "a.yaml").reason
+    assert "or remove it" in about(plan, "photo.jpg.txt").reason
     inbox.write({"a.jpg": WHOLE})
     assert names(inbox.settled().ready) == ["a.jpg"]
 

@@ -38,10 +38,15 @@ def test_what_keeps_all_limits_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "missed"),
     [
-        ({"after": kept(39.9)}, "what was to stay has 39.9 dB, min_keep_psnr is 40"),
-        ({"shift_px": (3.0, -4.0)}, "it was shifted by 5.0 pixels, max_shift_px is 3"),
-        ({"changed_share": 0.425}, "42.5% of its pixels changed, max_changed is 0.2"),
-        ({"changed_share": 1.0}, "100% of its pixels changed, max_changed is 0.2"),
+        ({"after": kept(39.9)}, "what was to stay has 39.90 dB, min_keep_psnr is 40"),
+        ({"shift_px": (3.0, -4.0)}, "it was shifted by 5.00 pixels, max_shift_px is 3"),
+        ({"changed_share": 0.425}, "42.5% of the picture changed, max_changed is 0.2 (20.0%)"),
+        ({"changed_share": 1.0}, "100% of the picture changed, max_changed is 0.2 (20.0%)"),
+        (
+            {"changed_share": 0.200312},
+            "20.0% of the picture changed (a share of 0.200312), max_changed is 0.2 (20.0%)",
+        ),
+        ({"after": kept(39.9996)}, "what was to stay has 39.9996 dB, min_keep_psnr is 40"),
         (
             {"doubts": ("a third of its edges moved", "nothing says how it lies")},
             "its confidence is low: a third of its edges moved; nothing says how it lies;"

@@ -151,7 +151,7 @@ def test_a_cancelled_job_is_filed_once_though_its_pixel_worker_dies(bench: Bench
     assert bench.filed() == ["done/cat.png", "done/cat.yaml"]
 
 
-ANOTHERS = "another daemon leads now and has it; cancel it again there"
+ANOTHERS = "another daemon works on the hot folder now and has it; cancel it again there"
 
 
 @pytest.mark.parametrize(

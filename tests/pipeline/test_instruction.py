@@ -152,7 +152,7 @@ def test_what_people_may_write(line: str, key: str, value: object) -> None:
         ("images: [7]", "images is 7, not a text"),
         (
             "images: [sub/a.png]",
-            "a path; put the file into the same folder and write its name: a.png",
+            "a path; put the picture into the same folder and write its name: a.png",
         ),
         ("images: ['C:\\a.png']", "a path"),
         ("images: ['..']", "not the name of a picture"),

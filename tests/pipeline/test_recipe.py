@@ -180,7 +180,7 @@ def test_an_unknown_lora_of_a_preset_is_found() -> None:
 
 def test_a_job_without_any_prompt_is_told_to_add_one() -> None:
     assert "photo.yaml: there is no prompt; add a line `prompt: …`" in problems("steps: 4\n")
-    assert "no sidecar: there is no prompt" in problems(None)
+    assert "no instruction: there is no prompt" in problems(None)
 
 
 def test_keeping_by_mask_needs_a_mask_or_a_region() -> None:

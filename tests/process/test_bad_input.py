@@ -121,10 +121,10 @@ def test_the_good_pair_is_done_and_the_night_counts_as_failed(night: Night) -> N
 @pytest.mark.parametrize("name", SIDECARS)
 def test_a_bad_sidecar_is_explained(night: Night, name: str) -> None:
     whys = [path.read_text() for path in night.root.glob("failed/*/*/WHY.txt")]
-    found = [why for why in whys if f"File: {name}/bad.png" in why]
+    found = [why for why in whys if f"Picture: {name}/bad.png" in why]
     assert len(found) == 1
     first, cause, advice, *_ = found[0].splitlines()
-    assert first == "bad.png was not edited."
+    assert first == f"{name}/bad.png was not edited."
     assert cause.startswith("Cause: ")
     assert advice.startswith("What to do: ")
     assert SIDECARS[name][1].lower() in told(found[0])
@@ -143,7 +143,7 @@ def test_a_bad_sidecar_is_explained(night: Night, name: str) -> None:
 )
 def test_a_bad_picture_is_explained(night: Night, name: str, word: str) -> None:
     why = night.why(name)
-    (file,) = re.findall(rf"^File: pictures/({name}\.\w+)$", why, re.MULTILINE)
+    (file,) = re.findall(rf"^Picture: pictures/({name}\.\w+)$", why, re.MULTILINE)
     assert word in told(why).replace(file, "")
 
 

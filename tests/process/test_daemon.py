@@ -226,7 +226,7 @@ def test_the_log_of_a_hot_folder_names_no_other_and_ends_with_the_daemon(
         (roots[1] / f"inbox/{number}.psd").write_text("no picture")
     daemon = start("--editor", "echo")
     wait_for(lambda: daemon.said("action=editor_ready"))
-    wait_for(lambda: daemon.said("more files wait or are left alone"))
+    wait_for(lambda: daemon.said("more files wait or are ignored"))
     hot.settings.write_text(f"{defaults}\nfolders: [{folders}, {{root: {roots[1]}}}]")
     daemon.process.send_signal(signal.SIGHUP)
     wait_for(lambda: daemon.said("action=settings_refused", str(roots[1])))
@@ -235,10 +235,10 @@ def test_the_log_of_a_hot_folder_names_no_other_and_ends_with_the_daemon(
     logs = [next(root.glob("logs/LOG-*.txt")).read_text() for root in roots]
     assert str(roots[1]) not in logs[0]
     assert str(roots[0]) not in logs[1]
-    assert "10 more files wait or are left alone" in logs[1]
+    assert "10 more files wait or are ignored" in logs[1]
     for root, log in zip(roots, logs, strict=True):
         assert f"watches {root}." in log
-        assert "The new settings were not taken" in log
+        assert "The new settings were refused" in log
         assert log.endswith(" Hotfolder has stopped.\n")
 
 
@@ -254,7 +254,7 @@ def test_who_finds_another_leader_tells_only_its_own_people_so(
         f"defaults: {{settle_seconds: 0.2}}\nfolders: [{{root: {hot.root}}}, {{root: {other}}}]"
     )
     ended = hot.call("run", "--once", "--editor", "echo")
-    assert "is left to the daemon that leads there" in ended.stderr
+    assert "is left to the other daemon that works on it" in ended.stderr
     (log,) = hot.root.glob("logs/LOG-*.txt")
     assert str(other) not in log.read_text()
     assert "Hotfolder is stopping: all work is done." in log.read_text()

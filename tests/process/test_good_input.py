@@ -215,7 +215,7 @@ def test_once_leaves_a_folder_to_the_daemon_of_another_state_folder(
     hot.environment["XDG_STATE_HOME"] = str(hot.cwd / "state")
     second = hot.once()
     assert second.returncode == 1
-    assert "is left to the daemon that leads there" in second.stderr
+    assert "is left to the other daemon that works on it" in second.stderr
     assert daemon.stop() == 0
 
 

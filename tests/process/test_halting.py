@@ -82,7 +82,7 @@ def test_three_deaths_over_three_jobs_halt_all_until_one_job_is_done(
     assert {"a.png", "b.png", "c.png"} <= in_work(hot)
     assert hot.files("outbox") == hot.files("failed") == set()
     (log,) = hot.root.glob("logs/LOG-*.txt")
-    assert log.read_text().count("No more jobs are begun") == 1
+    assert log.read_text().count("no more jobs are begun") == 1
 
     hot.drop("later.png")  # is not claimed now, and may be what tries it out
     daemon.process.send_signal(signal.SIGHUP)

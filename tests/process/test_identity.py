@@ -135,7 +135,7 @@ class TestTouchedWhileItRuns:
         assert hot.receipt("cat.png")["instruction"]["prompt"] == "Make it blue"
         assert hot.files("inbox") == {"cat.yaml"}
         wait_for(
-            lambda: "waits for its image" in str(waiting(hot).get("cat.yaml", {}).get("reason"))
+            lambda: "waits for its picture" in str(waiting(hot).get("cat.yaml", {}).get("reason"))
         )
 
     def test_a_result_finds_its_name_taken_by_a_file_of_the_user(

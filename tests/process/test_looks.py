@@ -122,7 +122,7 @@ def test_status_names_twenty_files_and_counts_the_others(hot: HotFolder) -> None
     for number in range(23):
         (hot.inbox / f"{number}.txt").write_text("Make it red")
     said = hot.call("status").stdout
-    assert said.count("waits for its image") == 20
+    assert said.count("waits for its picture") == 20
     assert "and 3 more" in said
 
 
@@ -139,7 +139,7 @@ def test_status_tells_a_job_that_a_dead_daemon_left(hot: HotFolder) -> None:
     work.mkdir(parents=True)
     (work / "job.json").write_text(json.dumps(asdict(claimed)))
     said = hot.call("status").stdout
-    assert "a/cat.png  claimed  taken from the inbox" in said
+    assert "a/cat.png  claimed  its files have left the inbox" in said
     assert "attempt 2" in said
 
 
@@ -151,8 +151,8 @@ def test_a_daemon_answers_for_its_folder(hot: HotFolder, start: Callable[..., Da
     assert said["pid"] == daemon.process.pid
     assert said["editor"]["class"] == "EchoEditor"
     text = hot.call("status").stdout
-    assert f"served by process {daemon.process.pid}" in text
-    assert "a daemon serves it" in hot.call("plan").stdout
+    assert f"process {daemon.process.pid} works on it" in text
+    assert "a daemon works on it" in hot.call("plan").stdout
 
 
 def _running(hot: HotFolder, name: str) -> dict[str, Any] | None:

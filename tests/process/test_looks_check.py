@@ -71,7 +71,7 @@ def test_a_share_that_is_full_is_a_warning(hot: HotFolder) -> None:
 def test_polling_is_told_with_its_times(hot: HotFolder) -> None:
     hot.write_settings("defaults: {watch: poll, settle_seconds: 3, poll_seconds: 7}")
     said = check(hot, "--editor", "echo")
-    assert "noticed by poll (the settings say so), taken after 3 s" in said
+    assert "noticed by poll (the settings say so), claimed after 3 s" in said
     assert "looked for every 7 s" in said
 
 

@@ -70,7 +70,7 @@ def test_the_plan_names_what_stays_in_each_stage_and_what_flies_together(publish
     one(said, "of 28 text encoder layers stay on the GPU, the others (")
     one(said, "plan for a job with guidance: while it denoises 2 sequences together, ")
     one(said, "plan for 4 such jobs at once: while it denoises 8 sequences together, ")
-    one(said, "plan: pictures are taken whole (of 1.0 megapixels)")
+    one(said, "plan: pictures pass the VAE whole (of 1.0 megapixels)")
 
 
 def test_the_plan_keeps_to_what_the_settings_allow(published: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_hidden_name_says_so(hot: HotFolder, name: str) -> None:
 
 def test_a_link_is_left_alone(hot: HotFolder) -> None:
     (hot.inbox / "cat.png").symlink_to("/nowhere.png")
-    assert "cat.png is left alone: a symbolic link" in why(hot, "cat.png")
+    assert "cat.png is ignored: a symbolic link" in why(hot, "cat.png")
 
 
 def test_a_result_tells_its_job(hot: HotFolder) -> None:

@@ -10,7 +10,7 @@ from rig.cast import CastDaemon
 
 ALWAYS, ONCE, TWICE = "paint @written", "paint @written *1", "paint @written *2"
 THRICE = "paint @written *3"
-REASON = "100% of its pixels changed, max_changed is 0.5"
+REASON = "100% of the picture changed, max_changed is 0.5 (50.0%)"
 
 
 @pytest.fixture

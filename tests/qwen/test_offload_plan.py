@@ -158,11 +158,11 @@ def test_the_description_names_what_stays_and_what_passes() -> None:
     assert "of 28 text encoder layers stay on the GPU" in said
     assert "while it denoises 2 sequences together, " in said
     assert "of 60 transformer blocks stay on the GPU, the others (" in said
-    assert said.endswith("; pictures are taken whole")
+    assert said.endswith("; pictures pass the VAE whole")
 
 
 def test_the_description_names_turns_and_tiles() -> None:
     many = replace(GUIDED, tokens=80_000, pixels=16 * 2**20)
     said = describe(plan(REAL, many, 12 * GIB), REAL, 12 * GIB)
     assert "while it denoises one sequence at a time, 0 of 60" in said
-    assert "pictures are taken in tiles of " in said
+    assert "pictures pass the VAE in tiles of " in said

@@ -126,7 +126,7 @@ def test_waiting_pictures_and_claimed_jobs_have_their_turns() -> None:
 def test_the_line_for_systemd_names_what_is_edited_and_what_waits() -> None:
     jobs = [active(1, PHASES[2]), active(2, Waiting())]
     line = status_line(jobs, ready=3, waiting=1)
-    assert line == "editing 1.png step 3/4 · queue 3 · waiting for sidecar 1"
+    assert line == "editing 1.png step 3/4 · queue 3 · waiting-sidecar 1"
 
 
 def test_the_line_for_systemd_says_first_why_no_job_is_begun() -> None:
@@ -138,7 +138,7 @@ def test_the_line_for_systemd_tells_of_time_failures_and_shares() -> None:
     line = status_line(
         [], ready=12, waiting=2, queue_seconds=2280.0, failed_today=1, shares="share ok"
     )
-    assert line == "queue 12 (~38 min) · waiting for sidecar 2 · failed today 1 · share ok"
+    assert line == "queue 12 (~38 min) · waiting-sidecar 2 · failed today 1 · share ok"
 
 
 def test_a_share_that_is_ill_is_named() -> None:

@@ -182,11 +182,11 @@ def test_a_why_opens_with_what_why_and_what_to_do() -> None:
     why = reason_of((Problem("cat.yaml, line 3", "'stepz' is no key", "write 'steps'"),))
     lines = why_text(job(folder="sub"), why).splitlines()
     assert lines[:5] == [
-        "cat.png was not edited.",
+        "sub/cat.png was not edited.",
         "Cause: cat.yaml, line 3: 'stepz' is no key.",
         "What to do: Write 'steps'. Then move the files back into the inbox.",
         "",
-        "File: sub/cat.png",
+        "Picture: sub/cat.png",
     ]
 
 
@@ -195,7 +195,13 @@ def test_several_problems_are_numbered_alike_in_causes_and_advice() -> None:
         (Problem("a.yaml, line 1", "x", "do y"), Problem("a.yaml, line 2", "z", "do w"))
     )
     assert why.cause == "(1) a.yaml, line 1: x. (2) a.yaml, line 2: z."
-    assert why.advice == "(1) Do y. (2) do w. Then move the files back into the inbox."
+    assert why.advice == "(1) Do y. (2) Do w. Then move the files back into the inbox."
+    assert why.details == ()  # nothing is said twice
+
+
+def test_the_same_advice_for_several_problems_is_given_once() -> None:
+    why = reason_of(tuple(Problem(f"a.yaml, line {line}", "x", "quote it") for line in (1, 2, 7)))
+    assert why.advice == "(1, 2, 3) Quote it. Then move the files back into the inbox."
 
 
 def test_a_cause_of_several_lines_stays_in_its_line() -> None:

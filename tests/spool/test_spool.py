@@ -267,7 +267,7 @@ class TestFiling:
         assert where == f"failed/{DAY}/cat"
         filed = files_in(spool.root / where)
         assert set(filed) == {"cat.png", "cat.yaml", "logo.png", "WHY.txt", "report.json"}
-        assert filed["WHY.txt"].startswith("cat.png was not edited.\nCause: It is broken.")
+        assert filed["WHY.txt"].startswith("s/cat.png was not edited.\nCause: It is broken.")
         assert json.loads(filed["report.json"])["status"] == "failed"
         assert recovered(spool) == []
 

@@ -336,7 +336,7 @@ class TestPapers:
 @pytest.mark.parametrize("way", ["outbox/../../outside/x", "/etc/x", "../outside/x"])
 def test_a_path_that_leads_out_is_refused(spool: Spool, outside: Path, way: str) -> None:
     assert outside.is_dir()
-    with pytest.raises(OSError, match="leads out"):
+    with pytest.raises(OSError, match="not below"):
         spool.tree.write_whole(spool.root / way, b"")
 
 
