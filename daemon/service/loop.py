@@ -228,10 +228,10 @@ class Service:
         for root, folder in self.folders.items():
             if folder.is_standby:
                 self._status_pages.forget(root)
-            if folder.is_away:
+            if folder.is_away or not self._status_pages.has_rested(root, now):
                 continue
             signature = self.reporter.signature(folder)
-            if self._status_pages.may_be_due(root, signature, now):
+            if self._status_pages.is_changed(root, signature):
                 page = self.reporter.page(folder)
                 if self._status_pages.is_news(root, signature, page, now):
                     self._write_page(folder, page)

@@ -58,8 +58,15 @@ class JobQueue:
         return self._turns(in_turn)[-1].eta_seconds if in_turn else self.under_way
 
     def _turns(self, in_turn: Iterable[tuple[str, str, Recipe | None]]) -> list[Turn]:
-        seconds = [self.seconds_of(recipe) for _, _, recipe in in_turn]
+        known: dict[object, float | None] = {}  # thousands of jobs are of a few kinds
+        seconds = [self._known(known, recipe) for _, _, recipe in in_turn]
         return turns(seconds, under_way=self.under_way, together=self.together, pace=self.pace)
+
+    def _known(self, known: dict[object, float | None], recipe: Recipe | None) -> float | None:
+        kind = recipe and (recipe.steps, recipe.variants, recipe.megapixels, recipe.cfg)
+        if kind not in known:
+            known[kind] = self.seconds_of(recipe)
+        return known[kind]
 
     def _in_turn(self) -> Iterator[tuple[str, str, Recipe | None]]:
         for job in self.claimed:

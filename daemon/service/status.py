@@ -29,7 +29,7 @@ from pipeline.editor import ModelFacts
 from pipeline.recipe import Recipe
 
 _COUNTS_SECONDS = 30.0
-_QUEUE_SECONDS = 1.0  # for which the time that the queue takes is good enough
+_QUEUE_SECONDS = 5.0  # for which the time that the queue takes is good enough
 _ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 
 

@@ -247,10 +247,15 @@ class StatusPages:
     def __init__(self) -> None:
         self._shown: dict[str, _Shown] = {}
 
-    def may_be_due(self, root: str, signature: object, now: float) -> bool:
-        """Whether a page is to be made: what it is made of has changed, and it has rested."""
+    def has_rested(self, root: str, now: float) -> bool:
+        """Whether a page may be written, as far as the time goes."""
         shown = self._shown.get(root)
-        return shown is None or (signature != shown.signature and now >= shown.at + _REST_SECONDS)
+        return shown is None or now >= shown.at + _REST_SECONDS
+
+    def is_changed(self, root: str, signature: object) -> bool:
+        """Whether a page is to be made: what it is made of has changed."""
+        shown = self._shown.get(root)
+        return shown is None or signature != shown.signature
 
     def is_news(self, root: str, signature: object, page: StatusPage, now: float) -> bool:
         """Whether a page that was made says what the last one did not; it is the last one now."""

@@ -184,32 +184,35 @@ class TestWhenItIsWritten:
     def shown(self) -> StatusPages:
         """The page is there since 100 s."""
         pages = StatusPages()
-        assert pages.may_be_due("/hot", 1, 100.0)
+        assert self.is_due(pages, 1, 100.0)
         assert pages.is_news("/hot", 1, self.PAGE, 100.0)
         return pages
 
+    def is_due(self, pages: StatusPages, signature: object, now: float) -> bool:
+        return pages.has_rested("/hot", now) and pages.is_changed("/hot", signature)
+
     def test_nothing_is_made_while_nothing_happens(self) -> None:
-        assert not self.shown().may_be_due("/hot", 1, 9999.0)
+        assert not self.is_due(self.shown(), 1, 9999.0)
 
     def test_what_happens_is_written_when_ten_seconds_are_over(self) -> None:
         pages = self.shown()
-        assert not pages.may_be_due("/hot", 2, 109.9)
-        assert pages.may_be_due("/hot", 2, 110.0)
+        assert not self.is_due(pages, 2, 109.9)
+        assert self.is_due(pages, 2, 110.0)
         assert pages.is_news("/hot", 2, self.OTHER_PAGE, 110.0)
 
     def test_the_same_page_is_not_written_again(self) -> None:
         pages = self.shown()
         assert not pages.is_news("/hot", 2, self.PAGE, 110.0)
-        assert not pages.may_be_due("/hot", 2, 130.0)
+        assert not self.is_due(pages, 2, 130.0)
 
     def test_after_another_daemon_it_is(self) -> None:
         pages = self.shown()
         pages.forget("/hot")
-        assert pages.may_be_due("/hot", 1, 101.0)
+        assert self.is_due(pages, 1, 101.0)
         assert pages.is_news("/hot", 1, self.PAGE, 101.0)
 
     def test_each_hot_folder_has_its_own(self) -> None:
-        assert self.shown().may_be_due("/other", 1, 100.0)
+        assert self.shown().has_rested("/other", 100.0)
 
 
 def test_a_page_of_ten_thousand_files_is_the_same_page_again() -> None:
