@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from config.instruction_keys import Keys
 from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from daemon.inbox.grouping import misnamed
 from daemon.inbox.plan import plan_inbox
 from daemon.inbox.reader import ContentReader, Unread
 from daemon.inbox.settle import InboxSnapshot, SettleRules, Watched, note_changes
@@ -105,7 +106,7 @@ class PaperInbox:
             now=self.now,
             unix_at_zero=self.unix_at_zero,
         )
-        self._content_reader.keep(self._watched)
+        self._content_reader.keep(self._watched, misnamed(files))
         self._content_reader.read((it for it in files if moment.is_settled(it)), self.now)
         return plan_inbox(Listing(files, ()), moment)
 

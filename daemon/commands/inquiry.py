@@ -20,6 +20,8 @@ from daemon.history import Counts
 from daemon.job import FolderState
 from pipeline.recipe import Defaults
 
+OF_A_DAEMON_ELSEWHERE = "its files have left the inbox; how far it is, only its daemon can say"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -117,7 +119,11 @@ class Inquiry:
         if daemon is not None:
             note = "the daemon has not looked yet; this is what the folder holds now"
         select.require_marked(root)
-        return Reply(root=root, folder=self._read(folder, question), daemon=daemon, note=note)
+        held = self._read(folder, question)
+        if daemon is None and note != NO_DAEMON:
+            jobs = tuple(replace(it, reason=OF_A_DAEMON_ELSEWHERE) for it in held.jobs)
+            held = replace(held, jobs=jobs)
+        return Reply(root=root, folder=held, daemon=daemon, note=note)
 
     def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
         # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.

@@ -35,6 +35,11 @@ _ENDED = messages.StatusChanged(
 )
 
 _Notice = tuple[str, str, str]  # kind, file, reason without its numbers
+_TOLD_AS = {
+    "ignored": events.FileIgnored,
+    "waiting": events.FileWaiting,
+    "misnamed": events.FileMisnamed,
+}
 
 
 class FolderView:
@@ -198,7 +203,7 @@ class FolderView:
         new = sorted(frozenset(notices) - self._told)
         self._told = frozenset(notices)
         for key in new[:_FILES_TOLD]:
-            event = events.FileIgnored if key[0] == "ignored" else events.FileWaiting
+            event = _TOLD_AS[key[0]]
             yield event(root=self.root, path=key[1], reason=notices[key])
         if len(new) > _FILES_TOLD:
             more = f"{len(new) - _FILES_TOLD} more files wait or are ignored"
@@ -250,7 +255,8 @@ def _notices(plan: Plan) -> Mapping[_Notice, str]:
         for file in plan.states
         if file.state in (State.HELD, State.WAITING_SIDECAR)
     ]
+    misnamed = [("misnamed", it.path, it.read_as) for it in plan.states if it.read_as]
     return {
         (kind, printable(path), _NUMBER.sub("", reason)): reason
-        for kind, path, reason in (*ignored, *waiting)
+        for kind, path, reason in (*misnamed, *ignored, *waiting)
     }

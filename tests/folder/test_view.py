@@ -66,6 +66,13 @@ def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: Folde
     assert rest.text.startswith("1980 more files")
 
 
+def test_a_file_that_is_read_by_another_name_is_told_of(folder: FolderView) -> None:
+    stray = FileState("s/a.yaml.txt", State.READY, "with a.png", read_as="a.yaml")
+    (event,) = look(folder, holding(stray))
+    assert isinstance(event, events.FileMisnamed)
+    assert str(event).startswith("s/a.yaml.txt is read as a.yaml, which was meant")
+
+
 def test_what_is_ready_or_settling_is_no_news(folder: FolderView) -> None:
     files = [FileState("a.png", state, "") for state in (State.READY, State.SETTLING, State.SEEN)]
     assert look(folder, holding(*files)) == []
