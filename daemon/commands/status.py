@@ -15,7 +15,7 @@ from functools import partial
 
 from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
-from daemon.commands.output import Output, as_json, write_json
+from daemon.commands.output import Output, as_json, watch, write_json
 from daemon.control.documents import SCHEMA, FileStatus, FolderStatus, JobPreview
 from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
@@ -27,13 +27,19 @@ _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED
 def status(arguments: argparse.Namespace) -> ExitCode:
     """Say how every hot folder and its daemon stand."""
     selection = select.named(arguments)
-    replies = ask_all(selection.folders, Inquiry.by(selection.settings).status)
+    inquire = Inquiry.by(selection.settings).status
+    if arguments.watch:
+        watch(
+            lambda output: _write_each(ask_all(selection.folders, inquire), _write_status, output)
+        )
+        return ExitCode.FINE
+    replies = ask_all(selection.folders, inquire)
     if arguments.json:
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
         standing = [{**as_json(it.folder), "running": it.daemon is not None} for it in replies]
         write_json({"schema": SCHEMA, "running": bool(about), **about, "folders": standing})
     else:
-        _write_each(replies, _write_status)
+        _write_each(replies, _write_status, Output(sys.stdout, os.environ))
     return ExitCode.FINE
 
 
@@ -47,12 +53,13 @@ def plan(arguments: argparse.Namespace) -> ExitCode:
         planned = [_plan_json(it) for it in replies]
         write_json({"schema": SCHEMA, "running": running, "folders": planned})
     else:
-        _write_each(replies, _write_plan)
+        _write_each(replies, _write_plan, Output(sys.stdout, os.environ))
     return ExitCode.FINE
 
 
-def _write_each(replies: Iterable[Reply], write: Callable[[Output, Reply], None]) -> None:
-    output = Output(sys.stdout, os.environ)
+def _write_each(
+    replies: Iterable[Reply], write: Callable[[Output, Reply], None], output: Output
+) -> None:
     for reply in replies:
         write(output, reply)
 
@@ -95,6 +102,8 @@ def _counted(folder: FolderStatus) -> Counter[str]:
 
 
 def _editor(editor: Mapping[str, str]) -> str:
+    if editor.get("state") == "unloaded":
+        return "editor not loaded while all hot folders are paused"
     facts = (editor.get(key) for key in ("model", "class", "dtype", "weights"))
     described = ", ".join(filter(None, facts))
     return f"editor {editor.get('state', 'unknown')}{f': {described}' if described else ''}"

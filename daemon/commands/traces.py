@@ -15,7 +15,7 @@ from daemon.control.documents import ReviewStatus
 from daemon.events.text import duration
 from daemon.fs.names import printable
 from daemon.fs.safe_tree import SafeTree
-from daemon.job import Job, State
+from daemon.job import Job, State, story_of
 from daemon.spool.records import JOB_RECORD, job_of_record
 
 WHAT_THEY_WAIT_FOR = "its files have left the inbox; a daemon that starts goes on with it"
@@ -107,6 +107,12 @@ def failed_job(root: Path, word: str) -> tuple[str, ...]:
         for path in _reports_in(root)
         if (found := _report(root, path)) is not None and found[0].job_id.startswith(word)
     )
+
+
+def story(root: Path, job_id: str) -> str:
+    """Where a job's story is, relative to the root; earlier versions kept all in one folder."""
+    by_day, flat = story_of(job_id), f"logs/{job_id}.log"
+    return by_day if (root / by_day).exists() or not (root / flat).exists() else flat
 
 
 def _results(root: Path, folder: str, base: str) -> Iterator[JobTrace]:

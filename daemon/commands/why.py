@@ -146,7 +146,7 @@ class Explainer:
                     return
             for job in folder.jobs:
                 yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
-                yield f"Its story so far is logs/{job.job_id}.log."
+                yield f"Its story so far is {traces.story(root, job.job_id)}."
                 return
         for left in () if daemon else traces.claimed_jobs(root):
             if left.path == name:
@@ -185,7 +185,8 @@ class Explainer:
             when, results = _moment(entry.finished_at), ", ".join(map(printable, entry.results))
             yield f"{printable(name)} ended as {entry.state} at {when} (job {entry.job_id})."
             yield f"Its results were {results}." if results else "It has no result."
-            yield f"Its story is logs/{entry.job_id}.log; its other records were removed."
+            story = traces.story(root, entry.job_id)
+            yield f"Its story is {story}; its other records were removed."
         yield from troubles
 
 

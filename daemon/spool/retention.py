@@ -26,8 +26,9 @@ _NUMBER_OF_DAY = re.compile(r"_[0-9]+$")  # of DAY_2, where DAY took nothing
 _NAME = re.compile(r"(done|failed)-([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
 _FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
 MOST_FILES = 500  # at a time: the folder worker has other things to do
-# LOG-2026-11-22.txt and 20261122-140153-5eb655cb.log, and the further ones of such a name.
+# LOG-2026-11-22.txt and 2026-11-22/20261122-140153-5eb655cb.log, and further ones of such a name.
 _DAY_LOG = re.compile(r"LOG-([0-9]{4})-([0-9]{2})-([0-9]{2})(?:_[0-9]+)?\.txt")
+_LOG_FOLDER = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _JOB_LOG = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-[0-9]{6}-[0-9a-f]{8}\.log(?:_[0-9]+)?")
 
 
@@ -204,8 +205,12 @@ class RetentionSchedule:
             left -= len(files)
             self._manifest.drop(manifest_day)
         if names := self._logs(folder, today)[:left]:
+            logs = self._tree.root / "logs"
             for name in names:
-                self._tree.remove(self._tree.root / "logs" / name)
+                self._tree.remove(logs / name)
+            for day in {(logs / name).parent for name in names} - {logs}:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self._tree.remove_empty(day)
             yield Swept("logs", len(names), folder.keep_logs_days or 0)
 
     def _delete(self, files: list[FiledEntry]) -> None:
@@ -223,9 +228,19 @@ class RetentionSchedule:
     def _logs(self, folder: FolderSettings, today: date) -> list[str]:
         if folder.keep_logs_days is None:
             return []
-        entries = self._tree.entries(self._tree.root / "logs")
-        names = (name for name, status in entries if stat.S_ISREG(status.st_mode))
-        return list(due_logs(names, folder, today))
+        return list(due_logs(self._log_names(), folder, today))
+
+    def _log_names(self) -> Iterator[str]:
+        """All files in logs/ and in its folders of days, which earlier versions did not make."""
+        logs = self._tree.root / "logs"
+        for name, status in self._tree.entries(logs):
+            if stat.S_ISREG(status.st_mode):
+                yield name
+            elif stat.S_ISDIR(status.st_mode) and _LOG_FOLDER.fullmatch(name):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    for below, of in self._tree.entries(logs / name):
+                        if stat.S_ISREG(of.st_mode):
+                            yield f"{name}/{below}"
 
 
 def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swept:
@@ -234,7 +249,7 @@ def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swe
 
 
 def _log_day_of(name: str) -> date | None:
-    found = _DAY_LOG.fullmatch(name) or _JOB_LOG.fullmatch(name)
+    found = _DAY_LOG.fullmatch(name) or _JOB_LOG.fullmatch(name.rpartition("/")[2])
     if found:
         with contextlib.suppress(ValueError):
             return date(*map(int, found.groups()))
