@@ -89,8 +89,8 @@ class TerminalLog:
                 self._end(event.job_id)
             case _:
                 pass
-        moment = Text(f"{self._now():%H:%M:%S} ", "dim")
-        said = moment + Text(_shown(sentence(event), self._console), _style(event))
+        words = _shown(sentence(event), self._console)
+        said = Text.assemble((f"{self._now():%H:%M:%S} ", "dim"), (words, _style(event)))
         self._console.print(said, soft_wrap=True)  # a path stays one piece when it is copied
 
     def _begin(self, event: JobRunning) -> None:
