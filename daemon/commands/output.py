@@ -183,7 +183,7 @@ def _page(output: Output, write: Callable[[Output], None], *, is_first: bool = F
     try:
         write(page)
     except UserError as error:
-        if is_first:
+        if is_first and not written.getvalue():
             raise
         page.line(str(error))
     return written.getvalue()

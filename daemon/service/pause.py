@@ -1,4 +1,4 @@
-"""Which hot folders rest: outside their hours, or because somebody has paused them."""
+"""Which hot folders are paused: outside their hours, or because somebody has paused them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ class PauseFlags:
 
     def _file(self, root: Path) -> Path:
         return self._state / f"{name_of(root)}.paused"
+
+
+def why_paused(folder: FolderSettings, pause_flags: PauseFlags, now: datetime) -> str:
+    """Why jobs of a hot folder are not begun, be a daemon there or not; "" where it is not paused.
+
+    By its flag and its hours; what a daemon is at, or is hindered by, it says itself.
+    """
+    with contextlib.suppress(OSError):
+        if pause_flags.has(folder.root):
+            return _PAUSED
+    return _outside_hours(folder, now)
+
+
+def _outside_hours(folder: FolderSettings, now: datetime) -> str:
+    if folder.active is None or folder.active.is_open(now):
+        return ""
+    return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
 
 
 class PauseControl:
@@ -100,9 +117,4 @@ class PauseControl:
             return _DRAINING
         if self._never:
             return ""
-        with contextlib.suppress(OSError):
-            if self._pause_flags.has(folder.root):
-                return _PAUSED
-        if folder.active is None or folder.active.is_open(now):
-            return ""
-        return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
+        return why_paused(folder, self._pause_flags, now)

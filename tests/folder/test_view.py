@@ -65,6 +65,12 @@ def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: Folde
     assert rest.text.startswith("1980 more files")
 
 
+def test_our_own_notes_are_no_news(folder: FolderView) -> None:
+    ours = seen("report.json")
+    of = replace(holding(ignored=(Ignored("report.json", "our own"),)), own_reports=(ours,))
+    assert look(folder, of) == []
+
+
 def test_what_is_ready_or_settling_is_no_news(folder: FolderView) -> None:
     files = [FileState("a.png", state, "") for state in (State.READY, State.SETTLING, State.SEEN)]
     assert look(folder, holding(*files)) == []
