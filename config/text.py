@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 
 from config.problems import Problem, UserError
 
@@ -13,13 +14,15 @@ _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CONTROL = re.compile(
     rb"[\x00-\x08\x0e-\x1f\x7f]"
 )  # text has none; ASCII is the same in all three
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_LATIN = "A-Za-z\u00c0-\u024f"
-_PRIVATE_USE = "\ue000-\uf8ff\U000f0000-\U0010ffff"
-_HAN_CHARACTER = f"[{_HAN}]"
-_NOT_CHINESE = (  # private use, or a lone Chinese character that touches a Latin letter
-    f"[{_PRIVATE_USE}]|(?<=[{_LATIN}])[{_HAN}](?![{_HAN}])|(?<![{_HAN}])[{_HAN}](?=[{_LATIN}])"
+_SAVE_AS_UTF_8 = "save it as UTF-8 (in the editor: Save as, encoding UTF-8)"
+_UTF_7_RUN = re.compile(rb"\+[A-Za-z0-9+/]{3,}-")
+_HZ_RUN = re.compile(rb"~\{[!-}]+~\}")
+_TWO_BYTE_RUN = re.compile("[\u0080-\u07ff]+")
+_SCRIPTS = frozenset(
+    ("LATIN", "GREEK", "COPTIC", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "SYRIAC", "THAANA")
 )
+_UNKNOWN = "?"  # a control or none at all
+_ONE_WRITING = ({"CJK", "HIRAGANA", "KATAKANA"}, {"HANGUL"})
 
 
 def decode(content: bytes, name: str) -> str:
@@ -52,43 +55,80 @@ def _utf_16(content: bytes, name: str) -> str:
 
 def _utf_8_or_chinese(content: bytes, name: str) -> str:
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        text = _chinese(content)
-        if text is None:
+        chinese = _chinese(content)
+        if chinese is None:
             line = content.count(b"\n", 0, error.start) + 1
             what = f"byte 0x{content[error.start]:02X} is not UTF-8"
-            advice = "save it as UTF-8 (in the editor: Save as, encoding UTF-8)"
-            raise UserError([Problem(f"{name}, line {line}", what, advice)]) from error
-        return text
+            raise UserError([Problem(f"{name}, line {line}", what, _SAVE_AS_UTF_8)]) from error
+        return chinese
+    if content.isascii():
+        if encoding := _seven_bit_encoding(content):
+            raise UserError([Problem(name, f"is in {encoding}, not in UTF-8", _SAVE_AS_UTF_8)])
+    elif accident := _accident_in(text):
+        chinese = _chinese(content)
+        if chinese is None:
+            what = f"is not in UTF-8, where it would read {accident!r}"
+            raise UserError([Problem(name, what, _SAVE_AS_UTF_8)])
+        return chinese
+    return text
+
+
+def _accident_in(text: str) -> str:
+    """A word that nobody writes, of letters of several writings; "" where there is none.
+
+    Bytes of other encodings may be UTF-8 by accident: those of three Chinese characters that mean
+    "remove the watermark" are one Latin, one phonetic and one Russian letter.
+    """
+    for word in _TWO_BYTE_RUN.findall(text):
+        scripts = {unicodedata.name(it, _UNKNOWN).split()[0] for it in word}
+        if _UNKNOWN in scripts or len(scripts & _SCRIPTS) > 1:
+            return str(word)
+    return ""
 
 
 def _chinese(content: bytes) -> str | None:
+    # Imported here: few files come so far, and the tables are read with it.
+    from config.chinese import reads_as_chinese  # noqa: PLC0415
+
     try:
         text = content.decode("gb18030")
     except UnicodeDecodeError:
         return None
-    return text if _reads_as_chinese(text) else None
+    return text if reads_as_chinese(text) else None
 
 
-def _reads_as_chinese(text: str) -> bool:
-    """Tell a Chinese text from one of another encoding that happens to decode.
-
-    An accented letter of Latin-1 and the letter after it decode to one character, so a character
-    between Latin letters betrays Latin-1. Other accidents, and most of Cyrillic and Japanese, give
-    rare characters, while of written Chinese nearly all are in daily use.
-    """
-    if re.search(_NOT_CHINESE, text):  # compiled here: few files come so far
-        return False
-    han = re.findall(_HAN_CHARACTER, text)
-    return bool(han) and sum(map(_is_in_daily_use, han)) * 2 >= len(han)
+def _seven_bit_encoding(content: bytes) -> str:
+    """The encoding that writes other letters in ASCII alone; "" where this is plain ASCII."""
+    if any(_decoded(run, "hz") for run in _HZ_RUN.findall(content)):
+        return "HZ"
+    runs = [_decoded(run, "utf-7") for run in _UTF_7_RUN.findall(content)]
+    if runs and all(runs) and _is_of_one_writing("".join(runs)):
+        return "UTF-7"
+    return ""
 
 
-def _is_in_daily_use(character: str) -> bool:
-    """Look into level 1 of GB 2312 (3755 simplified) and of Big5 (5401 traditional characters)."""
-    simplified = character.encode("gb2312", errors="ignore")[:1]
-    traditional = character.encode("big5", errors="ignore")[:1]
-    return b"\xb0" <= simplified <= b"\xd7" or b"\xa4" <= traditional <= b"\xc6"
+def _decoded(run: bytes, encoding: str) -> str:
+    """The letters that a run stands for; "" where it stands for itself."""
+    try:
+        text = run.decode(encoding)
+    except UnicodeDecodeError:
+        return ""
+    is_written_so = encoding == "hz" or text.encode(encoding) == run
+    return text if is_written_so and not text.isascii() and text.isalpha() else ""
+
+
+def _is_of_one_writing(text: str) -> bool:
+    """Whether these are letters of one writing: of "cat+dog-like" they are one of any."""
+    scripts = {unicodedata.name(character, _UNKNOWN).split()[0] for character in text}
+    if scripts == {"CJK"}:
+        from config.chinese import reads_as_chinese  # noqa: PLC0415 - as above
+
+        return reads_as_chinese(text)
+    if any(scripts <= writing for writing in _ONE_WRITING):
+        return len(text) > 1
+    return len(scripts) == 1 and not text.isascii()
 
 
 def _too_long(name: str) -> UserError:
@@ -97,5 +137,5 @@ def _too_long(name: str) -> UserError:
 
 
 def _no_text(name: str) -> UserError:
-    what = "is no text (it holds control characters)"
-    return UserError([Problem(name, what, "write it in a text editor and save it as UTF-8")])
+    what = "is no text in UTF-8 (it holds control characters)"
+    return UserError([Problem(name, what, _SAVE_AS_UTF_8)])

@@ -111,6 +111,7 @@ class FileState:
     state: State
     reason: str  # a plain phrase: "still being written: settled for 1.2 s of 2 s"
     problems: tuple[Problem, ...] = ()  # why it will fail, known already
+    read_as: str = ""  # the name for which it stands, where its own has an ending too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,9 @@ class Job:
     strikes: Count  # runs that ended badly while the daemon lived
     alone: bool  # it was in a batch that died: until it has run alone, nobody knows whose fault
     ending: State | None = None  # it is being filed as this without a result, and runs no more
+    # Where its files are fetched from, relative to the root, and their names in work/.
+    adopting: tuple[tuple[str, str], ...] = ()
+    returning: Mapping[str, str] = field(default_factory=dict)  # names in the inbox, once chosen
 
     @property
     def image(self) -> JobFile:

@@ -19,6 +19,7 @@ from daemon.folder.messages import FolderReply, FromFolder, Stop
 from daemon.folder.view import FolderView
 from daemon.folder.worker import FolderWorker
 from daemon.fs.hot_folder import make_hot_folder
+from daemon.fs.local_dirs import LocalDirs
 from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
 from daemon.job import Candidate, Job, JobFile, Plan, ResolvedJob, Role, Seen
@@ -31,7 +32,7 @@ from daemon.workers.pixel_pool import PixelPool
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared
-from pipeline.recipe import Recipe, RecipeRules
+from pipeline.recipe import Defaults, Recipe, RecipeRules
 
 T = TypeVar("T")
 
@@ -236,7 +237,7 @@ def context(
         clock=clock,
         tell=tell,
         history=history or History(Path("/nowhere"), lambda _: None, look=True),
-        settings=SettingsInForce(settings(unused), lambda now: now),
+        settings=SettingsInForce(settings(unused), Defaults(), lambda *now: now),
         once=False,
     )
 
@@ -262,13 +263,13 @@ def folder_worker(
     survey = Inbox(
         root / "inbox",
         settle_rules(folder, watch_mode, final=final),
-        recipe_rules=RecipeRules.of(settings(folder), 4),
+        recipe_rules=RecipeRules.of(settings(folder), Defaults(steps=4)),
         trust_inodes=True,
     )
     return FolderWorker(
         folder=folder,
         inbox=survey,
-        scratch=scratch,
+        local_dirs=LocalDirs(state=scratch, scratch=scratch, control=scratch),
         clock=time,
         deliver=deliver,
         timings=timings,

@@ -167,7 +167,16 @@ def look_at_retention(folder: FolderSettings, today: date) -> Iterator[Finding]:
     words = [f"{name} for {days:g} days" for name, days in keep.items() if days is not None]
     if not words:
         return
-    due = list(RetentionSchedule(SafeTree(folder.root)).look(folder, today))
+    retention = RetentionSchedule(SafeTree(folder.root))
+    doubt = retention.doubt(today)
+    due = [] if doubt else list(retention.look(folder, today))
     files = ", ".join(f"{swept.files} of {swept.what}" for swept in due) or "none"
     kept = f"{folder.root} keeps {', '.join(words)}"
     yield ok("folder", f"{kept}; files that a daemon deletes next: {files}")
+    if doubt and any(retention.look(folder, today)):
+        what = f"{folder.root}: nothing is deleted for now: {doubt}"
+        yield warning(_SUBJECT, what, "set the clock if it is wrong, else wait")
+    for stays in retention.doubtful(folder):
+        what = f"{folder.root}: {stays.files} files of {stays.what} stay for ever"
+        advice = "the clock was wrong when they were filed: delete them yourself"
+        yield warning(_SUBJECT, what, advice)

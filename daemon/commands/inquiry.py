@@ -11,13 +11,16 @@ from pathlib import Path
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
 from daemon.commands import select
-from daemon.control.client import ask_status
+from daemon.control.client import NO_DAEMON, ask_status
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all
-from daemon.fs.local_dirs import LocalDirs, locate_local_dirs
+from daemon.fs.local_dirs import LocalDirs, local_dirs_to_look_in
 from daemon.fs.names import printable, result_names
 from daemon.history import Counts
 from daemon.job import FolderState
+from pipeline.recipe import Defaults
+
+OF_A_DAEMON_ELSEWHERE = "its files have left the inbox; how far it is, only its daemon can say"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,11 @@ class Reply:
                 return f"No job is begun while the hot folder is {state} ({self.folder.reason})."
             case _:
                 return ""
+
+    @property
+    def is_without_daemon(self) -> bool:
+        """Whether none is there: of one that gives no answer, the note says where it is."""
+        return self.note == NO_DAEMON
 
     @property
     def is_away(self) -> bool:
@@ -90,18 +98,15 @@ class Inquiry:
     """
 
     settings: Settings
-    default_steps: int
+    defaults: Defaults
     local_dirs: LocalDirs
 
     @classmethod
-    def by(
-        cls,
-        settings: Settings,
-        find_dirs: Callable[[Mapping[str, str]], LocalDirs] = locate_local_dirs,
-    ) -> Inquiry:
+    def by(cls, settings: Settings) -> Inquiry:
         """The one of this process, by its environment."""
-        steps, local_dirs = select.default_steps(os.environ), find_dirs(os.environ)
-        return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
+        defaults = select.defaults_of(settings.model, os.environ)
+        local_dirs = local_dirs_to_look_in(os.environ)
+        return cls(settings=settings, defaults=defaults, local_dirs=local_dirs)
 
     def status(self, folder: FolderSettings) -> Reply:
         """How a hot folder stands."""
@@ -134,13 +139,16 @@ class Inquiry:
             status, _ = ask_status(self.local_dirs, root)
             read = _standing_as(status.folders[0], read) if status and status.folders else read
             note = "" if read.state is FolderState.STANDBY else note
+        elif note != NO_DAEMON:
+            jobs = tuple(replace(it, reason=OF_A_DAEMON_ELSEWHERE) for it in read.jobs)
+            read = replace(read, jobs=jobs)
         return Reply(root=root, folder=read, daemon=daemon, note=note)
 
     def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
         # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.
         from daemon.commands import offline  # noqa: PLC0415
 
-        snapshot = offline.read_inbox(folder, self.settings, self.default_steps)
+        snapshot = offline.read_inbox(folder, self.settings, self.defaults)
         stands = offline.stands_without_daemon(folder, self.local_dirs)
         snapshot = replace(snapshot, stands=stands)
         if question["verb"] == "status":

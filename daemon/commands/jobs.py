@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -20,16 +21,16 @@ from daemon.commands.output import Output
 from daemon.commands.traces import failed_job
 from daemon.commands.why import Explainer
 from daemon.control.client import send_command
-from daemon.control.documents import CommandResult, Request, ResultCode
-from daemon.control.server import Server
+from daemon.control.documents import CommandResult, ResultCode
 from daemon.events.events import Event
 from daemon.events.folder_log import FolderLog
 from daemon.events.job_events import JobCancelled
 from daemon.folder import messages
 from daemon.folder.file_requests import FileRequests
+from daemon.fs.access import as_a_daemon_would, not_permitted
 from daemon.fs.errors import trouble_of
 from daemon.fs.hot_folder import folder_id
-from daemon.fs.local_dirs import make_local_dirs
+from daemon.fs.local_dirs import STATE_OF_THE_SERVICE
 from daemon.fs.names import printable
 from daemon.history import History
 from daemon.inbox.cancel_files import WaitingJob, waiting_job_of
@@ -57,7 +58,7 @@ class OfflineFolder:
     def cancel(self, word: str, path: str) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
         by = self.inquiry
-        plan = read_inbox(self.folder, by.settings, by.default_steps).plan
+        plan = read_inbox(self.folder, by.settings, by.defaults).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):
@@ -100,51 +101,62 @@ class OfflineFolder:
         return self._cancelled(job, self._file_requests.file(job, State.CANCELLED))
 
     def _cancelled(self, job: Job, where: str) -> CommandResult:
-        history = History(self.inquiry.local_dirs.state, self.say)
-        identity = folder_id(self.folder.root)
-        history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
-        history.close()
+        self._remember(job)
         event = JobCancelled(originals=where, **about(str(self.folder.root), job))
         self._tell(event)
         return CommandResult(ResultCode.DONE, str(event))
 
+    def _remember(self, job: Job) -> None:
+        """Keep it in the history where there is one for us: it is an index, and nobody's truth."""
+        own = self.inquiry.local_dirs.state
+        with contextlib.suppress(OSError):
+            own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Root is the service's user here, who has no way to root's own folder.
+        mine = (it for it in (own, STATE_OF_THE_SERVICE) if _is_writable(it))
+        if (state := next(mine, None)) is not None:
+            history = History(state, self.say)
+            identity = folder_id(self.folder.root)
+            history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
+            history.close()
+
     def _tell(self, event: Event) -> None:
         FolderLog(self.spool.tree).write(event, time.time())
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 @contextmanager
 def offline_folder(
     inquiry: Inquiry, root: Path, say: Callable[[str], None]
 ) -> Iterator[OfflineFolder]:
-    """Be the only one who moves the files of a hot folder.
+    """Be the only one who moves the files of a hot folder, and leave it as a daemon would.
 
     Raises UserError where a daemon is, on this machine or another, and where the share fails.
     """
     folder = folder_settings(inquiry.settings, root)
     root = folder.root
-    server = Server(inquiry.local_dirs, root, _refuse, lambda event: say(str(event)))
     try:
         identity = folder_id(root)
         lead = leader_lease(
             root, lambda: identity, LEASE_TIMINGS, lambda: None, lambda it: say(it.words)
         )
-        with lead.held():
+        with as_a_daemon_would(root), lead.held():
             lead.fence()
             spool = Spool(root, lead.fence)
             yield OfflineFolder(inquiry=inquiry, folder=folder, spool=spool, say=say)
     except NotLeader as error:
         advice = "ask on the machine of that daemon, or wait until it has ended"
         raise UserError([Problem(str(root), error.reason, advice)]) from error
+    except PermissionError as error:
+        raise UserError(
+            [not_permitted(root, Path(error.filename or root), writing=True)]
+        ) from error
     except OSError as error:
         advice = "mend that and call again: what was begun is finished then"
         reason = trouble_of(error, root).reason
         raise UserError([Problem(str(root), reason, advice)]) from error
-    finally:
-        server.close()
-
-
-def _refuse(request: Request) -> None:
-    request.reply({"error": "hotfolder cancel or retry is at work on it"})
 
 
 _IN_FAILED = 3  # failed, the day, the job
@@ -154,7 +166,7 @@ def cancel(arguments: argparse.Namespace) -> ExitCode:
     """End one job without a result; USAGE where there is none, and where it is too late."""
     output, word = Output(sys.stdout, os.environ), str(arguments.job)
     settings, roots = select.folders_around(arguments, arguments.job, select.named)
-    inquiry = Inquiry.by(settings, make_local_dirs)
+    inquiry = Inquiry.by(settings)
     path = select.name_in_inbox(arguments.job, Path.cwd(), roots)
     request = {"verb": "cancel", "word": word, "path": path}
     for root in roots:
@@ -175,7 +187,7 @@ def retry(arguments: argparse.Namespace) -> ExitCode:
     output, outcomes = Output(sys.stdout, os.environ), []
     for failed in arguments.failed:
         settings, roots = select.folders_around(arguments, failed, select.named)
-        outcomes.append(_retry(Inquiry.by(settings, make_local_dirs), output, failed, roots))
+        outcomes.append(_retry(Inquiry.by(settings), output, failed, roots))
         output.line(outcomes[-1].text)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
 
@@ -185,6 +197,8 @@ def _retry(
 ) -> CommandResult:
     found, shown = _failed_jobs(failed, roots), printable(str(failed))
     if not found:
+        for root in roots:
+            select.require_marked(root)  # else nobody knows what lies there
         what = "is no failed job: name its folder below failed/, a file in it, or the job's id"
         return CommandResult(ResultCode.UNKNOWN, f"{shown} {what}.")
     if len(found) > 1:

@@ -14,12 +14,12 @@ from pathlib import Path
 from config.settings import Settings
 from daemon.clock import local_time
 from daemon.commands import ExitCode, select, traces
-from daemon.commands.inquiry import Inquiry, Reply
+from daemon.commands.inquiry import OF_A_DAEMON_ELSEWHERE, Inquiry, Reply
 from daemon.commands.output import Output
 from daemon.commands.select import Located, NotFound
 from daemon.commands.status import job_words
 from daemon.commands.traces import JobTrace
-from daemon.control.client import ask_status
+from daemon.control.client import NO_DAEMON, ask_status
 from daemon.control.documents import FileStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.hot_folder import folder_id
@@ -148,7 +148,7 @@ class Explainer:
 
     def _under_way(self, name: str, root: Path) -> Iterator[str]:
         question = {"verb": "explain", "path": name}
-        daemon, _ = ask_status(self.inquiry.local_dirs, root, question)
+        daemon, note = ask_status(self.inquiry.local_dirs, root, question)
         for folder in () if daemon is None else daemon.folders:
             for file in folder.files:
                 if file.state is State.HELD:
@@ -160,7 +160,9 @@ class Explainer:
                 return
         for left in () if daemon else traces.claimed_jobs(root):
             if left.path == name:
-                yield f"{printable(name)} is claimed: {traces.WHAT_THEY_WAIT_FOR}."
+                is_led = note != NO_DAEMON
+                reason = OF_A_DAEMON_ELSEWHERE if is_led else traces.WHAT_THEY_WAIT_FOR
+                yield f"{printable(name)} is claimed: {reason}."
 
     def _in_done(self, there: Located) -> Iterator[str]:
         day, _, name = there.below.partition("/")
@@ -202,7 +204,7 @@ class Explainer:
 
 def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
     says_its_state = file.reason.startswith(file.state)
-    yield f"{file.file} is {file.reason if says_its_state else f'{file.state}: {file.reason}'}."
+    yield f"{file.file} is {file.text if says_its_state else f'{file.state}: {file.text}'}."
     if file.problems:
         yield "What to do:"
         yield from (f"  - {problem}" for problem in file.problems)
@@ -211,8 +213,10 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
         yield from file.job.notes
     if reply.hindrance:
         yield reply.hindrance
-    if reply.daemon is None:
+    if reply.is_without_daemon:
         yield f"No daemon is running; hotfolder run --root {reply.root} starts one."
+    elif reply.note:
+        yield f"{reply.note[0].upper()}{reply.note[1:]}."
 
 
 def _places(base: str, roots: Iterable[Path]) -> list[tuple[Path, Located | NotFound]]:

@@ -30,6 +30,11 @@ def name_of(root: Path) -> str:
     return f"control-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
 
 
+def socket_file(folder: Path, root: Path) -> Path:
+    """Where the daemon of a hot folder listens, in the folder of its sockets."""
+    return folder / f"{name_of(root)}.sock"
+
+
 def resolve_root(root: Path) -> Path:
     """Follow the links of a hot folder's path, where its share answers."""
     try:

@@ -43,7 +43,7 @@ class Server:
         self._deliver, self._tell = deliver, tell
         self._talks = threading.BoundedSemaphore(_MAX_TALKS)
         self._closing = threading.Event()
-        self._file = local_dirs.control / f"{protocol.name_of(root)}.sock"
+        self._file = protocol.socket_file(local_dirs.control, root)
         self._lock = _lock(local_dirs.control / f"{protocol.name_of(root)}.lock", root)
         try:
             self._listener = _listen(self._file)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 from config.problems import Problem
 from config.settings import Lora, Settings
+from daemon.control.documents import CommandResult, Reply, ResultCode
 from daemon.events.events import Event
 from daemon.fs.names import printable
 from daemon.inbox.cancel_files import WaitingJob
@@ -24,6 +26,7 @@ from daemon.job import (
     without_jobs_of,
 )
 from daemon.spool.receipts import FailureReason, FinishedJob
+from pipeline.recipe import Defaults
 
 _IN_DOUBT = "it is looked at again in a moment"
 _ADVICE = "ask the daemon that works on it"
@@ -104,10 +107,32 @@ class AppendLog:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Have STATUS.txt say this."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """Go on with other settings."""
+    """Go on with other settings, and the defaults of their model."""
 
     settings: Settings
+    defaults: Defaults
+
+
+@dataclass(frozen=True, slots=True)
+class LookForPause:
+    """Look whether somebody has paused the hot folder, or let it go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPause:
+    """Pause the hot folder by hand, or let it go on, and answer who asked for it."""
+
+    paused: bool
+    after: str  # how the sentence that answers goes on
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +187,11 @@ def subject_of_request(request: FileRequest) -> str:
 JobCommand = Reclaim | Publish | FileFailed | FileDone | Release | DropScratch  # on a claimed job
 ExecutorCommand = Claim | JobCommand | FileRequest
 
-FolderCommand = Scan | ClaimNext | JobCommand | FileRequest | AppendLog | Reconfigure | Stop
+PauseCommand = LookForPause | SetPause
+LogCommand = AppendLog | WriteStatus
+FolderCommand = (
+    Scan | ClaimNext | JobCommand | FileRequest | LogCommand | Reconfigure | PauseCommand | Stop
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +201,13 @@ class StatusChanged:
     state: FolderState
     reason: str
     is_passing: bool = False  # whether it will stand otherwise before long, by itself
+
+
+@dataclass(frozen=True, slots=True)
+class PauseChanged:
+    """The hot folder is paused by hand now, or no more."""
+
+    is_paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +342,7 @@ JobLeft = Filed | LetGo
 JobReply = Recovered | Claimed | Rejected | ClaimLost | Published | FoundPublished | JobLeft
 FileRequestReply = CancelRefused | FiledAway | Requeued
 
-FolderReply = StatusChanged | Scanned | EventRaised | JobReply | FileRequestReply
+FolderReply = StatusChanged | PauseChanged | Scanned | EventRaised | JobReply | FileRequestReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +377,27 @@ def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | Non
             return LeaseLost(command.job)
         case CancelWaiting() | FileAway() | Requeue():
             return refusal(command, leader, _ADVICE, reason=f"{leader}: {_ADVICE}")
-        case Scan() | DropScratch() | AppendLog() | Reconfigure() | Stop():
+        case Scan() | DropScratch() | AppendLog() | WriteStatus() | Reconfigure():
+            return None
+        case LookForPause() | Stop():
+            return None
+        case SetPause(reply=reply):
+            reply(standing_by(leader))
             return None
         case _:
             assert_never(command)
+
+
+def standing_by(reason: str) -> CommandResult:
+    """The answer of a daemon to what only the one that leads can do; the reason names that."""
+    text = f"Nothing was done: this daemon, process {os.getpid()}, is on standby ({reason})."
+    return CommandResult(ResultCode.STANDBY, text)
+
+
+def unchanged(reason: str) -> CommandResult:
+    """The answer where a hot folder is away."""
+    text = f"Nothing was changed: {reason}. No job is begun meanwhile; ask again when it is over."
+    return CommandResult(ResultCode.REFUSED, text)
 
 
 def refusal(request: FileRequest, what: str, advice: str, *, reason: str) -> FileRequestReply:

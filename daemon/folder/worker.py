@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 from collections import deque
@@ -14,14 +15,19 @@ from pathlib import Path
 from config.problems import UserError
 from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
-from daemon.events.events import FolderDegraded, FolderNotLogged
+from daemon.control.documents import CommandResult, ResultCode
+from daemon.control.protocol import socket_file
+from daemon.events.events import FolderDegraded, FolderNotLogged, StatusNotWritten
 from daemon.events.folder_log import FolderLog
 from daemon.folder import messages
 from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
+from daemon.folder.pause_flag import PauseWatch, set_paused, words_of
 from daemon.folder.resolve import Resolver
+from daemon.folder.status_file import StatusFile
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import id_in
+from daemon.fs.local_dirs import LocalDirs
 from daemon.inbox.inbox import Inbox, WatchMode, choose_watch_mode, settle_rules, watch_mode_of
 from daemon.inbox.watcher import Watcher
 from daemon.job import EMPTY_PLAN, FolderState, Plan, kept
@@ -30,7 +36,7 @@ from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.retention import RetentionSweeper
 from daemon.spool.spool import Spool
 from daemon.supervision import Fault, supervise, thread_failed
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _LONGEST_PAUSE_SECONDS = 0.5  # at the most, between two looks at a full inbox
@@ -45,7 +51,7 @@ class FolderWorker(threading.Thread):
         *,
         folder: FolderSettings,
         inbox: Inbox,
-        scratch: Path,
+        local_dirs: LocalDirs,
         clock: Clock,
         deliver: Callable[[messages.FromFolder], None],
         timings: LeaseTimings = LEASE_TIMINGS,
@@ -59,11 +65,14 @@ class FolderWorker(threading.Thread):
         self.failing_since: float | None = None
         self._current: messages.FolderCommand | None = None  # that it is at
         tell_of_lease = partial(self._tell_fault, "lead")
+        socket = str(socket_file(local_dirs.control, folder.root).absolute())
         self._lease = leader_lease(
-            folder.root, lambda: self.identity, timings, wake, tell_of_lease
+            folder.root, lambda: self.identity, timings, wake, tell_of_lease, socket=socket
         )
         self._spool = Spool(folder.root, self._lease.fence)
+        self._pause_watch = PauseWatch(self._spool.tree, local_dirs.state)
         self._folder_log = FolderLog(self._spool.tree)
+        self._status_file = StatusFile(self._spool.tree)
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
         self._inbox = inbox
         self._watcher = Watcher(folder.root / "inbox", wake, self._watch_lost)
@@ -71,7 +80,7 @@ class FolderWorker(threading.Thread):
         self.watch_mode: WatchMode = choose_watch_mode(folder, None)
         self._executor = FolderExecutor(
             spool=self._spool,
-            scratch=scratch,
+            scratch=local_dirs.scratch,
             clock=clock,
             resolver=Resolver(inbox.recipe_rules),
             presets_for=inbox.presets_for,
@@ -145,19 +154,31 @@ class FolderWorker(threading.Thread):
     def _next_command(self) -> messages.FolderCommand:
         while True:
             try:
-                command = self._commands.get(
-                    timeout=max(0.0, self._scan_at - self._clock.monotonic())
-                )
+                act_at = min(self._scan_at, self._look_for_pause_at)
+                command = self._commands.get(timeout=max(0.0, act_at - self._clock.monotonic()))
             except queue.Empty:
-                return messages.Scan()
+                is_to_scan = self._clock.monotonic() >= self._scan_at
+                return messages.Scan() if is_to_scan else messages.LookForPause()
+            if isinstance(command, messages.WriteStatus):
+                self._status_file.show(command.text)
             if isinstance(command, messages.Scan):
                 self._scan_soon()
-            elif self._parked and isinstance(command, messages.ClaimNext):
-                self._reply(messages.ClaimLost())
             elif self._parked and not isinstance(command, messages.Stop):
-                self._parked.append(command)
+                self._put_off(command)
             else:
                 return command
+
+    def _put_off(self, command: messages.FolderCommand) -> None:
+        """Answer a command while a trouble holds up others, or have it wait for their end."""
+        match command:
+            case messages.ClaimNext():
+                self._reply(messages.ClaimLost())
+            case messages.SetPause(reply=reply):
+                reply(messages.unchanged(self._stands.reason))
+            case messages.WriteStatus():
+                pass  # the newest is written when the trouble is over
+            case _:
+                self._parked.append(command)
 
     def _park(self, command: messages.FolderCommand, trouble: Trouble) -> None:
         self._set_state(trouble.state, trouble.reason)
@@ -165,8 +186,10 @@ class FolderWorker(threading.Thread):
         rest = rest_seconds(self._failures, once=self._inbox.rules.final)
         self._scan_at = self._clock.monotonic() + rest
         match command:
-            case messages.Scan():
+            case messages.Scan() | messages.LookForPause() | messages.WriteStatus():
                 pass
+            case messages.SetPause(reply=reply):
+                reply(messages.unchanged(trouble.reason))
             case messages.ClaimNext():
                 self._executor.room.refused(trouble)
                 self._plan = EMPTY_PLAN  # the next scan knows more
@@ -182,6 +205,7 @@ class FolderWorker(threading.Thread):
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._plan, put_off = EMPTY_PLAN, self._executor.leave()
         self._watcher.stop()
+        self._status_file.forget()
         for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
                 self.submit(held)
@@ -194,15 +218,15 @@ class FolderWorker(threading.Thread):
         match command:
             case messages.Scan():
                 self._scan()
-            case messages.AppendLog(event, at):
-                if reason := self._folder_log.write(event, at):
-                    told = FolderNotLogged(root=self.folder.root, reason=reason)
-                    self._reply(messages.EventRaised(told))
-            case messages.Reconfigure(settings):
-                self._reconfigure(settings)
+            case messages.AppendLog() | messages.WriteStatus():
+                self._write(command)
+            case messages.Reconfigure(settings, defaults):
+                self._reconfigure(settings, defaults)
             case messages.ClaimNext():
                 self._scan_soon()
                 self._claim_next()
+            case messages.LookForPause() | messages.SetPause():
+                self._do_about_pause(command)
             case messages.Stop():
                 raise AssertionError  # ends the loop in run
             case _:
@@ -211,7 +235,44 @@ class FolderWorker(threading.Thread):
                 self._executor.do(command)
                 self._scan_at = min(self._scan_at, self._executor.retries.due_at())
 
+    def _write(self, command: messages.AppendLog | messages.WriteStatus) -> None:
+        match command:
+            case messages.WriteStatus():
+                self._write_status()
+            case messages.AppendLog(event, at):
+                if reason := self._folder_log.write(event, at):
+                    told = FolderNotLogged(root=self.folder.root, reason=reason)
+                    self._reply(messages.EventRaised(told))
+
+    def _write_status(self) -> None:
+        if reason := self._status_file.write():
+            told = StatusNotWritten(root=self.folder.root, reason=reason)
+            self._reply(messages.EventRaised(told))
+
+    @property
+    def _look_for_pause_at(self) -> float:
+        # A hot folder that is away, or another daemon's, is looked at by its scans alone.
+        is_ours = self._stands.state in (FolderState.ONLINE, FolderState.LOW_SPACE)
+        return self._pause_watch.look_at if is_ours else math.inf
+
+    def _look_for_pause(self) -> None:
+        if self._pause_watch.look(self._clock.monotonic()):
+            self._reply(messages.PauseChanged(self._pause_watch.is_paused))
+
+    def _do_about_pause(self, command: messages.PauseCommand) -> None:
+        if isinstance(command, messages.LookForPause):
+            self._look_for_pause()
+            return
+        is_news = set_paused(self._spool.tree, paused=command.paused)
+        self._look_for_pause()  # the deciding thread hears of it before who asked does
+        words = words_of(self.folder.root, paused=command.paused, is_news=is_news)
+        command.reply(CommandResult(ResultCode.DONE, f"{words}{command.after}"))
+
     def _claim_next(self) -> None:
+        self._look_for_pause()
+        if self._pause_watch.is_paused and not self._inbox.rules.final:
+            self._reply(messages.ClaimLost())
+            return
         if not self._plan.ready:
             self._reply(messages.ClaimLost())
             return
@@ -226,6 +287,7 @@ class FolderWorker(threading.Thread):
 
     def _scan(self) -> None:
         now = self._clock.monotonic()
+        self._look_for_pause()
         if self._executor.has_to_recover(now):
             self._executor.recover()
         self._retry_parked()  # before the look: what a claim takes is not in its plan
@@ -246,6 +308,7 @@ class FolderWorker(threading.Thread):
         )
         self._plan = plan
         self._reply(messages.Scanned(plan))
+        self._write_status()  # what could not be written before
         today = day_of(self._clock.time())
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))
@@ -289,10 +352,9 @@ class FolderWorker(threading.Thread):
             return Trouble(FolderState.OFFLINE, "another hot folder is mounted in its place")
         return None
 
-    def _reconfigure(self, settings: Settings) -> None:
+    def _reconfigure(self, settings: Settings, defaults: Defaults) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
-        default_steps = self._inbox.recipe_rules.default_steps
-        rules = RecipeRules.of(settings, default_steps, self.folder.keys)
+        rules = RecipeRules.of(settings, defaults, self.folder.keys)
         self._follow(watch_mode_of(self.folder), rules)
         self._plan = EMPTY_PLAN  # it was made by other settings
         self._executor.resolver = replace(self._executor.resolver, rules=rules)

@@ -232,17 +232,21 @@ def sync(folder: int, path: Path) -> None:
             os.close(descriptor)
 
 
-def entries(folder: int, path: Path) -> list[tuple[str, os.stat_result]]:
-    """What a folder that is held contains; what goes away meanwhile is not in it."""
+def names(folder: int, path: Path) -> list[str]:
+    """The names of what a folder that is held contains, in order."""
     with _named(path):
         descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
         try:
             with os.scandir(descriptor) as found:
-                names = sorted(entry.name for entry in found)
+                return sorted(entry.name for entry in found)
         finally:
             os.close(descriptor)
+
+
+def entries(folder: int, path: Path) -> list[tuple[str, os.stat_result]]:
+    """What a folder that is held contains; what goes away meanwhile is not in it."""
     there = []
-    for name in names:
+    for name in names(folder, path):
         with contextlib.suppress(FileNotFoundError):
             there.append((name, DirEntryAt(folder, path / name).status()))
     return there

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.problems import Problem, UserError
+
+STATE_OF_THE_SERVICE = Path("/var/lib/hotfolder")  # StateDirectory= of the shipped unit
+_NOWHERE = Path("/nonexistent/hotfolder")  # /nonexistent is nobody's home: Debian Policy 9.2.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,31 @@ def locate_local_dirs(environment: Mapping[str, str]) -> LocalDirs:
     )
     control = _given(environment, "RUNTIME_DIRECTORY") or state
     return LocalDirs(state=state, scratch=scratch, control=control)
+
+
+def local_dirs_to_look_in(environment: Mapping[str, str]) -> LocalDirs:
+    """Locate the folders for who only looks; they need not be there.
+
+    Who never ran a daemon has the history of the service of this machine, where that is readable.
+    """
+    try:
+        own = locate_local_dirs(environment)
+    except UserError:
+        own = LocalDirs(state=_NOWHERE, scratch=_NOWHERE, control=_NOWHERE)
+    is_the_services = not _is_dir(own.state) and os.access(STATE_OF_THE_SERVICE, os.R_OK | os.X_OK)
+    return replace(own, state=STATE_OF_THE_SERVICE) if is_the_services else own
+
+
+def _is_dir(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except PermissionError:
+        return False
+
+
+def folders_of_services() -> list[Path]:
+    """Where the services of this machine listen; root alone makes folders there."""
+    return sorted(Path("/run").glob("hotfolder*"))  # RuntimeDirectory= of the shipped units
 
 
 def make_local_dirs(environment: Mapping[str, str]) -> LocalDirs:

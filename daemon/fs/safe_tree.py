@@ -12,7 +12,15 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from daemon.fs.dirfd import DirEntryAt, DirWalker, NotRegularFile, entries, require_short, sync
+from daemon.fs.dirfd import (
+    DirEntryAt,
+    DirWalker,
+    NotRegularFile,
+    entries,
+    names,
+    require_short,
+    sync,
+)
 from daemon.fs.local import CopyResult, copy_hashed, is_temporary, named_as, temporary_name
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
@@ -59,6 +67,24 @@ class SafeTree:
     def write_whole(self, path: Path, content: bytes) -> None:
         """Write a file so that it is seen whole or not at all, replacing what was there."""
         self._replace(path, lambda stream: stream.write(content))
+
+    def write_passing(self, path: Path, content: bytes) -> None:
+        """Write a file so that it is seen whole or not at all, which a power cut may take back.
+
+        For what is written anew before long and tells of a moment: an older text is as good then
+        as one of a moment that is over, and a share is spared two waits for its disk each time.
+        """
+        self._fence()
+        with self._walker.dir_entry(path) as dir_entry:
+            temporary = dir_entry.beside(temporary_name())
+            try:
+                with named_as(temporary.path), temporary.create() as stream:
+                    stream.write(content)
+                self._fence()
+                temporary.rename(dir_entry)
+            except BaseException:
+                temporary.remove()
+                raise
 
     def bring(self, source: Path, folder: Path, names: Iterable[str]) -> str:
         """Copy a local file into a folder under the first free name, whole; returns the name.
@@ -176,6 +202,11 @@ class SafeTree:
         """What a folder contains, by name; links not followed."""
         with self._walker.folder(folder) as descriptor:
             return entries(descriptor, folder)
+
+    def names(self, folder: Path) -> list[str]:
+        """The names of what a folder contains."""
+        with self._walker.folder(folder) as descriptor:
+            return names(descriptor, folder)
 
     def remove(self, path: Path) -> None:
         """Remove a file; it may be missing, and so may its folder."""

@@ -20,6 +20,7 @@ _PROGRAM = "/opt/hotfolder/bin/hotfolder"  # in the shipped units
 _BESIDE = Path(__file__).parent / "systemd"  # where a wheel has them
 _IN_TREE = Path(__file__).parents[2] / "systemd"
 _GIB = 2**30
+_MIB = 2**20
 # Two pixel workers of 8 GiB, the daemon, the libraries of the model.
 _AROUND_BYTES = 20 * _GIB
 _NO_PATH = "  path: null\n"
@@ -34,6 +35,13 @@ _PAGE = Path("/usr/local/share/doc/hotfolder/operations.md")
 _LOCAL = Path("/etc/tmpfiles.d/hotfolder.conf")
 _SHARED = 0o2770  # what is made in it belongs to its group
 _UPDATE_CATALOG = Call(("journalctl", "--update-catalog"))
+_ALL = ("hotfolder.service", "hotfolder@*.service")
+# One that is starting, ending or about to be started again is neither up nor down: `is-active`
+# would say that it is not active.
+_DOWN = "^ActiveState=(inactive|failed)$"
+_STATES = f"systemctl show --property=ActiveState {' '.join(map(repr, _ALL))}"
+_ARE_DOWN = ("sh", "-c", f"! {_STATES} | grep . | grep -qvE '{_DOWN}'")
+_NO_OTHERS = ("sh", "-c", f"! ls {_UNITS}/*.wants/hotfolder@?*.service")
 _RELOAD = Call(("systemctl", "daemon-reload"))
 
 
@@ -53,7 +61,8 @@ class Machine:
     """What was found here."""
 
     program: Path  # this command, as the unit will call it
-    model_bytes: int | None  # main memory that the model needs; None: it is not known
+    memory_bytes: int  # all of its main memory
+    model_bytes: int | None  # of it, that the model takes at most; None: it is not known
     mount_point: str | None  # of the share that the hot folder lies on
     mount_unit: str  # its unit
     is_booted: bool  # with systemd
@@ -88,7 +97,7 @@ def install(request: InstallRequest, machine: Machine) -> Iterator[Step]:
     yield Write(_LOCAL, _local_folders(request))
     yield Call(("systemd-tmpfiles", "--create", str(_LOCAL)))
     yield MakeHotFolder(request.root)
-    inner = (".hotfolder", ".hotfolder/work", ".hotfolder/lease")
+    inner = (".hotfolder", *(f".hotfolder/{name}" for name in ("work", "lease", "filed")))
     for name in ("", *SHOWN, *inner):
         yield MakeFolder(request.root / name, user, group, _SHARED)
     yield from (Write(_UNITS / name, _unit(name, machine.program)) for name in _NAMES)
@@ -110,9 +119,9 @@ def uninstall(*, is_booted: bool) -> Iterator[Step]:
     """All acts that take the service away; data, settings and user stay."""
     is_off = ("sh", "-c", "! systemctl is-enabled hotfolder")
     if is_booted:
-        is_down = ("sh", "-c", "! systemctl is-active hotfolder")
-        yield Call(("systemctl", "stop", "hotfolder"), unless=is_down)
+        yield Call(("systemctl", "stop", *_ALL), unless=_ARE_DOWN)
     yield Call(("systemctl", "disable", "hotfolder"), unless=is_off)
+    yield Call(("systemctl", "disable", "hotfolder@.service"), unless=_NO_OTHERS)
     yield from (Remove(_UNITS / name) for name in _NAMES)
     files = (_INSTALLED, _FOR_MANY, _NAS, _USERS, _LOCAL, _CATALOG, _PAGE)
     yield from (Remove(path) for path in files)
@@ -158,14 +167,21 @@ def _drop_in(request: InstallRequest, machine: Machine) -> str:
         f"ReadWritePaths=-{request.root}",
     ]
     if machine.model_bytes is not None:
-        most = -(-(machine.model_bytes + _AROUND_BYTES) // _GIB)
-        needed = f"{machine.model_bytes / _GIB:.1f} GiB"
         lines += [
-            f"# The model needs {needed}; the rest is for pictures. A process that grows without",
-            "# end is ended before the machine suffers.",
-            f"MemoryMax={most}G",
+            f"# The model takes {machine.model_bytes / _GIB:.1f} GiB at most; the rest is for",
+            "# pictures. A process that grows without end is ended before the machine suffers.",
+            "# After a change of model, settings or memory run `hotfolder install` again.",
+            f"MemoryMax={_memory_limit(machine.model_bytes, machine.memory_bytes)}",
         ]
     return "\n".join([_account(request), *lines, ""])
+
+
+def _memory_limit(model_bytes: int, memory_bytes: int) -> str:
+    """What model and pictures may take; where they may take all that there is, all of it."""
+    needed_gib = -(-(model_bytes + _AROUND_BYTES) // _GIB)
+    if needed_gib * _GIB < memory_bytes:
+        return f"{needed_gib}G"
+    return f"{memory_bytes // _MIB}M"
 
 
 def _nas(machine: Machine) -> str:

@@ -52,13 +52,15 @@ class Requests:
 
     def take(self, request: Request) -> bool:
         """Take a request; False where it is none of these."""
-        match request.verb:
-            case "cancel":
-                self._cancellation.requested(request)
-            case "retry":
-                self._ask_requeue(request)
-            case _:
-                return False
+        if request.verb not in ("cancel", "retry"):
+            return False
+        folder = self._folders[str(request.root)]
+        if folder.is_standby:
+            request.reply(messages.standing_by(folder.stands.reason))
+        elif request.verb == "cancel":
+            self._cancellation.requested(request)
+        else:
+            self._ask_requeue(request)
         return True
 
     def advance(self) -> None:

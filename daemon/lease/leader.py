@@ -136,13 +136,15 @@ def leader_lease(
     timings: LeaseTimings,
     on_change: Callable[[], None],
     tell: Callable[[Fault], None],
+    *,
+    socket: str = "",
 ) -> LeaderLease:
     """The lead of a hot folder for this process; `on_change` is called when its standing changes.
 
     `identity` gives the id of the hot folder that is meant, "" until it is known; `tell` is called
-    for a fault of the thread that holds the lease, from there.
+    for a fault of the thread that holds the lease, from there. `socket` is where it is asked.
     """
-    me = owner.this_process(secrets.token_hex(8))
+    me = owner.this_process(secrets.token_hex(8), socket)
     store: Store = LeaseStore(root, identity)
     liveness_of = partial(owner.liveness_of, me=me)
     election = Election(

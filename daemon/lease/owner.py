@@ -18,6 +18,7 @@ _START_TICKS, _STATE = 19, 0  # of /proc/<pid>/stat, counted after the name of t
 _ENDED = {"Z", "X"}
 _LARGEST_PID = 1 << 22  # of any Linux
 _LONGEST_TEXT = 255  # of a record; its host is shown to people
+_RECORD_CHARACTERS = 1000
 
 
 class Liveness(Enum):
@@ -39,6 +40,9 @@ class Owner:
     pid: Annotated[int, Range(1, _LARGEST_PID)]
     start_ticks: Count  # when it began, since the boot: a pid is used again, the pair is not
     nonce: str  # of one hot folder in one process
+    # The absolute path of the socket where it is asked, on its machine; "" where that is too long
+    # for a record. None: it is of an earlier version, and writes none.
+    socket: str | None = None
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host or 'another machine'}"
@@ -63,7 +67,9 @@ class LeaseRecord:
         """
         facts = {"schema": SCHEMA, **asdict(self.owner)}
         facts |= {"counter": self.counter, "released": self.is_released}
-        return codec.dump(facts).ljust(1000) + "\n"
+        if len(codec.dump(facts)) > _RECORD_CHARACTERS:
+            facts["socket"] = ""
+        return codec.dump(facts).ljust(_RECORD_CHARACTERS) + "\n"
 
 
 def read(text: str) -> LeaseRecord | None:
@@ -79,8 +85,8 @@ def read(text: str) -> LeaseRecord | None:
     return LeaseRecord(owner=owner, counter=counter, is_released=is_released) if is_short else None
 
 
-def this_process(nonce: str) -> Owner:
-    """The owner that this process is."""
+def this_process(nonce: str, socket: str = "") -> Owner:
+    """The owner that this process is; `socket` is where it is asked."""
     return Owner(
         host=platform.node(),
         machine_id=_first_line(Path("/etc/machine-id")),
@@ -89,7 +95,20 @@ def this_process(nonce: str) -> Owner:
         pid=os.getpid(),
         start_ticks=_start_ticks(os.getpid()),
         nonce=nonce,
+        socket=socket,
     )
+
+
+def is_of_this_machine(owner: Owner, me: Owner) -> bool:
+    """Whether a process runs, or ran, under this kernel: in another container, perhaps."""
+    return bool(owner.boot_id) and owner.boot_id == me.boot_id
+
+
+def may_be(owner: Owner, pid: int, me: Owner) -> bool:
+    """Whether the process of that number here is the owner, as far as `me` can tell."""
+    if owner._where != me._where:
+        return True
+    return pid == owner.pid and liveness_of(owner, me) is not Liveness.ENDED
 
 
 def liveness_of(owner: Owner, me: Owner) -> Liveness:

@@ -16,10 +16,22 @@ from pathlib import Path
 from config.problems import UserError
 from daemon.fs.hot_folder import id_in
 from daemon.fs.safe_tree import SafeTree
+from daemon.lease import owner
+from daemon.lease.owner import LeaseRecord
 
 _RECORD = "owner.json"
 # A longer number was not counted up to, and the one after it may have no name.
 _TERM = re.compile("(?!9{18})[0-9]{1,18}")
+
+
+def newest_record(root: Path) -> LeaseRecord | None:
+    """Who led a hot folder last, by the record of its newest term; None where that is not said.
+
+    For who only asks: its marker is not looked at. Raises OSError where it cannot be read.
+    """
+    store = LeaseStore(root, str)
+    text = store.read(max(store._terms(), default=0))
+    return None if text is None else owner.read(text)
 
 
 class LeaseStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 from config.settings import FolderSettings
 from daemon.clock import local_time
 from daemon.control.documents import CommandResult, Request, ResultCode
-from daemon.control.protocol import name_of
 from daemon.events.events import Event, FolderGoesOn, FolderRests
+from daemon.folder import messages
+from daemon.folder.pause_flag import earlier_flag, is_paused, set_paused
+from daemon.folder.view import FolderView
+from daemon.fs.access import as_a_daemon_would
+from daemon.fs.safe_tree import SafeTree
 
 # The model is loaded so long before a window opens.
 _LEAD_SECONDS = 600.0
@@ -20,30 +25,24 @@ _PAUSED = "paused by hand: hotfolder resume"
 
 
 class PauseFlags:
-    """Which hot folders are paused by hand, in files of the state folder: it outlives restarts."""
+    """Which hot folders are paused by hand, for commands, as the hot folders themselves say it."""
 
     def __init__(self, state: Path) -> None:
+        """`state`: where an earlier version has left its flags, beside its history."""
         self._state = state
 
     def has(self, root: Path) -> bool:
-        """Whether a hot folder is paused."""
-        return self._file(root).exists()
+        """Whether a hot folder is paused; raises OSError."""
+        return is_paused(SafeTree(root)) or earlier_flag(self._state, root).exists()
 
-    def take(self, verb: str, root: Path) -> CommandResult | None:
-        """Pause a hot folder or let it go on; None for another verb. Raises OSError."""
-        match verb:
-            case "pause":
-                self._file(root).touch(mode=0o640)
-                text = f"{root} is paused: what was begun is finished, nothing else is."
-            case "resume":
-                self._file(root).unlink(missing_ok=True)
-                text = f"{root} is paused no more."
-            case _:
-                return None
-        return CommandResult(ResultCode.DONE, text)
-
-    def _file(self, root: Path) -> Path:
-        return self._state / f"{name_of(root)}.paused"
+    def set(self, root: Path, *, paused: bool) -> bool:
+        """Pause a hot folder or let it go on; False where it is so already. Raises OSError."""
+        earlier = earlier_flag(self._state, root)
+        if was_left := not paused and earlier.exists():
+            earlier.unlink(missing_ok=True)
+        with as_a_daemon_would(root):
+            is_news = set_paused(SafeTree(root), paused=paused)
+        return is_news or was_left
 
 
 def why_paused(folder: FolderSettings, pause_flags: PauseFlags, now: datetime) -> str:
@@ -66,16 +65,18 @@ def _outside_hours(folder: FolderSettings, now: datetime) -> str:
 class PauseControl:
     """Knows which of a daemon's hot folders rest now."""
 
-    def __init__(self, pause_flags: PauseFlags, *, never: bool) -> None:
+    def __init__(self, folders: Mapping[str, FolderView], *, never: bool) -> None:
         """`never`: of a run that somebody waits for, which works at any hour."""
-        self._pause_flags, self._never = pause_flags, never
+        self._folders, self._never = folders, never
         self.is_draining = False
+        self._by_hand: frozenset[str] = frozenset()  # roots
+        self._unix_time = 0.0  # of the last look
         self._reasons: Mapping[str, str] = {}
         self.needs_editor = True  # whether any of them is worked now, or in a moment
 
     def look(self, folders: Mapping[str, FolderSettings], unix_time: float) -> list[Event]:
-        """Look at clock and files; returns what to tell."""
-        before = self._reasons
+        """Look at the clock; returns what to tell."""
+        before, self._unix_time = self._reasons, unix_time
         now, soon = local_time(unix_time), local_time(unix_time + _LEAD_SECONDS)
         all_reasons = {root: self._reason(one, now) for root, one in folders.items()}
         self._reasons = {root: reason for root, reason in all_reasons.items() if reason}
@@ -97,24 +98,62 @@ class PauseControl:
         """Why a hot folder rests; "" where it does not."""
         return self._reasons.get(root, "")
 
+    def changed(self, root: str, *, is_paused: bool) -> None:
+        """Take note that a hot folder is paused by hand, or no more."""
+        self._by_hand = self._by_hand | {root} if is_paused else self._by_hand - {root}
+
     def take(self, request: Request) -> bool:
         """Take the request of somebody; False where it is none of these."""
-        if request.verb == "drain":
-            self.is_draining = True
-            request.reply(CommandResult(ResultCode.BEGUN, f"{request.root}: {_DRAINING}."))
-            return True
-        try:
-            came = self._pause_flags.take(request.verb, request.root)
-        except OSError as error:
-            request.reply({"error": f"it cannot be kept: {error.strerror}"})
-            return True
-        if came is not None:
-            request.reply(came)
-        return came is not None
+        match request.verb:
+            case "drain":
+                self.is_draining = True
+                request.reply(self._drained(request.root))
+            case "pause" | "resume":
+                self._set(request, self._folders[str(request.root)])
+            case _:
+                return False
+        return True
+
+    def _drained(self, root: Path) -> CommandResult:
+        others = ", ".join(it for it in self._folders if it != str(root))
+        text = (
+            f"{root}: the daemon, process {os.getpid()}, ends when what it has begun is finished"
+        )
+        text = f"{text}, in {others}, too." if others else f"{text}."
+        folder = self._folders[str(root)]
+        if folder.is_standby:
+            text = f"{text} It was on standby: {folder.stands.reason}."
+        return CommandResult(ResultCode.BEGUN, text, tuple(self._folders))
+
+    def _set(self, request: Request, folder: FolderView) -> None:
+        """Have the flag set, which lies in the hot folder: by its worker."""
+        if folder.is_standby:
+            request.reply(messages.standing_by(folder.stands.reason))
+            return
+        if folder.is_away and folder.is_known:
+            reason = folder.stands.reason if folder.is_offline else "its share lets us wait"
+            request.reply(messages.unchanged(reason))
+            return
+        paused = request.verb == "pause"
+        after = self._after(folder.folder_worker.folder, paused=paused)
+        folder.folder_worker.submit(messages.SetPause(paused, after, request.reply))
+
+    def _after(self, folder: FolderSettings, *, paused: bool) -> str:
+        """What follows when a hot folder is paused by hand, or no more."""
+        if paused and self._never:
+            return f", but process {os.getpid()}, a run with --once, works on to its end."
+        if paused:
+            return ": what was begun is finished, nothing else is."
+        reason = self._reason_beside(folder, local_time(self._unix_time))
+        return f", but no job is begun yet: {reason}." if reason else "."
 
     def _reason(self, folder: FolderSettings, now: datetime) -> str:
+        if str(folder.root) in self._by_hand and not self.is_draining and not self._never:
+            return _PAUSED
+        return self._reason_beside(folder, now)
+
+    def _reason_beside(self, folder: FolderSettings, now: datetime) -> str:
+        """Why a hot folder rests that nobody has paused."""
         if self.is_draining:
             return _DRAINING
-        if self._never:
-            return ""
-        return why_paused(folder, self._pause_flags, now)
+        return "" if self._never else _outside_hours(folder, now)

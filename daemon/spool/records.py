@@ -119,7 +119,15 @@ def job_of_record(tree: SafeTree, path: Path) -> Job | None:
 
 def _is_of(job: Job, job_id: str) -> bool:
     """Whether a record may be ours: whoever may write to the share may have written it."""
-    leads_down = is_path_below(job.folder) and all(is_base_name(it.name) for it in job.files)
+    names = (
+        *(it.name for it in job.files),
+        *job.returning.values(),
+        *(name for _, name in job.adopting),
+    )
+    paths = (job.folder, *(there for there, _ in job.adopting))
+    leads_down = all(map(is_path_below, paths)) and all(map(is_base_name, names))
+    if not all(there.startswith("failed/") for there, _ in job.adopting):
+        return False
     return bool(job.files) and leads_down and job.job_id == job_id
 
 

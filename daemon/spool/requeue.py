@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config import codec
 from config.problems import Problem, UserError
+from daemon.clock import day_of
 from daemon.fs.names import (
     Kind,
     is_base_name,
@@ -17,6 +18,7 @@ from daemon.fs.names import (
     is_path_below,
     kind_of,
     numbered,
+    pair_key,
     printable,
 )
 from daemon.job import Job, JobFile, Role
@@ -52,10 +54,13 @@ def requeue(spool: Spool, folder: Path, ticket: ClaimTicket) -> tuple[str, ...]:
     if stored:
         origin = _origin(spool, folder)
         names = _first_names(stored, origin)
-        copies = set(_copies(spool, folder, origin, names))
-        job = _job(origin, tuple(names.values()), copies, ticket)
-        # The picture last: alone in the inbox it might be edited by a preset of the folder.
+        job = _job(origin, tuple(names.values()), ticket)
         sources = {name: there for there, name in names.items()}
+        twins = _twins(spool, folder, job, sources)
+        for name in twins:
+            spool.keep(folder / sources[name], job.folder, day_of(ticket.claimed_at))
+        job = replace(job, files=tuple(it for it in job.files if it.name not in twins))
+        # The picture last: alone in the inbox it might be edited by a preset of the folder.
         spool.adopt(job, folder, [(sources[it.name], it.name) for it in reversed(job.files)])
         paths = spool.release(job)
     spool.remove_records(folder)
@@ -105,8 +110,10 @@ def _first_names(stored: tuple[str, ...], origin: _FailureOrigin) -> dict[str, s
                 left.remove(there)
                 names[there] = name
                 break
-    taken = set(names.values())
-    return {**names, **{it: it for it in left if it not in taken}}
+    for there in left:
+        taken = set(map(pair_key, names.values()))  # on some shares "A.png" is "a.png"
+        names[there] = next(it for it in numbered(there) if pair_key(it) not in taken)
+    return names
 
 
 def _likely(name: str, files: int) -> Iterator[str]:
@@ -114,31 +121,38 @@ def _likely(name: str, files: int) -> Iterator[str]:
     return (next(candidates) for _ in range(files + len(_OUR_FILES)))
 
 
-def _copies(
-    spool: Spool, folder: Path, origin: _FailureOrigin, names: Mapping[str, str]
-) -> Iterator[str]:
-    """The names of files that lie in the inbox too, with the same content: others needed them."""
-    home = spool.inbox / origin.folder
-    for there, name in names.items():
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            if spool.tree.sha256_of(home / name) == spool.tree.sha256_of(folder / there):
-                yield name
+def _twins(spool: Spool, folder: Path, job: Job, sources: Mapping[str, str]) -> frozenset[str]:
+    """The references that lie in the inbox too: an instruction finds them there by their names.
+
+    Raises UserError where another file has such a name: the job would be edited with that.
+    """
+    home, found, problems = spool.inbox / job.folder, set(), []
+    for name in (file.name for file in job.files if file.role is Role.COMPANION):
+        if (sha256 := _sha256_of(spool, home / name)) is None:
+            continue
+        if sha256 == _sha256_of(spool, folder / sources[name]):
+            found.add(name)
+        else:
+            shown = printable(str((home / name).relative_to(spool.root)))
+            what = f"is another file than that in {printable(str(folder.relative_to(spool.root)))}"
+            problems.append(Problem(shown, what, "wait until it is edited, or move it away"))
+    if problems:
+        raise UserError(problems)
+    return frozenset(found)
 
 
-def _job(
-    origin: _FailureOrigin, names: tuple[str, ...], copies: Container[str], ticket: ClaimTicket
-) -> Job:
-    """The job to give back; no copy of what lies in the inbox goes there a second time."""
-    roles = {name: _role(name, origin) for name in names}
+def _sha256_of(spool: Spool, path: Path) -> str | None:
+    """The hash of what is there; None where nothing is, "" where it is no file that is read."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return spool.tree.sha256_of(path)
+    return "" if spool.tree.exists(path) else None
+
+
+def _job(origin: _FailureOrigin, names: tuple[str, ...], ticket: ClaimTicket) -> Job:
+    """The job to give back."""
     files = [
-        JobFile(
-            role=role,
-            name=name,
-            moved=role is Role.IMAGE or name not in copies,
-            sha256="",
-            size=0,
-        )
-        for name, role in roles.items()
+        JobFile(role=_role(name, origin), name=name, moved=True, sha256="", size=0)
+        for name in names
     ]
     files.sort(key=lambda file: list(Role).index(file.role))
     return ticket.job(origin.folder, tuple(files))

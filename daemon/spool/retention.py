@@ -19,12 +19,25 @@ from daemon.events.events import FolderNotSwept, FolderSwept
 from daemon.fs.errors import Scope, is_of_a_log, scope_of
 from daemon.fs.names import is_path_below, printable
 from daemon.fs.safe_tree import SafeTree
+from daemon.spool.believed_days import (
+    FIRST_DAY,
+    DayRecord,
+    SeenDays,
+    first_seen,
+    is_believed_of,
+    is_disputed,
+    later_of,
+    why_not_believed,
+)
 
 # No room, or something else in its place: what is not noted is kept.
 _FORGIVEN = frozenset((errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR))
 _NUMBER_OF_DAY = re.compile(r"_[0-9]+$")  # of DAY_2, where DAY took nothing
+_IN_DOUBT = "the clock was wrong"
 _NAME = re.compile(r"(done|failed)-([0-9]{4}-[0-9]{2}-[0-9]{2})\.jsonl")
-_FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, 24 * 3600.0
+_DAY_SECONDS = 24 * 3600.0
+_TOLERATED_DAYS = 1.5  # between the date and our own measure: a date has no hours
+_FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, _DAY_SECONDS
 MOST_FILES = 500  # at a time: the folder worker has other things to do
 # LOG-2026-11-22.txt and 2026-11-22/20261122-140153-5eb655cb.log, and further ones of such a name.
 _DAY_LOG = re.compile(r"LOG-([0-9]{4})-([0-9]{2})-([0-9]{2})(?:_[0-9]+)?\.txt")
@@ -61,17 +74,25 @@ class FiledManifest:
 
     def __init__(self, tree: SafeTree) -> None:
         self._tree, self._folder = tree, tree.root / ".hotfolder" / "filed"
+        self.day_record = DayRecord(tree, self._folder)
 
     def note(self, paths: Iterable[Path]) -> None:
-        """Note files that were filed just now below done/DAY/ or failed/DAY/."""
+        """Note files that were filed just now below done/DAY/ or failed/DAY/.
+
+        Those of a day that cannot be today are noted as such, and kept.
+        """
         manifest_days: dict[str, list[str]] = {}
+        seen = self._seen()
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 status = self._tree.status(path)
                 name = str(path.relative_to(self._tree.root))
-                line = codec.dump(astuple(FiledEntry(name, status.st_size, status.st_mtime_ns)))
                 area, folder, *_ = name.split("/")
                 day = _NUMBER_OF_DAY.sub("", folder)
+                entry = astuple(FiledEntry(name, status.st_size, status.st_mtime_ns))
+                of_day = _manifest_day_of(f"{area}-{day}.jsonl")
+                is_doubtful = of_day is not None and not is_believed_of(of_day.day, seen)
+                line = codec.dump((*entry, _IN_DOUBT) if is_doubtful else entry)
                 manifest_days.setdefault(f"{area}-{day}.jsonl", []).append(f"{line}\n")
         try:
             self._tree.make_folder(self._folder)
@@ -83,6 +104,11 @@ class FiledManifest:
         except OSError as error:
             if error.errno not in _FORGIVEN and not is_of_a_log(error, self._tree.root):
                 raise
+
+    def _seen(self) -> SeenDays | None:
+        with contextlib.suppress(OSError):  # whoever files is not kept from it
+            return self.day_record.read()
+        return None
 
     def days(self) -> list[ManifestDay]:
         """The days that have a list, the oldest first."""
@@ -96,14 +122,25 @@ class FiledManifest:
             if manifest_day is not None
         )
 
-    def read(self, manifest_day: ManifestDay) -> Iterator[FiledEntry]:
-        """What was filed on a day and is still there as it was."""
+    def kept_since(self, manifest_day: ManifestDay) -> date | None:
+        """The day that a list is of, or a later one on which it was written; None: none at all."""
+        try:
+            written_at = self._tree.status(self._file(manifest_day)).st_mtime
+        except FileNotFoundError:
+            return None
+        return later_of(manifest_day.day, written_at)
+
+    def read(self, manifest_day: ManifestDay, *, in_doubt: bool = False) -> Iterator[FiledEntry]:
+        """What was filed on a day and is still there as it was.
+
+        `in_doubt`: only what was filed while the clock was wrong, instead of all else.
+        """
         try:
             lines = self._tree.read(self._file(manifest_day)).splitlines()
         except FileNotFoundError:
             return
         for line in dict.fromkeys(lines):
-            filed = _parse(line)
+            filed = _parse(line, in_doubt=in_doubt)
             if filed is not None and _is_of(filed, manifest_day) and self._is_there(filed):
                 yield filed
 
@@ -130,9 +167,11 @@ def _manifest_day_of(name: str) -> ManifestDay | None:
     return None
 
 
-def _parse(line: bytes) -> FiledEntry | None:
+def _parse(line: bytes, *, in_doubt: bool) -> FiledEntry | None:
     """A line of ours; None for one that was cut off, or that somebody else wrote."""
     try:
+        if in_doubt:
+            return FiledEntry(*codec.load(tuple[str, int, int, str], line)[:3])
         return FiledEntry(*codec.load(tuple[str, int, int], line))
     except ValueError:
         return None
@@ -159,24 +198,30 @@ class Swept:
 
 
 def due_days(
-    manifest_days: Iterable[ManifestDay], folder: FolderSettings, today: date
+    manifest_days: Iterable[tuple[ManifestDay, date | None]], folder: FolderSettings, today: date
 ) -> Iterator[ManifestDay]:
-    """The days that the settings let go."""
-    keep = {Area.DONE: folder.keep_done_days, Area.FAILED: folder.keep_failed_days}
-    for manifest_day in manifest_days:
-        days = keep[manifest_day.area]
-        if days is not None and (today - manifest_day.day).days > days:
+    """The days that the settings let go, each with the day since when it is kept."""
+    for manifest_day, since in manifest_days:
+        days = _keep_days(manifest_day, folder)
+        if days is not None and since is not None and (today - since).days > days:
             yield manifest_day
 
 
-def due_logs(names: Iterable[str], folder: FolderSettings, today: date) -> Iterator[str]:
-    """The logs that the settings let go, by the days in their names."""
+def due_logs(
+    logs: Iterable[tuple[str, float]], folder: FolderSettings, today: date
+) -> Iterator[str]:
+    """The logs that the settings let go, by the days in their names and when they were written."""
     if folder.keep_logs_days is None:
         return
-    for name in names:
+    for name, written_at in logs:
         day = _log_day_of(name)
-        if day is not None and (today - day).days > folder.keep_logs_days:
+        since = None if day is None else later_of(day, written_at)
+        if since is not None and (today - since).days > folder.keep_logs_days:
             yield name
+
+
+def _keep_days(manifest_day: ManifestDay, folder: FolderSettings) -> float | None:
+    return folder.keep_done_days if manifest_day.area is Area.DONE else folder.keep_failed_days
 
 
 class RetentionSchedule:
@@ -187,15 +232,16 @@ class RetentionSchedule:
 
     def look(self, folder: FolderSettings, today: date) -> Iterator[Swept]:
         """Say what a sweep would delete, and touch nothing."""
-        for manifest_day in due_days(self._manifest.days(), folder, today):
-            yield _swept(manifest_day, len(list(self._manifest.read(manifest_day))), folder)
+        for manifest_day in self._due(folder, today):
+            if files := len(list(self._manifest.read(manifest_day))):
+                yield _swept(manifest_day, files, folder)
         if names := self._logs(folder, today):
             yield Swept("logs", len(names), folder.keep_logs_days or 0)
 
     def sweep(self, folder: FolderSettings, today: date) -> Iterator[Swept]:
         """Delete a portion of what may go, and say what; raises OSError."""
         left = MOST_FILES
-        for manifest_day in due_days(self._manifest.days(), folder, today):
+        for manifest_day in self._due(folder, today):
             files = list(self._manifest.read(manifest_day))
             self._delete(files[:left])
             if files:
@@ -203,7 +249,8 @@ class RetentionSchedule:
             if len(files) > left:
                 return
             left -= len(files)
-            self._manifest.drop(manifest_day)
+            if not any(self._manifest.read(manifest_day, in_doubt=True)):
+                self._manifest.drop(manifest_day)
         if names := self._logs(folder, today)[:left]:
             logs = self._tree.root / "logs"
             for name in names:
@@ -212,6 +259,42 @@ class RetentionSchedule:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     self._tree.remove_empty(day)
             yield Swept("logs", len(names), folder.keep_logs_days or 0)
+
+    def doubtful(self, folder: FolderSettings) -> Iterator[Swept]:
+        """What would go some day, but was filed while the clock was wrong, and so stays."""
+        for manifest_day in self._manifest.days():
+            files = len(list(self._manifest.read(manifest_day, in_doubt=True)))
+            if manifest_day.day < FIRST_DAY:
+                files += len(list(self._manifest.read(manifest_day)))
+            if files and _keep_days(manifest_day, folder) is not None:
+                yield _swept(manifest_day, files, folder)
+
+    def doubt(self, today: date) -> str:
+        """Why nothing is deleted on this day; "" where nothing speaks against it."""
+        return why_not_believed(self._seen_with(today, is_leap=False), today, today)
+
+    def witness(self, today: date, *, is_leap: bool) -> str:
+        """The same, with the file system's clock, and put on record that the day was seen."""
+        record, seen = self._manifest.day_record, self._seen_with(today, is_leap=is_leap)
+        share_day = record.share_day()
+        if is_disputed(today, share_day):
+            return why_not_believed(seen, today, share_day)
+        if seen != record.read():
+            record.write(seen)
+        return why_not_believed(seen, today, share_day)
+
+    def _seen_with(self, today: date, *, is_leap: bool) -> SeenDays:
+        seen = self._manifest.day_record.read()
+        if seen is not None:
+            return seen.next(today, is_leap=is_leap)
+        days = (it.day for it in self._manifest.days())
+        return first_seen(
+            today, max((it for it in days if FIRST_DAY <= it <= today), default=None)
+        )
+
+    def _due(self, folder: FolderSettings, today: date) -> Iterator[ManifestDay]:
+        days = ((it, self._manifest.kept_since(it)) for it in self._manifest.days())
+        return due_days(days, folder, today)
 
     def _delete(self, files: list[FiledEntry]) -> None:
         folders = set()
@@ -228,24 +311,24 @@ class RetentionSchedule:
     def _logs(self, folder: FolderSettings, today: date) -> list[str]:
         if folder.keep_logs_days is None:
             return []
-        return list(due_logs(self._log_names(), folder, today))
+        return list(due_logs(self._log_files(), folder, today))
 
-    def _log_names(self) -> Iterator[str]:
-        """All files in logs/ and in its folders of days, which earlier versions did not make."""
+    def _log_files(self) -> Iterator[tuple[str, float]]:
+        """All in logs/ and in its folders of days, which earlier versions did not make: mtimes."""
         logs = self._tree.root / "logs"
         for name, status in self._tree.entries(logs):
             if stat.S_ISREG(status.st_mode):
-                yield name
+                yield name, status.st_mtime
             elif stat.S_ISDIR(status.st_mode) and _LOG_FOLDER.fullmatch(name):
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     for below, of in self._tree.entries(logs / name):
                         if stat.S_ISREG(of.st_mode):
-                            yield f"{name}/{below}"
+                            yield f"{name}/{below}", of.st_mtime
 
 
 def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swept:
-    keep = folder.keep_done_days if manifest_day.area is Area.DONE else folder.keep_failed_days
-    return Swept(printable(f"{manifest_day.area}/{manifest_day.day}"), files, keep or 0)
+    keep_days = _keep_days(manifest_day, folder) or 0
+    return Swept(printable(f"{manifest_day.area}/{manifest_day.day}"), files, keep_days)
 
 
 def _log_day_of(name: str) -> date | None:
@@ -262,23 +345,30 @@ class RetentionSweeper:
     def __init__(self, tree: SafeTree, clock: Clock) -> None:
         self._retention, self._clock = RetentionSchedule(tree), clock
         self._due_at = clock.monotonic() + _FIRST_SECONDS
+        self._seen: tuple[date, float] | None = None  # the last day, and when it was that
+        self._told = ""
 
     def sweep(
         self, folder: FolderSettings, day: str, *, is_quiet: bool
     ) -> Iterator[FolderSwept | FolderNotSwept]:
         """Delete a portion of what may go where that is due; tells what; raises OSError.
 
-        Where it is never quiet, it is done all the same after a day.
+        Where it is never quiet, it is done all the same after a day. By a day that cannot be
+        believed nothing is deleted.
         """
         now, files = self._clock.monotonic(), 0
         if now < self._due_at or not (is_quiet or now > self._due_at + _PATIENCE_SECONDS):
             return
         try:
-            for swept in self._retention.sweep(folder, date.fromisoformat(day)):
-                files += swept.files
-                yield FolderSwept(
-                    root=folder.root, what=swept.what, files=swept.files, days=swept.keep_days
-                )
+            today = date.fromisoformat(day)
+            if doubt := self._retention.witness(today, is_leap=self._has_leapt(today, now)):
+                yield from self._in_doubt(folder, today, doubt)
+            else:
+                for swept in self._retention.sweep(folder, today):
+                    files += swept.files
+                    yield FolderSwept(
+                        root=folder.root, what=swept.what, files=swept.files, days=swept.keep_days
+                    )
         except OSError as error:
             if scope_of(error, folder.root) is Scope.FOLDER:
                 raise
@@ -286,3 +376,19 @@ class RetentionSweeper:
             files = 0
         if files < MOST_FILES:
             self._due_at = now + _EVERY_SECONDS
+
+    def _has_leapt(self, today: date, now: float) -> bool:
+        """Whether more or fewer days have passed by the date than by our own measure."""
+        before, self._seen = self._seen, (today, now)
+        if before is None:
+            return False
+        passed = (today - before[0]).days - (now - before[1]) / _DAY_SECONDS
+        return abs(passed) > _TOLERATED_DAYS
+
+    def _in_doubt(
+        self, folder: FolderSettings, today: date, doubt: str
+    ) -> Iterator[FolderNotSwept]:
+        """Say once that something stays which would go by this date."""
+        is_new, self._told = doubt != self._told, doubt
+        if is_new and any(self._retention.look(folder, today)):
+            yield FolderNotSwept(root=folder.root, reason=doubt)

@@ -18,6 +18,7 @@ from daemon.fs.errors import Scope, areas_of, is_lasting, scope_of, words_of
 from daemon.fs.names import numbered, printable
 from daemon.fs.safe_tree import SafeTree, nobody_else
 from daemon.job import JOB_ID, Candidate, Job, JobFile, Role, Seen, State
+from daemon.spool.giving_back import GivingBack
 from daemon.spool.publisher import Publisher
 from daemon.spool.receipts import FailureReason, report, why_text
 from daemon.spool.records import (
@@ -253,14 +254,18 @@ class Spool:
 
         Raises ChangedMeanwhile where it is not what was seen.
         """
-        source, done = self.inbox / file.path, self.root / "done"
+        source = self.inbox / file.path
         if not _is_content_of(file, self.tree.status(source)):
             raise ChangedMeanwhile(file.path)
+        return self.keep(source, file.folder, day)
+
+    def keep(self, source: Path, below: str, day: str) -> str:
+        """Move a file that is not needed to a folder below done/; returns its relative path."""
         target, name = self._filed_in(
-            done,
+            self.root / "done",
             day,
-            file.folder,
-            lambda folder: self.tree.move(source, folder, numbered(file.name)),
+            below,
+            lambda folder: self.tree.move(source, folder, numbered(source.name)),
         )
         self.tree.sync(target)
         self._manifest.note([target / name])
@@ -269,20 +274,21 @@ class Spool:
     def adopt(self, job: Job, folder: Path, names: Iterable[tuple[str, str]]) -> None:
         """Take files out of a folder into work/, each with the name that it gets there.
 
-        Where this is interrupted, a recovery gives back what is there. Raises NotPermitted where
-        one may not be taken; all are back in their place then.
+        Where this is interrupted, `release` goes on with it. Raises NotPermitted where one may not
+        be taken; all are back in their place then.
         """
-        work = self.work(job.job_id)
+        work, pairs = self.work(job.job_id), tuple(names)
         self.tree.make_folder(work)
-        self._write_record(job)
+        adopting = tuple((str((folder / it).relative_to(self.root)), name) for it, name in pairs)
+        self._write_record(replace(job, adopting=adopting))
         taken: list[tuple[str, str]] = []
         try:
-            for there, name in names:
-                self.tree.rename(folder / there, work / name)
+            for there, name in pairs:
+                self.tree.move(folder / there, work, iter((name,)))
                 taken.append((there, name))
         except PermissionError as error:
             for there, name in taken:
-                self.tree.rename(work / name, folder / there)
+                self.tree.move(work / name, folder, numbered(there))
             self._remove_work(job)
             raise NotPermitted(may_not(error)) from error
         self.tree.sync(work)
@@ -312,8 +318,12 @@ class Spool:
     def release(self, job: Job) -> tuple[str, ...]:
         """Put the originals back into the inbox; returns their paths there.
 
-        Where a name is taken, image and sidecar get the same number.
+        Where a name is taken, image and sidecar get the same number, and keep it whenever this
+        dies. What an interrupted `adopt` left where it was is fetched first.
         """
+        for there, name in job.adopting:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self.tree.move(self.root / there, self.work(job.job_id), iter((name,)))
         home, names = self._nearest(
             self.inbox / job.folder, self.inbox, lambda folder: self._return_to(folder, job)
         )
@@ -322,34 +332,11 @@ class Spool:
         return tuple(str((home / name).relative_to(self.inbox)) for name in names)
 
     def _return_to(self, home: Path, job: Job) -> list[str]:
-        work = self.work(job.job_id)
-        requeues = [file for file in job.files if self._returns(file, job, home)]
-        pair = [file for file in requeues if file.role is not Role.COMPANION]
-        names: list[str] = []
-        for file, name in zip(pair, self._free_names(home, work, pair), strict=True):
-            names.append(self.tree.move(work / file.name, home, iter((name,))))
-        names += [
-            self.tree.move(work / file.name, home, numbered(file.name))
-            for file in requeues
-            if file.role is Role.COMPANION and not self._is_back(work / file.name, home)
-        ]
-        self.tree.sync(home)
-        return names
-
-    def _returns(self, file: JobFile, job: Job, home: Path) -> bool:
-        """Whether a file is to go back; of a copy, whether its original has left meanwhile."""
-        if not self.tree.exists(self.work(job.job_id) / file.name):
-            return False
-        # Until the first attempt a copy may be half.
-        return file.moved or (job.attempts > 0 and not self.tree.exists(home / file.name))
-
-    def _is_back(self, source: Path, home: Path) -> bool:
-        """Whether another job has given the same file back; ours is removed then."""
-        with contextlib.suppress(FileNotFoundError):
-            if self.tree.sha256_of(home / source.name) == self.tree.sha256_of(source):
-                self.tree.remove(source)
-                return True
-        return False
+        giving_back = GivingBack(self.tree, self.work(job.job_id), home)
+        names = giving_back.names(job)
+        if names != job.returning and any(name != it for name, it in names.items()):
+            self._write_record(replace(job, returning=names))
+        return giving_back.move(replace(job, returning=names))
 
     def recover(
         self, unreadable: Callable[[Path, Exception], None] = _fail_with
@@ -391,19 +378,6 @@ class Spool:
     def _remove_records(self, work: Path) -> None:
         for name in OURS:  # job.json first: without it there is no job that could run again
             self.tree.remove(work / name)
-
-    def _free_names(self, home: Path, work: Path, pair: list[JobFile]) -> tuple[str, ...]:
-        """A name for each file, with one number for all: an image keeps its sidecar."""
-        sources = [work / file.name for file in pair]
-        for names in zip(*(numbered(file.name) for file in pair), strict=False):
-            targets = [home / name for name in names]
-            if not any(map(self._is_taken, targets, sources)):
-                return names
-        return ()  # of no file
-
-    def _is_taken(self, target: Path, source: Path) -> bool:
-        # By the file itself: an earlier move was cut off half-way.
-        return self.tree.exists(target) and not self.tree.are_one(target, source)
 
     def _make_own_folder(self, parent: Path, job: Job) -> Path:
         for name in numbered(job.image.name.rpartition(".")[0] or job.image.name):

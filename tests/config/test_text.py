@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +27,15 @@ def test_a_chinese_prompt_is_read_in_every_encoding_that_editors_save(encoding: 
         "變臺灣",
         "把天空变成“晚霞”,再加3只鸟。",
         "把背景换成 25 度的海滩",
+        "去水印",
+        "把T恤改成黑色",
+        "把logo换成第二张图里的标志",
+        "把“张伟”改成“刘洋”",
+        "ＬＯＧＯ放大两倍",
+        "将她的发型改为盘发，衣服换成旗袍",
+        "標題改成：夏季清倉 全場5折",  # traditional
+        "Replace the sign: 老王牛肉面, nothing else",
+        "写上 Café 两个字，字体用黑体",
     ],
 )
 def test_chinese_saved_as_gbk_is_read(text: str) -> None:
@@ -61,11 +72,86 @@ def test_western_text_that_is_not_utf_8_is_refused(text: str) -> None:
         ("сделай фон красным, небо синим", "cp1251"),
         ("背景をビーチに変えてください", "shift_jis"),
         ("zmień tło na plażę o świcie", "cp1250"),
+        ("하늘을 빨갛게 만들어 주세요", "cp949"),
+        ("배경을 해변으로 바꿔 주세요", "cp949"),
+        ("고양이 제거", "cp949"),
+        ("prompt: 하늘을 빨갛게\nsteps: 8\n", "cp949"),
+        ("天空を赤に", "euc-jp"),
+        ("背景をビーチに変えてください", "euc-jp"),
+        ("認定", "euc-jp"),  # 千年, read as Chinese
+        ("空を赤く", "shift_jis"),
+        ("将背景換成海灘", "shift_jis"),
+        ("把背景換成海灘", "big5"),
+        ("將天空變成紅色，其他不變", "big5"),
+        ("сделай небо красным", "koi8-r"),
+        ("СДЕЛАЙ НЕБО КРАСНЫМ", "koi8-r"),
+        ("сделай небо красным", "cp866"),
+        ("зроби небо червоним", "cp1251"),
+        ("κάνε τον ουρανό κόκκινο", "cp1253"),
+        ("ทำให้ท้องฟ้าเป็นสีแดง", "cp874"),
+        ("הפוך את השמיים לאדומים", "cp1255"),
+        ("اجعل السماء حمراء", "cp1256"),
+        ("gökyüzünü kırmızı yap", "cp1254"),
+        ("làm bầu trời đỏ", "cp1258"),
+        ("padarykite dangų raudoną", "cp1257"),
     ],
 )
 def test_other_old_encodings_are_refused_rather_than_misread(text: str, encoding: str) -> None:
+    written = unicodedata.normalize("NFD", text) if encoding == "cp1258" else text
     with pytest.raises(UserError, match="save it as UTF-8"):
+        decode(written.encode(encoding, "ignore"), "a.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "hz", "iso2022_jp_2", "utf-16-le", "utf-32"])
+def test_encodings_without_a_mark_of_their_own_are_refused_in_the_same_words(
+    encoding: str,
+) -> None:
+    for text in ("把背景换成海滩", "Make the sky red, 把背景换成海滩"):
+        with pytest.raises(UserError, match="save it as UTF-8 "):
+            decode(text.encode(encoding), "a.txt")
+
+
+@pytest.mark.parametrize("text", ["Un café", "Größer machen", "сделай красным", "空を赤く"])
+def test_seven_bit_letters_of_other_languages_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is in UTF-7, not in UTF-8; save it as UTF-8 "):
+        decode(text.encode("utf-7"), "a.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat+dog-like",
+        "sun+shadow-free",
+        "1+10-4",
+        "C++ on the shirt",
+        "+AGE-",
+        "a~{b}~c",
+        "10+000-style, +red-",
+        "2+2=4",
+    ],
+)
+def test_ascii_that_only_looks_like_an_encoding_is_itself(text: str) -> None:
+    assert decode(text.encode(), "a.txt") == text
+
+
+@pytest.mark.parametrize("text", ["去水印", "去水印\n"])
+def test_chinese_whose_bytes_are_utf_8_by_accident_is_chinese(text: str) -> None:
+    written = text.encode("gb18030")
+    assert not written.decode().isascii()  # no error either
+    assert decode(written, "a.txt") == text
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("誘導", "euc-jp"), ("露店", "euc-jp")])
+def test_other_text_whose_bytes_are_utf_8_by_accident_is_refused(text: str, encoding: str) -> None:
+    with pytest.raises(UserError, match=r"is not in UTF-8, where it would read .*; save it as"):
         decode(text.encode(encoding), "a.txt")
+
+
+@pytest.mark.parametrize(
+    "text", ["5 µm, größer", "Ёлка и café", "λόγος/логос", "oʻzbekcha", "ſtraße", "naïve—Ελλάδα"]
+)
+def test_words_of_several_writings_in_utf_8_are_read(text: str) -> None:
+    assert decode(text.encode(), "a.txt") == text
 
 
 def test_the_line_of_the_first_bad_byte_is_named() -> None:

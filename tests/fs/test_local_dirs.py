@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from config.problems import UserError
-from daemon.fs.local_dirs import LocalDirs, locate_local_dirs, make_local_dirs
+from daemon.fs.local_dirs import (
+    LocalDirs,
+    local_dirs_to_look_in,
+    locate_local_dirs,
+    make_local_dirs,
+)
 
 
 def _mode(folder: Path) -> int:
@@ -51,6 +56,12 @@ def test_nobody_else_may_read_the_state(tmp_path: Path) -> None:
 def test_locating_touches_nothing(tmp_path: Path) -> None:
     locate_local_dirs({"HOME": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_has_no_home_looks_where_nothing_is() -> None:
+    places = local_dirs_to_look_in({"HOME": "relative", "XDG_STATE_HOME": "/s"})
+    assert places.state.parts[:2] == ("/", "s")
+    assert not local_dirs_to_look_in({"HOME": "/nonexistent"}).control.exists()
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ CHANGES: dict[str, Callable[[SafeTree, Path], object]] = {
 }
 ASKS_TWICE = ("write_whole", "bring", "bring_over")
 CHANGES_NOTHING = {
-    "are_one", "copy_out", "entries", "exists", "held_open", "open", "read", "sha256_of", "status",
-    "sync",
+    "are_one", "copy_out", "entries", "exists", "held_open", "names", "open", "read", "sha256_of",
+    "status", "sync",
 }  # fmt: skip
 
 

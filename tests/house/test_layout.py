@@ -99,6 +99,7 @@ OF_THE_BED = {
     "test_bundle",
     "test_install",
     "test_others",
+    "test_people",
     "test_service",
     "test_units",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -111,6 +112,23 @@ class TestPaper:
         paper = LeaseRecord(owner=ME, counter=counter, is_released=released)
         assert owner.read(paper.text()) == paper
         assert len(paper.text()) == len(LeaseRecord(owner=ME, counter=0, is_released=False).text())
+
+    @pytest.mark.parametrize("length", [20, 500, 5000])
+    def test_it_says_where_its_process_is_asked_and_stays_as_long(self, length: int) -> None:
+        me = owner.this_process("me", "/" + "ü" * length)
+        paper = LeaseRecord(owner=me, counter=1, is_released=False)
+        assert len(paper.text()) == len(LeaseRecord(owner=ME, counter=1, is_released=False).text())
+        read = owner.read(paper.text())
+        assert read is not None
+        assert read.owner.socket in (me.socket, "")
+        assert (read.owner.socket == me.socket) is (length == 20)
+
+    def test_one_of_an_earlier_version_is_read(self) -> None:
+        said = json.loads(LeaseRecord(owner=ME, counter=1, is_released=False).text())
+        del said["socket"]
+        read = owner.read(json.dumps(said))
+        assert read is not None
+        assert (read.owner.pid, read.owner.socket) == (ME.pid, None)
 
     @given(text=st.text())
     def test_any_other_text_is_none(self, text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness import Daemon, HotFolder, sealed, wait_for
 from held import Held, held_editor, jobs, state, wait_until_running
+from leads import lead_from_afar
 from rig.cast import CastDaemon
 
 from daemon.job import story_of
@@ -290,16 +291,25 @@ class TestByFile:
 
 
 class TestElsewhere:
-    """Where a daemon leads that cannot be asked from here, nothing is moved."""
+    """Whose daemon leads, and on which machine, is found through the hot folder itself."""
 
-    def test_who_leads_is_said(self, hot: HotFolder, start: Callable[..., Daemon]) -> None:
+    def test_a_daemon_with_another_state_folder_is_asked(
+        self, hot: HotFolder, start: Callable[..., Daemon]
+    ) -> None:
         hot.write_settings("defaults: {settle_seconds: 600}")
         elsewhere = str(hot.root.parent / "elsewhere-state")
         daemon = start(*ECHO, XDG_STATE_HOME=elsewhere, XDG_CACHE_HOME=elsewhere)
         wait_for(lambda: daemon.said("editor_ready"))
         hot.drop("cat.png")
+        assert hot.call("cancel", "cat.png").returncode == 0
+        assert daemon.said("action=job_cancelled", "cat.png")
+        assert not (hot.root.parent / "state").exists()
+
+    def test_one_on_another_machine_is_named_and_nothing_is_moved(self, hot: HotFolder) -> None:
+        lead_from_afar(hot.root)
+        hot.drop("cat.png")
         refused = hot.call("cancel", "cat.png")
         assert refused.returncode == 78
-        assert f"process {daemon.process.pid}" in refused.stderr
-        assert "works on it" in refused.stderr
+        assert "process 4711 on nas1" in refused.stderr
+        assert "nothing was done" in refused.stderr
         assert hot.files("inbox") == {"cat.png", "cat.yaml"}

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def is_out(nas: Nas, name: str) -> bool:
     """Whether a result of the share's hot folder is complete, and nothing of it under way."""
     is_filed = not any((nas.far.root / ".hotfolder/work").iterdir())
     return (nas.far.outbox / f"{name}.json").exists() and is_filed
+
+
+def test_nobody_waits_for_a_share_that_may_say_who_works_on_it(nas: Nas) -> None:
+    nas.share.rule("HANG", "*", "*")
+    for words in (("pause",), ("drain",), ("cancel", "cat.png")):
+        done = within(20.0, partial(nas.ask, *words, "--root", nas.root))
+        assert done.returncode in (2, 78)
+        assert "the share does not answer" in done.stdout + done.stderr
+    nas.share.heal()
+    assert not (nas.far.root / ".hotfolder/paused").exists()
 
 
 @pytest.mark.parametrize(

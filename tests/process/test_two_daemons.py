@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -17,11 +16,10 @@ from pathlib import Path
 
 import pytest
 from harness import DEADLINE_SECONDS, Daemon, HotFolder, wait_for
+from leads import lead_from_afar
 from rig.share import Share, unavailable
 
 from daemon.fs.hot_folder import make_hot_folder
-from daemon.lease import owner
-from daemon.lease.owner import LeaseRecord
 
 TESTS = Path(__file__).parents[1]
 
@@ -60,8 +58,12 @@ class Pair:
 
     def status(self, name: str) -> str:
         """What `hotfolder status` says beside the daemon of that name."""
+        return self.call(name, "status")
+
+    def call(self, name: str, verb: str) -> str:
+        """What a command says beside the daemon of that name."""
         environment = {**self.hot.environment, "XDG_STATE_HOME": str(self._base / f"state-{name}")}
-        command = [sys.executable, "-m", "daemon", "status"]
+        command = [sys.executable, "-m", "daemon", verb]
         return subprocess.run(
             command, cwd=self.hot.cwd, env=environment, capture_output=True, text=True, check=True
         ).stdout
@@ -112,6 +114,9 @@ def test_the_second_says_who_leads_and_takes_over_when_it_stops(pair: Pair) -> N
     second = pair.start("two")
     wait_for(lambda: stands_by(second))
     assert f"standby (process {first.process.pid} on" in pair.status("two")
+    assert "is paused: what was begun is finished" in pair.call("two", "pause")
+    assert "paused" in pair.status("one")
+    assert "is paused no more" in pair.call("two", "resume")
     pair.hot.drop("cat.png")
     wait_for(pair.is_quiet)
     assert first.stop() == 0
@@ -269,34 +274,22 @@ class TestOnce:
     def test_a_leader_of_another_machine_that_is_silent_is_waited_for_and_followed(
         self, pair: Pair
     ) -> None:
-        lease(pair, counter=41)
+        lead_from_afar(pair.hot.root)
         pair.hot.drop("cat.png")
         daemon = pair.start("two", "--once", "--editor", "echo")
         assert daemon.process.wait(DEADLINE_SECONDS) == 0
-        assert daemon.said("action=folder_standby", "process 4711 on nas worked on it last")
+        assert daemon.said("action=folder_standby", "process 4711 on nas1 worked on it last")
         assert_each_done_once(pair, "cat.png")
 
     def test_a_leader_of_another_machine_that_lives_keeps_its_work(self, pair: Pair) -> None:
-        lease(pair, counter=41)
+        lead_from_afar(pair.hot.root)
         pair.hot.drop("cat.png")
         daemon = pair.start("two", "--once", "--editor", "echo")
         wait_for(lambda: daemon.said("action=folder_standby"))
-        lease(pair, counter=42)
+        lead_from_afar(pair.hot.root, counter=42)
         assert daemon.process.wait(DEADLINE_SECONDS) == 1
-        assert daemon.said("action=folder_standby", "process 4711 on nas works on it")
+        assert daemon.said("action=folder_standby", "process 4711 on nas1 works on it")
         assert pair.hot.files("inbox") == {"cat.png", "cat.yaml"}
-
-
-def lease(pair: Pair, counter: int) -> None:
-    """Write the paper of a daemon on another machine."""
-    folder = pair.hot.root / ".hotfolder/lease/00000007"
-    folder.mkdir(exist_ok=True)
-    facts = json.loads(
-        LeaseRecord(owner=owner.this_process("x"), counter=0, is_released=False).text()
-    )
-    facts |= {"host": "nas", "machine_id": "another", "pid": 4711, "counter": counter}
-    (folder / "new").write_text(json.dumps(facts))
-    (folder / "new").replace(folder / "owner.json")
 
 
 def test_thirty_jobs_are_done_once_however_often_a_daemon_is_killed_or_stopped(pair: Pair) -> None:

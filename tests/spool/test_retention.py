@@ -1,7 +1,7 @@
 """Only what we filed, and nobody has touched since, is ever deleted, and only in time."""
 
 import os
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from sample import TICKET, candidate, seen
 from config.settings import FolderSettings
 from daemon.events.events import FolderNotSwept, FolderSwept
 from daemon.fs.hot_folder import make_hot_folder
+from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job
 from daemon.spool.receipts import FailureReason
 from daemon.spool.records import UNKNOWN
@@ -22,7 +23,7 @@ from daemon.spool.retention import (
 )
 from daemon.spool.spool import Spool
 
-DAY = date(2026, 10, 1)
+DAY = date(2026, 12, 1)
 WHY = FailureReason(UNKNOWN.state, "cause", "advice")
 
 
@@ -45,7 +46,28 @@ def claimed(spool: Spool, name: str = "cat") -> Job:
     return spool.claim(candidate(image, sidecar=sidecar), frozenset(), TICKET)
 
 
+def noon(day: date) -> float:
+    return datetime(day.year, day.month, day.day, 12).astimezone().timestamp()
+
+
+def written(spool: Spool, day: date = DAY) -> None:
+    """Let the file system's clock have said that the lists and logs were written on a day."""
+    for path in (*spool.root.glob(".hotfolder/filed/*.jsonl"), *spool.root.glob("logs/*")):
+        os.utime(path, (noon(day), noon(day)), follow_symlinks=False)
+
+
+class Share(SafeTree):
+    """A file system whose clock goes where it is put."""
+
+    today = DAY
+
+    def write_whole(self, path: Path, content: bytes) -> None:
+        super().write_whole(path, content)
+        os.utime(path, (noon(self.today), noon(self.today)))
+
+
 def sweep(spool: Spool, folder: FolderSettings, days: int) -> list[Swept]:
+    written(spool)
     return list(RetentionSchedule(spool.tree).sweep(folder, DAY + timedelta(days=days)))
 
 
@@ -88,10 +110,12 @@ def test_a_list_that_cannot_be_written_costs_no_filing_and_one_that_cannot_be_re
     page.mkdir(parents=True)
     spool.file_done(claimed(spool), str(DAY))
     assert len(shown(spool)) == 2
-    clock, folder = Watch(), settings(spool, keep_done_days=1)
-    sweeper = RetentionSweeper(spool.tree, clock)
+    clock, folder, share = Watch(), settings(spool, keep_done_days=1), Share(spool.root)
+    share.today = DAY + timedelta(days=5)
+    written(spool)
+    sweeper = RetentionSweeper(share, clock)
     clock.now += 601
-    (told,) = sweeper.sweep(folder, str(DAY + timedelta(days=9)), is_quiet=True)
+    (told,) = sweeper.sweep(folder, str(share.today), is_quiet=True)
     assert isinstance(told, FolderNotSwept)
     assert str(page) in told.reason
 
@@ -143,11 +167,11 @@ def test_a_day_that_became_a_link_is_not_followed(spool: Spool, tmp_path: Path) 
     "line",
     [
         '["../outside/secret", 6, 0]',
-        '["done/2026-10-01/../../inbox/photo.jpg", 6, 0]',
+        '["done/2026-12-01/../../inbox/photo.jpg", 6, 0]',
         '["inbox/photo.jpg", 6, 0]',
         '["/etc/passwd", 6, 0]',
         '["outbox/photo.jpg", 6, 0]',
-        '["done/2026-10-01/x", "6", 0]',
+        '["done/2026-12-01/x", "6", 0]',
         "[",
         "3",
         "null",
@@ -167,15 +191,15 @@ def test_a_forged_line_deletes_nothing(spool: Spool, tmp_path: Path, line: str) 
 
 
 def test_logs_go_by_the_days_in_their_names(spool: Spool) -> None:
-    ours = {"LOG-2026-10-01.txt", "LOG-2026-10-01_2.txt", "20261001-120000-aaaaaaaa.log"}
-    others = {"LOG-2026-10-01.txt.bak", "notes.txt", "LOG-2026-13-01.txt", "LOG-2026-10-08.txt"}
+    ours = {"LOG-2026-12-01.txt", "LOG-2026-12-01_2.txt", "20261201-120000-aaaaaaaa.log"}
+    others = {"LOG-2026-12-01.txt.bak", "notes.txt", "LOG-2026-13-01.txt", "LOG-2026-12-08.txt"}
     for name in ours | others:
         (spool.root / "logs" / name).write_text("")
-    (spool.root / "logs" / "LOG-2026-10-02.txt").symlink_to("notes.txt")
+    (spool.root / "logs" / "LOG-2026-12-02.txt").symlink_to("notes.txt")
     assert sweep(spool, settings(spool, keep_logs_days=7), 8) == [Swept("logs", 3, 7)]
     assert {path.name for path in (spool.root / "logs").iterdir()} == {
         *others,
-        "LOG-2026-10-02.txt",
+        "LOG-2026-12-02.txt",
     }
 
 
@@ -208,6 +232,7 @@ def test_a_list_that_became_a_link_stops_no_filing(
 
 def test_a_look_says_the_same_and_deletes_nothing(spool: Spool) -> None:
     spool.file_done(claimed(spool), str(DAY))
+    written(spool)
     folder = settings(spool, keep_done_days=1)
     found = list(RetentionSchedule(spool.tree).look(folder, DAY + timedelta(days=9)))
     assert found == [Swept(f"done/{DAY}", 2, 1)]
@@ -241,13 +266,15 @@ class Watch:
 
 
 def test_it_is_done_when_it_is_quiet_and_after_a_day_all_the_same(spool: Spool) -> None:
-    clock, later = Watch(), str(DAY + timedelta(days=99))
-    sweeper, folder = RetentionSweeper(spool.tree, clock), settings(spool, keep_done_days=1)
+    clock, share, later = Watch(), Share(spool.root), DAY + timedelta(days=1)
+    sweeper, folder = RetentionSweeper(share, clock), settings(spool, keep_done_days=0.5)
 
     def told(now: float, *, is_quiet: bool) -> list[FolderSwept]:
         spool.file_done(claimed(spool), str(DAY))
+        written(spool)
         clock.now = now
-        found = sweeper.sweep(folder, later, is_quiet=is_quiet)
+        share.today = later + timedelta(seconds=now)
+        found = sweeper.sweep(folder, str(share.today), is_quiet=is_quiet)
         return [it for it in found if isinstance(it, FolderSwept)]
 
     assert told(0, is_quiet=True) == []
@@ -256,3 +283,132 @@ def test_it_is_done_when_it_is_quiet_and_after_a_day_all_the_same(spool: Spool) 
     assert told(800, is_quiet=True) == []
     assert told(7 * 3600, is_quiet=False) == []
     assert [it.files for it in told(32 * 3600, is_quiet=False)] == [6]
+
+
+class Daemon:
+    """A daemon's sweeps of one hot folder, day by day."""
+
+    def __init__(self, spool: Spool, keep_days: float = 30) -> None:
+        self.spool, self.clock, self.share = spool, Watch(), Share(spool.root)
+        self.folder = settings(spool, keep_done_days=keep_days)
+        self.sweeper = RetentionSweeper(self.share, self.clock)
+
+    def restarted(self) -> "Daemon":
+        """The same after an end, with a measure of time that begins anew."""
+        return Daemon(self.spool)
+
+    def files(self, day: date, name: str) -> None:
+        """File a pair on what the clock says is that day."""
+        self.spool.file_done(claimed(self.spool, name), str(day))
+        path = self.spool.root / ".hotfolder" / "filed" / f"done-{day}.jsonl"
+        os.utime(path, (noon(day), noon(day)))
+
+    def sees(self, day: date, *, share_day: date | None = None, hours: float = 24) -> list[str]:
+        """What is told on a day, so many hours after the last one."""
+        self.clock.now += hours * 3600
+        self.share.today = share_day or day
+        return [str(it) for it in self.sweeper.sweep(self.folder, str(day), is_quiet=True)]
+
+    def lives(self, first: date, days: int) -> list[str]:
+        """What is told on a number of days, one after the other."""
+        return [line for it in range(days) for line in self.sees(first + timedelta(days=it))]
+
+
+class TestClock:
+    """By a clock that may be wrong nothing is deleted."""
+
+    def test_what_was_filed_before_there_was_a_hotfolder_stays_and_is_said(
+        self, spool: Spool
+    ) -> None:
+        daemon, long_ago = Daemon(spool), date(1970, 1, 3)
+        daemon.files(long_ago, "cat")
+        assert daemon.lives(DAY, 99) == []
+        assert len(shown(spool)) == 2
+        retention = RetentionSchedule(spool.tree)
+        assert list(retention.doubtful(daemon.folder)) == [Swept(f"done/{long_ago}", 2, 30)]
+        assert list(retention.look(daemon.folder, DAY + timedelta(days=99))) == []
+
+    def test_a_clock_that_is_in_1970_deletes_nothing_and_is_forgotten(self, spool: Spool) -> None:
+        daemon = Daemon(spool, keep_days=1)
+        assert daemon.lives(date(1970, 1, 1), 9) == []
+        daemon.files(DAY, "cat")
+        daemon.sees(DAY)
+        told = daemon.lives(DAY + timedelta(days=1), 3)
+        assert len(told) == 1  # no leap from 1970
+        assert shown(spool) == set()
+
+    def test_a_year_ahead_for_an_hour_deletes_nothing(self, spool: Spool) -> None:
+        daemon = Daemon(spool)
+        daemon.files(DAY, "cat")
+        assert daemon.lives(DAY, 20) == []
+        ahead = DAY + timedelta(days=385)
+        (told,) = daemon.sees(ahead)
+        assert "the date has leapt from 2026-12-20 to 2027-12-21" in told
+        assert len(shown(spool)) == 2
+        # It is right again, and all goes as if nothing had been.
+        told_later = daemon.lives(DAY + timedelta(days=20), 20)
+        assert [it for it in told_later if "deleted: they are kept for 30 days" in it]
+        assert shown(spool) == set()
+
+    def test_a_year_ahead_from_the_start_deletes_nothing_until_a_week_has_passed(
+        self, spool: Spool
+    ) -> None:
+        daemon = Daemon(spool)
+        daemon.files(DAY, "cat")
+        daemon.lives(DAY, 9)
+        daemon, ahead = daemon.restarted(), DAY + timedelta(days=385)
+        told = daemon.lives(ahead, 7)
+        assert told
+        assert len(shown(spool)) == 2
+        # It was no mistake: nobody was here for a year.
+        daemon.lives(ahead + timedelta(days=7), 1)
+        assert shown(spool) == set()
+
+    def test_a_few_days_ahead_while_it_runs_are_a_leap_too(self, spool: Spool) -> None:
+        daemon = Daemon(spool)
+        daemon.files(DAY, "cat")
+        daemon.lives(DAY, 28)
+        (told,) = daemon.sees(DAY + timedelta(days=32))
+        assert "the date has leapt" in told
+        assert len(shown(spool)) == 2
+
+    def test_a_date_that_the_share_does_not_have_deletes_nothing(self, spool: Spool) -> None:
+        daemon = Daemon(spool)
+        daemon.files(DAY, "cat")
+        daemon.lives(DAY, 9)
+        daemon, ahead = daemon.restarted(), DAY + timedelta(days=385)
+        for number in range(9):
+            share_day = DAY + timedelta(days=9 + number)
+            told = daemon.sees(ahead + timedelta(days=number), share_day=share_day)
+            assert f"{share_day} by that of the folder" in told[0]
+        assert len(shown(spool)) == 2
+
+    def test_what_was_filed_while_the_clock_was_behind_stays_and_is_said(
+        self, spool: Spool
+    ) -> None:
+        daemon, behind = Daemon(spool), DAY - timedelta(days=5)
+        daemon.lives(DAY, 40)
+        daemon.files(behind, "cat")
+        daemon.files(DAY + timedelta(days=40), "dog")
+        daemon.lives(DAY + timedelta(days=40), 32)
+        assert shown(spool) == {f"done/{behind}/s/cat.png", f"done/{behind}/s/cat.yaml"}
+        doubtful = list(RetentionSchedule(spool.tree).doubtful(daemon.folder))
+        assert doubtful == [Swept(f"done/{behind}", 2, 30)]
+
+    def test_days_are_counted_from_when_the_share_wrote_the_list(self, spool: Spool) -> None:
+        spool.file_done(claimed(spool), str(DAY))
+        written(spool, DAY + timedelta(days=10))
+        retention, folder = RetentionSchedule(spool.tree), settings(spool, keep_done_days=30)
+        assert list(retention.look(folder, DAY + timedelta(days=40))) == []
+        assert list(retention.look(folder, DAY + timedelta(days=41))) != []
+
+    @pytest.mark.parametrize("content", ["", "{", '{"since": "x", "until": "y"}'])
+    def test_a_damaged_record_is_begun_anew(self, spool: Spool, content: str) -> None:
+        daemon = Daemon(spool)
+        daemon.lives(DAY, 2)
+        record = spool.root / ".hotfolder" / "filed" / "clock.json"
+        assert record.exists()
+        record.write_text(content)
+        daemon.files(DAY + timedelta(days=2), "cat")
+        assert daemon.lives(DAY + timedelta(days=2), 40)
+        assert shown(spool) == set()
