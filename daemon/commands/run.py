@@ -130,7 +130,11 @@ def _row(job: EndedJob) -> tuple[str, str, str, str]:
 
 
 def _close(service: Service, ended: Sequence[EndedJob]) -> ExitCode:
-    Output(sys.stdout, os.environ).table([_HEADINGS, *map(_row, ended)])
+    output = Output(sys.stdout, os.environ)
+    if ended:
+        output.table([_HEADINGS, *map(_row, ended)])
+    else:
+        output.line(f"Nothing was edited: {service.why_it_ends}.")
     failed = any(job.state in (State.FAILED, State.QUARANTINED) for job in ended)
     folders = service.folders.values()
     if failed or any(

@@ -82,7 +82,7 @@ class Service:
             if self.runner.editing.unusable:
                 self._shut_down()
                 raise UserError(self.runner.editing.unusable)
-        reason = self._why_it_ends(self.folders)
+        reason = self.why_it_ends
         self._notifier.stopping(reason)
         self._logs.own.tell(events.Stopping(reason=reason))
         for root, folder in self.folders.items():
@@ -98,8 +98,15 @@ class Service:
         self._logs.own.tell(events.Stopped())
 
     def _why_it_ends(self, folders: Mapping[str, FolderView]) -> str:
-        done = self.runner.breaker.reason() or why_done(folders)
-        return self._stop.reason if self._stop else done
+        if self._stop:
+            return self._stop.reason
+        has_worked = self.runner.completion.ended > 0
+        return self.runner.breaker.reason() or why_done(folders, has_worked=has_worked)
+
+    @property
+    def why_it_ends(self) -> str:
+        """Why nothing moves any more, in words."""
+        return self._why_it_ends(self.folders)
 
     def _is_finishing(self) -> bool:
         # What waits for a share that is away is finished by the next daemon.

@@ -34,6 +34,9 @@ def test_a_pause_outlives_a_restart_and_ends_with_resume(
     wait_for(lambda: EDITOR not in daemon.children())
     hot.drop("a.png")
     assert state(hot) == ("paused", "paused by hand: hotfolder resume")
+    assert "editor not loaded while all hot folders are paused" in hot.call("status").stdout
+    for words in (("plan",), ("why", "a.png")):
+        assert "No job is begun while the hot folder is paused" in hot.call(*words).stdout
     assert daemon.stop() == 0
     again = start("--editor", "echo")
     wait_for(lambda: again.said("folder_rests"))
