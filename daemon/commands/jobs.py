@@ -58,7 +58,7 @@ class OfflineFolder:
     def cancel(self, word: str, path: str) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
         by = self.inquiry
-        plan = read_inbox(self.folder, by.settings, by.default_steps).plan
+        plan = read_inbox(self.folder, by.settings, by.defaults).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):

@@ -193,7 +193,7 @@ class Explainer:
 
 def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
     says_its_state = file.reason.startswith(file.state)
-    yield f"{file.file} is {file.reason if says_its_state else f'{file.state}: {file.reason}'}."
+    yield f"{file.file} is {file.text if says_its_state else f'{file.state}: {file.text}'}."
     if file.problems:
         yield "What to do:"
         yield from (f"  - {problem}" for problem in file.problems)
