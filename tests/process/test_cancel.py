@@ -312,4 +312,5 @@ class TestElsewhere:
         assert refused.returncode == 78
         assert "process 4711 on nas1" in refused.stderr
         assert "nothing was done" in refused.stderr
+        assert "drop an empty file of its name with .cancel beside it" in refused.stderr
         assert hot.files("inbox") == {"cat.png", "cat.yaml"}
