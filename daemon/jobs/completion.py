@@ -67,6 +67,12 @@ class Completion:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
         return (it for at, when, it in self._reviews if at == root and when >= unix_time)
 
+    def reviewed(self, root: str, result: str) -> None:
+        """Forget a result that needs a look no more."""
+        shown = printable(result)
+        kept = [it for it in self._reviews if (it[0], it[2].result) != (root, shown)]
+        self._reviews = deque(kept, maxlen=_REVIEWS_KEPT)
+
     def filed(self, root: str, reply: messages.Filed) -> None:
         """Forget a job whose originals are filed, and note and tell how it ended."""
         self._jobs.drop(reply.job)
