@@ -22,15 +22,18 @@ _FORGET_EVERY = 1000  # records
 _FORGET = "DELETE FROM jobs WHERE job_id IN (SELECT job_id FROM jobs ORDER BY finished_at LIMIT ?)"
 _RECENT_JOBS = 50  # enough for a median, few enough to follow a change of the model
 # The columns of the table stand in the order of Entry's fields.
-_RECORD = "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RECORD = (
+    "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _EARLIER = (
     "SELECT * FROM jobs WHERE folder_id = ? AND path = ? AND content_key = ? AND state = ?"
     " ORDER BY finished_at DESC LIMIT 1"
 )
 _LAST = "SELECT * FROM jobs WHERE folder_id = ? AND path = ? ORDER BY finished_at DESC LIMIT 1"
 _NEWEST = "SELECT * FROM jobs WHERE state = ? ORDER BY finished_at DESC LIMIT ?"
-_NEWEST_OF_AREA = (
-    "SELECT * FROM jobs WHERE state = ? AND megapixels = ? ORDER BY finished_at DESC LIMIT ?"
+_NEWEST_ALIKE = (
+    "SELECT * FROM jobs WHERE state = ? AND model = ? AND megapixels = ? AND guided = ?"
+    " ORDER BY finished_at DESC LIMIT ?"
 )
 _COUNTS = (
     "SELECT state, count(*) FROM jobs WHERE folder_id = ? AND finished_at >= ? GROUP BY state"
@@ -52,6 +55,14 @@ _MIGRATIONS = (
     ),
     ("CREATE INDEX jobs_by_time ON jobs (finished_at)",),
     ("ALTER TABLE jobs ADD COLUMN megapixels REAL NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE jobs ADD COLUMN guided INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN encode_seconds REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN decode_seconds REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN finish_seconds REAL NOT NULL DEFAULT 0",
+        "CREATE INDEX jobs_by_kind ON jobs (state, model, megapixels, guided, finished_at)",
+    ),
 )
 _BUSY_SECONDS = 2.0
 _UNUSABLE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -75,6 +86,31 @@ class Entry:
     height: int = 0
     finished_at: float  # Unix time
     megapixels: float = 0.0  # at which it was edited; 0 = the model's own area
+    model: str = ""  # that edited it, and where; "" where nobody has measured the rest
+    guided: int = 0  # 1: the model was asked twice a step
+    encode_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    finish_seconds: float = 0.0  # from the end of its edits until all results were there
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """What jobs have in common that take alike; the number of steps and results aside."""
+
+    model: str
+    megapixels: float  # 0 = the model's own area
+    is_guided: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typical:
+    """What the last jobs of a kind took, by their medians, in seconds for one result."""
+
+    step: float
+    encode: float
+    decode: float
+    around: float  # all but the steps: opened, read, decoded, composed
+    finish: float  # of the whole job: from the end of its edits until all results were there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,25 +183,28 @@ class History:
         rows = self._ask(_COUNTS, folder_id, unix_time)
         return Counts(**{state: number for state, number in rows if state in known})
 
-    def typical_seconds(self, steps: int, megapixels: float) -> float | None:
-        """Seconds that a job of so many steps takes, by the medians of the last jobs done.
-
-        Of those that were edited at this area (0 = the model's own): a step at four times the
-        area takes more than four times as long.
-        """
-        key = (State.DONE.value, megapixels, _RECENT_JOBS)
-        jobs = list(self._entries(_NEWEST_OF_AREA, *key))
+    def typical(self, kind: JobKind) -> Typical | None:
+        """What the last jobs of this kind took; None where there were none."""
+        key = (State.DONE.value, kind.model, kind.megapixels, int(kind.is_guided), _RECENT_JOBS)
+        jobs = [it for it in self._entries(_NEWEST_ALIKE, *key) if it.results and kind.model]
         if not jobs:
             return None
-        around = _median(job.total_seconds - job.denoise_seconds for job in jobs)
         stepped = [job.denoise_seconds / job.steps for job in jobs if job.steps]
-        return around + steps * (_median(stepped) if stepped else 0.0)
+        return Typical(
+            step=_median(stepped) if stepped else 0.0,
+            encode=_median(job.encode_seconds / len(job.results) for job in jobs),
+            decode=_median(job.decode_seconds / len(job.results) for job in jobs),
+            around=_median(
+                (job.total_seconds - job.denoise_seconds) / len(job.results) for job in jobs
+            ),
+            finish=_median(job.finish_seconds for job in jobs),
+        )
 
-    def usual_seconds(self) -> float | None:
-        """Seconds of work that the last jobs done took, by their median."""
+    def usual_seconds(self, model: str) -> float | None:
+        """Seconds of work that the last jobs done by this model took, by their median."""
         jobs = self._entries(_NEWEST, State.DONE.value, _RECENT_JOBS)
-        seconds = [job.total_seconds for job in jobs]
-        return _median(seconds) if seconds else None
+        seconds = [job.total_seconds for job in jobs if job.model == model]
+        return _median(seconds) if model and seconds else None
 
     def close(self) -> None:
         """Give the file back; later questions find nothing."""
@@ -252,6 +291,11 @@ def _row(entry: Entry) -> tuple[_Value, ...]:
         entry.height,
         entry.finished_at,
         entry.megapixels,
+        entry.model,
+        entry.guided,
+        entry.encode_seconds,
+        entry.decode_seconds,
+        entry.finish_seconds,
     )
 
 

@@ -104,6 +104,7 @@ class FileState:
     state: State
     reason: str  # a plain phrase: "still being written: settled for 1.2 s of 2 s"
     problems: tuple[Problem, ...] = ()  # why it will fail, known already
+    read_as: str = ""  # the name for which it stands, where its own has an ending too many
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,13 @@ class Instruction:
 NONE = Instruction(name="no instruction", written=Keys(), as_written={})
 
 
-def parse(content: bytes, name: str) -> Instruction:
+def parse(content: bytes, name: str, *, read_as: str | None = None) -> Instruction:
     """Read a sidecar by its extension: a .txt is the prompt, .yaml and .yml have keys.
 
-    Raises UserError with every problem of the file.
+    `read_as` is the name whose extension counts, where its own misleads. Raises UserError with
+    every problem of the file.
     """
-    match name.lower().rpartition(".")[2]:
+    match (read_as or name).lower().rpartition(".")[2]:
         case "txt":
             return _prompt_alone(content, name)
         case "yaml" | "yml":

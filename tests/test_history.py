@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.history import Counts, Entry, History
+from daemon.history import Counts, Entry, History, JobKind, Typical
 from daemon.job import State
 
 ENTRY = Entry(
@@ -84,35 +84,70 @@ def test_counts_begin_at_the_given_time(tmp_path: Path, said: Said) -> None:
     history.close()
 
 
-def test_typical_seconds_scale_with_the_steps(tmp_path: Path, said: Said) -> None:
+KIND = JobKind("m", 0.0, is_guided=False)
+MEASURED = replace(
+    ENTRY,
+    results=("outbox/a.png",),
+    model="m",
+    encode_seconds=1.0,
+    decode_seconds=0.5,
+    finish_seconds=0.25,
+)
+
+
+def test_what_jobs_of_a_kind_took_is_the_median(tmp_path: Path, said: Said) -> None:
     history = History(tmp_path, said)
-    assert history.typical_seconds(4, 0.0) is None
+    assert history.typical(KIND) is None
     for number, denoise in enumerate([4.0, 8.0, 800.0]):
-        history.record(
-            replace(
-                ENTRY, job_id=str(number), denoise_seconds=denoise, total_seconds=denoise + 2.0
-            )
-        )
-    assert history.typical_seconds(4, 0.0) == pytest.approx(10.0)
-    assert history.typical_seconds(40, 0.0) == pytest.approx(82.0)
+        entry = replace(MEASURED, job_id=str(number), denoise_seconds=denoise)
+        history.record(replace(entry, total_seconds=denoise + 2.0))
+    assert history.typical(KIND) == Typical(
+        step=2.0, encode=1.0, decode=0.5, around=2.0, finish=0.25
+    )
+    assert history.usual_seconds("m") == 10.0
     history.close()
 
 
-def test_typical_seconds_are_those_of_jobs_of_the_same_area(tmp_path: Path, said: Said) -> None:
+def test_what_several_results_took_is_told_of_one(tmp_path: Path, said: Said) -> None:
     history = History(tmp_path, said)
-    for number, megapixels in enumerate([0.0, 4.0]):
-        seconds = 8.0 + 80.0 * megapixels
-        entry = replace(ENTRY, job_id=str(number), megapixels=megapixels)
-        history.record(replace(entry, denoise_seconds=seconds, total_seconds=seconds))
-    assert history.typical_seconds(4, 0.0) == pytest.approx(8.0)
-    assert history.typical_seconds(4, 4.0) == pytest.approx(328.0)
-    assert history.typical_seconds(4, 1.0) is None
+    history.record(replace(MEASURED, results=("a_s1.png", "a_s2.png"), steps=8))
+    assert history.typical(KIND) == Typical(
+        step=1.0, encode=0.5, decode=0.25, around=1.0, finish=0.25
+    )
     history.close()
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(MEASURED, megapixels=4.0),
+        replace(MEASURED, guided=1),
+        replace(MEASURED, model="n"),
+        replace(MEASURED, model=""),
+        replace(MEASURED, state=State.REVIEW),
+    ],
+    ids=["another area", "with guidance", "another model", "not measured", "not done"],
+)
+def test_jobs_of_another_kind_say_nothing(tmp_path: Path, said: Said, other: Entry) -> None:
+    history = History(tmp_path, said)
+    history.record(other)
+    assert history.typical(KIND) is None
+    history.record(replace(MEASURED, job_id="j2"))
+    assert history.typical(KIND) is not None
+    history.close()
+
+
+_NO_KINDS = [
+    "DROP INDEX jobs_by_kind",
+    *(
+        f"ALTER TABLE jobs DROP COLUMN {name}"
+        for name in ("model", "guided", "encode_seconds", "decode_seconds", "finish_seconds")
+    ),
+]
 _BACK_TO = {  # what a file of an earlier version has not
-    1: ["DROP INDEX jobs_by_time", "ALTER TABLE jobs DROP COLUMN megapixels"],
-    2: ["ALTER TABLE jobs DROP COLUMN megapixels"],
+    1: ["DROP INDEX jobs_by_time", *_NO_KINDS, "ALTER TABLE jobs DROP COLUMN megapixels"],
+    2: [*_NO_KINDS, "ALTER TABLE jobs DROP COLUMN megapixels"],
+    3: _NO_KINDS,
 }
 
 
@@ -133,7 +168,7 @@ def test_a_file_of_an_earlier_version_is_read_and_brought_up_to_date(
     writing = History(tmp_path, said)
     assert knows_it_alone(writing)
     assert writing.earlier("f1", ENTRY.path, "kk") == ENTRY
-    assert writing.typical_seconds(4, 0.0) == pytest.approx(10.0)
+    assert writing.typical(KIND) is None  # it was not measured in that way
     writing.close()
     assert said == []
 
@@ -246,7 +281,7 @@ def test_a_row_that_is_not_sound_is_not_believed(tmp_path: Path, said: Said, for
     with contextlib.closing(sqlite3.connect(tmp_path / "history.sqlite3")) as file, file:
         file.execute(f"UPDATE jobs SET {forged}")
     assert history.last("f1", ENTRY.path) is None
-    history.typical_seconds(4, 0.0)
+    history.typical(KIND)
     history.close()
     assert said == []
 

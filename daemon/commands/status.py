@@ -103,7 +103,7 @@ def _editor(editor: Mapping[str, str]) -> str:
 def _files(folder: FolderStatus) -> Iterator[tuple[str, str, str]]:
     files = [file for file in folder.files if file.is_worth_a_line]
     for file in files[:_FILES_SHOWN]:
-        yield file.file, file.state, "; ".join((file.reason, *file.problems))
+        yield file.file, file.state, "; ".join((file.text, *file.problems))
     if len(files) > _FILES_SHOWN:
         yield f"and {len(files) - _FILES_SHOWN} more", "", ""
 
@@ -145,7 +145,8 @@ def _write_plan(output: Output, reply: Reply) -> None:
 
 def _plan_rows(file: FileStatus) -> Iterator[tuple[str, str, str]]:
     job = file.job
-    lines = [] if job is not None and file.state is State.READY else [file.reason]
+    is_plain = job is not None and file.state is State.READY and file.read_as is None
+    lines = [str(file.turn)] if is_plain and file.turn else [] if is_plain else [file.text]
     if job is not None:
         lines += [job_words(job), *job.notes]
     lines += file.problems

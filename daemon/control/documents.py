@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from daemon.events.text import duration
+from daemon.events.text import duration, ordinal, roughly
 from daemon.fs.names import Kind, kind_of
 from daemon.history import Counts
 from daemon.job import FolderState, State
@@ -29,6 +29,21 @@ class JobPreview:
     recipe: Mapping[str, object] | None = None  # a valid sidecar; None: nobody has asked for it
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where a waiting job comes, and when it is done."""
+
+    ahead: int  # jobs that come before it
+    queued: int  # jobs that wait, this one included
+    eta_seconds: float | None  # until its results are there; None: nobody knows
+
+    def __str__(self) -> str:
+        place = f"{ordinal(self.ahead + 1)} of {self.queued}"
+        if self.eta_seconds is None:
+            return place
+        return f"{place}, in about {roughly(self.eta_seconds)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileStatus:
     """One file of the inbox."""
@@ -38,6 +53,20 @@ class FileStatus:
     reason: str
     problems: tuple[str, ...] = ()
     job: JobPreview | None = None  # that it would make, as far as that is asked for and known
+    read_as: str | None = None  # the name for which it stands: its own has an ending too many
+    ahead: int | None = None  # of an image that is ready: jobs that come before it
+    queued: int | None = None  # jobs that wait
+    eta_seconds: float | None = None  # until its results are there
+
+    @property
+    def text(self) -> str:
+        """Its reason, and where it comes: "ready, 3rd of 12, in about 4 min"."""
+        return self.reason if self.turn is None else f"{self.reason}, {self.turn}"
+
+    @property
+    def turn(self) -> Turn | None:
+        """Where it comes, as far as it waits for its turn."""
+        return turn_of(self)
 
     @property
     def kind(self) -> Kind:
@@ -47,6 +76,8 @@ class FileStatus:
     @property
     def is_worth_a_line(self) -> bool:
         """Whether it says more than the lines of the images do."""
+        if self.read_as is not None:
+            return True
         match self.kind:
             case Kind.SIDECAR:  # one that serves an image stands as its image does
                 return self.state is State.WAITING_SIDECAR
@@ -88,6 +119,8 @@ class JobStatus:
     seconds: float | None = None
     eta_seconds: float | None = None
     retry_in_seconds: float | None = None
+    ahead: int | None = None  # of one that waits for the editor: jobs that come before it
+    queued: int | None = None  # jobs that wait
 
     @property
     def text(self) -> str:
@@ -101,12 +134,21 @@ class JobStatus:
             yield f"step {self.step} of {self.steps}"
         if self.variant is not None and self.variant > 1:
             yield f"variant {self.variant}"
-        if self.eta_seconds is not None:
-            yield f"about {duration(self.eta_seconds)} more"
+        if (turn := turn_of(self)) is not None:
+            yield str(turn)
+        elif self.eta_seconds is not None:
+            yield f"about {roughly(self.eta_seconds)} more"
         if self.retry_in_seconds is not None:
             yield f"tried again in {duration(self.retry_in_seconds)}"
         if self.attempts > 1:
             yield f"attempt {self.attempts}"
+
+
+def turn_of(one: FileStatus | JobStatus) -> Turn | None:
+    """Where a picture or a claimed job comes; None where it does not wait for its turn."""
+    if one.ahead is None or one.queued is None:
+        return None
+    return Turn(one.ahead, one.queued, one.eta_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

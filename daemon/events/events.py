@@ -245,6 +245,16 @@ class FolderNotLogged(FolderEvent):
         return f"Editing goes on in {self.root} without its log: {self.reason}."
 
 
+class StatusNotWritten(FolderEvent):
+    """STATUS.txt, for people who have only the share, cannot be written."""
+
+    kind = Kind(level=WARNING)
+    reason: str  # "STATUS.txt: Permission denied; give …"
+
+    def __str__(self) -> str:
+        return f"Editing goes on in {self.root} without its STATUS.txt: {self.reason}."
+
+
 class FileIgnored(FolderEvent):
     """A file is no input."""
 
@@ -264,6 +274,19 @@ class FileWaiting(FolderEvent):
     def __str__(self) -> str:
         # Some reasons say already that it waits.
         return f"{self.path} waits: {self.reason.removeprefix('waits for ')}."
+
+
+class FileMisnamed(FolderEvent):
+    """A file has an ending too many, and is read as the one that was meant."""
+
+    path: str
+    reason: str  # the name that was meant, without its folder
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is read as {self.reason}, which was meant: where endings are hidden, as"
+            " on Windows, a name gets one too many."
+        )
 
 
 class JobEvent(FolderEvent):

@@ -33,6 +33,21 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def roughly(seconds: float) -> str:
+    """Seconds that nobody knows exactly: `8 s`, `4 min`, `2 h 5 min`; never less than a second."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def ordinal(number: int) -> str:
+    """A place in a row: `1st`, `2nd`, `13th`."""
+    is_teen = number % 100 in (11, 12, 13)
+    ending = "th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def field(value: object) -> str:
     """A value as one line for a log field."""
     match value:

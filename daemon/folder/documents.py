@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from config.values import Format, Off
 from daemon.control.documents import (
@@ -14,6 +14,7 @@ from daemon.control.documents import (
     JobPreview,
     JobStatus,
     ReviewStatus,
+    Turn,
 )
 from daemon.folder.messages import StatusChanged
 from daemon.fs.names import printable, result_names
@@ -37,8 +38,13 @@ class FolderSnapshot:
     stands: StatusChanged
     plan: Plan
     jobs: tuple[JobStatus, ...] = ()
+    turns: Mapping[str, Turn] = field(default_factory=dict)  # of ready images, by their paths
     today: Counts = _NO_JOBS
     reviews: tuple[ReviewStatus, ...] = ()  # what needs a look since the day began
+
+    def with_turns(self, turns: Mapping[str, Turn]) -> FolderSnapshot:
+        """The same with the turns of its jobs: by paths of images, or the ids of claimed ones."""
+        return replace(self, jobs=tuple(_in_turn(it, turns) for it in self.jobs), turns=turns)
 
     def answer(self, verb: str, arguments: Mapping[str, str]) -> FolderStatus:
         """What is asked of it: "plan", "explain" of the file at "path", else "status".
@@ -61,7 +67,7 @@ class FolderSnapshot:
             counts=dict(sorted(counts.items())),
             reviews=self.reviews,
             jobs=self.jobs,
-            files=tuple(map(_file, self.plan.states)),
+            files=tuple(map(self._file, self.plan.states)),
             ignored=tuple(map(_ignored, self.plan.ignored)),
         )
 
@@ -101,18 +107,29 @@ class FolderSnapshot:
     def _previewed(self, file: FileState, *, with_recipe: bool) -> FileStatus:
         job = self.plan.jobs.get(file.path)
         if job is None or file.problems or file.state is State.REFERENCE:
-            return _file(file)
-        return _file(file, _preview(file.path, job, with_recipe=with_recipe))
+            return self._file(file)
+        return self._file(file, _preview(file.path, job, with_recipe=with_recipe))
+
+    def _file(self, file: FileState, job: JobPreview | None = None) -> FileStatus:
+        turn = self.turns.get(file.path)
+        status = FileStatus(
+            file=printable(file.path),
+            state=file.state,
+            reason=file.reason,
+            problems=tuple(map(str, file.problems)),
+            job=job,
+            read_as=file.read_as or None,
+        )
+        if turn is None:
+            return status
+        return replace(status, ahead=turn.ahead, queued=turn.queued, eta_seconds=turn.eta_seconds)
 
 
-def _file(file: FileState, job: JobPreview | None = None) -> FileStatus:
-    return FileStatus(
-        file=printable(file.path),
-        state=file.state,
-        reason=file.reason,
-        problems=tuple(map(str, file.problems)),
-        job=job,
-    )
+def _in_turn(job: JobStatus, turns: Mapping[str, Turn]) -> JobStatus:
+    turn = turns.get(job.job_id)
+    if turn is None:
+        return job
+    return replace(job, ahead=turn.ahead, queued=turn.queued, eta_seconds=turn.eta_seconds)
 
 
 def _ignored(file: Ignored) -> IgnoredFile:

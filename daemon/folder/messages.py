@@ -27,6 +27,7 @@ from daemon.job import (
 )
 from daemon.spool.again import Changes
 from daemon.spool.receipts import FailureReason, FinishedJob
+from pipeline.recipe import Defaults
 
 _IN_DOUBT = "it is looked at again in a moment"
 _ADVICE = "ask the daemon that works on it"
@@ -107,10 +108,18 @@ class AppendLog:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Have STATUS.txt say this."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """Go on with other settings."""
+    """Go on with other settings, and the defaults of their model."""
 
     settings: Settings
+    defaults: Defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +209,9 @@ JobCommand = Reclaim | Publish | FileFailed | FileDone | Release | DropScratch  
 ExecutorCommand = Claim | JobCommand | FileRequest
 
 PauseCommand = LookForPause | SetPause
+LogCommand = AppendLog | WriteStatus
 FolderCommand = (
-    Scan | ClaimNext | JobCommand | FileRequest | AppendLog | Reconfigure | PauseCommand | Stop
+    Scan | ClaimNext | JobCommand | FileRequest | LogCommand | Reconfigure | PauseCommand | Stop
 )
 
 
@@ -399,7 +409,9 @@ def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | Non
             return LeaseLost(command.job)
         case CancelWaiting() | FileAway() | Requeue() | EditAgain() | Judge():
             return refusal(command, leader, _ADVICE, reason=f"{leader}: {_ADVICE}")
-        case Scan() | DropScratch() | AppendLog() | Reconfigure() | LookForPause() | Stop():
+        case Scan() | DropScratch() | AppendLog() | WriteStatus() | Reconfigure():
+            return None
+        case LookForPause() | Stop():
             return None
         case SetPause(reply=reply):
             reply(standing_by(leader))

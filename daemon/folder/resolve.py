@@ -11,7 +11,8 @@ from pathlib import Path
 from config.instruction_keys import Keys
 from config.problems import Problem, UserError
 from daemon.folder.messages import Claimed, Rejected
-from daemon.fs.names import pair_key, printable
+from daemon.fs.names import meant_name, pair_key, printable
+from daemon.inbox.grouping import is_named_for
 from daemon.job import Job, ResolvedJob, Role
 from daemon.spool.spool import scratch_name
 from pipeline import instruction, recipe
@@ -65,8 +66,10 @@ class Resolver:
 def _instruction(job: Job, scratch: Path) -> Instruction:
     for index, file in enumerate(job.files):
         if file.role is Role.SIDECAR:
-            name = printable(job.path_of(file.name))
-            return instruction.parse((scratch / scratch_name(index)).read_bytes(), name)
+            content = (scratch / scratch_name(index)).read_bytes()
+            is_right = is_named_for(file.name, job.image.name)
+            meant = file.name if is_right else meant_name(file.name)
+            return instruction.parse(content, printable(job.path_of(file.name)), read_as=meant)
     return instruction.NONE
 
 
@@ -78,6 +81,8 @@ def _companions(
         for index, file in enumerate(job.files)
         if file.role is Role.COMPANION
     }
+    for name in [*copies]:
+        copies.setdefault(pair_key(meant_name(name)), copies[name])
     named = [*recipe.images, *filter(None, [recipe.mask])]
     missing = [name for name in named if pair_key(name) not in copies]
     if missing:

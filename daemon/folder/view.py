@@ -24,6 +24,7 @@ from daemon.fs.errors import NOT_LOOKED_AT
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.inbox import WatchMode
 from daemon.job import Candidate, FileState, FolderState, Plan, State
+from pipeline.recipe import Defaults
 
 _NUMBER = re.compile(r"\d+")
 _STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
@@ -34,6 +35,11 @@ _ENDED = messages.StatusChanged(
 )
 
 _Notice = tuple[str, str, str]  # kind, file, reason without its numbers
+_TOLD_AS = {
+    "ignored": events.FileIgnored,
+    "waiting": events.FileWaiting,
+    "misnamed": events.FileMisnamed,
+}
 
 
 class FolderView:
@@ -197,16 +203,16 @@ class FolderView:
         new = sorted(frozenset(notices) - self._told)
         self._told = frozenset(notices)
         for key in new[:_FILES_TOLD]:
-            event = events.FileIgnored if key[0] == "ignored" else events.FileWaiting
+            event = _TOLD_AS[key[0]]
             yield event(root=self.root, path=key[1], reason=notices[key])
         if len(new) > _FILES_TOLD:
             more = f"{len(new) - _FILES_TOLD} more files wait or are ignored"
             text = f"{more} in {self.root}: hotfolder plan lists them all."
             yield events.FolderNoted(root=self.root, text=text)
 
-    def reconfigure(self, settings: Settings) -> None:
+    def reconfigure(self, settings: Settings, defaults: Defaults) -> None:
         """Go on by other settings: what was wrong by the old ones may be right by these."""
-        self.folder_worker.submit(messages.Reconfigure(settings))
+        self.folder_worker.submit(messages.Reconfigure(settings, defaults))
         self.is_outdated = True
 
     def claim_next(self) -> None:
@@ -249,7 +255,8 @@ def _notices(plan: Plan) -> Mapping[_Notice, str]:
         for file in plan.states
         if file.state in (State.HELD, State.WAITING_SIDECAR)
     ]
+    misnamed = [("misnamed", it.path, it.read_as) for it in plan.states if it.read_as]
     return {
         (kind, printable(path), _NUMBER.sub("", reason)): reason
-        for kind, path, reason in (*ignored, *waiting)
+        for kind, path, reason in (*misnamed, *ignored, *waiting)
     }

@@ -17,13 +17,14 @@ from config.settings import FolderSettings, Settings, folder_settings_as_written
 from daemon.clock import Clock, day_of
 from daemon.control.documents import CommandResult, ResultCode
 from daemon.control.protocol import socket_file
-from daemon.events.events import FolderDegraded, FolderNotLogged
+from daemon.events.events import FolderDegraded, FolderNotLogged, StatusNotWritten
 from daemon.events.folder_log import FolderLog
 from daemon.folder import messages
 from daemon.folder.executor import FolderExecutor
 from daemon.folder.messages import reply_when_standby
 from daemon.folder.pause_flag import PauseWatch, set_paused, words_of
 from daemon.folder.resolve import Resolver
+from daemon.folder.status_file import StatusFile
 from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import id_in
 from daemon.fs.local_dirs import LocalDirs
@@ -35,7 +36,7 @@ from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.retention import RetentionSweeper
 from daemon.spool.spool import Spool
 from daemon.supervision import Fault, supervise, thread_failed
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _LONGEST_PAUSE_SECONDS = 0.5  # at the most, between two looks at a full inbox
@@ -71,6 +72,7 @@ class FolderWorker(threading.Thread):
         self._spool = Spool(folder.root, self._lease.fence)
         self._pause_watch = PauseWatch(self._spool.tree, local_dirs.state)
         self._folder_log = FolderLog(self._spool.tree)
+        self._status_file = StatusFile(self._spool.tree)
         self._sweeper = RetentionSweeper(self._spool.tree, clock)
         self._inbox = inbox
         self._watcher = Watcher(folder.root / "inbox", wake, self._watch_lost)
@@ -157,16 +159,26 @@ class FolderWorker(threading.Thread):
             except queue.Empty:
                 is_to_scan = self._clock.monotonic() >= self._scan_at
                 return messages.Scan() if is_to_scan else messages.LookForPause()
+            if isinstance(command, messages.WriteStatus):
+                self._status_file.show(command.text)
             if isinstance(command, messages.Scan):
                 self._scan_soon()
-            elif self._parked and isinstance(command, messages.ClaimNext):
-                self._reply(messages.ClaimLost())
-            elif self._parked and isinstance(command, messages.SetPause):
-                command.reply(messages.unchanged(self._stands.reason))
             elif self._parked and not isinstance(command, messages.Stop):
-                self._parked.append(command)
+                self._put_off(command)
             else:
                 return command
+
+    def _put_off(self, command: messages.FolderCommand) -> None:
+        """Answer a command while a trouble holds up others, or have it wait for their end."""
+        match command:
+            case messages.ClaimNext():
+                self._reply(messages.ClaimLost())
+            case messages.SetPause(reply=reply):
+                reply(messages.unchanged(self._stands.reason))
+            case messages.WriteStatus():
+                pass  # the newest is written when the trouble is over
+            case _:
+                self._parked.append(command)
 
     def _park(self, command: messages.FolderCommand, trouble: Trouble) -> None:
         self._set_state(trouble.state, trouble.reason)
@@ -174,7 +186,7 @@ class FolderWorker(threading.Thread):
         rest = rest_seconds(self._failures, once=self._inbox.rules.final)
         self._scan_at = self._clock.monotonic() + rest
         match command:
-            case messages.Scan() | messages.LookForPause():
+            case messages.Scan() | messages.LookForPause() | messages.WriteStatus():
                 pass
             case messages.SetPause(reply=reply):
                 reply(messages.unchanged(trouble.reason))
@@ -193,6 +205,7 @@ class FolderWorker(threading.Thread):
         self._scan_at = self._clock.monotonic() + _STANDBY_CHECK_SECONDS
         self._plan, put_off = EMPTY_PLAN, self._executor.leave()
         self._watcher.stop()
+        self._status_file.forget()
         for held in (command, *self._parked, *put_off):
             if isinstance(held, messages.Reconfigure):
                 self.submit(held)
@@ -205,10 +218,10 @@ class FolderWorker(threading.Thread):
         match command:
             case messages.Scan():
                 self._scan()
-            case messages.AppendLog():
-                self._append_log(command)
-            case messages.Reconfigure(settings):
-                self._reconfigure(settings)
+            case messages.AppendLog() | messages.WriteStatus():
+                self._write(command)
+            case messages.Reconfigure(settings, defaults):
+                self._reconfigure(settings, defaults)
             case messages.ClaimNext():
                 self._scan_soon()
                 self._claim_next()
@@ -222,9 +235,18 @@ class FolderWorker(threading.Thread):
                 self._executor.do(command)
                 self._scan_at = min(self._scan_at, self._executor.retries.due_at())
 
-    def _append_log(self, command: messages.AppendLog) -> None:
-        if reason := self._folder_log.write(command.event, command.at):
-            told = FolderNotLogged(root=self.folder.root, reason=reason)
+    def _write(self, command: messages.AppendLog | messages.WriteStatus) -> None:
+        match command:
+            case messages.WriteStatus():
+                self._write_status()
+            case messages.AppendLog(event, at):
+                if reason := self._folder_log.write(event, at):
+                    told = FolderNotLogged(root=self.folder.root, reason=reason)
+                    self._reply(messages.EventRaised(told))
+
+    def _write_status(self) -> None:
+        if reason := self._status_file.write():
+            told = StatusNotWritten(root=self.folder.root, reason=reason)
             self._reply(messages.EventRaised(told))
 
     @property
@@ -286,6 +308,7 @@ class FolderWorker(threading.Thread):
         )
         self._plan = plan
         self._reply(messages.Scanned(plan))
+        self._write_status()  # what could not be written before
         today = day_of(self._clock.time())
         for swept in self._sweeper.sweep(self.folder, today, is_quiet=not plan.ready):
             self._reply(messages.EventRaised(swept))
@@ -329,10 +352,9 @@ class FolderWorker(threading.Thread):
             return Trouble(FolderState.OFFLINE, "another hot folder is mounted in its place")
         return None
 
-    def _reconfigure(self, settings: Settings) -> None:
+    def _reconfigure(self, settings: Settings, defaults: Defaults) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
-        default_steps = self._inbox.recipe_rules.default_steps
-        rules = RecipeRules.of(settings, default_steps, self.folder.keys)
+        rules = RecipeRules.of(settings, defaults, self.folder.keys)
         self._follow(watch_mode_of(self.folder), rules)
         self._plan = EMPTY_PLAN  # it was made by other settings
         self._executor.resolver = replace(self._executor.resolver, rules=rules)

@@ -54,8 +54,20 @@ _BY_EXTENSION: Mapping[str, str] = {
 _IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"))
 _PROSE = ".txt"
 _SIDECARS = frozenset((".yaml", ".yml", _PROSE))
+_INNER = _IMAGES | _SIDECARS
 _PRESETS = frozenset(("_preset.yaml", "_preset.yml"))
 _CANCEL = ".cancel"
+# Endings of one meaning. Where endings are hidden, one of them comes behind another, or .txt does.
+_ALIKE = (
+    *((".yaml", ".yml"), (".jpg", ".jpeg"), (".tif", ".tiff")),
+    *((".png",), (".webp",), (".bmp",), (_PROSE,), (_CANCEL,)),
+)
+_DOUBLED = frozenset(
+    (
+        *((inner, outer) for alike in _ALIKE for inner in alike for outer in alike),
+        *((inner, _PROSE) for inner in (".yaml", ".yml", _CANCEL)),
+    )
+)
 # Names of copiers at work, of operating systems and of NAS servers; all in lower case.
 _HIDDEN_STARTS = (".", "~$", "~syncthing~")
 _HIDDEN_ENDS = (
@@ -97,10 +109,11 @@ def kind_of(name: str) -> Kind:
     lower = name.lower()
     if is_hidden(lower):
         return Kind.HIDDEN
-    extension = _split(lower)[1]
+    meant = meant_name(lower)
+    extension = _split(meant)[1]
     if extension in _IMAGES:
         return Kind.IMAGE
-    if lower in _PRESETS:
+    if meant in _PRESETS:
         return Kind.PRESET
     if extension == _CANCEL:
         return Kind.CANCEL
@@ -113,6 +126,20 @@ def is_hidden(name: str) -> bool:
     return (
         lower.startswith(_HIDDEN_STARTS) or lower.endswith(_HIDDEN_ENDS) or lower in _HIDDEN_NAMES
     )
+
+
+def meant_name(name: str) -> str:
+    """The name without an ending too many: photo.yaml for photo.yaml.txt, a.png for a.png.png.
+
+    Windows hides the last ending of a name, and whoever writes a whole name there gets another
+    one behind it. Only where nothing else can be meant; else it is the name itself.
+    """
+    while name.count(".") > 1:
+        stem, outer = _split(name)
+        if (_split(stem)[1].lower(), outer.lower()) not in _DOUBLED:
+            break
+        name = stem
+    return name
 
 
 def is_base_name(name: str) -> bool:
@@ -191,12 +218,12 @@ def stem_without_extensions(name: str) -> str:
 
 
 def _without_extensions(name: str) -> tuple[str, str]:
-    # All of them: a.webp.yaml goes with a.webp as well as with a.webp.jpg.
+    # All of them: a.webp.yaml goes with a.webp as well as with a.webp.jpg, a.yaml.txt with a.jpg.
     stem, extensions = _split(name)
     if extensions.lower() not in _SIDECARS | _IMAGES:
         return name, ""
     inner_stem, inner = _split(stem)
-    while inner.lower() in _IMAGES and len(inner + extensions) <= _EXTENSIONS_BYTES:
+    while inner.lower() in _INNER and len(inner + extensions) <= _EXTENSIONS_BYTES:
         stem, extensions = inner_stem, inner + extensions
         inner_stem, inner = _split(stem)
     return stem, extensions

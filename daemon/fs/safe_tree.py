@@ -68,6 +68,24 @@ class SafeTree:
         """Write a file so that it is seen whole or not at all, replacing what was there."""
         self._replace(path, lambda stream: stream.write(content))
 
+    def write_passing(self, path: Path, content: bytes) -> None:
+        """Write a file so that it is seen whole or not at all, which a power cut may take back.
+
+        For what is written anew before long and tells of a moment: an older text is as good then
+        as one of a moment that is over, and a share is spared two waits for its disk each time.
+        """
+        self._fence()
+        with self._walker.dir_entry(path) as dir_entry:
+            temporary = dir_entry.beside(temporary_name())
+            try:
+                with named_as(temporary.path), temporary.create() as stream:
+                    stream.write(content)
+                self._fence()
+                temporary.rename(dir_entry)
+            except BaseException:
+                temporary.remove()
+                raise
+
     def bring(self, source: Path, folder: Path, names: Iterable[str]) -> str:
         """Copy a local file into a folder under the first free name, whole; returns the name.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from daemon.fs.names import Kind, kind_of, pair_key, printable, stem_of
+from daemon.fs.names import Kind, kind_of, meant_name, pair_key, printable, stem_of
 from daemon.job import FileState, Plan, Seen, State
 
 
@@ -20,7 +20,8 @@ class WaitingJob:
 
 def matches(cancel: str, name: str) -> bool:
     """Whether a cancel file of that base name means an image or an instruction of this one."""
-    return pair_key(stem_of(cancel)) in set(map(pair_key, _names_of(name)))
+    names = (it for one in {name, meant_name(name)} for it in _names_of(one))
+    return pair_key(stem_of(meant_name(cancel))) in set(map(pair_key, names))
 
 
 def targets(cancel: Seen, plan: Plan) -> tuple[WaitingJob, ...]:
@@ -56,7 +57,11 @@ def cancel_file_state(cancel: Seen, plan: Plan) -> FileState:
     """A cancel file in the words of `plan`: what it is about to do."""
     names = " and ".join(printable(_base(it.image)) for it in targets(cancel, plan))
     reason = f"cancels {names}" if names else "cancels nothing that waits here"
-    return FileState(cancel.path, State.SEEN, reason)
+    meant = meant_name(cancel.name)
+    if meant == cancel.name:
+        return FileState(cancel.path, State.SEEN, reason)
+    name = printable(meant)
+    return FileState(cancel.path, State.SEEN, f"{reason} (read as {name})", read_as=name)
 
 
 def _inputs(plan: Plan) -> Iterator[str]:

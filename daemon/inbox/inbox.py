@@ -14,6 +14,7 @@ from config.instruction_keys import Keys
 from config.settings import FolderSettings, Watch
 from daemon.fs.mounts import Mount, find_mount
 from daemon.fs.names import Kind, kind_of
+from daemon.inbox.grouping import misnamed
 from daemon.inbox.plan import plan_inbox, preset_chain
 from daemon.inbox.reader import ContentReader, Opener, Unread, open_seen
 from daemon.inbox.scan import scan
@@ -134,7 +135,7 @@ class Inbox:
         self._plan = None
         self._listing = listing
         self._watched = note_changes(listing.files, self._watched, now)
-        self._content_reader.keep(self._watched)
+        self._content_reader.keep(self._watched, misnamed(listing.files))
         moment = self._moment(now)
         settled = (file for file in listing.files if moment.is_settled(file))
         all_read = self._content_reader.read(settled, now)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from config.problems import Problem
-from daemon.fs.names import Kind, conversion, kind_of, printable, stem_of
+from daemon.fs.names import Kind, conversion, kind_of, pair_key, printable, stem_of
 from daemon.inbox.cancel_files import cancel_file_state
 from daemon.inbox.grouping import FileGroups, group_files
 from daemon.inbox.reader import Broken, Unread, Wanted
@@ -33,6 +33,7 @@ _NAMED_AT_MOST = 3
 _OWN_REPORT = "Hotfolder's own note on an earlier failure, no input"
 _Needs = Mapping[str, frozenset[str]]
 _Judgement = Wait | Candidate
+_NamedImage = tuple[str, Seen, set[str]]  # the name as written, the file, who needs it
 
 
 def plan_inbox(listing: Listing, snapshot: InboxSnapshot) -> Plan:
@@ -91,15 +92,20 @@ def _natural(path: str) -> list[tuple[int, str]]:
 def _plan_folder(context: _FolderContext) -> Plan:
     """Say what every file of a folder waits for."""
     folder = context.folder
-    needs = _references(context)
+    named = tuple(_named_images(context))
+    needs = _references(context, named)
     standings = {image: _stand(context, image, needs) for image in folder.images}
     waits = {
         text: next(context.snapshot.text_waits(text), None) or _lone(context, text)
         for text in (*folder.sidecars, *folder.presets)
     }
     everything = (*standings.values(), *waits.values())
+    read_as = {
+        **folder.read_as,
+        **{file.path: name for name, file, _ in named if pair_key(name) != pair_key(file.name)},
+    }
     return Plan(
-        states=tuple(_states(context, standings, waits)),
+        states=tuple(_said(it, read_as) for it in _states(context, standings, waits)),
         ignored=tuple(Ignored(it.path, conversion(it.name)) for it in folder.unsupported),
         ready=tuple(it for it in standings.values() if isinstance(it, Candidate)),
         needed_by=_needed_by(context, needs),
@@ -107,6 +113,13 @@ def _plan_folder(context: _FolderContext) -> Plan:
         cancels=folder.cancels,
         jobs={image.path: job for image in standings if (job := _planned_job(context, image))},
     )
+
+
+def _said(state: FileState, read_as: Mapping[str, str]) -> FileState:
+    name = printable(read_as.get(state.path, ""))
+    if not name:
+        return state
+    return replace(state, reason=f"{state.reason} (read as {name})", read_as=name)
 
 
 def _stand(context: _FolderContext, image: Seen, needs: _Needs) -> _Judgement:
@@ -257,13 +270,13 @@ def _preset_problems(presets: Iterable[Seen], snapshot: InboxSnapshot) -> Iterat
                 pass
 
 
-def _references(context: _FolderContext) -> _Needs:
+def _references(context: _FolderContext, named: Iterable[_NamedImage]) -> _Needs:
     """Which images are named in an instruction: image path -> paths of those that need it.
 
     An instruction without its image, and a preset that names an image, need it by their own path.
     """
     needs: dict[str, set[str]] = defaultdict(set)
-    for file, needers in _named_images(context):
+    for _, file, needers in named:
         needs[file.path] |= needers
     for path, needers in needs.items():
         if context.folder.sidecars_of[path]:
@@ -271,20 +284,21 @@ def _references(context: _FolderContext) -> _Needs:
     return {path: frozenset(needers) for path, needers in needs.items()}
 
 
-def _named_images(context: _FolderContext) -> Iterator[tuple[Seen, set[str]]]:
+def _named_images(context: _FolderContext) -> Iterator[_NamedImage]:
     folder, contents = context.folder, context.snapshot.contents
     for sidecar in folder.sidecars:
         if not isinstance(contents.text(sidecar), Unread):
             images = folder.images_of.get(sidecar.path, (sidecar,))
             for name in contents.wanted(sidecar, context.presets).companions:
                 for file in folder.images_named(name):
-                    yield file, {image.path for image in images}
+                    yield name, file, {image.path for image in images}
     if context.presets:
         named = contents.wanted(None, context.presets).companions
-        files = [file for name in named for file in folder.images_named(name)]
+        found = [(name, file) for name in named for file in folder.images_named(name)]
+        files = [file for _, file in found]
         needers = {image.path for image in folder.lone_images() if image not in files}
-        for file in files:
-            yield file, needers | {context.presets[-1].path}
+        for name, file in found:
+            yield name, file, needers | {context.presets[-1].path}
 
 
 def _judge(context: _FolderContext, image: Seen) -> Wait | Candidate:

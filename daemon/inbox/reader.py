@@ -25,7 +25,7 @@ from config.problems import Problem, UserError
 from config.text import LIMIT_BYTES
 from daemon.fs.dirfd import DirEntryAt, DirWalker, has_other_names
 from daemon.fs.errors import is_of_one_file
-from daemon.fs.names import Kind, is_prose, kind_of, printable
+from daemon.fs.names import Kind, is_prose, kind_of, meant_name, printable
 from daemon.job import DRAWN_SEED, Seen
 from pipeline import instruction, recipe
 from pipeline.instruction import Instruction
@@ -102,6 +102,7 @@ class ContentReader:
         self._open_file, self._rules = open_file, rules
         self._pictures: dict[Seen, Picture] = {}
         self._texts: dict[Seen, Text] = {}
+        self._misnamed: frozenset[Seen] = frozenset()  # read as another name says
         self._is_own_report: dict[Seen, bool] = {}  # of those that may be one
         self._unreadable: dict[Seen, tuple[int, Unreadable]] = {}  # how often in a row, and why
         self.is_in_doubt = False  # whether the last reading met what may be the share's trouble
@@ -125,17 +126,22 @@ class ContentReader:
             return now < self._unreadable[file][1].again_at
         return file in self._texts or file in self._pictures or file in self._is_own_report
 
-    def keep(self, files: Collection[Seen]) -> None:
-        """Forget all files but these."""
+    def keep(self, files: Collection[Seen], misnamed: frozenset[Seen] = frozenset()) -> None:
+        """Forget all files but these; the `misnamed` sidecars are read as what was meant."""
         by_file: tuple[dict[Seen, Any], ...]
         by_file = self._pictures, self._texts, self._is_own_report, self._unreadable
         for readings in by_file:
             for gone in readings.keys() - files:
                 del readings[gone]
+        for turned in misnamed ^ self._misnamed:  # an image of that name has come, or is gone
+            self._texts.pop(turned, None)
+            self._is_own_report.pop(turned, None)
+        self._misnamed = misnamed
         self._wanted = {
             key: wanted
             for key, wanted in self._wanted.items()
-            if (key[0] is None or key[0] in files) and all(preset in files for preset in key[1])
+            if (key[0] is None or key[0] in self._texts)
+            and all(preset in files for preset in key[1])
         }
         self._gives_prompt.clear()
 
@@ -261,7 +267,8 @@ class ContentReader:
         try:
             if kind is Kind.PRESET:
                 return read_preset(content, printable(file.path))
-            return instruction.parse(content, printable(file.path))
+            name = meant_name(file.name) if file in self._misnamed else file.name
+            return instruction.parse(content, printable(file.path), read_as=name)
         except UserError as error:
             return Broken(error.problems)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
@@ -17,10 +17,20 @@ from daemon.folder.resolve import content_key
 from daemon.fs.names import printable
 from daemon.history import Entry
 from daemon.job import EndedJob, Job, State
-from daemon.jobs.job_run import About, JobTable, about
+from daemon.jobs.job_run import About, JobRun, JobTable, about
+from daemon.jobs.time_left import Pace
+from daemon.jobs.typical_times import model_key
 from daemon.spool.receipts import FinishedJob, work_seconds
 
 _REVIEWS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A job that ended without a result."""
+
+    file: str
+    cause: str
 
 
 class Completion:
@@ -28,9 +38,11 @@ class Completion:
 
     def __init__(self, context: Context, jobs: JobTable) -> None:
         self.ended = 0  # jobs
+        self.pace = Pace()
         self.show: Callable[[EndedJob], None] = lambda _: None  # for a table of the jobs that end
         # With their roots, and when their jobs have ended.
         self._reviews: deque[tuple[str, float, ReviewStatus]] = deque(maxlen=_REVIEWS_KEPT)
+        self._failures: deque[tuple[str, float, Failed]] = deque(maxlen=_REVIEWS_KEPT)
         self._jobs, self._history = jobs, context.history
         self._clock, self._tell = context.clock, context.tell
 
@@ -43,14 +55,22 @@ class Completion:
         results = tuple(map(printable, reply.results))
         self._tell(_done(finished, results, about(job.root, job.job)))
         identity = self._jobs.worker_of(job.root).identity
-        self._history.record(entry_of_result(identity, finished, reply.results, now))
+        self._history.record(self._entry(job, reply, identity, now))
         for variant, result in zip(finished.variants, results, strict=True):
             if variant.missed:
                 reason = "; ".join(variant.missed)
                 review = ReviewStatus(file=printable(job.job.path), result=result, reason=reason)
                 self._reviews.append((job.root, now, review))
         seconds = work_seconds(finished)
+        self.pace.ended(self._clock.monotonic(), finished.resolved_job.recipe)
         self._count(job.job, finished.status, seconds, " ".join(reply.results))
+
+    def _entry(self, job: JobRun, reply: messages.Published, identity: str, now: float) -> Entry:
+        entry = entry_of_result(identity, reply.finished, reply.results, now)
+        if job.edited_at is None:  # an earlier daemon had edited it
+            return entry
+        finish = self._clock.monotonic() - job.edited_at
+        return replace(entry, model=model_key(reply.finished.model), finish_seconds=finish)
 
     def found_published(self, root: str, reply: messages.FoundPublished) -> None:
         """Note what an earlier daemon had put into the outbox before it died."""
@@ -73,6 +93,10 @@ class Completion:
         kept = [it for it in self._reviews if (it[0], it[2].result) != (root, shown)]
         self._reviews = deque(kept, maxlen=_REVIEWS_KEPT)
 
+    def failures_since(self, root: str, unix_time: float) -> Iterator[Failed]:
+        """The last jobs of a hot folder that failed, as far as this daemon saw them end."""
+        return (it for at, when, it in self._failures if at == root and when >= unix_time)
+
     def filed(self, root: str, reply: messages.Filed) -> None:
         """Forget a job whose originals are filed, and note and tell how it ended."""
         self._jobs.drop(reply.job)
@@ -84,6 +108,9 @@ class Completion:
         identity = self._jobs.worker_of(root).identity
         self._history.record(entry_of_ending(identity, reply.job, reply.state, now))
         self._tell(_ending(reply, about(root, reply.job)))
+        if reply.state in (State.FAILED, State.QUARANTINED):
+            failed = Failed(file=printable(reply.job.path), cause=reply.cause)
+            self._failures.append((root, now, failed))
 
     def _count(self, job: Job, state: State, seconds: float | None, result: str) -> None:
         file = printable(job.path)
@@ -154,6 +181,9 @@ def entry_of_result(
         height=prepared.height,
         finished_at=now,
         megapixels=resolved_job.recipe.megapixels or 0.0,
+        guided=int(resolved_job.recipe.cfg > 1),
+        encode_seconds=sum(variant.edit.encode_seconds for variant in finished.variants),
+        decode_seconds=sum(variant.edit.decode_seconds for variant in finished.variants),
     )
 
 

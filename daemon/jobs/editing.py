@@ -14,6 +14,8 @@ from daemon.events.events import EditorDismissed, Event
 from daemon.jobs import job_run, scheduler
 from daemon.jobs.failures import FailureHandler
 from daemon.jobs.job_run import JobRun, JobTable, about
+from daemon.jobs.time_left import EditPass, EditWork
+from daemon.jobs.typical_times import TypicalTimes, step_weight
 from daemon.workers.backend import Busy, EditBackend, Idle, Lost
 from daemon.workers.child import Ended, Part, Said
 from daemon.workers.pixel_pool import PixelPool, Work
@@ -53,6 +55,8 @@ class EditStage:
         self._failed_loads = 0  # in a row
         self._has_loaded = False  # an editor, ever
         self._wanted = editor.model  # what it is to be opened with
+        self.typical_times = TypicalTimes(context.history, context.clock)
+        self._edit_pass: EditPass | None = None  # that the editor is at
 
     @property
     def is_ready(self) -> bool:
@@ -65,6 +69,13 @@ class EditStage:
         opened_with = self._editor.model
         # For how long it may be silent is our affair alone.
         return replace(self._wanted, hang_seconds=opened_with.hang_seconds) != opened_with
+
+    def seconds_left(self, now: float) -> float | None:
+        """Until the editor is done with what it is at; None where nobody can know that yet."""
+        condition = self._editor.condition
+        if not isinstance(condition, Busy) or self._edit_pass is None:
+            return 0.0 if isinstance(condition, Idle) else None
+        return self._edit_pass.seconds_left(now, condition.open - condition.dropped)
 
     def reconfigure(self, model: ModelSettings) -> None:
         """Go on with other settings of the model."""
@@ -119,21 +130,33 @@ class EditStage:
         most = 1 if self._breaker.is_half_open else self._editor.model.batch
         batch = scheduler.next_batch(self._jobs.actives(), most, last=self._breaker.suspects)
         requests: list[EditRequest] = []
+        works: dict[str, EditWork] = {}
         for job in batch:
             steps, first = job.resolved_job.recipe.steps, job.unedited[0]
             editing = job_run.Editing(index=first, step=0, steps=steps, since=now, first=first)
             self._jobs.put(job.at(editing))
             self._tell(_running(job, first))
-            requests += job_run.edit_requests(job)
+            asked = job_run.edit_requests(job)
+            requests += asked
+            works |= dict.fromkeys((it.request_id for it in asked), self._work_of(job))
         if requests:
+            self._edit_pass = EditPass(began_at=now, works=works)
             job_ids = frozenset(job.job.job_id for job in batch)
             self._editor.edit(job_ids, tuple(requests), now)
+
+    def _work_of(self, job: JobRun) -> EditWork:
+        recipe, facts = job.resolved_job.recipe, self.facts
+        assert facts is not None
+        typical = self.typical_times.of(recipe, facts)
+        return EditWork(steps=recipe.steps, weight=step_weight(recipe, facts), typical=typical)
 
     def said(self, said: Said) -> tuple[JobRun, ...]:  # noqa: C901 - one arm a message
         """Take a message of the editor process to its job; gives those whose edits are over."""
         now = self._clock.monotonic()
         condition = self._editor.condition
         message = self._editor.heard(said, now)
+        if self._edit_pass is not None:
+            self._edit_pass = self._edit_pass.heard(message, now)
         match message:
             case Ready(facts, seconds):
                 self._loaded(facts, seconds)
@@ -209,7 +232,8 @@ class EditStage:
         done = self._jobs.edited(job_ids)
         if done:
             self._breaker.succeeded(job.job.job_id for job in done)
-        return tuple(job.at(job_run.Composing()) for job in done)
+        now = self._clock.monotonic()
+        return tuple(replace(job, phase=job_run.Composing(), edited_at=now) for job in done)
 
     def ended(self, ended: Ended) -> None:
         """Count the death of the editor against the job that it was at."""

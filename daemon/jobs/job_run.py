@@ -110,6 +110,7 @@ class JobRun:
     edits: tuple[tuple[int, EditResult], ...] = ()
     variants: tuple[Variant, ...] = ()
     reseeded: tuple[Reseeded, ...] = ()
+    edited_at: float | None = None  # monotonic seconds when the editor was done with it
 
     @property
     def job(self) -> Job:

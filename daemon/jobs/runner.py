@@ -268,6 +268,8 @@ class JobRunner:
 
     def advance(self, now: float, *, others_wait: bool) -> None:
         """Begin whatever can begin now; `others_wait`: there are jobs to claim, too."""
+        if not others_wait and not len(self.jobs):
+            self.completion.pace.begin(now)
         self._pixels.kill_hung(now)
         self.breaker.advance()
         self._pixels.go_on(now, self.breaker)

@@ -28,12 +28,20 @@ def next_batch(
     Those that wait now: nobody waits for company. A job that is to run alone does.
     """
     waiting = [job for job in jobs if isinstance(job.phase, job_run.Waiting)]
-    waiting.sort(
-        key=lambda job: (job.job.job_id in last, -job.resolved_job.recipe.priority, job.job.job_id)
-    )
+    waiting.sort(key=lambda job: (job.job.job_id in last, *_turn(job)))
     if waiting and waiting[0].job.alone:
         return (waiting[0],)
     return tuple(job for job in waiting if not job.job.alone)[:most]
+
+
+def in_turn(jobs: Iterable[JobRun]) -> tuple[JobRun, ...]:
+    """The claimed jobs that the editor takes next, those that are still got ready among them."""
+    waiting = (it for it in jobs if isinstance(it.phase, job_run.Preparing | job_run.Waiting))
+    return tuple(sorted(waiting, key=_turn))
+
+
+def _turn(job: JobRun) -> tuple[int, str]:
+    return (-job.resolved_job.recipe.priority, job.job.job_id)
 
 
 def due(

@@ -21,6 +21,7 @@ from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
+from daemon.service.status_page import StatusPage, StatusPages, last_page
 from daemon.service.systemd import SystemdNotifier, Watchdog
 from daemon.workers.child import Ended, Part, Said
 
@@ -64,6 +65,7 @@ class Service:
         self.runner, self.folders = runner, runner.folders
         self.requests = Requests(context, runner)
         self.reporter = StatusReporter(context, self.folders, runner, pause_control)
+        self._status_pages = StatusPages()
         self._watchdog = Watchdog(notifier, runner.editor)
         self._stop: Stop | None = None
         self._last_line = ""
@@ -89,8 +91,9 @@ class Service:
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
-        for root in self.folders:  # while their folder workers are there to write it
+        for root, folder in self.folders.items():  # while their folder workers are there to write
             self._logs.write(events.Stopped(), root)
+            self._write_page(folder, last_page(root, self._why_it_ends({root: folder})))
         self._shut_down()
         self._logs.own.tell(events.Stopped())
 
@@ -209,6 +212,7 @@ class Service:
         self._check_liveness()
         self.requests.advance()
         self._rest()
+        self._show_pages()
         if not self._is_to_work():
             return
         others_wait = self._next_folder() is not None
@@ -222,6 +226,23 @@ class Service:
         if line != self._last_line:
             self._notifier.status(line)
             self._last_line = line
+
+    def _show_pages(self) -> None:
+        """Have each hot folder's STATUS.txt say how it stands, where that has changed."""
+        now = self._clock.monotonic()
+        for root, folder in self.folders.items():
+            if folder.is_standby:
+                self._status_pages.forget(root)
+            if folder.is_away or not self._status_pages.has_rested(root, now):
+                continue
+            signature = self.reporter.signature(folder)
+            if self._status_pages.is_changed(root, signature):
+                page = self.reporter.page(folder)
+                if self._status_pages.is_news(root, signature, page, now):
+                    self._write_page(folder, page)
+
+    def _write_page(self, folder: FolderView, page: StatusPage) -> None:
+        folder.folder_worker.submit(messages.WriteStatus(page.text(self._clock.time())))
 
     def _check_liveness(self) -> None:
         now, unix_now = self._clock.monotonic(), self._clock.time()
@@ -278,7 +299,7 @@ class Service:
     def _reconfigure(self, old: Settings, settings: Settings) -> None:
         self.runner.editing.reconfigure(settings.model)
         for folder in self.folders.values():
-            folder.reconfigure(settings)
+            folder.reconfigure(settings, self._settings.defaults)
         self._tell(events.SettingsReloaded())
         if self.runner.editing.is_outdated:
             text = "The editor is opened anew, with these settings, as soon as it is idle."

@@ -9,22 +9,27 @@ from dataclasses import replace
 from functools import partial
 
 from daemon import own_version
-from daemon.clock import last_midnight
+from daemon.clock import day_of, last_midnight
 from daemon.context import Context
 from daemon.control.documents import SCHEMA, DaemonStatus, FolderStatus, JobStatus, Request
-from daemon.events.text import duration
+from daemon.events.text import roughly
 from daemon.folder import messages
 from daemon.folder.documents import FolderSnapshot
 from daemon.folder.view import FolderView
 from daemon.fs.names import printable
-from daemon.job import EMPTY_PLAN, FolderState, State
-from daemon.jobs.job_run import Backoff, Editing, JobRun, ParkedJob
+from daemon.job import EMPTY_PLAN, FolderState, Plan, State
+from daemon.jobs import scheduler
+from daemon.jobs.job_run import Backoff, Composing, Editing, JobRun, ParkedJob
 from daemon.jobs.runner import JobRunner
 from daemon.service.pause import PauseControl
-from daemon.workers.backend import Condition
+from daemon.service.queue import JobQueue, WaitingFolder
+from daemon.service.status_page import FolderFacts, StatusPage, page_of
+from daemon.workers.backend import Condition, Loading
 from pipeline.editor import ModelFacts
+from pipeline.recipe import Recipe
 
 _COUNTS_SECONDS = 30.0
+_QUEUE_SECONDS = 5.0  # for which the time that the queue takes is good enough
 _ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 
 
@@ -41,8 +46,9 @@ class StatusReporter:
         self._folders, self._runner, self._pause_control = folders, runner, pause_control
         self._history, self._clock = context.history, context.clock
         self._failed_today = 0
-        self._usual_seconds: float | None = None  # that a job takes
         self._counted_at, self._counted_ends = -math.inf, 0
+        self._queue_seconds: float | None = None  # until all that is ready is done
+        self._asked_at = -math.inf
 
     def line(self) -> str:
         """All in one line."""
@@ -53,12 +59,13 @@ class StatusReporter:
         waiting = sum(folder.waiting for folder in folders)
         halt = self._runner.breaker.reason() or self._rest()
         self._count()
+        self._ask_queue()
         return status_line(
             self._runner.jobs,
             ready=ready,
             waiting=waiting,
             halt=halt,
-            usual_seconds=self._usual_seconds,
+            queue_seconds=self._queue_seconds,
             failed_today=self._failed_today,
             shares=shares({root: it.stands.state for root, it in self._folders.items()}),
         )
@@ -77,8 +84,34 @@ class StatusReporter:
         identities = [folder.folder_worker.identity for folder in self._folders.values()]
         counts = [self._history.counts_since(one, midnight) for one in identities]
         self._failed_today = sum(count.failed + count.quarantined for count in counts)
-        self._usual_seconds = self._history.usual_seconds()
         self._counted_at, self._counted_ends = now, ends
+
+    def _ask_queue(self) -> None:
+        if (now := self._clock.monotonic()) >= self._asked_at + _QUEUE_SECONDS:
+            self._queue_seconds, self._asked_at = self._queue().seconds(), now
+
+    def _queue(self) -> JobQueue:
+        """What waits, and what is known of how long it takes."""
+        editing, facts = self._runner.editing, self._runner.editing.facts
+
+        def seconds_of(recipe: Recipe | None) -> float | None:
+            return None if facts is None else editing.typical_times.seconds_of(recipe, facts)
+
+        return JobQueue(
+            claimed=scheduler.in_turn(self._runner.jobs.actives()),
+            folders=tuple(
+                WaitingFolder(root=root, plan=it.plan, is_worked=self._is_worked(it))
+                for root, it in self._folders.items()
+                if it.plan is not None
+            ),
+            seconds_of=seconds_of,
+            under_way=editing.seconds_left(self._clock.monotonic()),
+            together=self._runner.editor.model.batch,
+            pace=self._runner.completion.pace.factor(seconds_of),
+        )
+
+    def _is_worked(self, folder: FolderView) -> bool:
+        return folder.gives_jobs and self.stands(folder).state is FolderState.ONLINE
 
     def answer(self, request: Request) -> Callable[[], DaemonStatus]:
         """What is asked of one hot folder, from memory; whoever sends it has it made."""
@@ -88,7 +121,14 @@ class StatusReporter:
             return partial(daemon_status, (), editor)
         is_of_files = verb in ("plan", "explain")
         snapshot = self._snapshot(folder) if is_of_files else self._with_its_day(folder)
-        return lambda: daemon_status((snapshot.answer(verb, request.arguments),), editor)
+        queue = self._queue()
+
+        def told() -> DaemonStatus:
+            turns = queue.by_root().get(snapshot.root, {})
+            whole = snapshot.with_turns(turns)
+            return daemon_status((whole.answer(verb, request.arguments),), editor)
+
+        return told
 
     def _snapshot(self, folder: FolderView) -> FolderSnapshot:
         root, now = str(folder.root), self._clock.monotonic()
@@ -97,7 +137,7 @@ class StatusReporter:
             stands=self.stands(folder),
             plan=folder.plan or EMPTY_PLAN,
             jobs=tuple(
-                job_status(job, now, self._typical_seconds(job))
+                job_status(job, now, self._seconds_left(job, now))
                 for job in self._runner.jobs
                 if job.root == root
             ),
@@ -111,6 +151,36 @@ class StatusReporter:
             reviews=tuple(self._runner.completion.reviews_since(root, midnight)),
         )
 
+    def signature(self, folder: FolderView) -> object:
+        """What the page of a hot folder is made of, quickly; equal where nothing has changed."""
+        jobs = (
+            (it.job.job_id, type(it.phase), it.phase.step if isinstance(it.phase, Editing) else 0)
+            for it in self._runner.jobs
+        )
+        ends, day = self._runner.completion.ended, day_of(self._clock.time())
+        editor = type(self._runner.editor.condition) is Loading
+        return (_Same(folder.plan), self.stands(folder), ends, day, editor, tuple(jobs))
+
+    def page(self, folder: FolderView) -> StatusPage:
+        """How a hot folder stands, for people who have only the share."""
+        snapshot, unix_now = self._with_its_day(folder), self._clock.time()
+        turns = self._queue().by_root().get(snapshot.root, {})
+        midnight = last_midnight(unix_now)
+        return page_of(
+            FolderFacts(
+                root=snapshot.root,
+                stands=snapshot.stands,
+                plan=snapshot.plan,
+                jobs=snapshot.with_turns(turns).jobs,
+                turns=turns,
+                today=snapshot.today,
+                day=day_of(unix_now),
+                failures=tuple(self._runner.completion.failures_since(snapshot.root, midnight)),
+                reviews=snapshot.reviews,
+                is_loading=isinstance(self._runner.editor.condition, Loading),
+            )
+        )
+
     def stands(self, folder: FolderView) -> messages.StatusChanged:
         """How a hot folder stands for people: paused where no job is begun."""
         halt = self._runner.breaker.reason() or self._pause_control.reason(str(folder.root))
@@ -118,12 +188,32 @@ class StatusReporter:
             return messages.StatusChanged(FolderState.PAUSED, halt)
         return folder.stands
 
-    def _typical_seconds(self, job: JobRun | ParkedJob) -> float | None:
-        if isinstance(job, JobRun):
-            recipe = job.resolved_job.recipe
-            steps = recipe.steps * recipe.variants
-            return self._history.typical_seconds(steps, recipe.megapixels or 0.0)
-        return None
+    def _seconds_left(self, job: JobRun | ParkedJob, now: float) -> float | None:
+        """Until the results of a job that is at the editor, or past it, are there."""
+        if not isinstance(job, JobRun) or (facts := self._runner.editing.facts) is None:
+            return None
+        typical = self._runner.editing.typical_times.of(job.resolved_job.recipe, facts)
+        finish = typical.finish if typical else 0.0
+        match job.phase:
+            case Editing():
+                left = self._runner.editing.seconds_left(now)
+                return None if left is None else left + finish
+            case Composing() if typical and job.edited_at is not None:
+                return max(0.0, finish - (now - job.edited_at))
+            case _:
+                return None
+
+
+class _Same:
+    """Equal to itself alone: ten thousand files need no comparing."""
+
+    def __init__(self, plan: Plan | None) -> None:
+        self._plan = plan
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._plan is self._plan
+
+    __hash__ = None  # type: ignore[assignment]  # nobody keeps it in a set
 
 
 def _knows_its_files(folder: FolderView) -> bool:
@@ -132,22 +222,20 @@ def _knows_its_files(folder: FolderView) -> bool:
     return is_gone or (folder.plan is not None and not folder.is_outdated)
 
 
-def job_status(job: JobRun | ParkedJob, now: float, typical_seconds: float | None) -> JobStatus:
-    """One job under way; `typical_seconds` is what such a job took of late."""
+def job_status(job: JobRun | ParkedJob, now: float, seconds_left: float | None) -> JobStatus:
+    """One job under way, and how long it still takes, as far as that is known."""
     status = JobStatus(
         job_id=job.job.job_id,
         file=printable(job.job.path),
         state=job.state if isinstance(job, JobRun) else State.CLAIMED,
         attempts=job.job.attempts,
         reason=_second_try(job),
+        eta_seconds=None if seconds_left is None else round(seconds_left, 1),
     )
     match job.phase:
         case Editing(index, step, steps, since):
-            seconds, left = now - since, None
-            if typical_seconds is not None:
-                left = round(max(0.0, typical_seconds - seconds), 1)
             at = replace(status, variant=index + 1, step=step, steps=steps)
-            return replace(at, seconds=round(seconds, 1), eta_seconds=left)
+            return replace(at, seconds=round(now - since, 1))
         case Backoff(until=until, cause=cause):
             rest = round(max(0.0, until - now), 1)
             return replace(status, reason=cause, retry_in_seconds=rest)
@@ -189,17 +277,17 @@ def status_line(
     ready: int,
     waiting: int,
     halt: str = "",
-    usual_seconds: float | None = None,
+    queue_seconds: float | None = None,
     failed_today: int = 0,
     shares: str = "",
 ) -> str:
     """How everything stands, for `systemctl status`.
 
-    `halt` is why no job is begun, `usual_seconds` what a job takes, `shares` how they stand.
+    `halt` is why no job is begun, `queue_seconds` until when all is done, `shares` how they stand.
     """
     parts = [f"paused: {halt}"] if halt else []
     parts += [_editing(job, job.phase) for job in jobs if isinstance(job.phase, Editing)]
-    parts.append(_queue(ready, usual_seconds))
+    parts.append(_queue(ready, queue_seconds))
     if waiting:
         parts.append(f"waiting-sidecar {waiting}")
     if failed_today:
@@ -213,14 +301,8 @@ def shares(stands: Mapping[str, FolderState]) -> str:
     return ", ".join(f"{printable(root)} {state}" for root, state in ill.items()) or "share ok"
 
 
-def _queue(ready: int, usual_seconds: float | None) -> str:
-    if not ready or usual_seconds is None:
-        return f"queue {ready}"
-    return f"queue {ready} (~{_short(ready * usual_seconds)})"
-
-
-def _short(seconds: float) -> str:
-    return f"{max(1, round(seconds / 60))} min" if seconds >= 60 else duration(seconds)
+def _queue(ready: int, seconds: float | None) -> str:
+    return f"queue {ready} (~{roughly(seconds)})" if ready and seconds else f"queue {ready}"
 
 
 def _editing(job: JobRun | ParkedJob, phase: Editing) -> str:

@@ -16,6 +16,7 @@ from daemon.folder.messages import Claimed, ClaimLost, FromFolder, Scanned, Stat
 from daemon.folder.view import FolderView
 from daemon.fs.blocking import StallTimeouts, switches_of
 from daemon.job import Candidate, FileState, FolderState, Ignored, Plan, State
+from pipeline.recipe import Defaults
 
 
 @pytest.fixture
@@ -63,6 +64,13 @@ def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: Folde
     assert told(few) == ["FileIgnored"] * 20
     assert isinstance(rest, events.FolderNoted)
     assert rest.text.startswith("1980 more files")
+
+
+def test_a_file_that_is_read_by_another_name_is_told_of(folder: FolderView) -> None:
+    stray = FileState("s/a.yaml.txt", State.READY, "with a.png", read_as="a.yaml")
+    (event,) = look(folder, holding(stray))
+    assert isinstance(event, events.FileMisnamed)
+    assert str(event).startswith("s/a.yaml.txt is read as a.yaml, which was meant")
 
 
 def test_what_is_ready_or_settling_is_no_news(folder: FolderView) -> None:
@@ -252,7 +260,7 @@ def test_by_new_settings_no_job_is_claimed_before_another_look(folder: FolderVie
     folder.stand(StatusChanged(FolderState.ONLINE, ""))
     look(folder, holding())
     assert standing() == (True, False)
-    folder.reconfigure(settings(folder.folder_worker.folder))
+    folder.reconfigure(settings(folder.folder_worker.folder), Defaults())
     assert standing() == (False, True)
     look(folder, holding())
     assert standing() == (True, False)

@@ -209,6 +209,8 @@ class TestOffline:
         assert "share is not mounted" in kept.stands(FolderState.OFFLINE).reason
         before = kept.tree()
         kept.submit(messages.AppendLog(events.Noted(text="Hello."), 0.0))
+        for text in ("of a moment that is over\n", "the newest\n"):
+            kept.submit(messages.WriteStatus(text))
         kept.submit(messages.Publish(finished(claimed, b"blue"), ()))
         kept.submit(messages.ClaimNext())
         kept.next(messages.ClaimLost)  # none waits for a share
@@ -220,7 +222,11 @@ class TestOffline:
         (kept.scratch / "id").rename(marker)
         kept.submit(messages.Scan())
         kept.next(messages.Filed)
+        kept.next(messages.Scanned)
+        kept.submit(messages.Scan())
+        kept.next(messages.Scanned)
         assert list(kept.root.glob("logs/LOG-*"))
+        assert (kept.root / "STATUS.txt").read_text() == "the newest\n"
 
     def test_several_finished_jobs_are_published_once_each_when_it_is_back(
         self, kept: Kept
@@ -292,6 +298,19 @@ class TestOffline:
         kept.submit(messages.Scan())
         kept.next(messages.StatusChanged, lambda stands: not stands.reason)
         assert log.read_text().endswith("It can be written.\n")
+
+    def test_a_status_that_cannot_be_written_stops_nothing_and_is_said_once(
+        self, kept: Kept
+    ) -> None:
+        (kept.root / "STATUS.txt").mkdir()
+        for text in ("one\n", "two\n"):
+            kept.submit(messages.WriteStatus(text))
+        kept.claim()
+        (kept.root / "STATUS.txt").rmdir()
+        kept.stays_online()
+        (told,) = [it.event for it in kept.seen if isinstance(it, messages.EventRaised)]
+        assert isinstance(told, events.StatusNotWritten)
+        assert (kept.root / "STATUS.txt").read_text() == "two\n"
 
     def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:
         (kept.inbox / "s").mkdir()

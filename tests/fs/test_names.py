@@ -11,6 +11,7 @@ from daemon.fs.names import (
     conversion,
     is_prose,
     kind_of,
+    meant_name,
     numbered,
     pair_key,
     printable,
@@ -57,6 +58,9 @@ KINDS = {
     **dict.fromkeys(PRESETS, Kind.PRESET),
     **dict.fromkeys(UNSUPPORTED, Kind.UNSUPPORTED),
     **dict.fromkeys(HIDDEN, Kind.HIDDEN),
+    "_preset.yaml.txt": Kind.PRESET,
+    "a.cancel.txt": Kind.CANCEL,
+    "a.yml.txt": Kind.SIDECAR,
 }
 
 file_names = st.text(
@@ -70,6 +74,22 @@ file_names = st.text(
 @pytest.mark.parametrize(("name", "kind"), KINDS.items(), ids=map(ascii, KINDS))
 def test_a_name_says_what_a_file_is(name: str, kind: Kind) -> None:
     assert kind_of(name) is kind
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("a.yaml.txt", "a.yaml"), ("A.YML.Txt", "A.YML"), ("a.jpg.yaml.txt", "a.jpg.yaml")),
+        *(("a.txt.txt", "a.txt"), ("a.yaml.yml", "a.yaml"), ("a.yaml.txt.txt", "a.yaml")),
+        *(("_preset.yaml.txt", "_preset.yaml"), ("a.cancel.txt", "a.cancel")),
+        *(("a.mask.png.PNG", "a.mask.png"), ("a.jpg.jpeg", "a.jpg"), ("a.tif.tif", "a.tif")),
+        *(("a.jpg", "a.jpg"), ("a.jpg.txt", "a.jpg.txt"), ("a.jpg.png", "a.jpg.png")),
+        *(("a.txt.yaml", "a.txt.yaml"), ("a.png.cancel", "a.png.cancel"), ("txt.txt", "txt.txt")),
+    ],
+)
+def test_an_ending_too_many_is_no_part_of_what_was_meant(name: str, meant: str) -> None:
+    assert meant_name(name) == meant
+    assert meant_name(meant) == meant
 
 
 @pytest.mark.parametrize(
@@ -170,6 +190,8 @@ def test_every_result_with_its_receipt_has_a_name_that_any_disk_takes(
         ("photo.v1.txt", "photo.v1_2.txt"),
         ("v1.2", "v1.2_2"),
         ("photo.webp.jpg", "photo_2.webp.jpg"),
+        ("photo.yaml.txt", "photo_2.yaml.txt"),
+        ("photo.jpg.yml.TXT", "photo_2.jpg.yml.TXT"),
         ("a" * 190 + ".jpg", "a" * 190 + "_2.jpg"),
         ("a" * 191 + ".jpg", "a" * 180 + "_2.jpg"),
         ("\udce9.jpg", "\udce9_2.jpg"),

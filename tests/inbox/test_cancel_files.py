@@ -25,6 +25,11 @@ def taken(contents: dict[str, bytes], cancel: str) -> tuple[WaitingJob, ...]:
         ("a.cancel", "a.jpg.yaml"),
         ("a.jpg.cancel", "a.jpg.yaml"),
         ("\udce9.cancel", "\udce9.jpg"),
+        ("a.cancel.txt", "a.jpg"),
+        ("a.jpg.Cancel.TXT", "a.jpg"),
+        ("a.cancel", "a.yaml.txt"),
+        ("a.jpg.cancel", "a.jpg.yaml.txt"),
+        ("a.cancel", "a.jpg.jpg"),
     ],
 )
 def test_a_cancel_file_means_what_an_instruction_of_its_name_would(cancel: str, name: str) -> None:

@@ -117,6 +117,54 @@ TABLE: dict[str, tuple[dict[str, bytes], dict[str, State]]] = {
         {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": PROMPT, "_preset.yml": PROMPT},
         {"a.jpg": HELD, "a.yaml": HELD, "_preset.yaml": HELD, "_preset.yml": HELD},
     ),
+    "keys with an ending too many": (
+        {"a.jpg": WHOLE, "a.yaml.txt": PROMPT, "s/B.JPG": WHOLE, "s/b.jpg.YML.Txt": PROMPT},
+        {"a.jpg": READY, "a.yaml.txt": READY, "s/B.JPG": READY, "s/b.jpg.YML.Txt": READY},
+    ),
+    "a prompt with an ending too many": (
+        {"a.jpg": WHOLE, "a.txt.txt": TEXT},
+        {"a.jpg": READY, "a.txt.txt": READY},
+    ),
+    "the rightly named keys go before those with an ending too many": (
+        {"a.jpg": WHOLE, "a.jpg.yaml.txt": PROMPT, "a.yml": PROMPT},
+        {"a.jpg": READY, "a.yml": READY, "a.jpg.yaml.txt": WAITS},
+    ),
+    "keys with an ending too many go before a prompt": (
+        {"a.jpg": WHOLE, "a.yaml.txt": PROMPT, "a.txt": TEXT},
+        {"a.jpg": READY, "a.yaml.txt": READY, "a.txt": WAITS},
+    ),
+    "two with an ending too many": (
+        {"a.jpg": WHOLE, "a.yaml.txt": PROMPT, "a.yml.txt": PROMPT},
+        {"a.jpg": HELD, "a.yaml.txt": HELD, "a.yml.txt": HELD},
+    ),
+    "the prompt of an image whose name looks like an instruction": (
+        {"a.yaml.jpg": WHOLE, "a.jpg": WHOLE, "a.yaml.txt": TEXT},
+        {"a.yaml.jpg": READY, "a.jpg": WAITS, "a.yaml.txt": READY},
+    ),
+    "an image with an ending too many": (
+        {"a.jpg.jpg": WHOLE, "a.yaml": PROMPT, "b.jpg.jpg": WHOLE, "b.jpg.txt": TEXT},
+        {"a.jpg.jpg": READY, "a.yaml": READY, "b.jpg.jpg": READY, "b.jpg.txt": READY},
+    ),
+    "one beside the image of that name": (
+        {"a.jpg.jpg": WHOLE, "a.png": WHOLE, "a.yaml": PROMPT},
+        {"a.jpg.jpg": WAITS, "a.png": READY, "a.yaml": READY},
+    ),
+    "a reference with an ending too many": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png.PNG": WHOLE},
+        {"a.jpg": READY, "a.yaml": READY, "logo.png.PNG": REFERENCE},
+    ),
+    "a reference beside one with an ending too many": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png": WHOLE, "logo.png.png": WHOLE},
+        {"a.jpg": READY, "a.yaml": READY, "logo.png": REFERENCE, "logo.png.png": WAITS},
+    ),
+    "a preset with an ending too many": (
+        {"a.jpg": WHOLE, "a.yaml": b"steps: 9\n", "_preset.yaml.txt": PROMPT},
+        {"a.jpg": READY, "a.yaml": READY, "_preset.yaml.txt": SEEN},
+    ),
+    "a preset beside one with an ending too many": (
+        {"a.jpg": WHOLE, "a.yaml": PROMPT, "_preset.yaml": PROMPT, "_preset.yaml.txt": PROMPT},
+        {"a.jpg": HELD, "a.yaml": HELD, "_preset.yaml": HELD, "_preset.yaml.txt": HELD},
+    ),
     "a preset's own reference": (
         {"_preset.yaml": NAMES_LOGO, "logo.png": WHOLE, "a.jpg": WHOLE, "a.yaml": b"steps: 9\n"},
         {"_preset.yaml": SEEN, "logo.png": REFERENCE, "a.jpg": READY, "a.yaml": READY},
@@ -165,6 +213,45 @@ REASONS: dict[str, tuple[dict[str, bytes], str]] = {
 @pytest.mark.parametrize(("contents", "words"), REASONS.values(), ids=REASONS)
 def test_an_image_says_what_it_waits_for(contents: dict[str, bytes], words: str) -> None:
     assert words in about(PaperInbox(contents).settled(), "a.jpg").reason
+
+
+# Contents, then the names as which some of them are read.
+READ_AS: dict[str, tuple[dict[str, bytes], dict[str, str]]] = {
+    "an instruction": ({"a.jpg": WHOLE, "a.yaml.txt": PROMPT}, {"a.yaml.txt": "a.yaml"}),
+    "a lone one": ({"a.jpg.yml.txt": PROMPT}, {"a.jpg.yml.txt": "a.jpg.yml"}),
+    "a prompt": ({"a.jpg": WHOLE, "a.TXT.txt": TEXT}, {"a.TXT.txt": "a.TXT"}),
+    "a right one": ({"a.jpg": WHOLE, "a.jpg.txt": TEXT}, {}),
+    "one of an odd image": ({"a.yaml.jpg": WHOLE, "a.yaml.txt": TEXT}, {}),
+    "an image": ({"a.jpg.jpg": WHOLE, "a.yaml": PROMPT}, {"a.jpg.jpg": "a.jpg"}),
+    "an image by its own name": ({"a.jpg.jpg": WHOLE, "a.jpg.yaml": PROMPT}, {}),
+    "a reference": (
+        {"a.jpg": WHOLE, "a.yaml": NAMES_LOGO, "logo.png.png": WHOLE},
+        {"logo.png.png": "logo.png"},
+    ),
+    "a preset": ({"_preset.yml.txt": PROMPT}, {"_preset.yml.txt": "_preset.yml"}),
+    "a cancel file": ({"a.jpg": WHOLE, "a.cancel.txt": b""}, {"a.cancel.txt": "a.cancel"}),
+}
+
+
+@pytest.mark.parametrize(("contents", "expected"), READ_AS.values(), ids=READ_AS)
+def test_what_is_read_by_another_name_says_so(
+    contents: dict[str, bytes], expected: dict[str, str]
+) -> None:
+    plan = PaperInbox(contents).settled()
+    assert {it.path: it.read_as for it in plan.states if it.read_as} == expected
+    for path, name in expected.items():
+        assert about(plan, path).reason.endswith(f" (read as {name})")
+
+
+def test_an_instruction_is_read_anew_when_an_image_of_its_whole_name_comes() -> None:
+    inbox = PaperInbox({"a.yaml.txt": TEXT})
+    assert about(inbox.settled(), "a.yaml.txt").problems  # it is no YAML
+    inbox.write({"a.yaml.jpg": WHOLE})
+    plan = inbox.settled()
+    assert about(plan, "a.yaml.txt").problems == ()
+    assert names(plan.ready) == ["a.yaml.jpg"]
+    inbox.remove("a.yaml.jpg")
+    assert about(inbox.settled(), "a.yaml.txt").problems
 
 
 # Contents, then the words of the problems of the only candidate.

@@ -22,6 +22,21 @@ def test_a_pair_dropped_while_it_runs_comes_out(hot: HotFolder, start: Start) ->
     assert {Path(name).name for name in hot.files("done")} == {"cat.png", "cat.yaml"}
 
 
+def test_who_has_only_the_share_reads_how_it_stands(hot: HotFolder, start: Start) -> None:
+    hot.settle_fast()
+    status = hot.root / "STATUS.txt"
+    daemon = start("--editor", "echo")
+    wait_for(status.exists)
+    first = status.read_text()
+    assert first.startswith("How the hot folder hot stands\nWritten on 2")
+    assert "What is dropped into inbox/ is edited." in first
+    assert daemon.stop() == 0
+    assert "Hotfolder has stopped (asked to by SIGTERM)" in status.read_text()
+    hot.drop("bad.png", promt="x")
+    assert hot.once().returncode == 1
+    assert "Hotfolder has stopped (all work is done)" in status.read_text()
+
+
 def test_files_there_at_the_start_are_worked(hot: HotFolder, start: Start) -> None:
     hot.settle_fast()
     hot.drop("early/cat.png")

@@ -73,6 +73,20 @@ def test_a_text_file_is_the_prompt(hot: HotFolder) -> None:
     assert hot.receipt("cat.png")["instruction"] == {"prompt": "把背景换成海滩"}
 
 
+def test_files_with_an_ending_that_was_hidden_are_what_was_meant(hot: HotFolder) -> None:
+    image = hot.drop("cat.png", mask="cat.mask.png", seed=7)
+    image.with_suffix(".yaml").rename(hot.inbox / "cat.yaml.txt")
+    Image.new("L", (96, 64), 255).save(hot.inbox / "cat.mask.png.png")
+    planned = hot.call("plan").stdout
+    assert "(read as cat.yaml)" in planned
+    assert "(read as cat.mask.png)" in planned
+    assert hot.once().returncode == 0
+    assert hot.receipt("cat.png")["recipe"]["seed"] == 7
+    assert hot.files("inbox") == set()
+    (log,) = hot.root.glob("logs/LOG-*.txt")
+    assert "cat.yaml.txt is read as cat.yaml" in log.read_text()
+
+
 def test_one_sidecar_serves_two_images_of_its_stem(hot: HotFolder) -> None:
     image = hot.drop("cat.png", seed=3)
     Image.open(image).save(image.with_suffix(".jpg"))

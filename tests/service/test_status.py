@@ -6,7 +6,7 @@ from sample import FACTS, active, resumable
 
 from config import codec
 from daemon.commands.output import as_json
-from daemon.control.documents import DaemonStatus
+from daemon.control.documents import DaemonStatus, Turn
 from daemon.folder.documents import FolderSnapshot
 from daemon.folder.messages import StatusChanged
 from daemon.history import Counts
@@ -61,34 +61,30 @@ def test_the_states_are_the_words_of_the_contract() -> None:
 
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: type(phase).__name__)
 def test_every_job_stands_in_a_state_of_the_contract(phase: Phase) -> None:
-    status = job_status(active(1, phase), now=12.0, typical_seconds=None)
+    status = job_status(active(1, phase), now=12.0, seconds_left=None)
     assert status.state in {"claimed", "running", "publishing"}
 
 
 @pytest.mark.parametrize("phase", [RESTING, Reclaiming(), Publishing()], ids=repr)
 def test_a_job_without_a_task_is_claimed(phase: Backoff | Reclaiming | Publishing) -> None:
     job = replace(resumable(1, until=30.0), phase=phase)
-    assert job_status(job, now=12.0, typical_seconds=None).state == "claimed"
+    assert job_status(job, now=12.0, seconds_left=None).state == "claimed"
 
 
 def test_a_running_job_tells_its_step_and_what_is_left() -> None:
-    status = job_status(active(1, PHASES[2]), now=12.0, typical_seconds=5.0)
+    status = job_status(active(1, PHASES[2]), now=12.0, seconds_left=3.0)
     assert (status.variant, status.step, status.steps) == (2, 3, 4)
     assert (status.seconds, status.eta_seconds) == (2.0, 3.0)
-    assert status.text == "step 3 of 4, variant 2, about 3.0 s more"
-
-
-def test_what_takes_longer_than_usual_has_no_negative_rest() -> None:
-    assert job_status(active(1, PHASES[2]), now=99.0, typical_seconds=5.0).eta_seconds == 0.0
+    assert status.text == "step 3 of 4, variant 2, about 3 s more"
 
 
 def test_a_resting_job_tells_why_and_how_long() -> None:
-    status = job_status(active(1, RESTING), now=12.0, typical_seconds=None)
+    status = job_status(active(1, RESTING), now=12.0, seconds_left=None)
     assert (status.reason, status.retry_in_seconds) == ("out of memory", 18.0)
 
 
 def test_a_folder_counts_files_and_jobs_by_their_states_and_is_json() -> None:
-    job = job_status(active(1, PHASES[2]), now=12.0, typical_seconds=None)
+    job = job_status(active(1, PHASES[2]), now=12.0, seconds_left=None)
     stands = StatusChanged(FolderState.LOW_SPACE, "full")
     snapshot = FolderSnapshot(
         root="/hot\udcff", stands=stands, plan=PLAN, jobs=(job,), today=Counts(done=2)
@@ -104,6 +100,29 @@ def test_a_folder_counts_files_and_jobs_by_their_states_and_is_json() -> None:
     assert only["ignored"] == [{"file": "a\\nb.heic", "reason": "a HEIC picture"}]
 
 
+def test_waiting_pictures_and_claimed_jobs_have_their_turns() -> None:
+    waits = active(1, Waiting())
+    snapshot = FolderSnapshot(
+        root="/hot",
+        stands=StatusChanged(FolderState.ONLINE, ""),
+        plan=Plan(
+            states=(FileState("a.png", State.READY, "ready"), FileState("b.png", State.HELD, "")),
+            ignored=(),
+            ready=(),
+            needed_by={},
+            scan_again_at=None,
+        ),
+        jobs=(job_status(waits, now=12.0, seconds_left=None),),
+    )
+    turns = {waits.job.job_id: Turn(0, 3, 60.0), "a.png": Turn(2, 3, 242.0)}
+    told = snapshot.with_turns(turns).answer("status", {})
+    assert told.jobs[0].text == "1st of 3, in about 60 s"
+    assert [it.text for it in told.files] == ["ready, 3rd of 3, in about 4 min", ""]
+    document = as_json(told.files[0])
+    assert (document["ahead"], document["queued"], document["eta_seconds"]) == (2, 3, 242.0)
+    assert "ahead" not in as_json(told.files[1])
+
+
 def test_the_line_for_systemd_names_what_is_edited_and_what_waits() -> None:
     jobs = [active(1, PHASES[2]), active(2, Waiting())]
     line = status_line(jobs, ready=3, waiting=1)
@@ -117,7 +136,7 @@ def test_the_line_for_systemd_says_first_why_no_job_is_begun() -> None:
 
 def test_the_line_for_systemd_tells_of_time_failures_and_shares() -> None:
     line = status_line(
-        [], ready=12, waiting=2, usual_seconds=190.0, failed_today=1, shares="share ok"
+        [], ready=12, waiting=2, queue_seconds=2280.0, failed_today=1, shares="share ok"
     )
     assert line == "queue 12 (~38 min) · waiting-sidecar 2 · failed today 1 · share ok"
 
