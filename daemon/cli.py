@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run_and_check(commands)
     _add_queries(commands)
     _add_requests(commands)
+    _add_results(commands)
     _add_make_tiny_model(commands)
     _add_install(commands)
     return top
@@ -152,6 +153,31 @@ def _add_requests(commands: _Commands[argparse.ArgumentParser]) -> None:
     drain = _add(commands, "pause:drain", "finish what was begun, then end the daemon")
     for request in (cancel, retry, pause, resume, drain):
         _add_root(request)
+
+
+def _add_results(commands: _Commands[argparse.ArgumentParser]) -> None:
+    again = _add(commands, "results:again", "edit the picture of a result anew")
+    again.add_argument(
+        "result", type=Path, metavar="RESULT", help="in outbox or review, or its receipt"
+    )
+    again.add_argument("--prompt", help="instead of that in its receipt")
+    again.add_argument("--seed", type=_seed, help="instead of a new one")
+    accept = _add(commands, "results:accept", "move a result of review to the outbox")
+    reject = _add(commands, "results:reject", "move a result of review to failed")
+    for verdict in (accept, reject):
+        verdict.add_argument(
+            "result", type=Path, nargs="+", metavar="RESULT", help="in review, or its receipt"
+        )
+    reject.add_argument("--reason", metavar="TEXT", help="for WHY.txt")
+    for command in (again, accept, reject):
+        _add_root(command)
+
+
+def _seed(written: str) -> int:
+    if not written.isascii() or not written.isdecimal() or int(written) >= 2**63:
+        message = f"{written!r} is no whole number from 0 to 2^63-1"
+        raise argparse.ArgumentTypeError(message)
+    return int(written)
 
 
 def _add_make_tiny_model(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,12 @@ class History:
             for (count,) in self._ask("SELECT count(*) FROM jobs"):
                 self._ask(_FORGET, max(0, count - self._most))
 
+    def moved(self, job_id: str, result: str, where: str) -> None:
+        """Note that a result of a job lies elsewhere, and how the job has ended by that."""
+        for entry in self._entries("SELECT * FROM jobs WHERE job_id = ?", job_id):
+            results = tuple(where if it == result else it for it in entry.results)
+            self.record(replace(entry, results=results, state=_state_by(results)))
+
     def earlier(self, folder_id: str, path: str, content_key: str) -> Entry | None:
         """The newest job that was done with this name and this content."""
         key = (folder_id, os.fsencode(path), content_key, State.DONE.value)
@@ -252,6 +258,14 @@ class History:
         if not self._told:
             self._told = True
             self._say(trouble)
+
+
+def _state_by(results: tuple[str, ...]) -> State:
+    """How a job has ended whose results lie there; one that was rejected is in failed/."""
+    areas = {result.partition("/")[0] for result in results}
+    if "review" in areas:
+        return State.REVIEW
+    return State.DONE if "outbox" in areas else State.FAILED
 
 
 def _median(values: Iterable[float]) -> float:

@@ -38,7 +38,7 @@ from daemon.job import Job, State
 from daemon.jobs.completion import entry_of_ending
 from daemon.jobs.find_job import Unclear, Waiting, find_job
 from daemon.jobs.job_run import about
-from daemon.jobs.requests import revived, told
+from daemon.jobs.requests import event_of_result, revived, told, told_of_result
 from daemon.lease.election import LEASE_TIMINGS
 from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.spool import Spool
@@ -78,6 +78,22 @@ class OfflineFolder:
             self._tell(revived(self.folder.root, reply))
         return told(reply)
 
+    def handle_result(self, request: messages.ResultRequest) -> CommandResult:
+        """Edit the picture of a result anew, accept it or reject it."""
+        for begun in self._file_requests.finish():
+            self._handled(begun)
+        reply = self._file_requests.grant(request)
+        assert isinstance(reply, messages.ResultHandled)
+        self._handled(reply)
+        return told_of_result(reply)
+
+    def _handled(self, reply: messages.ResultHandled) -> None:
+        if event := event_of_result(self.folder.root, reply):
+            self._tell(event)
+        if reply.job_id and isinstance(reply.request, messages.Judge):
+            result, (where,) = reply.request.result, reply.paths
+            self._remember(lambda history: history.moved(reply.job_id, result, where))
+
     @property
     def _file_requests(self) -> FileRequests:
         return FileRequests(self.spool, time)
@@ -101,12 +117,13 @@ class OfflineFolder:
         return self._cancelled(job, self._file_requests.file(job, State.CANCELLED))
 
     def _cancelled(self, job: Job, where: str) -> CommandResult:
-        self._remember(job)
+        entry = entry_of_ending(folder_id(self.folder.root), job, State.CANCELLED, time.time())
+        self._remember(lambda history: history.record(entry))
         event = JobCancelled(originals=where, **about(str(self.folder.root), job))
         self._tell(event)
         return CommandResult(ResultCode.DONE, str(event))
 
-    def _remember(self, job: Job) -> None:
+    def _remember(self, note: Callable[[History], None]) -> None:
         """Keep it in the history where there is one for us: it is an index, and nobody's truth."""
         own = self.inquiry.local_dirs.state
         with contextlib.suppress(OSError):
@@ -115,8 +132,7 @@ class OfflineFolder:
         mine = (it for it in (own, STATE_OF_THE_SERVICE) if _is_writable(it))
         if (state := next(mine, None)) is not None:
             history = History(state, self.say)
-            identity = folder_id(self.folder.root)
-            history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
+            note(history)
             history.close()
 
     def _tell(self, event: Event) -> None:
@@ -170,7 +186,7 @@ def cancel(arguments: argparse.Namespace) -> ExitCode:
     path = select.name_in_inbox(arguments.job, Path.cwd(), roots)
     request = {"verb": "cancel", "word": word, "path": path}
     for root in roots:
-        came = _ask(inquiry, output, root, request, lambda it: it.cancel(word, path))
+        came = ask_or_do(inquiry, output, root, request, lambda it: it.cancel(word, path))
         if came.how is not ResultCode.UNKNOWN:
             output.line(came.text)
             return ExitCode.FINE if came.is_fine else ExitCode.USAGE
@@ -206,7 +222,7 @@ def _retry(
         return CommandResult(ResultCode.REFUSED, f"{shown} may be {names}: name one of them.")
     ((root, folder),) = found
     request = {"verb": "retry", "folder": folder}
-    return _ask(inquiry, output, root, request, lambda it: it.requeue(folder))
+    return ask_or_do(inquiry, output, root, request, lambda it: it.requeue(folder))
 
 
 def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -218,7 +234,7 @@ def _failed_jobs(failed: Path, roots: Iterable[Path]) -> list[tuple[Path, str]]:
             return [(at, one) for at in roots for one in failed_job(at, str(failed))]
 
 
-def _ask(
+def ask_or_do(
     inquiry: Inquiry,
     output: Output,
     root: Path,

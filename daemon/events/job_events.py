@@ -219,3 +219,13 @@ class JobRevived(FolderEvent):
 
     def __str__(self) -> str:
         return f"{self.folder} is tried again: {', '.join(self.paths)} went back to the inbox."
+
+
+class ResultHandled(FolderEvent):
+    """Somebody has looked at a result: it is edited anew, accepted or rejected."""
+
+    result: str  # relative to the root, where it was
+    text: str  # a whole sentence
+
+    def __str__(self) -> str:
+        return self.text

@@ -188,7 +188,13 @@ class FolderExecutor:
                 self._file_done(command)
             case messages.DropScratch(job):
                 self._drop_job(job)
-            case messages.CancelWaiting() | messages.FileAway() | messages.Requeue():
+            case (
+                messages.CancelWaiting()
+                | messages.FileAway()
+                | messages.Requeue()
+                | messages.EditAgain()
+                | messages.Judge()
+            ):
                 self._reply(self.file_requests.grant(command))
             case messages.Release(job):
                 self._spool.release(job)
@@ -304,6 +310,8 @@ class FolderExecutor:
 
     def recover(self) -> None:
         """Tell of the jobs that lie in work/ and are not known; finish what needs no editor."""
+        for handled in self.file_requests.finish():
+            self._reply(handled)
         found_there = self._spool.recover(self._unreadable)
         recovered = [left for left in found_there if left.job.job_id not in self._known]
         unfinished = [it for it in map(self._left_over, recovered) if it is not None]

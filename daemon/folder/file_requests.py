@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
@@ -12,9 +13,11 @@ from daemon.fs.errors import Scope, words_of
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.cancel_files import WaitingJob
 from daemon.job import Candidate, Job, Plan, Seen, State
+from daemon.spool.again import edit_again
 from daemon.spool.records import new_ticket
 from daemon.spool.requeue import requeue
 from daemon.spool.spool import ChangedMeanwhile, NotPermitted, Spool, may_not
+from daemon.spool.verdicts import Verdict, Verdicts
 
 _TRIES = 3  # of a claim, where a copier is writing at this moment
 _BEING_WRITTEN = "it is being written to; cancel it again in a moment"
@@ -35,6 +38,8 @@ class FileRequests:
                 return self._file_away(file)
             case messages.Requeue(folder):
                 return self._requeue(folder)
+            case messages.EditAgain() | messages.Judge():
+                return self._handle_result(request)
             case _:
                 assert_never(request)
 
@@ -123,5 +128,33 @@ class FileRequests:
             problem = Problem(printable(folder), str(error), "or move the files back yourself")
             return messages.Requeued(folder, (), (problem,))
 
+    def finish(self) -> Iterator[messages.ResultHandled]:
+        """Carry out the verdicts on results that an earlier call has begun."""
+        return map(_judged, self._verdicts.finish())
+
+    def _handle_result(self, request: messages.ResultRequest) -> messages.ResultHandled:
+        ticket = new_ticket(self._clock.time(), waited_seconds=0.0)
+        try:
+            match request:
+                case messages.EditAgain(result, changes):
+                    paths = edit_again(self._spool, result, changes, ticket)
+                    return messages.ResultHandled(request, paths, ())
+                case messages.Judge(result, is_accepted=True):
+                    return _judged(self._verdicts.accept(result, ticket))
+                case messages.Judge(result, reason=reason):
+                    return _judged(self._verdicts.reject(result, reason, ticket))
+        except UserError as error:
+            return messages.ResultHandled(request, (), error.problems)
+
+    @property
+    def _verdicts(self) -> Verdicts:
+        return Verdicts(self._spool.tree)
+
     def _today(self) -> str:
         return day_of(self._clock.time())
+
+
+def _judged(verdict: Verdict) -> messages.ResultHandled:
+    request = messages.Judge(verdict.result, verdict.is_accepted, verdict.reason)
+    facts = (verdict.job_id, verdict.picture)
+    return messages.ResultHandled(request, (verdict.target,), (), *facts)

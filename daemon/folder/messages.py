@@ -25,6 +25,7 @@ from daemon.job import (
     without_image,
     without_jobs_of,
 )
+from daemon.spool.again import Changes
 from daemon.spool.receipts import FailureReason, FinishedJob
 from pipeline.recipe import Defaults
 
@@ -168,7 +169,25 @@ class Requeue:
     folder: str  # of failed/, relative to the root
 
 
-FileRequest = CancelWaiting | FileAway | Requeue
+@dataclass(frozen=True, slots=True)
+class EditAgain:
+    """Put the originals of a result into the inbox, to be edited anew."""
+
+    result: str  # relative to the root
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Move a result of review to where it belongs."""
+
+    result: str  # relative to the root
+    is_accepted: bool
+    reason: str = ""  # of a rejection
+
+
+ResultRequest = EditAgain | Judge
+FileRequest = CancelWaiting | FileAway | Requeue | ResultRequest
 
 
 def subject_of_request(request: FileRequest) -> str:
@@ -180,6 +199,8 @@ def subject_of_request(request: FileRequest) -> str:
             return file.path
         case Requeue(folder):
             return folder
+        case EditAgain(result=path) | Judge(result=path):
+            return path
         case _:
             assert_never(request)
 
@@ -337,10 +358,21 @@ class Requeued:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ResultHandled:
+    """What came of a request about a result."""
+
+    request: ResultRequest
+    paths: tuple[str, ...]  # in the inbox, or where the result lies now, relative to the root
+    problems: tuple[Problem, ...]
+    job_id: str = ""  # of the result, where that was moved
+    picture: str = ""  # that it was made of, relative to the inbox
+
+
 LetGo = Released | Held | LeaseLost | FilesGone  # a job is under way no more, and not filed
 JobLeft = Filed | LetGo
 JobReply = Recovered | Claimed | Rejected | ClaimLost | Published | FoundPublished | JobLeft
-FileRequestReply = CancelRefused | FiledAway | Requeued
+FileRequestReply = CancelRefused | FiledAway | Requeued | ResultHandled
 
 FolderReply = StatusChanged | PauseChanged | Scanned | EventRaised | JobReply | FileRequestReply
 
@@ -375,7 +407,7 @@ def reply_when_standby(command: FolderCommand, leader: str) -> FolderReply | Non
             return ClaimLost()
         case Reclaim() | Publish() | FileFailed() | FileDone() | Release():
             return LeaseLost(command.job)
-        case CancelWaiting() | FileAway() | Requeue():
+        case CancelWaiting() | FileAway() | Requeue() | EditAgain() | Judge():
             return refusal(command, leader, _ADVICE, reason=f"{leader}: {_ADVICE}")
         case Scan() | DropScratch() | AppendLog() | WriteStatus() | Reconfigure():
             return None
@@ -409,5 +441,7 @@ def refusal(request: FileRequest, what: str, advice: str, *, reason: str) -> Fil
             return FiledAway(file, "", reason)
         case Requeue(folder):
             return Requeued(folder, (), (Problem(printable(folder), what, advice),))
+        case EditAgain(result=path) | Judge(result=path):
+            return ResultHandled(request, (), (Problem(printable(path), what, advice),))
         case _:
             assert_never(request)

@@ -87,6 +87,12 @@ class Completion:
         """The last results of a hot folder that need a look, as far as this daemon made them."""
         return (it for at, when, it in self._reviews if at == root and when >= unix_time)
 
+    def reviewed(self, root: str, result: str) -> None:
+        """Forget a result that needs a look no more."""
+        shown = printable(result)
+        kept = [it for it in self._reviews if (it[0], it[2].result) != (root, shown)]
+        self._reviews = deque(kept, maxlen=_REVIEWS_KEPT)
+
     def failures_since(self, root: str, unix_time: float) -> Iterator[Failed]:
         """The last jobs of a hot folder that failed, as far as this daemon saw them end."""
         return (it for at, when, it in self._failures if at == root and when >= unix_time)

@@ -184,7 +184,12 @@ class Service:
                     self._tell(event)
             case messages.EventRaised(event):
                 self._tell(event)
-            case messages.CancelRefused() | messages.FiledAway() | messages.Requeued():
+            case (
+                messages.CancelRefused()
+                | messages.FiledAway()
+                | messages.Requeued()
+                | messages.ResultHandled()
+            ):
                 self.requests.folder_replied(root, reply)
             case _:
                 self.runner.folder_replied(root, reply)

@@ -32,11 +32,13 @@ class GivingBack:
     def move(self, job: Job) -> list[str]:
         """Move what is still to be moved; gives the names there."""
         there = self._there(job)
-        moved = [
+        # The picture last: alone in the inbox it might be edited by a preset of the folder.
+        pair = [
             self._tree.move(self._work / file.name, self._home, numbered(job.returning[file.name]))
-            for file in there
+            for file in reversed(there)
             if file.name in job.returning and not self._serves_there(file, job)
         ]
+        moved = pair[::-1]
         moved += [
             self._tree.move(self._work / file.name, self._home, numbered(file.name))
             for file in there

@@ -14,7 +14,7 @@ from config import codec
 from config.problems import Problem
 from daemon import own_version
 from daemon.fs.names import printable
-from daemon.job import Job, ResolvedJob, State, story_of
+from daemon.job import Job, ResolvedJob, Role, State, story_of
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.pixel_requests import Composed, Prepared, Preview
 
@@ -165,6 +165,67 @@ def report(job: Job, why: FailureReason, instruction: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A result that somebody does not want."""
+
+    job_id: str
+    picture: str  # the original, relative to the inbox, as people read it
+    folder: str  # of the inbox, that it came from
+    result: str  # where it was, relative to the root
+    reason: str
+
+    @property
+    def cause(self) -> str:
+        """In one sentence."""
+        why = _one_line(self.reason) if self.reason else "no reason was given."
+        return f"its result, {printable(self.result)}, was rejected: {printable(why)}"
+
+    @property
+    def advice(self) -> str:
+        """What can be done now."""
+        return (
+            "Have it edited anew, with another instruction: hotfolder again, with the path of the"
+            " result in this folder. The original is in done."
+        )
+
+
+def rejection_why(rejection: Rejection) -> str:
+    """WHY.txt beside a result that was rejected."""
+    lines = [
+        f"{rejection.picture.rpartition('/')[2]} was not edited.",
+        f"Cause: {rejection.cause}",
+        f"What to do: {rejection.advice}",
+        "",
+        f"File: {rejection.picture}",
+        f"Job: {rejection.job_id}",
+        f"State: {State.FAILED}",
+        f"Machine: {socket.gethostname()}",
+        f"The whole story: logs/{rejection.job_id}.log",
+    ]
+    return _encodable("\n".join(lines) + "\n")
+
+
+def rejection_report(rejection: Rejection) -> str:
+    """report.json: the same for programs."""
+    name = rejection.picture.rpartition("/")[2]
+    return _dump(
+        {
+            "schema": SCHEMA,
+            "job_id": rejection.job_id,
+            "status": State.FAILED,
+            "input": {"name": name},
+            "files": [name],
+            "folder": printable(rejection.folder),
+            "cause": rejection.cause,
+            "advice": rejection.advice,
+            "rejected": {"result": rejection.result, "reason": rejection.reason},
+            "host": socket.gethostname(),
+            "versions": _versions(()),
+        }
+    )
+
+
 def receipt(
     finished: FinishedJob, variant: Variant, name: str, *, publish_seconds: float, now: float
 ) -> str:
@@ -189,6 +250,7 @@ def receipt(
                 "height": composed.height,
             },
             **_preview(name, composed.preview),
+            **_references(job),
             "instruction": codec.parse(finished.resolved_job.instruction),
             "recipe": {**recipe.as_json(), "variants": 1},
             "model": _model(finished),
@@ -220,6 +282,12 @@ def _preview(result: str, preview: Preview | None) -> Mapping[str, object]:
     if preview is None or name is None:
         return {}
     return {"preview": {"name": name, "sha256": preview.sha256}}
+
+
+def _references(job: Job) -> Mapping[str, object]:
+    """What is needed to find the same references and the same mask once more."""
+    references = {it.name: it.sha256 for it in job.files if it.role is Role.COMPANION}
+    return {"references": references} if references else {}
 
 
 def work_seconds(finished: FinishedJob) -> float:

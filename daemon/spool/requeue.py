@@ -50,6 +50,7 @@ def requeue(spool: Spool, folder: Path, ticket: ClaimTicket) -> tuple[str, ...]:
     Raises UserError where that is no folder of a failed job.
     """
     stored = _originals(spool, folder)
+    _require_originals(spool, folder)
     paths: tuple[str, ...] = ()
     if stored:
         origin = _origin(spool, folder)
@@ -84,6 +85,16 @@ def _originals(spool: Spool, folder: Path) -> tuple[str, ...]:
         for name, status in entries
         if stat.S_ISREG(status.st_mode) and name not in _OUR_FILES and not is_hidden(name)
     )
+
+
+def _require_originals(spool: Spool, folder: Path) -> None:
+    """Raise UserError where a result lies that somebody has rejected: it is no original."""
+    with contextlib.suppress(OSError, ValueError):
+        report = codec.parse(spool.tree.read(folder / REPORT))
+        if codec.at(str | None, report, "rejected", "result"):
+            shown = printable(str(folder.relative_to(spool.root)))
+            advice = "have its picture edited anew: hotfolder again, with the result there"
+            raise UserError([Problem(shown, "holds a result that was rejected", advice)])
 
 
 def _origin(spool: Spool, folder: Path) -> _FailureOrigin:
