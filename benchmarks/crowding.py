@@ -16,7 +16,7 @@ from config import settings_file
 from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.inbox.scan import scan
 from daemon.job import Plan
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 _FILES = 100_000
 _FOLDERS = 100
@@ -99,7 +99,7 @@ def _daemon(hot: HotFolder, alone: str, files: int) -> Iterator[Measure]:
 def _survey(hot: HotFolder) -> Inbox:
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    rules = RecipeRules.of(settings, 40, folder.keys)
+    rules = RecipeRules.of(settings, Defaults(), folder.keys)
     return Inbox.of(folder, watch_mode_of(folder), rules, final=False)
 
 

@@ -17,7 +17,7 @@ from config import settings_file
 from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.spool.records import new_ticket
 from daemon.spool.spool import Spool
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 _JOBS = 1000
 _RUNS = 3
@@ -66,7 +66,7 @@ def _left(hot: HotFolder, jobs: int) -> HotFolder:
         write_pair(hot.inbox, f"picture{number}", small())
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
-    rules = RecipeRules.of(settings, 40, folder.keys)
+    rules = RecipeRules.of(settings, Defaults(), folder.keys)
     survey = Inbox.of(folder, watch_mode_of(folder), rules, final=False)
     spool = Spool(hot.root)
     for candidate in survey.scan(time.monotonic()).ready:

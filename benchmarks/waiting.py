@@ -24,7 +24,7 @@ from benchmarks.running import SETTLE_SECONDS, Running, resident_mb, wait
 from config import settings_file
 from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.job import Plan
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 FILES = 10_000
 _WARM_SECONDS = 1.0
@@ -110,7 +110,7 @@ def _survey(hot: HotFolder) -> Inbox:
     settings = settings_file.load(hot.settings)
     (folder,) = settings.folders
     at_once = replace(watch_mode_of(folder), settle_seconds=0.0)
-    rules = RecipeRules.of(settings, 40, folder.keys)
+    rules = RecipeRules.of(settings, Defaults(), folder.keys)
     return Inbox.of(folder, at_once, rules, final=False)
 
 

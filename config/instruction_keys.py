@@ -10,6 +10,7 @@ from config.fields import Fields, key, read_fields
 from config.problems import Complaints
 from config.values import Format, Keep, Limit, MinConfidence, Region, Size
 
+MOST_STEPS, MOST_CFG = 100, 20
 LARGEST_SEED = 2**63 - 1
 MOST_REFERENCES = 2
 
@@ -28,13 +29,14 @@ class Keys:
     """
     preset: str | None = key(values.name, None)
     """a preset of the settings | {values} | none"""
-    steps: int | None = key(values.whole_number(1, 100), None)
+    steps: int | None = key(values.whole_number(1, MOST_STEPS), None)
     """denoising steps | {values}, at most `limits.max_steps` |
-    `NUM_STEPS`, else `40`; with a LoRA its own
+    that of the LoRA, else `NUM_STEPS`, else that of
+    [the model's folder](model.md#the-models-own-file), else `40`
     """
-    cfg: float | None = key(values.number(1, 20), None)
+    cfg: float | None = key(values.number(1, MOST_CFG), None)
     """guidance, the model's `true_cfg_scale`; above 1 the model is asked twice for each step |
-    {values}; 1 is off | `4.0`; with a LoRA its own
+    {values}; 1 is off | that of the LoRA, else that of the model's folder, else `4.0`
     """
     seed: int | None = key(
         values.whole_number(0, LARGEST_SEED, or_else=", or remove the line to have one drawn"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from config import values
 from config.fields import key, read_by
 from config.hours import Hours
-from config.instruction_keys import Keys
+from config.instruction_keys import MOST_CFG, MOST_STEPS, Keys
 from config.values import Limit, MinConfidence, Off
 
 _DAY_SECONDS = 86400
@@ -76,8 +76,10 @@ class Lora:
     """A LoRA file that instructions may name, with what it was distilled for."""
 
     path: Path = field(metadata=read_by(values.absolute_path))
-    steps: int = field(metadata=read_by(values.whole_number(1, 100)))  # of a job that names it
-    cfg: float = field(metadata=read_by(values.number(1, 20)))  # of a job that names it
+    steps: int = field(
+        metadata=read_by(values.whole_number(1, MOST_STEPS))
+    )  # of a job that names it
+    cfg: float = field(metadata=read_by(values.number(1, MOST_CFG)))  # of a job that names it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +216,7 @@ class Limits:
 
     max_megapixels: float = key(values.number(0.001, 10000, "megapixels"), 70.0)
     """larger pictures are refused before they are decoded; 70 lets 8192 x 8192 pass"""
-    max_steps: int = key(values.whole_number(1, 100), 50)
+    max_steps: int = key(values.whole_number(1, MOST_STEPS), 50)
     """more steps are reduced to this, and the log says so"""
     max_variants: int = key(values.whole_number(1, 8), 8)
     """more variants are reduced to this, and the log says so"""

@@ -7,13 +7,13 @@ import os
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import FolderSettings, Settings
 from daemon import own_version
-from daemon.context import Context, Logs, SettingsInForce
+from daemon.context import Context, Logs, Reread, SettingsInForce
 from daemon.control.server import Server
 from daemon.events import events
 from daemon.events.sinks import Log
@@ -33,7 +33,7 @@ from daemon.service.systemd import SystemdNotifier
 from daemon.supervision import tell_of_all_threads
 from daemon.workers.editor import EDITOR_MODULE, EditorProcess
 from daemon.workers.pixel_pool import PIXEL_MODULE, PixelPool
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 _PIXEL_WORKERS = 2
 
@@ -45,9 +45,9 @@ class DaemonSpec:
     settings: Settings  # its model has been looked at
     folders: tuple[FolderSettings, ...]
     editor: str  # "qwen", "echo"
-    default_steps: int
+    defaults: Defaults  # of its model
     once: bool  # until nothing moves any more
-    reread: Callable[[Settings], Settings]  # the settings of now, from those in force
+    reread: Reread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def open_service(
             clock=time,
             tell=logs.tell,
             history=history,
-            settings=SettingsInForce(wanted.settings, wanted.reread),
+            settings=SettingsInForce(wanted.settings, wanted.defaults, wanted.reread),
             once=wanted.once,
         )
         model = wanted.settings.model
@@ -125,7 +125,7 @@ def _folder_worker(
     timings: LeaseTimings,
 ) -> FolderWorker:
     watch_mode = choose_watch_mode(folder, None)  # until the worker has asked the file system
-    rules = RecipeRules.of(wanted.settings, wanted.default_steps, folder.keys)
+    rules = RecipeRules.of(wanted.settings, wanted.defaults, folder.keys)
     return FolderWorker(
         folder=folder,
         inbox=Inbox.of(folder, watch_mode, rules, final=wanted.once),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from config.settings import Settings
 from daemon.clock import Clock
@@ -12,19 +13,22 @@ from daemon.events.sinks import Log
 from daemon.folder import messages
 from daemon.folder.view import FolderView
 from daemon.history import History
+from pipeline.recipe import Defaults
+
+# Gives the settings of now and the defaults of their model, from those in force.
+Reread: TypeAlias = Callable[[Settings, Defaults], tuple[Settings, Defaults]]
 
 
 class SettingsInForce:
     """The settings of now, in one place for all who go by them."""
 
-    def __init__(self, settings: Settings, reread: Callable[[Settings], Settings]) -> None:
-        """`reread` gives those of a later moment, from those in force."""
-        self.now = settings
+    def __init__(self, settings: Settings, defaults: Defaults, reread: Reread) -> None:
+        self.now, self.defaults = settings, defaults
         self._reread = reread
 
     def reload(self) -> None:
         """Go on by what is written now; raises UserError, and then those of now stay in force."""
-        self.now = self._reread(self.now)
+        self.now, self.defaults = self._reread(self.now, self.defaults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from config import codec
+from config.instruction_keys import MOST_CFG, MOST_STEPS
 from config.problems import Problem, UserError
 
 EDIT = "QwenImageEditPipeline"
@@ -60,6 +61,8 @@ class Declared:
     condition_pixels: int = 384 * 384
     multiple: int = 32
     weights: str = "trained"
+    steps: int | None = None  # of an instruction that names none; None: it does not say
+    cfg: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,8 @@ class Checkpoint:
     condition_pixels: int  # the area at which the text encoder of Plus sees each picture
     multiple: int  # both sides of a canvas are multiples of this
     weights: str  # "trained" or "random"
+    steps: int | None  # that it wants to be edited with, where it says so, and with which cfg
+    cfg: float | None
     fingerprint: str  # changes when anything that decides a result changes
     licence: str | None  # as the folder itself names it
     weight_files: Mapping[str, tuple[WeightFile, ...]] = field(repr=False)  # by component
@@ -87,20 +92,30 @@ def read(path: Path) -> Checkpoint:
     folder = ModelFolder(path)
     class_name = _class_name(folder)
     weight_files = {component: _look_at(folder, component) for component in COMPONENTS}
-    declared = _declared(folder)
+    says = _declared(folder)
     if folder.problems:
         raise UserError(folder.problems)
     return Checkpoint(
         path=path,
         class_name=class_name,
-        working_pixels=declared.working_pixels,
-        condition_pixels=declared.condition_pixels,
-        multiple=declared.multiple,
-        weights=declared.weights,
+        working_pixels=says.working_pixels,
+        condition_pixels=says.condition_pixels,
+        multiple=says.multiple,
+        weights=says.weights,
+        steps=says.steps,
+        cfg=says.cfg,
         fingerprint=folder.fingerprint(),
         licence=_licence(path),
         weight_files=weight_files,
     )
+
+
+def declared(path: Path) -> Declared:
+    """What a model folder says of itself; the usual where it says nothing that can be read."""
+    try:
+        return _declared(ModelFolder(path))
+    except OSError:
+        return Declared()
 
 
 def _refuse_what_is_no_folder(path: Path) -> None:
@@ -202,7 +217,27 @@ def _declared(folder: ModelFolder) -> Declared:
         condition_pixels=_area(folder, written, "condition_pixels", usual.condition_pixels),
         multiple=_multiple(folder, written, usual.multiple, working_pixels),
         weights=str(kind),
+        steps=_steps(folder, written.get("steps")),
+        cfg=_cfg(folder, written.get("cfg")),
     )
+
+
+def _steps(folder: ModelFolder, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_STEPS:
+        return value
+    folder.note(_OURS, f"steps is {value!r}", f"write a whole number from 1 to {MOST_STEPS}")
+    return None
+
+
+def _cfg(folder: ModelFolder, value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= MOST_CFG:
+        return float(value)
+    folder.note(_OURS, f"cfg is {value!r}", f"write a number from 1 to {MOST_CFG}")
+    return None
 
 
 def _multiple(

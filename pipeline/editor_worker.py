@@ -58,10 +58,11 @@ def import_libraries(*, compiles: bool) -> None:
     What is imported for an editor that compiles does for one that does not, but not vice versa.
     """
     # Imported here: the echo editor starts without torch.
-    from pipeline.qwen import allocator, library_imports, offline  # noqa: PLC0415
+    from pipeline.qwen import allocator, library_imports, offline, threads  # noqa: PLC0415
 
     offline.enforce()
     allocator.enforce()
+    threads.enforce()
     with library_imports.limited(compiles=compiles):
         importlib.import_module("pipeline.qwen.engine")
 

@@ -26,7 +26,6 @@ from pipeline.instruction import Instruction
 
 Value = TypeVar("Value")
 
-DEFAULT_CFG = 4.0  # of the model card, as is the negative prompt of one space
 NO_LIMIT: Limit = Off.OFF
 MEGAPIXEL = 1024 * 1024  # of the key, so that 1 is the published models' own area
 
@@ -105,23 +104,31 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """Steps and guidance of an instruction that names none, nor its presets, nor its LoRA."""
+
+    steps: int = 40  # these are those of the model cards of Qwen-Image-Edit-2509 and -2511,
+    cfg: float = 4.0  # as is the negative prompt of one space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeRules:
     """What a recipe is made by, beside an instruction and the presets of its folder."""
 
     presets: Mapping[str, Keys]
     loras: Mapping[str, Lora]
     limits: Limits
-    default_steps: int
+    defaults: Defaults
     folder: Keys = Keys()  # what the settings say of the hot folder, below its own presets
 
     @staticmethod
-    def of(settings: Settings, default_steps: int, folder: Keys = Keys()) -> RecipeRules:
-        """Those of the settings; the steps are the editor's."""
+    def of(settings: Settings, defaults: Defaults, folder: Keys = Keys()) -> RecipeRules:
+        """Those of the settings; the defaults are those of their model."""
         return RecipeRules(
             presets=settings.presets,
             loras=settings.model.loras,
             limits=settings.limits,
-            default_steps=default_steps,
+            defaults=defaults,
             folder=folder,
         )
 
@@ -156,7 +163,7 @@ def resolve(
         raise UserError(problems)
     lora = None if wanted.lora is None else rules.loras[wanted.lora]
     seed = min(drawn_seed, LARGEST_SEED - (variants - 1))
-    resolved = _limited(_completed(wanted, lora, rules.default_steps, seed), rules.limits)
+    resolved = _limited(_completed(wanted, lora or rules.defaults, seed), rules.limits)
     return replace(resolved, notes=(*instruction.notes, *resolved.notes))
 
 
@@ -213,14 +220,14 @@ def _where(instruction: Instruction, key: str) -> str:
     return instruction.where(key) if written_there else "the presets"
 
 
-def _completed(wanted: Keys, lora: Lora | None, default_steps: int, drawn_seed: int) -> Recipe:
+def _completed(wanted: Keys, usual: Lora | Defaults, drawn_seed: int) -> Recipe:
     assert wanted.prompt is not None  # its absence is a contradiction, found before
     return Recipe(
         prompt=wanted.prompt,
         negative_prompt=_or(wanted.negative_prompt, " "),
         preset=wanted.preset,
-        steps=_or(wanted.steps, default_steps if lora is None else lora.steps),
-        cfg=_or(wanted.cfg, DEFAULT_CFG if lora is None else lora.cfg),
+        steps=_or(wanted.steps, usual.steps),
+        cfg=_or(wanted.cfg, usual.cfg),
         seed=_or(wanted.seed, drawn_seed),
         lora=wanted.lora,
         images=_or(wanted.images, ()),

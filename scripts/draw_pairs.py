@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-SIDE, GAP, PAPER = 400, 16, (255, 255, 255)  # pixels
+SIDE, GAP, PAPER = 320, 12, (255, 255, 255)  # pixels
 OURS = ("prompt", "negative_prompt", "steps", "cfg", "seed", "images", "mask", "region", "size")
 
 

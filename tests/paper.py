@@ -13,7 +13,7 @@ from daemon.inbox.plan import plan_inbox
 from daemon.inbox.reader import ContentReader, Unread
 from daemon.inbox.settle import InboxSnapshot, SettleRules, Watched, note_changes
 from daemon.job import Candidate, FileState, Listing, Plan, Seen, State
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 # A bitmap of one pixel; the daemon goes by contents, so it may have any image's name.
 WHOLE = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 58, 0, 0, 54, 40, 1, 1, 1, 24, 0, 4, 0, 0, 0, 0)
@@ -60,7 +60,9 @@ class PaperInbox:
     def begin_to_watch(self) -> None:
         """Know nothing of what was seen before, as a daemon that has just started."""
         self._watched: Watched = {}
-        self._content_reader = ContentReader(self._open, RecipeRules.of(self._settings, 40))
+        self._content_reader = ContentReader(
+            self._open, RecipeRules.of(self._settings, Defaults())
+        )
 
     def seen_by_another(self) -> "PaperInbox":
         """The same inbox, watched by another daemon whose clock counts from elsewhere."""

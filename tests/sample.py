@@ -32,7 +32,7 @@ from daemon.workers.pixel_pool import PixelPool
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.picture.fidelity import Fidelity, Likeness, Strategy
 from pipeline.pixel_requests import Composed, Placement, Prepared
-from pipeline.recipe import Recipe, RecipeRules
+from pipeline.recipe import Defaults, Recipe, RecipeRules
 
 T = TypeVar("T")
 
@@ -237,7 +237,7 @@ def context(
         clock=clock,
         tell=tell,
         history=history or History(Path("/nowhere"), lambda _: None, look=True),
-        settings=SettingsInForce(settings(unused), lambda now: now),
+        settings=SettingsInForce(settings(unused), Defaults(), lambda *now: now),
         once=False,
     )
 
@@ -263,7 +263,7 @@ def folder_worker(
     survey = Inbox(
         root / "inbox",
         settle_rules(folder, watch_mode, final=final),
-        recipe_rules=RecipeRules.of(settings(folder), 4),
+        recipe_rules=RecipeRules.of(settings(folder), Defaults(steps=4)),
         trust_inodes=True,
     )
     return FolderWorker(

@@ -24,6 +24,7 @@ from pipeline.tiny_model import (
 from training import parts
 
 WORKING_PIXELS = 256 * 256
+_USUAL = {"steps": 8, "cfg": 1}  # as it learned to edit
 _SHARD = "14MB"  # smaller than what hosts of repositories take for a large file
 
 
@@ -44,7 +45,7 @@ def export(out: Path, folder: Path) -> None:
     words = parts.tokenizer()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with appearing_whole(folder) as staging:
-        write_index(staging, EDIT_PLUS, {"working_pixels": WORKING_PIXELS})
+        write_index(staging, EDIT_PLUS, {"working_pixels": WORKING_PIXELS, **_USUAL})
         write_processors(staging, words, most_pixels=parts.GLIMPSE_PIXELS)
         _scheduler().save_pretrained(staging / "scheduler")
         vae = parts.autoencoder(statistics["mean"], statistics["deviation"])

@@ -22,6 +22,7 @@ from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs
 from daemon.service.hooks import hook_problems
 from daemon.service.preflight import separation_problems
+from pipeline.checkpoint import Declared, declared
 
 # How the names of kernels begin that torch alone does not bring, and the module that does.
 _MODULES = {
@@ -88,7 +89,7 @@ def _settings(arguments: argparse.Namespace) -> Generator[Finding, None, _Read |
             advice = f"if not all of them may say what the daemon reads: chmod g-w {path}"
             yield warning("settings", f"{path} can be changed by its whole group", advice)
     try:
-        select.default_steps(os.environ)
+        select.num_steps(os.environ)
     except UserError as error:
         yield from problems("settings", error.problems)
     return read
@@ -134,10 +135,32 @@ def _model(model: ModelSettings, roots: Sequence[Path], *, is_known: bool) -> Fi
         yield from check_model.look_at_model(
             model, None if is_held else check_model.machine_resources(os.environ)
         )
+        yield from _usual_recipe(model)
     yield from check_model.look_at_loras(model)
     yield from look_at_attention(model.attention)
     yield from look_at_libraries()
     yield from look_at_switches(os.environ)
+
+
+def _usual_recipe(model: ModelSettings) -> Findings:
+    """Say what holds where neither instruction nor preset nor LoRA names steps and cfg."""
+    try:
+        of = select.defaults_of(model, os.environ)
+        is_from_outside = select.num_steps(os.environ) is not None
+    except UserError:  # told where the settings are looked at
+        return
+    says = Declared() if model.path is None else declared(model.path)
+    steps = "NUM_STEPS" if is_from_outside else _source(says.steps)
+    guidance = "" if of.cfg > 1 else ", no guidance"
+    yield ok(
+        "model",
+        f"where instruction, presets and LoRA say nothing: steps {of.steps} ({steps}),"
+        f" cfg {of.cfg:g}{guidance} ({_source(says.cfg)})",
+    )
+
+
+def _source(said: float | None) -> str:
+    return "the usual" if said is None else "the model's hotfolder.json"
 
 
 def _sum(verdicts: Counter[Verdict]) -> str:

@@ -18,6 +18,9 @@ from daemon.fs.local_dirs import LocalDirs, local_dirs_to_look_in
 from daemon.fs.names import printable, result_names
 from daemon.history import Counts
 from daemon.job import FolderState
+from pipeline.recipe import Defaults
+
+OF_A_DAEMON_ELSEWHERE = "its files have left the inbox; how far it is, only its daemon can say"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +82,15 @@ class Inquiry:
     """
 
     settings: Settings
-    default_steps: int
+    defaults: Defaults
     local_dirs: LocalDirs
 
     @classmethod
     def by(cls, settings: Settings) -> Inquiry:
         """The one of this process, by its environment."""
-        steps, local_dirs = select.default_steps(os.environ), local_dirs_to_look_in(os.environ)
-        return cls(settings=settings, default_steps=steps, local_dirs=local_dirs)
+        defaults = select.defaults_of(settings.model, os.environ)
+        local_dirs = local_dirs_to_look_in(os.environ)
+        return cls(settings=settings, defaults=defaults, local_dirs=local_dirs)
 
     def status(self, folder: FolderSettings) -> Reply:
         """How a hot folder stands."""
@@ -115,13 +119,17 @@ class Inquiry:
         if daemon is not None:
             note = "the daemon has not looked yet; this is what the folder holds now"
         select.require_marked(root)
-        return Reply(root=root, folder=self._read(folder, question), daemon=daemon, note=note)
+        held = self._read(folder, question)
+        if daemon is None and note != NO_DAEMON:
+            jobs = tuple(replace(it, reason=OF_A_DAEMON_ELSEWHERE) for it in held.jobs)
+            held = replace(held, jobs=jobs)
+        return Reply(root=root, folder=held, daemon=daemon, note=note)
 
     def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
         # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.
         from daemon.commands import offline  # noqa: PLC0415
 
-        snapshot = offline.read_inbox(folder, self.settings, self.default_steps)
+        snapshot = offline.read_inbox(folder, self.settings, self.defaults)
         if question["verb"] == "status":
             snapshot = offline.with_its_day(snapshot, folder.root, self.local_dirs)
         return _with_free_results(folder.root, snapshot.answer(question["verb"], question))

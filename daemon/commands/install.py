@@ -10,18 +10,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from config.problems import Problem, UserError
+from config.settings import ModelSettings
 from config.settings_file import SYSTEM_FILE, load
 from daemon.commands import ExitCode
+from daemon.commands.check_machine import NoGpu, find_gpu
 from daemon.commands.output import Output
 from daemon.fs.mounts import find_mount
 from daemon.install import plan
 from daemon.install.plan import InstallRequest, Machine, request_problems
 from daemon.install.steps import Step, carry_out, is_done
 from pipeline import checkpoint
-from pipeline.qwen import host_plan, model_sizes
-from pipeline.qwen.host_plan import HostPlan
+from pipeline.qwen import host_memory, host_plan, model_sizes
+from pipeline.qwen.precision import Precision
 
-_ITEM_BYTES = 2  # of a number in bf16
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 _START = ("systemctl", "start", "hotfolder")
 
@@ -64,6 +65,7 @@ def _machine(request: InstallRequest, program: Path) -> Machine:
     point = _mount_point(request.root)
     return Machine(
         program=program,
+        memory_bytes=host_memory.total_bytes(),
         model_bytes=_model_bytes(request.model),
         mount_point=point,
         mount_unit=_mount_unit(point) if point is not None else "",
@@ -82,12 +84,32 @@ def _mount_unit(point: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _model_bytes(model: Path | None) -> int | None:
-    """What the model needs; raises UserError where it is not whole."""
-    if model is None:
+def _model_bytes(named: Path | None) -> int | None:
+    """What the model may ever take on this machine; raises UserError where it is not whole.
+
+    By all of its memory, not by what is free now: more may be at a later start.
+    """
+    settings = _model_settings()
+    path = named or settings.path
+    if path is None:
         return None
-    size = model_sizes.read(checkpoint.read(model), _ITEM_BYTES)
-    return host_plan.needed_bytes(size, HostPlan())
+    found = checkpoint.read(path)
+    limits = host_plan.limits_of(
+        found,
+        settings,
+        Precision.BF16,
+        available_bytes=host_memory.total_bytes(),
+        budget_bytes=None if isinstance(find_gpu(os.environ), NoGpu) else 0,
+    )
+    return host_plan.most_bytes(model_sizes.read(found, Precision.BF16.item_bytes), limits)
+
+
+def _model_settings() -> ModelSettings:
+    """Those that the service will have; faulty ones are told where they are looked at."""
+    try:
+        return load(SYSTEM_FILE).model if SYSTEM_FILE.exists() else ModelSettings()
+    except UserError:
+        return ModelSettings()
 
 
 def _work(steps: Iterable[Step], output: Output, *, is_dry: bool) -> None:

@@ -30,6 +30,7 @@ from daemon.folder.file_requests import FileRequests
 from daemon.fs.access import as_a_daemon_would, not_permitted
 from daemon.fs.errors import trouble_of
 from daemon.fs.hot_folder import folder_id
+from daemon.fs.local_dirs import STATE_OF_THE_SERVICE
 from daemon.fs.names import printable
 from daemon.history import History
 from daemon.inbox.cancel_files import WaitingJob, waiting_job_of
@@ -57,7 +58,7 @@ class OfflineFolder:
     def cancel(self, word: str, path: str) -> CommandResult:
         """Cancel what is meant by `word`, or by `path` in the inbox."""
         by = self.inquiry
-        plan = read_inbox(self.folder, by.settings, by.default_steps).plan
+        plan = read_inbox(self.folder, by.settings, by.defaults).plan
         jobs = [left.job for left in self.spool.recover() if left.is_known]
         match find_job(word, path, plan, jobs):
             case Waiting(there):
@@ -107,10 +108,12 @@ class OfflineFolder:
 
     def _remember(self, job: Job) -> None:
         """Keep it in the history where there is one for us: it is an index, and nobody's truth."""
-        state = self.inquiry.local_dirs.state
+        own = self.inquiry.local_dirs.state
         with contextlib.suppress(OSError):
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(state, os.W_OK | os.X_OK, effective_ids=True):
+            own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Root is the service's user here, who has no way to root's own folder.
+        mine = (it for it in (own, STATE_OF_THE_SERVICE) if _is_writable(it))
+        if (state := next(mine, None)) is not None:
             history = History(state, self.say)
             identity = folder_id(self.folder.root)
             history.record(entry_of_ending(identity, job, State.CANCELLED, time.time()))
@@ -118,6 +121,10 @@ class OfflineFolder:
 
     def _tell(self, event: Event) -> None:
         FolderLog(self.spool.tree).write(event, time.time())
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 @contextmanager

@@ -20,14 +20,14 @@ from daemon.fs.names import printable
 from daemon.history import Counts, History
 from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.job import FolderState, Job, State
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 
-def read_inbox(folder: FolderSettings, settings: Settings, default_steps: int) -> FolderSnapshot:
+def read_inbox(folder: FolderSettings, settings: Settings, defaults: Defaults) -> FolderSnapshot:
     """Look into an inbox and change nothing; raises UserError where it cannot be read."""
     try:
         at_once = replace(watch_mode_of(folder), settle_seconds=0.0)
-        rules = RecipeRules.of(settings, default_steps, folder.keys)
+        rules = RecipeRules.of(settings, defaults, folder.keys)
         plan = Inbox.of(folder, at_once, rules, final=False).scan(time.monotonic())
     except OSError as error:
         advice = f"mount the share, or run `hotfolder init {folder.root}`"

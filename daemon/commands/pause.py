@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from config.problems import Problem, UserError
@@ -16,7 +15,7 @@ from daemon.commands import ExitCode, select
 from daemon.commands.output import Output
 from daemon.control.client import Answer, Elsewhere, NobodyThere, Outcome, Refused, ask, result_of
 from daemon.control.documents import CommandResult, ResultCode
-from daemon.folder.pause_flag import LOOK_SECONDS
+from daemon.folder.pause_flag import LOOK_SECONDS, words_of
 from daemon.fs.access import not_permitted
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import LocalDirs, local_dirs_to_look_in
@@ -45,11 +44,17 @@ def drain(arguments: argparse.Namespace) -> ExitCode:
 def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
     output, local_dirs = Output(sys.stdout, os.environ), local_dirs_to_look_in(os.environ)
     outcomes: list[CommandResult] = []
+    problems: list[Problem] = []
     for folder in select.named(arguments).folders:
         if any(str(folder.root) in it.roots for it in outcomes):
-            continue  # one daemon serves both, and has said so
-        outcomes.append(_do(verb, folder.root, local_dirs))
-        output.line(outcomes[-1].text)
+            continue  # one daemon works on both, and has said so
+        try:
+            outcomes.append(_do(verb, folder.root, local_dirs))
+            output.line(outcomes[-1].text)
+        except UserError as error:  # of one hot folder; the others are asked as well
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
     return ExitCode.FINE if all(it.is_fine for it in outcomes) else ExitCode.USAGE
 
 
@@ -80,26 +85,29 @@ def _note(root: Path, local_dirs: LocalDirs, outcome: Outcome, *, paused: bool) 
         text = f"{root}: nothing was done: {outcome.where}, and would not heed it."
         text = f"{text} What to do: {outcome.advice}."
         return CommandResult(ResultCode.REFUSED, text)
+    is_news = _set(PauseFlags(local_dirs.state), root, paused=paused)
+    words = words_of(root, paused=paused, is_news=is_news)
+    end = _heeded(outcome, paused=paused) if is_news or paused else "."
+    return CommandResult(ResultCode.DONE, f"{words}{end}")
+
+
+def _set(flags: PauseFlags, root: Path, *, paused: bool) -> bool:
+    """Set the flag in the hot folder itself; raises UserError where that cannot be done."""
+
+    def act() -> bool:
+        select.require_marked(root)
+        return flags.set(root, paused=paused)
+
     try:
-        act = partial(_set, PauseFlags(local_dirs.state), root, paused=paused)
-        text = call_with_deadline(act, ANSWER_SECONDS)
+        return call_with_deadline(act, ANSWER_SECONDS)
     except Stalled:
-        raise UserError(
-            [Problem(str(root), select.NO_ANSWER, "ask again when it is back")]
-        ) from None
+        problem = Problem(str(root), select.NO_ANSWER, "ask again when it is back")
     except PermissionError as error:
-        raise UserError(
-            [not_permitted(root, Path(error.filename or root), writing=True)]
-        ) from error
+        problem = not_permitted(root, Path(error.filename or root), writing=True)
     except OSError as error:
         what = f"it cannot be noted there: {error.strerror}"
-        raise UserError([Problem(str(root), what, "mend that and call again")]) from error
-    return CommandResult(ResultCode.DONE, f"{text}{_heeded(outcome, paused=paused)}")
-
-
-def _set(flags: PauseFlags, root: Path, *, paused: bool) -> str:
-    select.require_marked(root)
-    return flags.set(root, paused=paused)
+        problem = Problem(str(root), what, "mend that and call again")
+    raise UserError([problem])
 
 
 def _heeded(outcome: Outcome, *, paused: bool) -> str:

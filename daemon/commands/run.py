@@ -29,6 +29,7 @@ from daemon.service.loop import Service
 from daemon.service.preflight import separation_problems
 from daemon.service.systemd import SystemdNotifier
 from pipeline import checkpoint
+from pipeline.recipe import Defaults
 
 _HEADINGS = ("file", "state", "time", "result")
 
@@ -69,7 +70,7 @@ def _serve(
         settings=selection.settings,
         folders=selection.folders,
         editor=arguments.editor,
-        default_steps=select.default_steps(os.environ),
+        defaults=select.defaults_of(model, os.environ),
         once=arguments.once,
         reread=partial(_reread, arguments, selection, local_dirs),
     )
@@ -98,8 +99,12 @@ def _model(arguments: argparse.Namespace, settings: Settings) -> ModelSettings:
 
 
 def _reread(
-    arguments: argparse.Namespace, selection: Selection, local_dirs: LocalDirs, in_force: Settings
-) -> Settings:
+    arguments: argparse.Namespace,
+    selection: Selection,
+    local_dirs: LocalDirs,
+    in_force: Settings,
+    defaults: Defaults,
+) -> tuple[Settings, Defaults]:
     """The settings of now; another model than that in force must be as sound as at the start.
 
     Raises UserError with every problem.
@@ -109,8 +114,9 @@ def _reread(
     if settings.model != in_force.model:
         _model(arguments, settings)
         _require_apart(replace(selection, settings=settings, settings_path=path), local_dirs)
+        defaults = select.defaults_of(settings.model, os.environ)
     _require_hooks(replace(selection, settings=settings))
-    return settings
+    return settings, defaults
 
 
 def _require_hooks(selection: Selection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from config import settings_file
+from config.instruction_keys import MOST_STEPS
 from config.problems import Problem, UserError
 from config.settings import (
     FolderSettings,
@@ -23,10 +25,10 @@ from daemon.fs.access import not_permitted
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_all, call_with_deadline
 from daemon.fs.errors import is_of_the_share
 from daemon.fs.hot_folder import folder_id
+from pipeline.checkpoint import Declared, declared
+from pipeline.recipe import Defaults
 
 NO_ANSWER = "the share does not answer"
-_DEFAULT_STEPS = 40  # as the model cards of Qwen-Image-Edit-2509 and -2511 have it
-_HIGHEST_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +154,27 @@ def require_marked(root: Path) -> None:
         raise UserError(problems)
 
 
-def default_steps(environment: Mapping[str, str]) -> int:
-    """Give the steps of an instruction that names none; raises UserError for a bad NUM_STEPS."""
+def defaults_of(model: ModelSettings, environment: Mapping[str, str]) -> Defaults:
+    """Give steps and guidance of an instruction that names none.
+
+    `NUM_STEPS` wins over what the model's folder says, and that over what is usual. A folder that
+    cannot be read says nothing. Raises UserError for a bad NUM_STEPS.
+    """
+    usual, says = Defaults(), Declared()
+    if model.path is not None:
+        with contextlib.suppress(Stalled):
+            says = call_with_deadline(partial(declared, model.path), ANSWER_SECONDS)
+    steps = num_steps(environment) or says.steps or usual.steps
+    return Defaults(steps=steps, cfg=says.cfg or usual.cfg)
+
+
+def num_steps(environment: Mapping[str, str]) -> int | None:
+    """Give `NUM_STEPS`, None where it is not set; raises UserError for a bad one."""
     written = environment.get("NUM_STEPS", "").strip()
     if not written:
-        return _DEFAULT_STEPS
-    if not written.isdecimal() or not 1 <= int(written) <= _HIGHEST_STEPS:
-        advice = f"set it to a whole number from 1 to {_HIGHEST_STEPS}, or not at all"
+        return None
+    if not written.isdecimal() or not 1 <= int(written) <= MOST_STEPS:
+        advice = f"set it to a whole number from 1 to {MOST_STEPS}, or not at all"
         raise UserError([Problem("NUM_STEPS", f"{written!r} is no number of steps", advice)])
     return int(written)
 

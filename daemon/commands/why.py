@@ -14,12 +14,12 @@ from pathlib import Path
 from config.settings import Settings
 from daemon.clock import local_time
 from daemon.commands import ExitCode, select, traces
-from daemon.commands.inquiry import Inquiry, Reply
+from daemon.commands.inquiry import OF_A_DAEMON_ELSEWHERE, Inquiry, Reply
 from daemon.commands.output import Output
 from daemon.commands.select import Located, NotFound
 from daemon.commands.status import job_words
 from daemon.commands.traces import JobTrace
-from daemon.control.client import ask_status
+from daemon.control.client import NO_DAEMON, ask_status
 from daemon.control.documents import FileStatus
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.hot_folder import folder_id
@@ -138,7 +138,7 @@ class Explainer:
 
     def _under_way(self, name: str, root: Path) -> Iterator[str]:
         question = {"verb": "explain", "path": name}
-        daemon, _ = ask_status(self.inquiry.local_dirs, root, question)
+        daemon, note = ask_status(self.inquiry.local_dirs, root, question)
         for folder in () if daemon is None else daemon.folders:
             for file in folder.files:
                 if file.state is State.HELD:
@@ -150,7 +150,9 @@ class Explainer:
                 return
         for left in () if daemon else traces.claimed_jobs(root):
             if left.path == name:
-                yield f"{printable(name)} is claimed: {traces.WHAT_THEY_WAIT_FOR}."
+                is_led = note != NO_DAEMON
+                reason = OF_A_DAEMON_ELSEWHERE if is_led else traces.WHAT_THEY_WAIT_FOR
+                yield f"{printable(name)} is claimed: {reason}."
 
     def _in_done(self, there: Located) -> Iterator[str]:
         day, _, name = there.below.partition("/")

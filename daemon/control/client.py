@@ -156,7 +156,7 @@ def ask(
     match near:
         case Answer() if near.is_of_standby and request["verb"] != "status":
             far = _ask_leader(root, request, timeout_seconds)
-            return far if isinstance(far, Answer) else near
+            return near if isinstance(far, NobodyThere) else far
         case NobodyThere():
             return _ask_leader(root, request, timeout_seconds)
         case _:

@@ -26,6 +26,7 @@ from daemon.job import (
     without_jobs_of,
 )
 from daemon.spool.receipts import FailureReason, FinishedJob
+from pipeline.recipe import Defaults
 
 _IN_DOUBT = "it is looked at again in a moment"
 _ADVICE = "ask the daemon that works on it"
@@ -114,9 +115,10 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """Go on with other settings."""
+    """Go on with other settings, and the defaults of their model."""
 
     settings: Settings
+    defaults: Defaults
 
 
 @dataclass(frozen=True, slots=True)

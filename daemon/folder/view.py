@@ -24,6 +24,7 @@ from daemon.fs.errors import NOT_LOOKED_AT
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.inbox.inbox import WatchMode
 from daemon.job import Candidate, FileState, FolderState, Plan, State
+from pipeline.recipe import Defaults
 
 _NUMBER = re.compile(r"\d+")
 _STALLED_SECONDS = 2.0  # a system call that takes longer: others go first meanwhile
@@ -209,9 +210,9 @@ class FolderView:
             text = f"{more} in {self.root}: hotfolder plan lists them all."
             yield events.FolderNoted(root=self.root, text=text)
 
-    def reconfigure(self, settings: Settings) -> None:
+    def reconfigure(self, settings: Settings, defaults: Defaults) -> None:
         """Go on by other settings: what was wrong by the old ones may be right by these."""
-        self.folder_worker.submit(messages.Reconfigure(settings))
+        self.folder_worker.submit(messages.Reconfigure(settings, defaults))
         self.is_outdated = True
 
     def claim_next(self) -> None:

@@ -36,7 +36,7 @@ from daemon.lease.leader import NotLeader, leader_lease
 from daemon.spool.retention import RetentionSweeper
 from daemon.spool.spool import Spool
 from daemon.supervision import Fault, supervise, thread_failed
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 _HINT_SECONDS = 0.1  # events come in bursts: one look answers all of them
 _LONGEST_PAUSE_SECONDS = 0.5  # at the most, between two looks at a full inbox
@@ -220,8 +220,8 @@ class FolderWorker(threading.Thread):
                 self._scan()
             case messages.AppendLog() | messages.WriteStatus():
                 self._write(command)
-            case messages.Reconfigure(settings):
-                self._reconfigure(settings)
+            case messages.Reconfigure(settings, defaults):
+                self._reconfigure(settings, defaults)
             case messages.ClaimNext():
                 self._scan_soon()
                 self._claim_next()
@@ -352,10 +352,9 @@ class FolderWorker(threading.Thread):
             return Trouble(FolderState.OFFLINE, "another hot folder is mounted in its place")
         return None
 
-    def _reconfigure(self, settings: Settings) -> None:
+    def _reconfigure(self, settings: Settings, defaults: Defaults) -> None:
         self.folder = folder_settings_as_written(settings, self.folder.root)
-        default_steps = self._inbox.recipe_rules.default_steps
-        rules = RecipeRules.of(settings, default_steps, self.folder.keys)
+        rules = RecipeRules.of(settings, defaults, self.folder.keys)
         self._follow(watch_mode_of(self.folder), rules)
         self._plan = EMPTY_PLAN  # it was made by other settings
         self._executor.resolver = replace(self._executor.resolver, rules=rules)

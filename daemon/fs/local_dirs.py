@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 
-_OF_THE_SERVICE = Path("/var/lib/hotfolder")  # StateDirectory= of the shipped unit
+STATE_OF_THE_SERVICE = Path("/var/lib/hotfolder")  # StateDirectory= of the shipped unit
 _NOWHERE = Path("/nonexistent/hotfolder")  # /nonexistent is nobody's home: Debian Policy 9.2.3
 
 
@@ -44,8 +44,8 @@ def local_dirs_to_look_in(environment: Mapping[str, str]) -> LocalDirs:
         own = locate_local_dirs(environment)
     except UserError:
         own = LocalDirs(state=_NOWHERE, scratch=_NOWHERE, control=_NOWHERE)
-    is_the_services = not _is_dir(own.state) and os.access(_OF_THE_SERVICE, os.R_OK | os.X_OK)
-    return replace(own, state=_OF_THE_SERVICE) if is_the_services else own
+    is_the_services = not _is_dir(own.state) and os.access(STATE_OF_THE_SERVICE, os.R_OK | os.X_OK)
+    return replace(own, state=STATE_OF_THE_SERVICE) if is_the_services else own
 
 
 def _is_dir(folder: Path) -> bool:

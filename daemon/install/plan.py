@@ -20,6 +20,7 @@ _PROGRAM = "/opt/hotfolder/bin/hotfolder"  # in the shipped units
 _BESIDE = Path(__file__).parent / "systemd"  # where a wheel has them
 _IN_TREE = Path(__file__).parents[2] / "systemd"
 _GIB = 2**30
+_MIB = 2**20
 # Two pixel workers of 8 GiB, the daemon, the libraries of the model.
 _AROUND_BYTES = 20 * _GIB
 _NO_PATH = "  path: null\n"
@@ -64,7 +65,8 @@ class Machine:
     """What was found here."""
 
     program: Path  # this command, as the unit will call it
-    model_bytes: int | None  # main memory that the model needs; None: it is not known
+    memory_bytes: int  # all of its main memory
+    model_bytes: int | None  # of it, that the model takes at most; None: it is not known
     mount_point: str | None  # of the share that the hot folder lies on
     mount_unit: str  # its unit
     is_booted: bool  # with systemd
@@ -170,14 +172,21 @@ def _drop_in(request: InstallRequest, machine: Machine) -> str:
         f"ReadWritePaths=-{request.root}",
     ]
     if machine.model_bytes is not None:
-        most = -(-(machine.model_bytes + _AROUND_BYTES) // _GIB)
-        needed = f"{machine.model_bytes / _GIB:.1f} GiB"
         lines += [
-            f"# The model needs {needed}; the rest is for pictures. A process that grows without",
-            "# end is ended before the machine suffers.",
-            f"MemoryMax={most}G",
+            f"# The model takes {machine.model_bytes / _GIB:.1f} GiB at most; the rest is for",
+            "# pictures. A process that grows without end is ended before the machine suffers.",
+            "# After a change of model, settings or memory run `hotfolder install` again.",
+            f"MemoryMax={_memory_limit(machine.model_bytes, machine.memory_bytes)}",
         ]
     return "\n".join([_account(request), *lines, ""])
+
+
+def _memory_limit(model_bytes: int, memory_bytes: int) -> str:
+    """What model and pictures may take; where they may take all that there is, all of it."""
+    needed_gib = -(-(model_bytes + _AROUND_BYTES) // _GIB)
+    if needed_gib * _GIB < memory_bytes:
+        return f"{needed_gib}G"
+    return f"{memory_bytes // _MIB}M"
 
 
 def _nas(machine: Machine) -> str:

@@ -311,7 +311,7 @@ class Service:
     def _reconfigure(self, old: Settings, settings: Settings) -> None:
         self.runner.editing.reconfigure(settings.model)
         for folder in self.folders.values():
-            folder.reconfigure(settings)
+            folder.reconfigure(settings, self._settings.defaults)
         self._tell(events.SettingsReloaded())
         if self.runner.editing.is_outdated:
             text = "The editor is opened anew, with these settings, as soon as it is idle."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +13,7 @@ from daemon.clock import local_time
 from daemon.control.documents import CommandResult, Request, ResultCode
 from daemon.events.events import Event, FolderGoesOn, FolderRests
 from daemon.folder import messages
-from daemon.folder.pause_flag import earlier_flag, is_paused, set_paused, words_of
+from daemon.folder.pause_flag import earlier_flag, is_paused, set_paused
 from daemon.folder.view import FolderView
 from daemon.fs.access import as_a_daemon_would
 from daemon.fs.safe_tree import SafeTree
@@ -34,17 +35,31 @@ class PauseFlags:
         """Whether a hot folder is paused; raises OSError."""
         return is_paused(SafeTree(root)) or earlier_flag(self._state, root).exists()
 
-    def set(self, root: Path, *, paused: bool) -> str:
-        """Pause a hot folder or let it go on, and say what came of it; raises OSError.
-
-        What came of it is the beginning of a sentence.
-        """
+    def set(self, root: Path, *, paused: bool) -> bool:
+        """Pause a hot folder or let it go on; False where it is so already. Raises OSError."""
         earlier = earlier_flag(self._state, root)
         if was_left := not paused and earlier.exists():
             earlier.unlink(missing_ok=True)
         with as_a_daemon_would(root):
             is_news = set_paused(SafeTree(root), paused=paused)
-        return words_of(root, paused=paused, is_news=is_news or was_left)
+        return is_news or was_left
+
+
+def why_paused(folder: FolderSettings, pause_flags: PauseFlags, now: datetime) -> str:
+    """Why jobs of a hot folder are not begun, be a daemon there or not; "" where it is not paused.
+
+    By its flag and its hours; what a daemon is at, or is hindered by, it says itself.
+    """
+    with contextlib.suppress(OSError):
+        if pause_flags.has(folder.root):
+            return _PAUSED
+    return _outside_hours(folder, now)
+
+
+def _outside_hours(folder: FolderSettings, now: datetime) -> str:
+    if folder.active is None or folder.active.is_open(now):
+        return ""
+    return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
 
 
 class PauseControl:
@@ -105,6 +120,9 @@ class PauseControl:
             f"{root}: the daemon, process {os.getpid()}, ends when what it has begun is finished"
         )
         text = f"{text}, in {others}, too." if others else f"{text}."
+        folder = self._folders[str(root)]
+        if folder.is_standby:
+            text = f"{text} It was on standby: {folder.stands.reason}."
         return CommandResult(ResultCode.BEGUN, text, tuple(self._folders))
 
     def _set(self, request: Request, folder: FolderView) -> None:
@@ -138,8 +156,4 @@ class PauseControl:
         """Why a hot folder rests that nobody has paused."""
         if self.is_draining:
             return _DRAINING
-        if self._never:
-            return ""
-        if folder.active is None or folder.active.is_open(now):
-            return ""
-        return f"outside its hours, until {folder.active.opens_at(now):%a %H:%M}"
+        return "" if self._never else _outside_hours(folder, now)

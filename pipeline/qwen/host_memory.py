@@ -15,6 +15,11 @@ def available_bytes(
     return min([of_machine, *control_groups.available_bytes(process)])
 
 
+def total_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """What the machine has."""
+    return _kibibytes(meminfo, "MemTotal") * 1024
+
+
 def resident_bytes(process: Path = Path("/proc/self")) -> int:
     """What this process has in main memory now."""
     return _kibibytes(process / "status", "VmRSS") * 1024

@@ -122,17 +122,33 @@ def choose(size: ModelSize, limits: HostLimits, *, where: str) -> HostPlan:
     raise UserError([_no_room(size, limits, where)])
 
 
+def most_bytes(size: ModelSize, limits: HostLimits) -> int:
+    """What the model takes of main memory at most, where the limits name all that there is.
+
+    A plan that is made while less is available takes no more, whatever is free of the GPU then.
+    """
+    for plan in _in_main_memory(limits):
+        if weights_bytes(size, plan) <= limits.weights_bytes:
+            return needed_bytes(size, plan)
+    return limits.weights_bytes + SPARE_BYTES  # as many blocks as fit
+
+
 def _plans(size: ModelSize, limits: HostLimits) -> Iterator[HostPlan]:
     """From the quickest to that which takes least."""
+    yield from _in_main_memory(limits)
+    if limits.budget_bytes is not None:
+        for keeps_encoder in (True, False):
+            yield _on_gpu(size, limits, limits.budget_bytes, keeps_encoder=keeps_encoder)
+
+
+def _in_main_memory(limits: HostLimits) -> Iterator[HostPlan]:
+    """Those that leave nothing to the GPU alone."""
     if limits.budget_bytes is None:
         yield HostPlan()
         return
-    choices = _choices(limits)
     for keeps_modulation in (True, False):
-        for packs in choices:
+        for packs in _choices(limits):
             yield HostPlan(packs=packs, keeps_modulation=keeps_modulation)
-    for keeps_encoder in (True, False):
-        yield _on_gpu(size, limits, limits.budget_bytes, keeps_encoder=keeps_encoder)
 
 
 def _choices(limits: HostLimits) -> tuple[bool, ...]:

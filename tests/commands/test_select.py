@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from config.problems import UserError
+from config.settings import ModelSettings
 from daemon.commands.select import (
-    default_steps,
+    defaults_of,
     find_folders,
     read_settings,
     unmarked,
     usable,
 )
 from daemon.fs.hot_folder import make_hot_folder
+from pipeline.recipe import Defaults
 
 
 @pytest.fixture
@@ -92,10 +94,26 @@ def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("written", "steps"), [("", 40), ("1", 1), (" 100 ", 100)])
 def test_num_steps_gives_the_default_steps(written: str, steps: int) -> None:
-    assert default_steps({"NUM_STEPS": written}) == steps
+    assert defaults_of(ModelSettings(), {"NUM_STEPS": written}) == Defaults(steps=steps, cfg=4.0)
+
+
+def test_the_models_folder_says_how_it_is_run_where_num_steps_does_not(tmp_path: Path) -> None:
+    model = ModelSettings(path=tmp_path)
+    (tmp_path / "hotfolder.json").write_text('{"steps": 8, "cfg": 1}')
+    assert defaults_of(model, {}) == Defaults(steps=8, cfg=1.0)
+    assert defaults_of(model, {"NUM_STEPS": "3"}) == Defaults(steps=3, cfg=1.0)
+    (tmp_path / "hotfolder.json").write_text('{"steps": 8}')
+    assert defaults_of(model, {}) == Defaults(steps=8, cfg=4.0)
+
+
+@pytest.mark.parametrize("said", ["", "{", "[]", '{"steps": 0, "cfg": "1"}'])
+def test_a_model_that_says_nothing_sound_is_run_as_is_usual(tmp_path: Path, said: str) -> None:
+    (tmp_path / "hotfolder.json").write_text(said)
+    for path in (tmp_path, tmp_path / "missing"):
+        assert defaults_of(ModelSettings(path=path), {}) == Defaults()
 
 
 @pytest.mark.parametrize("written", ["0", "101", "many", "-4", "1.5"])
 def test_any_other_num_steps_is_a_problem(written: str) -> None:
     with pytest.raises(UserError, match="NUM_STEPS"):
-        default_steps({"NUM_STEPS": written})
+        defaults_of(ModelSettings(), {"NUM_STEPS": written})

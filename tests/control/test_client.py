@@ -151,6 +151,15 @@ def test_a_standby_is_left_for_the_daemon_that_leads(
     assert asked(root) == Answer({"verb": "pause", "by": "daemon"})
 
 
+def test_beside_a_standby_the_one_on_another_machine_is_named(
+    root: Path, serve: Callable[..., Path]
+) -> None:
+    serve("of-who-asks", CommandResult(ResultCode.STANDBY, "another one leads"))
+    lead_from_afar(root)
+    assert isinstance(asked(root), Elsewhere)
+    assert isinstance(asked(root, "status"), Answer)
+
+
 class TestForgedLease:
     """Whoever may write to a share cannot have commands sent to a socket of their choice."""
 

@@ -19,6 +19,7 @@ from daemon.job import (
     State,
 )
 from pipeline import instruction, recipe
+from pipeline.recipe import Defaults
 from pipeline.sniff.whole_file import Kind
 
 
@@ -28,7 +29,7 @@ def planned(written: str, content: Kind | None = Kind.PNG) -> PlannedJob:
     resolved = recipe.resolve(
         instruction.parse(written.encode(), "cat.yaml"),
         folder_presets=(),
-        rules=recipe.RecipeRules.of(settings, 4),
+        rules=recipe.RecipeRules.of(settings, Defaults(steps=4)),
         drawn_seed=DRAWN_SEED,
     )
     return PlannedJob(resolved, content)

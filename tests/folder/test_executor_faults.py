@@ -23,7 +23,7 @@ from daemon.spool.receipts import FinishedJob
 from daemon.spool.records import UNKNOWN, RecoveredJob
 from daemon.spool.scratch import ScratchDirs, save_finished
 from daemon.spool.spool import Spool
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 FAULTY, SOUND = "20261122-120000-00000001", "20261122-120000-00000002"
 STUMBLED = "it stumbled"
@@ -86,7 +86,9 @@ def executor_of(spool: Spool, reply: Callable[[messages.FolderReply], None]) -> 
         spool=spool,
         scratch=spool.root.parent / "scratch",
         clock=time,
-        resolver=Resolver(RecipeRules.of(settings(FolderSettings(root=spool.root)), 4)),
+        resolver=Resolver(
+            RecipeRules.of(settings(FolderSettings(root=spool.root)), Defaults(steps=4))
+        ),
         presets_for=lambda _: (),
         reply=reply,
     )

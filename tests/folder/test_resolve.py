@@ -11,9 +11,9 @@ from config.settings import FolderSettings, Limits
 from daemon.folder.messages import Claimed, Rejected
 from daemon.folder.resolve import Resolver
 from daemon.job import Job, JobFile, ResolvedJob, Role
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
-TASKS = Resolver(RecipeRules.of(settings(FolderSettings(root=Path("/hot"))), 40))
+TASKS = Resolver(RecipeRules.of(settings(FolderSettings(root=Path("/hot"))), Defaults()))
 PRESET = (Keys(prompt="from the folder", steps=7),)
 
 

@@ -16,6 +16,7 @@ from daemon.folder.messages import Claimed, ClaimLost, FromFolder, Scanned, Stat
 from daemon.folder.view import FolderView
 from daemon.fs.blocking import StallTimeouts, switches_of
 from daemon.job import Candidate, FileState, FolderState, Ignored, Plan, State
+from pipeline.recipe import Defaults
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ def test_by_new_settings_no_job_is_claimed_before_another_look(folder: FolderVie
     folder.stand(StatusChanged(FolderState.ONLINE, ""))
     look(folder, holding())
     assert standing() == (True, False)
-    folder.reconfigure(settings(folder.folder_worker.folder))
+    folder.reconfigure(settings(folder.folder_worker.folder), Defaults())
     assert standing() == (False, True)
     look(folder, holding())
     assert standing() == (True, False)

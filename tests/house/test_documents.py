@@ -1,6 +1,7 @@
 """The documents tell the truth: what they list is all there is, and their examples work."""
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from daemon.commands import ExitCode
 from daemon.events import events, job_events
 from daemon.fs.names import Kind, kind_of
 from daemon.jobs import failures
-from pipeline import instruction, recipe
+from pipeline import checkpoint, instruction, recipe
 
 TOP = Path(__file__).parents[2]
 KEY_DOCUMENTS = TOP / "scripts" / "write_key_documents.py"
@@ -38,6 +39,8 @@ MODULE = re.compile(
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 DRAWN_SEED = 0
+PAIRS = TOP / "docs" / "pairs"
+PAIR = re.compile(r"```yaml\n([^`]*)```\n\n!\[[^]]*\]\(pairs/([^)]*)\)")
 
 
 def page(name: str) -> str:
@@ -63,7 +66,7 @@ def blocks() -> list[tuple[str, bytes]]:
     found = [(it["name"], it["text"].encode()) for text in texts for it in BLOCK.finditer(text)]
     expected = sum(text.count("```yaml") for text in texts)
     assert len(found) == expected, "an example does not say what file it is"
-    return found
+    return sorted({*found})
 
 
 def example_settings() -> Settings:
@@ -84,7 +87,9 @@ def test_the_defaults_of_an_instruction_are_true() -> None:
     resolved = recipe.resolve(
         instruction.parse(b"prompt: Make it blue", "photo.yaml"),
         folder_presets=(),
-        rules=recipe.RecipeRules(presets={}, loras={}, limits=Limits(), default_steps=40),
+        rules=recipe.RecipeRules(
+            presets={}, loras={}, limits=Limits(), defaults=recipe.Defaults()
+        ),
         drawn_seed=DRAWN_SEED,
     ).recipe.as_json()
     for key, row in described("instructions").items():
@@ -98,19 +103,19 @@ def test_what_a_listed_setting_holds_is_described() -> None:
     assert "`root`" in told["folders"][1]
 
 
-@pytest.mark.parametrize(("name", "content"), SIDECARS, ids=[name for name, _ in SIDECARS])
+@pytest.mark.parametrize(("name", "content"), SIDECARS)
 def test_an_instruction_of_the_papers_makes_a_job(name: str, content: bytes) -> None:
     settings = example_settings()
     resolved = recipe.resolve(
         instruction.parse(content, name),
         folder_presets=(),
-        rules=recipe.RecipeRules.of(settings, 40),
+        rules=recipe.RecipeRules.of(settings, recipe.Defaults()),
         drawn_seed=DRAWN_SEED,
     )
     assert resolved.notes == ()
 
 
-@pytest.mark.parametrize(("name", "content"), PRESETS, ids=[name for name, _ in PRESETS])
+@pytest.mark.parametrize(("name", "content"), PRESETS)
 def test_a_folder_preset_of_the_papers_is_one(name: str, content: bytes) -> None:
     assert read_preset(content, name).prompt
 
@@ -209,6 +214,24 @@ def test_every_page_is_reached_from_the_first() -> None:
 
 def test_the_first_page_is_one_page() -> None:
     assert len((TOP / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+
+
+def test_the_pictures_of_the_pages_are_edits_of_the_small_model_as_it_is_shipped() -> None:
+    pairs = json.loads((PAIRS / "pairs.json").read_text(encoding="utf-8"))
+    assert set(pairs) == {path.name for path in PAIRS.glob("*.jpg")}
+    assert sum(path.stat().st_size for path in PAIRS.iterdir()) < 400_000
+    shipped = checkpoint.read(TOP / "models" / "small").fingerprint
+    assert {it["model"]["fingerprint"] for it in pairs.values()} == {shipped}
+
+
+def test_a_picture_of_the_pages_stands_below_the_very_words_that_made_it() -> None:
+    pairs = json.loads((PAIRS / "pairs.json").read_text(encoding="utf-8"))
+    shown = PAIR.findall((TOP / "docs" / "designers.md").read_text(encoding="utf-8"))
+    assert len(shown) == len(pairs) == 10
+    for written, picture in shown:
+        made_by, asked = pairs[picture]["recipe"], read_preset(written.encode(), picture)
+        assert asked.prompt == made_by["prompt"]
+        assert [asked.mask, list(asked.images or ())] == [made_by["mask"], made_by["images"]]
 
 
 def anchors(path: Path) -> set[str]:

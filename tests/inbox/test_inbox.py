@@ -14,7 +14,7 @@ from daemon.inbox import reader
 from daemon.inbox.inbox import Inbox
 from daemon.inbox.settle import SettleRules
 from daemon.job import Plan, State
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 ODD_STEMS = ["-rf", "a\nb", "👩‍👩‍👧", "\udce9", "b" * 250, " ", "a.b.c"]
 
@@ -39,7 +39,7 @@ def survey(
     return Inbox(
         inbox,
         rules,
-        recipe_rules=RecipeRules.of(settings(**limits), 40),
+        recipe_rules=RecipeRules.of(settings(**limits), Defaults()),
         trust_inodes=True,
         opener=opener,
     )
@@ -286,7 +286,9 @@ def test_other_settings_are_taken_up_without_settling_again(tmp_path: Path) -> N
     os.truncate(tmp_path / "a.jpg", 3 << 20)
     one = survey(tmp_path, max_file_mib=2.0)
     take_settled(one)
-    one.reconfigure(FINAL, RecipeRules.of(settings(max_file_mib=4.0), 40), trust_inodes=True)
+    one.reconfigure(
+        FINAL, RecipeRules.of(settings(max_file_mib=4.0), Defaults()), trust_inodes=True
+    )
     (candidate,) = one.scan(2.5).ready
     assert candidate.problems == ()
 

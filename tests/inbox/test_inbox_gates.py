@@ -17,7 +17,7 @@ from config.settings import Limits
 from daemon.inbox.inbox import Inbox
 from daemon.inbox.settle import ZEROS_REST, SettleRules
 from daemon.job import Plan, State
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 SETTLE = RULES.settle_seconds
 FORMATS: dict[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ class TimedInbox:
         self._survey = Inbox(
             path,
             rules,
-            recipe_rules=RecipeRules(presets={}, loras={}, limits=Limits(), default_steps=40),
+            recipe_rules=RecipeRules(presets={}, loras={}, limits=Limits(), defaults=Defaults()),
             trust_inodes=is_local,
             unix_clock=lambda: self.unix_time,
         )

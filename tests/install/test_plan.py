@@ -1,6 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from daemon.install import plan
 from daemon.install.plan import InstallRequest, Machine, request_problems
 from daemon.install.steps import Call, Remove, Write
@@ -14,6 +16,7 @@ ORDER = InstallRequest(
 )
 MACHINE = Machine(
     program=Path("/opt/other/bin/hotfolder"),
+    memory_bytes=128 << 30,
     model_bytes=60 << 30,
     mount_point=None,
     mount_unit="",
@@ -33,6 +36,25 @@ def test_the_unit_calls_this_program_as_this_user_with_memory_for_this_model() -
     lines = files["/etc/systemd/system/hotfolder.service.d/10-install.conf"].splitlines()
     wanted = ["User=hotfolder", "Group=design", "ReadWritePaths=-/srv/hot", "MemoryMax=80G"]
     assert [line for line in lines if line in wanted] == wanted
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "model_gib", "limit"),
+    [
+        (128, 54.8, "75G"),
+        (128, 2.0, "22G"),
+        (62.5, 54.8, "64000M"),  # no more than there is
+        (31.25, 30.2, "32000M"),
+        (7.5, 2.0, "7680M"),
+    ],
+)
+def test_memory_is_limited_to_what_the_model_takes_and_pictures(
+    memory_gib: float, model_gib: float, limit: str
+) -> None:
+    memory, model = (int(gib * 2**30) for gib in (memory_gib, model_gib))
+    files = written(ORDER, replace(MACHINE, memory_bytes=memory, model_bytes=model))
+    lines = files["/etc/systemd/system/hotfolder.service.d/10-install.conf"].splitlines()
+    assert f"MemoryMax={limit}" in lines
 
 
 def test_on_a_share_the_service_is_bound_to_its_mount() -> None:

@@ -60,6 +60,25 @@ def test_without_our_file_it_is_a_trained_model_of_one_megapixel(model: Path) ->
     found = checkpoint.read(model)
     assert (found.working_pixels, found.condition_pixels) == (1024 * 1024, 384 * 384)
     assert (found.weights, found.multiple) == ("trained", 32)
+    assert (found.steps, found.cfg) == (None, None)
+
+
+def test_how_it_wants_to_be_run_is_the_model_s_to_declare(model: Path) -> None:
+    (model / "hotfolder.json").write_text('{"steps": 8, "cfg": 1}')
+    found = checkpoint.read(model)
+    assert (found.steps, found.cfg) == (8, 1.0)
+
+
+@pytest.mark.parametrize("value", [0, 101, -1, True, "8", [8]])
+def test_steps_and_a_cfg_that_no_instruction_may_have_are_refused(
+    value: object, model: Path
+) -> None:
+    (model / "hotfolder.json").write_text(json.dumps({"steps": value, "cfg": value}))
+    with pytest.raises(UserError) as raised:
+        checkpoint.read(model)
+    steps, cfg = raised.value.problems
+    assert str(steps).endswith(f"steps is {value!r}; write a whole number from 1 to 100")
+    assert str(cfg).endswith(f"cfg is {value!r}; write a number from 1 to 20")
 
 
 @pytest.mark.parametrize("multiple", [16, 112, 256])

@@ -18,7 +18,7 @@ from config.values import (
     Region,
 )
 from pipeline.instruction import NONE, parse
-from pipeline.recipe import Recipe, RecipeRules, Resolved, resolve
+from pipeline.recipe import Defaults, Recipe, RecipeRules, Resolved, resolve
 
 LIGHTNING = Lora(path=Path("/loras/lightning.safetensors"), steps=8, cfg=1.0)
 LARGEST = 2**63 - 1
@@ -31,6 +31,7 @@ def make(
     presets: dict[str, Keys] | None = None,
     limits: Limits | None = None,
     drawn_seed: int = 7,
+    defaults: Defaults = Defaults(),  # noqa: B008 - frozen
 ) -> Resolved:
     instruction = NONE if text is None else parse(text.encode(), "photo.yaml")
     return resolve(
@@ -40,7 +41,7 @@ def make(
             presets=presets or {},
             loras={"lightning-8": LIGHTNING},
             limits=limits or Limits(),
-            default_steps=40,
+            defaults=defaults,
         ),
         drawn_seed=drawn_seed,
     )
@@ -149,6 +150,22 @@ def test_zero_is_a_value_and_not_a_gap() -> None:
 )
 def test_a_lora_brings_its_steps_and_cfg(more: str, steps: int, cfg: float) -> None:
     recipe = make(f"prompt: red\nlora: lightning-8\n{more}").recipe
+    assert (recipe.steps, recipe.cfg) == (steps, cfg)
+
+
+@pytest.mark.parametrize(
+    ("written", "steps", "cfg"),
+    [
+        ("", 12, 1.5),
+        ("lora: lightning-8\n", 8, 1.0),
+        ("preset: slow\n", 50, 1.5),
+        ("preset: slow\nsteps: 3\n", 3, 1.5),
+        ("cfg: 2\n", 12, 2.0),
+    ],
+)
+def test_the_model_says_what_nobody_else_says(written: str, steps: int, cfg: float) -> None:
+    usual, slow = Defaults(steps=12, cfg=1.5), {"slow": Keys(steps=50)}
+    recipe = make(f"prompt: red\n{written}", presets=slow, defaults=usual).recipe
     assert (recipe.steps, recipe.cfg) == (steps, cfg)
 
 

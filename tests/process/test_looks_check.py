@@ -108,6 +108,8 @@ def test_a_model_is_described_with_its_memory(hot: HotFolder, tiny_model: Path) 
     assert f"{tiny_model}: QwenImageEditPlusPipeline, works at 0.0625 megapixels" in said
     assert "sides in multiples of 32, no licence named" in said
     assert "its weights are random" in said
+    usual = "where instruction, presets and LoRA say nothing: steps"
+    assert f"{usual} 2 (NUM_STEPS), cfg 4 (the usual)" in said
     assert "it needs 2.0 GiB of main memory (RAM)" in said
     assert "torch 2." in said
     assert "offline: HF_HUB_OFFLINE" in said

@@ -155,3 +155,24 @@ def test_a_model_that_is_not_there_is_refused_and_the_old_one_stays(
     wait_for((hot.outbox / "cat.png.json").exists)
     assert heard(daemon, "editor_ready") == 1
     assert daemon.stop() == 0
+
+
+def test_another_model_is_asked_as_it_wants_to_be(
+    hot: HotFolder, start: Start, tmp_path: Path
+) -> None:
+    del hot.environment["NUM_STEPS"]
+    for steps in (3, 5):
+        (tmp_path / f"{steps}").mkdir()
+        said = {"steps": steps, "cfg": steps / 2}
+        (tmp_path / f"{steps}" / "hotfolder.json").write_text(json.dumps(said))
+    set_model(hot, path=str(tmp_path / "3"))
+    daemon = start("--editor", "echo")
+    hot.drop("first.png")
+    wait_for((hot.outbox / "first.png.json").exists)
+    set_model(hot, path=str(tmp_path / "5"))
+    reload(daemon)
+    hot.drop("second.png")
+    wait_for((hot.outbox / "second.png.json").exists)
+    recipes = [hot.receipt(f"{name}.png")["recipe"] for name in ("first", "second")]
+    assert [(it["steps"], it["cfg"]) for it in recipes] == [(3, 1.5), (5, 2.5)]
+    assert daemon.stop() == 0

@@ -100,6 +100,11 @@ def test_a_pause_where_a_daemon_of_another_machine_leads_says_who_heeds_it(
     assert "process 4711 on nas1 works on it, or did so last" in done.stdout
     assert "begins no more jobs within a minute" in done.stdout
     assert (hot.root / ".hotfolder/paused").exists()
+    hot.drop("a.png")
+    for words in (("why", "a.png"), ("plan",), ("status",)):
+        told = hot.call(*words).stdout
+        assert "process 4711 on nas1 works on it" in told
+        assert "no daemon is running" not in told.lower()
     drained = hot.call("drain")
     assert drained.returncode == 2
     assert "nothing was done: process 4711 on nas1" in drained.stdout

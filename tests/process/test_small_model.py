@@ -23,7 +23,8 @@ RING = TWO.with_thing(0, thing("ring", "blue", 0.3, 0.36))
 @pytest.fixture
 def worked(hot: HotFolder) -> HotFolder:
     """A night of nine jobs."""
-    (hot.inbox / "_preset.yaml").write_text("{steps: 8, cfg: 1, seed: 7}")
+    del hot.environment["NUM_STEPS"]
+    (hot.inbox / "_preset.yaml").write_text("seed: 7")
     drop(hot, "heart.png", HEART, prompt="Make the heart orange", keep="none")
     drop(hot, "kept.png", HEART, prompt="Make the heart orange")
     drop(hot, "square.jpg", SQUARE, prompt="把背景换成黑色")
@@ -53,6 +54,9 @@ def result(hot: HotFolder, name: str) -> Path:
 
 
 def test_what_was_asked_for_is_seen_in_the_results(worked: HotFolder) -> None:
+    usual, guided = (worked.receipt(name)["recipe"] for name in ("heart.png", "guided.png"))
+    assert (usual["steps"], usual["cfg"]) == (8, 1)  # as the model's own file has it
+    assert (guided["steps"], guided["cfg"]) == (8, 3)
     heart = load(result(worked, "heart.png"))
     assert heart.shape == (3, HIGH, WIDE)
     assert colour_of(heart, inside(HEART, 0, heart)) == "orange"

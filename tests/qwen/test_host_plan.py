@@ -17,6 +17,7 @@ from pipeline.qwen.host_plan import (
     HostPlan,
     choose,
     describe,
+    most_bytes,
     needed_bytes,
     sized,
     weights_bytes,
@@ -210,6 +211,33 @@ def test_a_chosen_plan_keeps_its_limits_and_leaves_room_for_usual_jobs(
         assert smallest_bytes(size, GUIDED) <= budget_gib * GIB
         resident = plan(size, GUIDED, int(budget_gib * GIB)).transformer_resident
         assert found.blocks_on_gpu <= resident <= 60
+
+
+@given(
+    st.floats(10, 70), st.floats(0, 1), st.floats(6, 40), st.sampled_from(Pack), st.floats(8, 60)
+)
+def test_no_later_start_takes_more_than_the_most(
+    total_gib: float, free: float, budget_gib: float, pack: Pack, ram_gib: float
+) -> None:
+    for ram in (None, ram_gib):
+        there = replace(AMPLE, available_bytes=int(total_gib * GIB), pack=pack, ram_gib=ram)
+        least = replace(there, budget_bytes=0)  # nothing is known of the GPU beforehand
+        try:
+            found = chosen(
+                total_gib * free, pack=pack, ram_gib=ram, budget_bytes=int(budget_gib * GIB)
+            )
+        except UserError:
+            continue
+        assert needed_bytes(REAL, found) <= most_bytes(REAL, least) <= there.available_bytes
+
+
+def test_the_most_is_what_the_plan_takes_and_not_the_machine() -> None:
+    packed, ample = needed_bytes(REAL, PACKED), replace(AMPLE, available_bytes=48 * GIB)
+    assert most_bytes(REAL, AMPLE) == needed_bytes(REAL, PLAIN)
+    assert most_bytes(REAL, ample) == packed
+    assert most_bytes(REAL, replace(AMPLE, ram_gib=20)) == 20 * GIB + SPARE_BYTES
+    on_cpu = replace(ample, budget_bytes=None)
+    assert most_bytes(REAL, on_cpu) == 48 * GIB
 
 
 def test_a_limit_of_ones_own_is_of_the_weights_alone() -> None:

@@ -1,10 +1,12 @@
 """One archive brings Hotfolder onto a machine without network, and to a user without rights."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,7 +63,8 @@ def test_without_network_and_without_rights_it_installs_and_edits(unpacked: Path
         return done.stdout + done.stderr
 
     run(unpacked / "install", "--prefix", prefix)
-    run(unpacked / "install", "--prefix", prefix)  # again, as an upgrade does
+    said = run(unpacked / "install", "--prefix", prefix)  # again, as an upgrade does
+    assert_it_can_be_tried_as_it_says(said, home, run)
     run(prefix / "bin" / "hotfolder", "init", hot)
     Image.effect_noise((96, 64), 60).convert("RGB").save(hot / "inbox" / "a.png")
     (hot / "inbox" / "a.txt").write_text("Make it blue", encoding="utf-8")
@@ -71,6 +74,14 @@ def test_without_network_and_without_rights_it_installs_and_edits(unpacked: Path
     said = run(prefix / "bin" / "hotfolder", "run", "--once", "--editor", "echo")
     assert 'reason="there is no way out (Network is unreachable)"' in said
     assert (hot / "outbox" / "a.png.json").exists()
+
+
+def assert_it_can_be_tried_as_it_says(said: str, home: Path, run: Callable[..., str]) -> None:
+    """The lines that an installation ends with work as they are; one picture fails on purpose."""
+    copying, editing = re.findall(r"^.* (cp -R .*|\S+/hotfolder run .*)$", said, re.MULTILINE)
+    run("sh", "-c", f"{copying} && {editing} || [ $? = 1 ]")
+    assert len(list((home / "hot" / "outbox").rglob("*.json"))) == 10
+    shutil.rmtree(home / "hot")
 
 
 def test_a_damaged_bundle_is_refused(unpacked: Path) -> None:
@@ -117,14 +128,16 @@ def work_on(machine: Bed, folder: Path) -> None:
     shutil.copytree(folder, machine.path("/var/tmp/bundle"), dirs_exist_ok=True)
     python = f"PYTHON=/opt/hotfolder/bin/{PYTHON}"
     machine.run("env", python, "/var/tmp/bundle/install", "--prefix", "/opt/fresh")
-    machine.run(hotfolder, "make-tiny-model", "/models/tiny")
-    words = ("--root", "/srv/hot", "--model", "/models/tiny", "--start")
+    brought = "/opt/fresh/share/hotfolder"
+    words = ("--root", "/srv/hot", "--model", f"{brought}/models/small", "--start")
     machine.run(hotfolder, "install", *words)
-    inbox = machine.path("/srv/hot/inbox")
-    Image.effect_noise((96, 64), 60).convert("RGB").save(inbox / "a.png")
-    (inbox / "a.yaml").write_text("{prompt: Make it blue, steps: 2, cfg: 1}", encoding="utf-8")
-    wait_for(machine.path("/srv/hot/outbox/a.png.json").exists, 120)
+    for name in ("circle.png", "circle.txt"):
+        machine.run("cp", f"{brought}/hotfolder_example/inbox/{name}", "/srv/hot/inbox")
+    receipt = machine.path("/srv/hot/outbox/circle.png.json")
+    wait_for(receipt.exists, 120)
+    told = json.loads(receipt.read_text(encoding="utf-8"))
+    assert (told["model"]["weights"], told["recipe"]["steps"]) == ("trained", 8)
     assert "Offline verified" in machine.run("journalctl", "-u", "hotfolder", "-o", "cat")
     machine.run(hotfolder, "uninstall")
     assert not machine.path("/etc/systemd/system/hotfolder.service").exists()
-    assert machine.path("/srv/hot/outbox/a.png").exists()
+    assert machine.path("/srv/hot/outbox/circle.png").exists()

@@ -48,6 +48,12 @@ def test_a_drain_names_all_that_it_ends(folder: FolderView) -> None:
     assert said.endswith("ends when what it has begun is finished, in /other, too.")
 
 
+def test_a_standby_that_ends_says_that_another_one_goes_on(folder: FolderView) -> None:
+    folder.stand(messages.StatusChanged(FolderState.STANDBY, "process 7 on nas1 works on it"))
+    said = asked(folder, "drain")
+    assert said.endswith("is finished. It was on standby: process 7 on nas1 works on it.")
+
+
 def test_a_standby_pauses_nothing(folder: FolderView) -> None:
     folder.stand(messages.StatusChanged(FolderState.STANDBY, "process 7 on nas1 works on it"))
     said = asked(folder, "pause")

@@ -74,7 +74,8 @@ def machine(installed: Bed) -> Iterator[Machine]:
     yield machine
     machine.told("root", "resume")
     installed.call("systemctl", "stop", "hotfolder")
-    installed.run("rm", "-f", _EXTRA)
+    # What others count on the same machine begins at nothing.
+    installed.run("rm", "-rf", _EXTRA, "/var/lib/hotfolder/history.sqlite3")
     installed.run("systemctl", "daemon-reload")
 
 
@@ -152,16 +153,22 @@ def test_a_member_drains_it_and_without_it_everybody_leaves_what_it_can_use(
     wait_for(lambda: machine.has_failed("odd"))
 
 
-def test_a_service_that_is_about_to_start_again_is_stopped_with_its_removal(
+def test_a_service_that_is_about_to_start_again_is_stopped_with_its_removal_as_all_are(
     machine: Machine,
 ) -> None:
-    bed = machine.bed
+    bed, other = machine.bed, "hotfolder@other.service"
+    lines = ["[Service]", "Type=simple", "ExecStart=", "ExecStart=/bin/sleep inf", ""]
+    bed.write(f"/run/systemd/system/{other}.d/x.conf", "\n".join(lines))
+    bed.run("systemctl", "daemon-reload")
+    bed.run("systemctl", "enable", "--now", other)
     try:
         # As with a model that is not there: for ever between two starts.
         machine.start("Type=simple", "ExecStart=", "ExecStart=/bin/false", "RestartSec=1h")
         wait_for(lambda: bed.property("hotfolder", "SubState") == "auto-restart")
         assert "done      run systemctl stop" in machine.told("root", "uninstall")
-        assert bed.property("hotfolder", "ActiveState") == "inactive"
+        for unit in ("hotfolder", other):
+            assert bed.property(unit, "ActiveState") == "inactive"
+        assert bed.call("systemctl", "is-enabled", other).returncode != 0
         assert "done  " not in machine.told("root", "uninstall")
     finally:
         bed.call("hotfolder", *_INSTALL)

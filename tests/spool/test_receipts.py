@@ -145,7 +145,7 @@ def test_the_recipe_of_a_receipt_is_a_sidecar_that_repeats_the_job(
             presets={"night": Keys(cfg=9.0)},
             loras={"fast": Lora(path=Path("/l"), steps=8, cfg=1.0)},
             limits=Limits(),
-            default_steps=40,
+            defaults=recipe.Defaults(),
         ),
         drawn_seed=1,
     )

@@ -36,7 +36,7 @@ from daemon.inbox.inbox import Inbox, choose_watch_mode, settle_rules
 from daemon.job import EMPTY_PLAN, Candidate, Job, Plan, ResolvedJob, State, kept, without_image
 from daemon.spool.receipts import FailureReason, FinishedJob
 from daemon.spool.spool import Spool
-from pipeline.recipe import RecipeRules
+from pipeline.recipe import Defaults, RecipeRules
 
 NFC, NFD = "\u00e9", "e\u0301"
 PICTURES = (f"{NFC}.png", f"{NFD}.png", "logo.png", f"s/{NFC}.png")
@@ -69,7 +69,7 @@ class Daemon:
         folder = FolderSettings(
             root=hot.root, settle_seconds=SETTLE_SECONDS, sidecar_grace_seconds=0.0
         )
-        recipe_rules = RecipeRules.of(settings_of(folder), 4)
+        recipe_rules = RecipeRules.of(settings_of(folder), Defaults(steps=4))
         self.survey = Inbox(
             hot.inbox,
             settle_rules(folder, choose_watch_mode(folder, None), final=False),
