@@ -61,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     _add_results(commands)
     _add_make_tiny_model(commands)
     _add_install(commands)
+    hooks = _add(commands, "hooks:hooks", "run the hooks that wait, for the unit hotfolder-hook@")
+    hooks.add_argument("service", metavar="SERVICE", help="hotfolder, or hotfolder-NAME")
     return top
 
 

@@ -19,6 +19,7 @@ from daemon.job import FolderState
 from daemon.jobs import scheduler
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
+from daemon.service.hooks import Hooks
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
 from daemon.service.status_page import StatusPage, StatusPages, last_page
@@ -27,6 +28,8 @@ from daemon.workers.child import Ended, Part, Said
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
+# That hooks have at the end; who waits for the end of a run waits for its hooks, too.
+_HOOKS_SECONDS, _HOOKS_ONCE_SECONDS = 2.0, 600.0
 _FIRST_WORD_SECONDS = 2.0  # that a hot folder has to say whether another daemon leads it
 
 
@@ -42,7 +45,8 @@ class Reload:
     """Read the settings again."""
 
 
-Mail = Stop | Reload | messages.FromFolder | Said | Ended | Request | events.Noted
+Told = events.Noted | events.HookRun | events.HookFailed
+Mail = Stop | Reload | messages.FromFolder | Said | Ended | Request | Told
 Mailbox = queue.SimpleQueue[Mail]
 
 
@@ -66,6 +70,7 @@ class Service:
         self.requests = Requests(context, runner)
         self.reporter = StatusReporter(context, self.folders, runner, pause_control)
         self._status_pages = StatusPages()
+        self.hooks: Hooks | None = None  # programs that are told of what has ended
         self._watchdog = Watchdog(notifier, runner.editor)
         self._stop: Stop | None = None
         self._last_line = ""
@@ -91,11 +96,19 @@ class Service:
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
+        self._end_hooks()
         for root, folder in self.folders.items():  # while their folder workers are there to write
             self._logs.write(events.Stopped(), root)
             self._write_page(folder, last_page(root, self._why_it_ends({root: folder})))
         self._shut_down()
         self._logs.own.tell(events.Stopped())
+
+    def _end_hooks(self) -> None:
+        if self.hooks is not None:
+            if self._once:
+                self.hooks.idle()
+            self.hooks.close(_HOOKS_ONCE_SECONDS if self._once else _HOOKS_SECONDS)
+            self._wait(0.0)  # what they have to say
 
     def _why_it_ends(self, folders: Mapping[str, FolderView]) -> str:
         if self._stop:
@@ -136,7 +149,7 @@ class Service:
                 self._ended(mail)
             case Request():
                 self._asked(mail)
-            case events.Noted():
+            case events.Noted() | events.HookRun() | events.HookFailed():
                 self._tell(mail)
             case _:
                 assert_never(mail)
@@ -222,8 +235,12 @@ class Service:
         self._show_pages()
         if not self._is_to_work():
             return
-        others_wait = self._next_folder() is not None
-        self.runner.advance(self._clock.monotonic(), others_wait=others_wait)
+        now, others_wait = self._clock.monotonic(), self._next_folder() is not None
+        self.runner.advance(now, others_wait=others_wait)
+        if self.hooks is not None:
+            claims = any(folder.claims_under_way for folder in self.folders.values())
+            is_idle = not (others_wait or claims or len(self.runner.jobs))
+            self.hooks.observe(now, is_idle=is_idle)
         while self.runner.editing.is_ready and self.runner.has_room():
             root = self._next_folder()
             if root is None:
