@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+_GIB = 2**30
 _MOST_DIGITS = 12
 
 
@@ -16,6 +19,12 @@ def told_apart(value: float, limit: float, digits: int) -> str:
         if _side(float(shown), shown_limit) == _side(value, limit):
             return shown
     return repr(value)
+
+
+def needed_and_available_gib(needed_bytes: int, available_bytes: int) -> tuple[str, str]:
+    """Two sizes in GiB as a sentence compares them; never more is available than there is."""
+    available = math.floor(10 * available_bytes / _GIB) / 10
+    return told_apart(needed_bytes / _GIB, available, 1), f"{available:.1f}"
 
 
 def _side(value: float, limit: float) -> int:

@@ -225,6 +225,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HookSettings:
+    """Programs that are told of what has ended."""
+
+    on_done: tuple[str, ...] = key(values.command, ())
+    """called when a result is there, with the path of its receipt as last argument
+    ([hooks](operations.md#hooks))
+    """
+    on_failed: tuple[str, ...] = key(values.command, ())
+    """the same when a job has failed, with the path of its `report.json`"""
+    on_idle: tuple[str, ...] = key(values.command, ())
+    """called when all that was ready is done"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that one daemon is told."""
 
@@ -254,6 +268,11 @@ class Settings:
     """
     limits: Limits
     """what no instruction can exceed"""
+    hooks: HookSettings = HookSettings()
+    """programs of yours that are told of what has ended
+
+    Each is a list: the program, by its absolute path, and its arguments. No shell reads it.
+    """
 
 
 def settings_without_file() -> Settings:

@@ -15,7 +15,7 @@ from config import values
 from config.fields import Fields, read_fields
 from config.instruction_keys import read_named_presets
 from config.problems import Complaints, Problem, UserError
-from config.settings import FolderSettings, Limits, Lora, ModelSettings, Settings
+from config.settings import FolderSettings, HookSettings, Limits, Lora, ModelSettings, Settings
 from config.text import LIMIT_BYTES
 
 FILE_NAME = "hotfolder.yaml"
@@ -94,6 +94,7 @@ def _settings(fields: Fields) -> Settings:
         defaults=defaults,
         presets=read_named_presets(fields, loras),
         limits=fields.table("limits").read_table(Limits()),
+        hooks=fields.table("hooks").read_table(HookSettings()),
     )
     fields.finish()
     return settings

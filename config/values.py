@@ -345,6 +345,19 @@ def absolute_path(node: Node) -> Path:
     return Path(path)
 
 
+@_says("a list: a program by its absolute path, and its arguments", none="[]")
+def command(node: Node) -> tuple[str, ...]:
+    """Read a program with its arguments, which no shell sees; an empty list is none."""
+    if not isinstance(node, Listing):
+        shown = shortened(node.text) if isinstance(node, Scalar) else "/etc/hotfolder/tell"
+        raise UnfitValueError(
+            what=f"is {_described(node)}, not a list", advice=f"write [{shown}], no shell reads it"
+        )
+    if node.items:
+        absolute_path(node.items[0])
+    return tuple(map(text, node.items))
+
+
 def _whole_numbers(node: Node) -> list[int]:
     """Read a list of whole numbers; empty where it is anything else."""
     if not isinstance(node, Listing):

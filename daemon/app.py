@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 import time
@@ -24,6 +25,7 @@ from daemon.history import History
 from daemon.inbox.inbox import Inbox, choose_watch_mode
 from daemon.jobs.runner import JobRunner
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
+from daemon.service.hooks import BY_UNIT, Hooks, HookSpool
 from daemon.service.loop import Mailbox, Reload, Service, Stop
 from daemon.service.pause import PauseControl
 from daemon.service.preflight import check_network
@@ -95,7 +97,7 @@ def open_service(
         pause_control = PauseControl(folders, never=wanted.once)
         logs.tell(_started(wanted))
         logs.tell(check_network())
-        yield Service(
+        service = Service(
             context,
             runner,
             mailbox=mailbox,
@@ -103,6 +105,16 @@ def open_service(
             notifier=notifier,
             pause_control=pause_control,
         )
+        service.hooks = Hooks(
+            HookSpool(local_dirs.state),
+            lambda: context.settings.now.hooks,
+            mailbox.put,
+            time,
+            by_unit=os.environ.get("HOTFOLDER_HOOKS") == BY_UNIT,
+        )
+        service.hooks.start()
+        runner.completion.tell_outcome = service.hooks.ended
+        yield service
 
 
 def _folder_worker(

@@ -8,14 +8,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from config.problems import UserError
+from daemon import own_version
 from daemon.commands import ExitCode
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    arguments = parser().parse_args(argv)
+    top = parser()
+    arguments = top.parse_args(argv)
+    if arguments.command is None:
+        top.print_help()  # to whoever wants to know what there is; a script has made a mistake
+        return ExitCode.USAGE
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -41,14 +47,12 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 fine; 1 some jobs failed (run --once); 2 usage; "
         "78 bad configuration, model or hot folder.",
     )
+    top.set_defaults(command=None, config=None, verbose=False)
+    _add_general(top)
     top.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="settings, instead of ./hotfolder.yaml or /etc/hotfolder/hotfolder.yaml",
+        "--version", action=_Version, help="say which version this is, and nothing else"
     )
-    top.add_argument("-v", "--verbose", action="store_true", help="say more")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
     init = _add(commands, "init:init", "make a hot folder, and ./hotfolder.yaml for it")
     init.add_argument("folder", type=Path, metavar="DIR")
     _add_run_and_check(commands)
@@ -57,7 +61,35 @@ def parser() -> argparse.ArgumentParser:
     _add_results(commands)
     _add_make_tiny_model(commands)
     _add_install(commands)
+    hooks = _add(commands, "hooks:hooks", "run the hooks that wait, for the unit hotfolder-hook@")
+    hooks.add_argument("service", metavar="SERVICE", help="hotfolder, or hotfolder-NAME")
     return top
+
+
+class _Version(argparse.Action):
+    """Asks for the version only where somebody wants it: that takes 20 ms."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help, default=argparse.SUPPRESS)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"hotfolder {own_version()}")
+        parser.exit()
+
+
+def _add_general(parser: argparse.ArgumentParser) -> None:
+    """Add what may stand before a command and after it; what is said last counts."""
+    # Suppressed, so that a command does not undo what was said before it.
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="settings, instead of ./hotfolder.yaml or /etc/hotfolder/hotfolder.yaml",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
+    )
 
 
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
@@ -69,6 +101,7 @@ def _add(
     """Add the command that a function of a module of `commands` is: "jobs:cancel"."""
     command = commands.add_parser(target.partition(":")[2].replace("_", "-"), help=words)
     command.set_defaults(command=target)
+    _add_general(command)
     return command
 
 
@@ -96,8 +129,12 @@ def _add_queries(commands: _Commands[argparse.ArgumentParser]) -> None:
     status = _add(commands, "status:status", "say how everything stands")
     for query in (plan, why, status):
         _add_root(query)
-    for query in (plan, status):
-        query.add_argument("--json", action="store_true", help="for programs")
+    plan.add_argument("--json", action="store_true", help="for programs")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument(
+        "--watch", action="store_true", help="say it again every 2 seconds, until Ctrl-C"
+    )
 
 
 def _add_requests(commands: _Commands[argparse.ArgumentParser]) -> None:

@@ -53,6 +53,13 @@ def below(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
+def story_of(job_id: str) -> str:
+    """Where the whole story of a job is told, relative to the root: by the day of its claim."""
+    if not JOB_ID.fullmatch(job_id):
+        return f"logs/{job_id}.log"
+    return f"logs/{job_id[:4]}-{job_id[4:6]}-{job_id[6:8]}/{job_id}.log"
+
+
 class Seen(NamedTuple):
     """One regular file at one moment; a file written again is another value.
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from config import instruction_keys, settings
 from config.fields import READER
 from config.instruction_keys import Keys
-from config.settings import FolderSettings, Limits, ModelSettings, Settings
+from config.settings import FolderSettings, HookSettings, Limits, ModelSettings, Settings
 from config.settings_file import SHIPPED_FILE
 from config.values import Reader
 
@@ -37,7 +37,12 @@ SETTINGS_PAGE = TOP / "docs" / "settings.md"
 WIDTH, NEXT_PARAGRAPH = 99, "\n\n"
 INSTRUCTIONS_HEAD = "| Key | Meaning | Values | Default |\n|---|---|---|---|\n"
 SETTINGS_HEAD = "| Key | Meaning | Unit or values | Default |\n|---|---|---|---|\n"
-PARTS = {"model": ModelSettings, "defaults": FolderSettings, "limits": Limits}
+PARTS = {
+    "model": ModelSettings,
+    "defaults": FolderSettings,
+    "limits": Limits,
+    "hooks": HookSettings,
+}
 LINK = re.compile(r" \(\[[^]]+\]\([^)]+\)\)|\[([^]]+)\]\([^)]+\)")  # one in brackets is left out
 
 
@@ -100,7 +105,7 @@ def instruction_rows() -> Iterator[str]:
 def settings_rows() -> Iterator[str]:
     """Give the rows of all settings; those of a folder stand below `folders`."""
     for it in keys(Settings):
-        if it.name in ("model", "limits"):
+        if it.name in ("model", "limits", "hooks"):
             yield from (part.row(f"{it.name}.") for part in keys(PARTS[it.name]))
         else:
             yield it.row()

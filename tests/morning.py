@@ -202,7 +202,7 @@ def _debris(hot: Hot) -> Iterator[str]:
 
 
 def _bad_logs(hot: Hot) -> Iterator[str]:
-    for path in hot.root.glob("logs/*"):
+    for path in (it for it in hot.root.glob("logs/**/*") if it.is_file()):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             # A line that was torn, within a letter perhaps, is followed by the next one.
             if not _LINE.match(line) and line:

@@ -20,6 +20,7 @@ from daemon.commands.check_machine import look_at_libraries, look_at_places, loo
 from daemon.commands.output import Finding, Output, Verdict, ok, problem, problems, warning
 from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import locate_local_dirs
+from daemon.service.hooks import hook_problems
 from daemon.service.preflight import separation_problems
 from pipeline.checkpoint import Declared, declared
 
@@ -65,12 +66,13 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     for folder in folders:
         yield from _folder(folder)
     yield from _apart(folders, path, settings.model)
+    roots = [folder.root for folder in folders]
+    yield from problems("hooks", hook_problems(settings.hooks, roots))
     floors = [folder.min_free_gib for folder in folders]
     floor_gib = max(floors, default=settings_without_file().defaults.min_free_gib)
     yield from look_at_places(os.environ, floor_gib)
     if arguments.editor != "echo":
         is_known = arguments.model is not None or read is not None
-        roots = [folder.root for folder in folders]
         yield from _model(select.model_of(arguments, settings), roots, is_known=is_known)
 
 

@@ -38,8 +38,11 @@ def look_at_folder(folder: FolderSettings, unix_time: Callable[[], float]) -> It
         yield from problems(_SUBJECT, missing)
         return
     yield ok(_SUBJECT, f"{root} is a hot folder")
-    yield from _rights(root)
-    yield from _probe(root, unix_time)
+    if os.statvfs(root).f_flag & os.ST_RDONLY:
+        yield problem(_SUBJECT, f"{root} is mounted read-only", "mount it writable")
+    else:
+        yield from _rights(root)
+        yield from _probe(root, unix_time)
     yield from _one_file_system(root)
     yield free_space(_SUBJECT, root, folder.min_free_gib)
     yield _watched(folder, watch_mode_of(folder))

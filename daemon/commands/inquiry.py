@@ -33,6 +33,23 @@ class Reply:
     note: str  # why these are not a daemon's words; "" where they are
 
     @property
+    def worker(self) -> str:
+        """Who works on it, or why nobody's words are these."""
+        if self.note or self.daemon is None:
+            return self.note
+        is_idle = self.folder.state is FolderState.STANDBY
+        return f"process {self.daemon.pid} {'is on standby' if is_idle else 'works on it'}"
+
+    @property
+    def hindrance(self) -> str:
+        """Why no job is begun now, in a sentence; "" where jobs are begun, or all is away."""
+        match self.folder.state:
+            case FolderState.PAUSED | FolderState.LOW_SPACE | FolderState.STANDBY as state:
+                return f"No job is begun while the hot folder is {state} ({self.folder.reason})."
+            case _:
+                return ""
+
+    @property
     def is_without_daemon(self) -> bool:
         """Whether none is there: of one that gives no answer, the note says where it is."""
         return self.note == NO_DAEMON
@@ -45,8 +62,8 @@ class Reply:
 
 def ask_all(
     folders: Iterable[FolderSettings], ask: Callable[[FolderSettings], Reply]
-) -> tuple[Reply, ...]:
-    """Ask after every hot folder; raises UserError with the problems of all of them."""
+) -> tuple[tuple[Reply, ...], tuple[Problem, ...]]:
+    """Ask after every hot folder; gives the problems of those that cannot be used, too."""
     folders = tuple(folders)
     replies: list[Reply] = []
     problems: list[Problem] = []
@@ -55,23 +72,22 @@ def ask_all(
         try:
             replies.append(inquiry.result())
         except Stalled:
-            replies.append(_silent(folder.root))
+            replies.append(_away(folder.root, select.NO_ANSWER))
         except UserError as error:
             problems += error.problems
-    if problems:
-        raise UserError(problems)
-    return tuple(replies)
+            replies.append(_away(folder.root, "; ".join(it.what for it in error.problems)))
+    return tuple(replies), tuple(problems)
 
 
-def _silent(root: Path) -> Reply:
-    silent = FolderStatus(
+def _away(root: Path, reason: str) -> Reply:
+    folder = FolderStatus(
         root=printable(str(root)),
         state=FolderState.OFFLINE,
-        reason=select.NO_ANSWER,
+        reason=reason,
         counts={},
         today=Counts(),
     )
-    return Reply(root=root, folder=silent, daemon=None, note="no daemon has answered")
+    return Reply(root=root, folder=folder, daemon=None, note="no daemon has answered")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +124,7 @@ class Inquiry:
         if is_known or (folder.root / "inbox" / path).is_dir():
             return reply
         # It came after the daemon's last look, or the daemon cannot look.
-        return replace(reply, folder=self._read(folder, question))
+        return replace(reply, folder=_standing_as(reply.folder, self._read(folder, question)))
 
     def _ask(self, folder: FolderSettings, question: Mapping[str, str]) -> Reply:
         root = folder.root
@@ -116,23 +132,35 @@ class Inquiry:
         if daemon is not None and daemon.folders:
             told = _with_free_results(root, daemon.folders[0])
             return Reply(root=root, folder=told, daemon=daemon, note="")
+        select.require_marked(root)
+        read = self._read(folder, question)
         if daemon is not None:
             note = "the daemon has not looked yet; this is what the folder holds now"
-        select.require_marked(root)
-        held = self._read(folder, question)
-        if daemon is None and note != NO_DAEMON:
-            jobs = tuple(replace(it, reason=OF_A_DAEMON_ELSEWHERE) for it in held.jobs)
-            held = replace(held, jobs=jobs)
-        return Reply(root=root, folder=held, daemon=daemon, note=note)
+            status, _ = ask_status(self.local_dirs, root)
+            read = _standing_as(status.folders[0], read) if status and status.folders else read
+            note = "" if read.state is FolderState.STANDBY else note
+        elif note != NO_DAEMON:
+            jobs = tuple(replace(it, reason=OF_A_DAEMON_ELSEWHERE) for it in read.jobs)
+            read = replace(read, jobs=jobs)
+        return Reply(root=root, folder=read, daemon=daemon, note=note)
 
     def _read(self, folder: FolderSettings, question: Mapping[str, str]) -> FolderStatus:
         # Imported here: beside a daemon nothing of it is needed, and it takes 100 ms.
         from daemon.commands import offline  # noqa: PLC0415
 
         snapshot = offline.read_inbox(folder, self.settings, self.defaults)
+        stands = offline.stands_without_daemon(folder, self.local_dirs)
+        snapshot = replace(snapshot, stands=stands)
         if question["verb"] == "status":
             snapshot = offline.with_its_day(snapshot, folder.root, self.local_dirs)
         return _with_free_results(folder.root, snapshot.answer(question["verb"], question))
+
+
+def _standing_as(told: FolderStatus, read: FolderStatus) -> FolderStatus:
+    """What we have read, with how its daemon says that it stands, unless that cannot reach it."""
+    if told.state is FolderState.OFFLINE:
+        return read
+    return replace(read, state=told.state, reason=told.reason)
 
 
 def _with_free_results(root: Path, folder: FolderStatus) -> FolderStatus:

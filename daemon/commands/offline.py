@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.problems import Problem, UserError
 from config.settings import FolderSettings, Settings
-from daemon.clock import last_midnight
+from daemon.clock import last_midnight, local_time
 from daemon.commands.traces import WHAT_THEY_WAIT_FOR, claimed_jobs, reviews_since
 from daemon.control.documents import JobStatus
 from daemon.folder.documents import FolderSnapshot
@@ -20,6 +20,8 @@ from daemon.fs.names import printable
 from daemon.history import Counts, History
 from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.job import FolderState, Job, State
+from daemon.service.pause import PauseFlags, why_paused
+from daemon.spool.disk_space import room
 from pipeline.recipe import Defaults, RecipeRules
 
 
@@ -37,6 +39,22 @@ def read_inbox(folder: FolderSettings, settings: Settings, defaults: Defaults) -
         raise UserError([problem]) from error
     stands = StatusChanged(FolderState.ONLINE, "")
     return FolderSnapshot(root=str(folder.root), stands=stands, plan=plan)
+
+
+def stands_without_daemon(folder: FolderSettings, local_dirs: LocalDirs) -> StatusChanged:
+    """How a hot folder stands that no daemon tells of: online, low on space or paused."""
+    now = time.time()
+    try:
+        existing = next(
+            it for it in (local_dirs.scratch, *local_dirs.scratch.parents) if it.exists()
+        )
+        trouble = room((folder.root, existing), folder.min_free_gib)
+    except OSError as error:
+        trouble = trouble_of(error, folder.root)
+    paused = why_paused(folder, PauseFlags(local_dirs.state), local_time(now))
+    if paused and trouble.state is FolderState.ONLINE:
+        return StatusChanged(FolderState.PAUSED, paused)
+    return StatusChanged(trouble.state, trouble.reason)
 
 
 def with_its_day(snapshot: FolderSnapshot, root: Path, local_dirs: LocalDirs) -> FolderSnapshot:

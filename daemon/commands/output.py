@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TextIO
 
-from config.problems import Problem
+from config.problems import Problem, UserError
+from daemon.clock import local_time
 from daemon.control.documents import DaemonStatus, FileStatus, FolderStatus, IgnoredFile
 from daemon.events.text import columns, plain
 
 _GAP = "  "
+_WATCH_SECONDS = 2.0
+_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+# A screen beside that of the shell, on which long lines end at the edge.
+_OPEN_SCREEN, _CLOSE_SCREEN = "\x1b[?1049h\x1b[?7l\x1b[?25l", "\x1b[?25h\x1b[?7h\x1b[?1049l"
 _RESET = "\x1b[0m"
 _GREEN, _CYAN, _YELLOW, _RED, _FAINT = "\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m", "\x1b[2m"
 _COLOURS: Mapping[str, str] = {  # by the words of states, hot folders and findings
@@ -89,8 +98,24 @@ class Output:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may hold any character
         self._stream = stream
-        self._is_terminal = stream.isatty() and environment.get("TERM") != "dumb"
-        self._is_coloured = self._is_terminal and not environment.get("NO_COLOR")
+        self.is_terminal = stream.isatty() and environment.get("TERM") != "dumb"
+        self._is_coloured = self.is_terminal and not environment.get("NO_COLOR")
+
+    def page(self) -> tuple[Output, io.StringIO]:
+        """Another one that writes in the same way, and where it writes to."""
+        page, stream = copy(self), io.StringIO()
+        page._stream = stream
+        return page, stream
+
+    def redraw(self, page: str) -> None:
+        """Show a page in place of what the terminal shows, as much of it as there is room for."""
+        lines = page.splitlines()[: shutil.get_terminal_size().lines - 1]
+        self.write(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in lines) + _CLEAR_BELOW)
+
+    def write(self, text: str) -> None:
+        """Write a text as it is, at once."""
+        self._stream.write(text)
+        self._stream.flush()
 
     def line(self, text: str = "") -> None:
         """Write one line."""
@@ -107,7 +132,7 @@ class Output:
         """Write rows of equally many cells, of which the second is a word to be coloured."""
         cells = [[plain(cell) for cell in row] for row in rows]
         if cells:
-            self._stream.write(self._wrapped(cells) if self._is_terminal else _aligned(cells))
+            self._stream.write(self._wrapped(cells) if self.is_terminal else _aligned(cells))
 
     def _coloured(self, word: str, text: str) -> str:
         colour = _COLOURS.get(word) if self._is_coloured else None
@@ -129,6 +154,39 @@ class Output:
         with console.capture() as captured:
             console.print(grid)
         return captured.get()
+
+
+def watch(write: Callable[[Output], None]) -> None:
+    """Show what `write` writes again and again until Ctrl-C; elsewhere than on a terminal if new.
+
+    A problem is shown in its place: what it comes from may be mended. Raises UserError where
+    there is one from the beginning.
+    """
+    output, wait = Output(sys.stdout, os.environ), threading.Event()
+    page, last = _page(output, write, is_first=True), ""
+    output.write(_OPEN_SCREEN if output.is_terminal else "")
+    try:
+        while True:
+            if output.is_terminal:
+                output.redraw(f"{local_time(time.time()):%H:%M:%S}  Ctrl-C ends this\n{page}")
+            elif page != last:
+                output.write(page)
+            last = page
+            wait.wait(_WATCH_SECONDS)
+            page = _page(output, write)
+    except KeyboardInterrupt:
+        output.write(f"{_CLOSE_SCREEN}{last}" if output.is_terminal else "")
+
+
+def _page(output: Output, write: Callable[[Output], None], *, is_first: bool = False) -> str:
+    page, written = output.page()
+    try:
+        write(page)
+    except UserError as error:
+        if is_first and not written.getvalue():
+            raise
+        page.line(str(error))
+    return written.getvalue()
 
 
 def _aligned(rows: Rows) -> str:

@@ -24,6 +24,7 @@ from daemon.events.sinks import JournalLog, Log, open_log
 from daemon.events.text import duration
 from daemon.fs.local_dirs import LocalDirs, make_local_dirs
 from daemon.job import EndedJob, FolderState, State
+from daemon.service.hooks import hook_problems
 from daemon.service.loop import Service
 from daemon.service.preflight import separation_problems
 from daemon.service.systemd import SystemdNotifier
@@ -64,6 +65,7 @@ def _serve(
     model = _model(arguments, selection.settings)
     selection = replace(selection, settings=replace(selection.settings, model=model))
     _require_apart(selection, local_dirs)
+    _require_hooks(selection)
     wanted = DaemonSpec(
         settings=selection.settings,
         folders=selection.folders,
@@ -113,7 +115,14 @@ def _reread(
         _model(arguments, settings)
         _require_apart(replace(selection, settings=settings, settings_path=path), local_dirs)
         defaults = select.defaults_of(settings.model, os.environ)
+    _require_hooks(replace(selection, settings=settings))
     return settings, defaults
+
+
+def _require_hooks(selection: Selection) -> None:
+    roots = [folder.root for folder in selection.folders]
+    if found := [*hook_problems(selection.settings.hooks, roots)]:
+        raise UserError(found)
 
 
 def _require_apart(selection: Selection, local_dirs: LocalDirs) -> None:
@@ -130,7 +139,11 @@ def _row(job: EndedJob) -> tuple[str, str, str, str]:
 
 
 def _close(service: Service, ended: Sequence[EndedJob]) -> ExitCode:
-    Output(sys.stdout, os.environ).table([_HEADINGS, *map(_row, ended)])
+    output = Output(sys.stdout, os.environ)
+    if ended:
+        output.table([_HEADINGS, *map(_row, ended)])
+    else:
+        output.line(f"Nothing was edited: {service.why_it_ends}.")
     failed = any(job.state in (State.FAILED, State.QUARANTINED) for job in ended)
     folders = service.folders.values()
     if failed or any(

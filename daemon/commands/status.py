@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 
+from config.problems import Problem, UserError
+from config.settings import FolderSettings
 from daemon.commands import ExitCode, select
 from daemon.commands.inquiry import Inquiry, Reply, ask_all
-from daemon.commands.output import Output, as_json, write_json
+from daemon.commands.output import Output, as_json, watch, write_json
 from daemon.control.documents import SCHEMA, FileStatus, FolderStatus, JobPreview
 from daemon.fs.names import Kind, printable
 from daemon.job import FolderState, State
@@ -27,13 +29,19 @@ _OTHER_ENDS = (State.REVIEW, State.QUARANTINED, State.DUPLICATE, State.CANCELLED
 def status(arguments: argparse.Namespace) -> ExitCode:
     """Say how every hot folder and its daemon stand."""
     selection = select.named(arguments)
-    replies = ask_all(selection.folders, Inquiry.by(selection.settings).status)
+    inquire = Inquiry.by(selection.settings).status
+    if arguments.watch:
+        watch(lambda output: _write_each(selection.folders, inquire, _write_status, output))
+        return ExitCode.FINE
     if arguments.json:
+        replies, problems = ask_all(selection.folders, inquire)
         about = next((as_json(it.daemon) for it in replies if it.daemon), {})
         standing = [{**as_json(it.folder), "running": it.daemon is not None} for it in replies]
         write_json({"schema": SCHEMA, "running": bool(about), **about, "folders": standing})
+        _raise_any(problems)
     else:
-        _write_each(replies, _write_status)
+        output = Output(sys.stdout, os.environ)
+        _write_each(selection.folders, inquire, _write_status, output)
     return ExitCode.FINE
 
 
@@ -41,20 +49,34 @@ def plan(arguments: argparse.Namespace) -> ExitCode:
     """Say what would happen to every file of the inboxes; problems among them are no failure."""
     selection = select.named(arguments)
     inquire = partial(Inquiry.by(selection.settings).plan, is_whole=arguments.json)
-    replies = ask_all(selection.folders, inquire)
     if arguments.json:
+        replies, problems = ask_all(selection.folders, inquire)
         running = any(it.daemon for it in replies)
         planned = [_plan_json(it) for it in replies]
         write_json({"schema": SCHEMA, "running": running, "folders": planned})
+        _raise_any(problems)
     else:
-        _write_each(replies, _write_plan)
+        output = Output(sys.stdout, os.environ)
+        _write_each(selection.folders, inquire, _write_plan, output)
     return ExitCode.FINE
 
 
-def _write_each(replies: Iterable[Reply], write: Callable[[Output, Reply], None]) -> None:
-    output = Output(sys.stdout, os.environ)
+def _write_each(
+    folders: Iterable[FolderSettings],
+    ask: Callable[[FolderSettings], Reply],
+    write: Callable[[Output, Reply], None],
+    output: Output,
+) -> None:
+    """Write how each stands, then raise UserError where some of them cannot be used."""
+    replies, problems = ask_all(folders, ask)
     for reply in replies:
         write(output, reply)
+    _raise_any(problems)
+
+
+def _raise_any(problems: tuple[Problem, ...]) -> None:
+    if problems:
+        raise UserError(problems)
 
 
 def _write_status(output: Output, reply: Reply) -> None:
@@ -73,8 +95,7 @@ def _write_status(output: Output, reply: Reply) -> None:
 
 def _head(folder: FolderStatus, reply: Reply) -> Iterator[str]:
     reason = f" ({folder.reason})" if folder.reason else ""
-    served = f"process {reply.daemon.pid} works on it" if reply.daemon else reply.note
-    yield f"{folder.root}: {folder.state}{reason}; {served}"
+    yield f"{folder.root}: {folder.state}{reason}; {reply.worker}"
     if reply.daemon and folder.state is not FolderState.STANDBY:  # no editor is needed there
         yield _editor(reply.daemon.editor)
     counts = ", ".join(f"{number} {state}" for state, number in sorted(_counted(folder).items()))
@@ -95,6 +116,8 @@ def _counted(folder: FolderStatus) -> Counter[str]:
 
 
 def _editor(editor: Mapping[str, str]) -> str:
+    if editor.get("state") == "unloaded":
+        return "editor not loaded while all hot folders are paused"
     facts = (editor.get(key) for key in ("model", "class", "dtype", "weights"))
     described = ", ".join(filter(None, facts))
     return f"editor {editor.get('state', 'unknown')}{f': {described}' if described else ''}"
@@ -116,8 +139,8 @@ def job_words(job: JobPreview) -> str:
 def _plan_json(reply: Reply) -> dict[str, object]:
     return {
         "root": reply.folder.root,
-        "state": FolderState.OFFLINE if reply.is_away else FolderState.ONLINE,
-        "reason": reply.folder.reason if reply.is_away else "",
+        "state": reply.folder.state,
+        "reason": reply.folder.reason,
         "files": [] if reply.is_away else list(map(_file_json, reply.folder.files)),
         "ignored": [] if reply.is_away else list(map(as_json, reply.folder.ignored)),
     }
@@ -137,10 +160,12 @@ def _write_plan(output: Output, reply: Reply) -> None:
     if reply.is_away:
         output.line(f"{reply.root}: offline ({folder.reason})")
         return
-    output.line(f"{reply.root}: {'a daemon works on it' if reply.daemon else reply.note}")
+    output.line(f"{reply.root}: {reply.worker}")
     rows = (row for file in folder.files if file.is_worth_a_line for row in _plan_rows(file))
     output.table([*rows, *((it.file, "ignored", it.reason) for it in folder.ignored)])
     output.line(_planned(reply))
+    if reply.hindrance:
+        output.line(reply.hindrance)
 
 
 def _plan_rows(file: FileStatus) -> Iterator[tuple[str, str, str]]:

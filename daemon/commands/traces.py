@@ -6,16 +6,17 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from config import codec
+from daemon.commands.select import Located, NotFound
 from daemon.control.documents import ReviewStatus
 from daemon.events.text import duration
-from daemon.fs.names import printable
+from daemon.fs.names import pair_key, printable, result_names, stem_of
 from daemon.fs.safe_tree import SafeTree
-from daemon.job import Job, State
+from daemon.job import Job, State, below, story_of
 from daemon.spool.records import JOB_RECORD, job_of_record
 
 WHAT_THEY_WAIT_FOR = "its files have left the inbox; a daemon that starts goes on with it"
@@ -39,6 +40,7 @@ def _left_record(tree: SafeTree, record: Path) -> Job | None:
         return None  # filed meanwhile, or no record of ours: a daemon that starts sees to it
 
 
+_SURE_BEGINNING = 40  # characters of a name that no result has shortened
 _BEGINNING_OF_ID = re.compile(r"[0-9]{8}-")
 
 
@@ -46,10 +48,25 @@ _BEGINNING_OF_ID = re.compile(r"[0-9]{8}-")
 class JobTrace:
     """What is left of one ended job, newest by `ended_at`."""
 
-    name: str  # of a file that it had
     ended_at: float  # Unix time
     lines: tuple[str, ...]  # one sentence each
-    missed: str = ""  # what its result falls short in; "" where it passed, or has none
+    short: str  # all of it in a phrase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """What the receipt of one result tells."""
+
+    job_id: str
+    path: str  # of the original in the inbox
+    result: str  # relative to the root
+    prompt: str
+    steps: int
+    seed: int
+    missed: str  # what it falls short in; "" where it passed
+    seconds: float | None  # from the arrival of the original
+    is_random: bool  # the model's weights are
+    ended_at: float  # Unix time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +81,92 @@ class _Report:
 def find_traces(root: Path, name: str) -> tuple[JobTrace, ...]:
     """The ended jobs that had a file of this name in the inbox, the newest first."""
     folder, _, base = name.rpartition("/")
-    found = [*_results(root, folder, base), *_failures(root, folder, base)]
+    found = [*_jobs_of(_results(root, folder, base)), *_failures(root, folder, base)]
     found = found or [*_originals(root, name)]
     return tuple(sorted(found, key=lambda trace: -trace.ended_at))
 
 
 def of_result(root: Path, result: str) -> JobTrace | None:
-    """The trace of a result by its path relative to the root; None where it has no receipt."""
-    return _by_receipt(root, root / f"{result}.json")
+    """The trace of the job of a result, with all its results; None where it has no receipt.
+
+    `result` is its path relative to the root.
+    """
+    of = _by_receipt(root, root / f"{result}.json")
+    if of is None:
+        return None
+    folder, _, base = of.path.rpartition("/")
+    others = (it for it in _results(root, folder, base) if it.job_id == of.job_id)
+    (trace,) = _jobs_of(dict.fromkeys((of, *others)))
+    return trace
+
+
+def places_of(root: Path, base: str) -> tuple[Located | NotFound, ...]:
+    """All that has, or had, this base name in a hot folder, the newest first.
+
+    What lies there as it is comes as it lies, what jobs have or had by its name in the inbox.
+    """
+    of_jobs = [*_of_jobs(root, base)]
+    known = {place.name for _, place in of_jobs}
+    found: list[tuple[float, Located | NotFound]]
+    found = [*_lying(root, base), *of_jobs, *_originals_named(root, base, known)]
+    by_time = sorted(found, key=lambda place: -place[0])
+    return tuple(dict.fromkeys(place for _, place in by_time))
+
+
+def _lying(root: Path, base: str) -> Iterator[tuple[float, Located]]:
+    """The files of the inbox, and the results whose originals have another name."""
+    for path in _named(root / "inbox", base):
+        with contextlib.suppress(OSError):  # it was taken away meanwhile
+            at = path.lstat().st_ctime
+            yield at, Located(root=root, path=str(path.relative_to(root)))
+    for area in ("outbox", "review"):
+        for path in _named(root / area, base):
+            of = _by_receipt(root, path.with_name(f"{path.name}.json"))
+            if of is not None and of.path.rpartition("/")[2] != printable(base):
+                yield of.ended_at, Located(root=root, path=str(path.relative_to(root)))
+
+
+def _of_jobs(root: Path, base: str) -> Iterator[tuple[float, NotFound]]:
+    for job in claimed_jobs(root):
+        if any(file.name == base for file in job.files):
+            yield job.claimed_at, NotFound(name=job.path)
+    for area in ("outbox", "review"):
+        receipts = (_by_receipt(root, it) for it in _receipts_of(root / area, base))
+        for of in filter(None, receipts):
+            if of.path.rpartition("/")[2] == printable(base):
+                yield of.ended_at, NotFound(name=of.path)
+    for report, written_at in filter(None, (_report(root, it) for it in _reports_in(root))):
+        if printable(base) in report.files:
+            yield written_at, NotFound(name=below(report.folder, base))
+
+
+def _originals_named(
+    root: Path, base: str, known: Collection[str]
+) -> Iterator[tuple[float, Located]]:
+    """The originals in done/ of which no receipt or report tells by that name."""
+    for day in _listed(root / "done"):
+        for path in _named(day, base):
+            if printable(str(path.relative_to(day))) not in known:
+                with contextlib.suppress(OSError):
+                    at = path.lstat().st_ctime
+                    yield at, Located(root=root, path=str(path.relative_to(root)))
+
+
+def _named(folder: Path, base: str) -> Iterator[Path]:
+    """The files of that name below a folder; a name that people read the same is the same."""
+    key = pair_key(base)
+    for above, _, names in os.walk(folder):
+        yield from (Path(above, name) for name in names if pair_key(name) == key)
+
+
+def _receipts_of(folder: Path, base: str) -> Iterator[Path]:
+    """The receipts below a folder that may be of an original of that name."""
+    beginning = pair_key(next(result_names(stem_of(base), "x", None)))[:_SURE_BEGINNING]
+    beginning = beginning.removesuffix(".x")
+    for above, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".json") and pair_key(name).startswith(beginning):
+                yield Path(above, name)
 
 
 def reviews_since(root: Path, unix_time: float) -> Iterator[ReviewStatus]:
@@ -81,11 +176,7 @@ def reviews_since(root: Path, unix_time: float) -> Iterator[ReviewStatus]:
     for path in sorted(it for it in paths if it.suffix == ".json"):
         trace = _by_receipt(root, path)
         if trace is not None and trace.missed and trace.ended_at >= unix_time:
-            yield ReviewStatus(
-                file=printable(str(path.parent.relative_to(review) / trace.name)),
-                result=printable(str(path.with_suffix("").relative_to(root))),
-                reason=trace.missed,
-            )
+            yield ReviewStatus(file=trace.path, result=trace.result, reason=trace.missed)
 
 
 def of_failure(folder: Path, root: Path) -> tuple[str, ...]:
@@ -109,22 +200,43 @@ def failed_job(root: Path, word: str) -> tuple[str, ...]:
     )
 
 
-def _results(root: Path, folder: str, base: str) -> Iterator[JobTrace]:
+def story(root: Path, job_id: str) -> str:
+    """Where a job's story is, relative to the root; earlier versions kept all in one folder."""
+    by_day, flat = story_of(job_id), f"logs/{job_id}.log"
+    return by_day if (root / by_day).exists() or not (root / flat).exists() else flat
+
+
+def _results(root: Path, folder: str, base: str) -> Iterator[_Result]:
     for area in ("outbox", "review"):
         for path in _listed(root / area / folder):
-            trace = _by_receipt(root, path) if path.suffix == ".json" else None
-            if trace is not None and trace.name == printable(base):
-                yield trace
+            of = _by_receipt(root, path) if path.suffix == ".json" else None
+            if of is not None and of.path.rpartition("/")[2] == printable(base):
+                yield of
+
+
+def _jobs_of(results: Iterable[_Result]) -> Iterator[JobTrace]:
+    """The jobs that have made these results, each with all of its own."""
+    by_job: dict[str, list[_Result]] = {}
+    for of in results:
+        by_job.setdefault(of.job_id, []).append(of)
+    for of_one in by_job.values():
+        several = sorted(of_one, key=lambda it: it.seed)
+        yield JobTrace(
+            ended_at=max(it.ended_at for it in several),
+            lines=tuple(_lines_of_job(several)),
+            short=f"edited, {', '.join(it.result for it in several)}",
+        )
 
 
 def _failures(root: Path, folder: str, base: str) -> Iterator[JobTrace]:
-    name = printable(base)
     for path in _reports_in(root):
         if (found := _report(root, path)) is None:
             continue
         report, written_at = found
-        if report.folder == printable(folder) and name in report.files:
-            yield JobTrace(name=name, ended_at=written_at, lines=of_failure(path.parent, root))
+        if report.folder == printable(folder) and printable(base) in report.files:
+            where = f"failed, {printable(str(path.parent.relative_to(root)))}"
+            lines = of_failure(path.parent, root)
+            yield JobTrace(ended_at=written_at, lines=lines, short=where)
 
 
 def _originals(root: Path, name: str) -> Iterator[JobTrace]:
@@ -135,7 +247,7 @@ def _originals(root: Path, name: str) -> Iterator[JobTrace]:
             if stat.S_ISREG(status.st_mode):
                 where = printable(str(original.relative_to(root)))
                 line = f"{printable(name)} was used by a job that has ended; it is {where} now."
-                yield JobTrace(name=printable(name), ended_at=status.st_ctime, lines=(line,))
+                yield JobTrace(ended_at=status.st_ctime, lines=(line,), short=f"used, {where}")
 
 
 def _reports_in(root: Path) -> Iterator[Path]:
@@ -151,31 +263,43 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _by_receipt(root: Path, path: Path) -> JobTrace | None:
+def _by_receipt(root: Path, path: Path) -> _Result | None:
     """What a receipt tells; None where it is none of ours, or was taken away meanwhile."""
+    at = codec.at
     try:
         said, written_at = _read(root, path)
-        name = codec.at(str, said, "input", "name")
-        missed = codec.at(tuple[str, ...] | None, said, "fidelity", "missed") or ()
-        falls_short = "; ".join(missed) if codec.at(str, said, "status") == State.REVIEW else ""
-        result = printable(str(path.with_suffix("").relative_to(root)))
-        lines = tuple(_lines_of_receipt(said, name, result, falls_short))
-        return JobTrace(name=name, ended_at=written_at, lines=lines, missed=falls_short)
+        missed = at(tuple[str, ...] | None, said, "fidelity", "missed") or ()
+        _, *folders = path.parent.relative_to(root).parts
+        return _Result(
+            job_id=at(str, said, "job_id"),
+            path=below(printable("/".join(folders)), at(str, said, "input", "name")),
+            result=printable(str(path.with_suffix("").relative_to(root))),
+            prompt=at(str, said, "recipe", "prompt"),
+            steps=at(int, said, "recipe", "steps"),
+            seed=at(int, said, "recipe", "seed"),
+            missed="; ".join(missed) if at(str, said, "status") == State.REVIEW else "",
+            seconds=at(float | None, said, "seconds", "total"),
+            is_random=at(str | None, said, "model", "weights") == "random",
+            ended_at=written_at,
+        )
     except (OSError, ValueError):
         return None
 
 
-def _lines_of_receipt(said: object, name: str, result: str, missed: str) -> Iterator[str]:
-    at = codec.at
-    steps, seed = at(int, said, "recipe", "steps"), at(int, said, "recipe", "seed")
-    yield f"{name} was edited: {result}."
-    yield f"Prompt: {at(str, said, 'recipe', 'prompt')}"
-    yield f"Seed {seed}, {steps} steps, job {at(str, said, 'job_id')}."
-    if missed:
-        yield f"It did not pass, and needs a look: {missed}."
-    if (seconds := at(float | None, said, "seconds", "total")) is not None:
-        yield f"It took {duration(seconds)} from its arrival."
-    if at(str | None, said, "model", "weights") == "random":
+def _lines_of_job(results: Sequence[_Result]) -> Iterator[str]:
+    first = results[0]
+    yield f"{first.path} was edited: {', '.join(it.result for it in results)}."
+    yield f"Prompt: {first.prompt}"
+    seeds = ", ".join(str(it.seed) for it in results)
+    word = "Seed" if len(results) == 1 else "Seeds"
+    yield f"{word} {seeds}, {first.steps} steps, job {first.job_id}."
+    for it in results:
+        if it.missed:
+            which = "It" if len(results) == 1 else it.result
+            yield f"{which} did not pass, and needs a look: {it.missed}."
+    if seconds := [it.seconds for it in results if it.seconds is not None]:
+        yield f"It took {duration(max(seconds))} from its arrival."
+    if any(it.is_random for it in results):
         yield "The model has random weights: the result is a test pattern."
 
 

@@ -49,7 +49,7 @@ def why(arguments: argparse.Namespace) -> ExitCode:
 def _why(file: Path, settings: Settings, roots: tuple[Path, ...], output: Output) -> ExitCode:
     reasons = Explainer(Inquiry.by(settings))
     found = select.locate_file(file, Path.cwd(), roots)
-    lines = [*reasons.explain(found, roots)]
+    lines = [*reasons.explain_all(file, found, roots)]
     for line in lines:
         output.line(line)
     if lines or isinstance(found, Located):
@@ -70,6 +70,16 @@ class Explainer:
     """Answers by the settings in force."""
 
     inquiry: Inquiry
+
+    def explain_all(
+        self, file: Path, found: Located | NotFound, roots: Iterable[Path]
+    ) -> Iterator[str]:
+        """Why all that a command line means is where it is: a name alone may mean several."""
+        is_asked = isinstance(found, Located) and found.path != f"inbox/{file}"
+        places = [] if is_asked or len(file.parts) != 1 else _places(file.name, roots)
+        several = [text for root, place in places if (text := [*self.explain(place, [root])])]
+        for number, text in enumerate(several or [[*self.explain(found, roots)]]):
+            yield from ("", *text) if number else text
 
     def explain(self, found: Located | NotFound, roots: Iterable[Path]) -> Iterator[str]:
         """Why a file is where it is, or what became of it; nothing where nobody knows it."""
@@ -101,7 +111,7 @@ class Explainer:
             newest, *older = ended
             lines += self._without_result(missing.name, root, newest)
             lines += [*newest.lines, f"That was at {_moment(newest.ended_at)}."]
-            lines += [f"Before that there were {len(older)} more."] if older else []
+            lines += [f"Before that, at {_moment(it.ended_at)}: {it.short}." for it in older]
         yield from lines or self._remembered(missing.name, root)
 
     def nearest(self, missing: NotFound, root: Path) -> tuple[str, ...]:
@@ -146,7 +156,7 @@ class Explainer:
                     return
             for job in folder.jobs:
                 yield f"{job.file} is {job.state}{f': {job.text}' if job.text else ''}."
-                yield f"Its story so far is logs/{job.job_id}.log."
+                yield f"Its story so far is {traces.story(root, job.job_id)}."
                 return
         for left in () if daemon else traces.claimed_jobs(root):
             if left.path == name:
@@ -187,7 +197,8 @@ class Explainer:
             when, results = _moment(entry.finished_at), ", ".join(map(printable, entry.results))
             yield f"{printable(name)} ended as {entry.state} at {when} (job {entry.job_id})."
             yield f"Its results were {results}." if results else "It has no result."
-            yield f"Its story is logs/{entry.job_id}.log; its other records were removed."
+            story = traces.story(root, entry.job_id)
+            yield f"Its story is {story}; its other records were removed."
         yield from troubles
 
 
@@ -200,10 +211,16 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
     if file.job is not None:
         yield f"Its job would be {job_words(file.job)}."
         yield from file.job.notes
+    if reply.hindrance:
+        yield reply.hindrance
     if reply.is_without_daemon:
         yield f"No daemon is running; hotfolder run --root {reply.root} starts one."
     elif reply.note:
         yield f"{reply.note[0].upper()}{reply.note[1:]}."
+
+
+def _places(base: str, roots: Iterable[Path]) -> list[tuple[Path, Located | NotFound]]:
+    return [(root, place) for root in roots for place in traces.places_of(root, base)]
 
 
 def _in_outbox(there: Located) -> Iterator[str]:

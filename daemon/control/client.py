@@ -32,6 +32,7 @@ NO_DAEMON = f"no daemon is running; {_HELD}"
 _SECONDS = 3.0  # a daemon answers within two, or says that it is too busy
 _LEASE_SECONDS = 2.0  # a share answers within, where somebody waits
 _STATUS = {"verb": "status"}
+_FROM_ANYWHERE = {"cancel": "; from here, drop an empty file of its name with .cancel beside it"}
 
 
 def ask_status(
@@ -72,7 +73,8 @@ def send_command(
             raise UserError([Problem(str(root), f"{who} gave no answer ({reason})", advice)])
         case Elsewhere() as other:
             what = f"{other.where}, and cannot be asked from here; nothing was done"
-            raise UserError([Problem(str(root), what, other.advice)])
+            advice = f"{other.advice}{_FROM_ANYWHERE.get(request['verb'], '')}"
+            raise UserError([Problem(str(root), what, advice)])
         case NobodyThere():
             return None
 

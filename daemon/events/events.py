@@ -367,6 +367,39 @@ class PixelWorkerLost(DaemonEvent):
         )
 
 
+class HookRun(DaemonEvent):
+    """A program of the administrator was told of something, and did well."""
+
+    # Not for the day: it is the administrator's, as are all hooks.
+    kind = Kind(for_the_day=False)
+    hook: str  # "on_done"
+    program: str
+    path: str  # the picture that it is about; "" where it is about none
+    words: str  # the end of what it printed
+
+    def __str__(self) -> str:
+        about = f" for {self.path}" if self.path else ""
+        said = f": {self.words}" if self.words else ""
+        return f"The hook {self.hook} was called{about} ({self.program}){said}."
+
+
+class HookFailed(DaemonEvent):
+    """A program of the administrator could not be told of something, or failed; no job did."""
+
+    kind = Kind(level=WARNING, for_the_day=False)
+    hook: str
+    program: str
+    path: str
+    reason: str  # "exit status 1"
+    words: str
+
+    def __str__(self) -> str:
+        about = f" for {self.path}" if self.path else ""
+        said = f": {self.words}" if self.words else ""
+        which = f" ({self.program})" if self.program else ""
+        return f"The hook {self.hook} failed{about}{which}: {self.reason}{said}."
+
+
 class Withheld(Noted):
     """A part of the daemon hangs; systemd is given no sign of life."""
 

@@ -13,6 +13,7 @@ from daemon.fs.dirfd import NotRegularFile
 from daemon.fs.errors import is_of_a_log, words_of
 from daemon.fs.names import numbered
 from daemon.fs.safe_tree import SafeTree
+from daemon.job import story_of
 
 
 class _Kind(Enum):
@@ -30,7 +31,7 @@ class _NotWritten:
 
 
 class FolderLog:
-    """Appends to LOG-YYYY-MM-DD.txt and <job id>.log, as far as they can be written."""
+    """Appends to LOG-YYYY-MM-DD.txt and YYYY-MM-DD/<job id>.log, as far as they can be written."""
 
     def __init__(self, tree: SafeTree) -> None:
         """`tree` is that of the hot folder."""
@@ -67,7 +68,7 @@ class FolderLog:
         if event.kind.for_the_day:
             yield _Kind.DAY, self._day
         if isinstance(event, JobEvent):
-            yield _Kind.JOB, f"{event.job_id}.log"
+            yield _Kind.JOB, story_of(event.job_id).removeprefix("logs/")
 
     def _tried(self, kind: _Kind, name: str, line: str) -> str:
         """Write a line; gives why it cannot be, where that is news."""
@@ -86,10 +87,12 @@ class FolderLog:
         return ""
 
     def _append(self, name: str, line: str) -> None:
-        self._tree.make_folder(self._folder)  # somebody may have tidied up
+        below, _, base = name.rpartition("/")
+        folder = self._folder / below
+        self._tree.make_folder(folder)  # somebody may have tidied up
         content = line.encode("utf-8", "backslashreplace")
-        for free in numbered(name):
+        for free in numbered(base):
             # Whatever lies there under that name, a link perhaps, is not written to.
             with contextlib.suppress(NotRegularFile):
-                self._tree.append(self._folder / free, content)
+                self._tree.append(folder / free, content)
                 return

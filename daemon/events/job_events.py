@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logging import ERROR, WARNING
+from logging import DEBUG, ERROR, WARNING
 
 from daemon.events.events import _CAUTIONS, FolderEvent, JobEvent, Kind
 from daemon.events.text import duration
@@ -15,6 +15,16 @@ class JobClaimed(JobEvent):
 
     def __str__(self) -> str:
         return f"{self.path} is claimed: its files have left the inbox."
+
+
+class JobResolved(JobEvent):
+    """What is to be done with a picture: for the story of the job, not for the others."""
+
+    kind = Kind(level=DEBUG, for_the_day=False)
+    prompt: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is to be edited by this prompt: {self.prompt}"
 
 
 class JobRunning(JobEvent):

@@ -48,7 +48,7 @@ def open_log(
     if stream.isatty() and environment.get("TERM") != "dumb":
         from daemon.events.terminal import TerminalLog  # noqa: PLC0415 - rich costs 60 ms, only there
 
-        return TerminalLog(stream, verbose=verbose)
+        return TerminalLog(stream, now, verbose=verbose)
     if not _is_journal(stream, environment):
         return LineLog(stream, now, verbose=verbose)
     if journal.exists():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -40,7 +42,8 @@ class _Terminal(Console):
 class TerminalLog:
     """Sentences above, the running jobs below; events may come from any thread."""
 
-    def __init__(self, stream: TextIO, *, verbose: bool) -> None:
+    def __init__(self, stream: TextIO, now: Callable[[], datetime], *, verbose: bool) -> None:
+        self._now = now
         self._console = _Terminal(file=stream)
         # Drawn when something happens: no thread that redraws an idle terminal.
         self._progress = Progress(
@@ -86,7 +89,8 @@ class TerminalLog:
                 self._end(event.job_id)
             case _:
                 pass
-        said = Text(_shown(sentence(event), self._console), _style(event))
+        words = _shown(sentence(event), self._console)
+        said = Text.assemble((f"{self._now():%H:%M:%S} ", "dim"), (words, _style(event)))
         self._console.print(said, soft_wrap=True)  # a path stays one piece when it is copied
 
     def _begin(self, event: JobRunning) -> None:

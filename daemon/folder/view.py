@@ -231,11 +231,23 @@ class FolderView:
             self.plan = messages.plan_after(self.plan, reply)
 
 
-def why_done(folders: Mapping[str, FolderView]) -> str:
+def why_done(folders: Mapping[str, FolderView], *, has_worked: bool) -> str:
     """Why nothing moves in any of them any more, in words."""
-    others = [root for root, folder in folders.items() if folder.is_standby]
-    left = f"{', '.join(others)} is left to the other daemon that works on it"
-    return left if others else "all work is done"
+    hindered = [_hindrance(root, it.stands) for root, it in folders.items()]
+    reasons = "; ".join(filter(None, hindered))
+    if reasons:
+        return reasons
+    return "all work is done" if has_worked else "no picture is ready to be edited"
+
+
+def _hindrance(root: str, stands: messages.StatusChanged) -> str:
+    match stands.state:
+        case FolderState.STANDBY:
+            return f"{root} is left to the other daemon that works on it"
+        case FolderState.OFFLINE | FolderState.LOW_SPACE:
+            return f"{root} is {stands.state}, and no job is begun: {stands.reason}"
+        case _:
+            return ""
 
 
 def _settles(file: FileState) -> bool:
@@ -249,7 +261,8 @@ def _notices(plan: Plan) -> Mapping[_Notice, str]:
 
     Numbers do not make a reason another one: some count seconds.
     """
-    ignored = [("ignored", file.path, file.reason) for file in plan.ignored]
+    ours = {record.path for record in plan.own_reports}  # moved to done/ in a moment
+    ignored = [("ignored", it.path, it.reason) for it in plan.ignored if it.path not in ours]
     waiting = [
         ("waiting", file.path, file.reason)
         for file in plan.states

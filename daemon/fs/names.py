@@ -96,8 +96,8 @@ _NUMBERED_STEM_BYTES = _LONGEST_BYTES - _EXTENSIONS_BYTES - len("_9999")
 class Kind(StrEnum):
     """What a name says that a file is."""
 
-    IMAGE = "image"
-    SIDECAR = "sidecar"
+    IMAGE = "picture"
+    SIDECAR = "instruction"
     PRESET = "folder preset"
     CANCEL = "cancel file"
     UNSUPPORTED = "unsupported"

@@ -12,7 +12,7 @@ from config.problems import Problem
 from daemon.fs.names import Kind, conversion, kind_of, pair_key, printable, stem_of
 from daemon.inbox.cancel_files import cancel_file_state
 from daemon.inbox.grouping import FileGroups, group_files
-from daemon.inbox.reader import Broken, Unread, Wanted
+from daemon.inbox.reader import Broken, Unread, Wanted, may_be_report
 from daemon.inbox.settle import InboxSnapshot, Wait, settles_at
 from daemon.job import (
     Candidate,
@@ -99,17 +99,25 @@ def _plan_folder(context: _FolderContext) -> Plan:
         text: next(context.snapshot.text_waits(text), None) or _lone(context, text)
         for text in (*folder.sidecars, *folder.presets)
     }
+    # A report of ours is known by what it says, which is read when it has settled.
+    unknown = {
+        file: settles_at(file, context.snapshot.watched, context.snapshot.rules)
+        for file in folder.unsupported
+        if may_be_report(file.name) and not context.snapshot.is_settled(file)
+    }
+    ignored = (file for file in folder.unsupported if file not in unknown)
     everything = (*standings.values(), *waits.values())
+    moments = (it.until for it in everything if isinstance(it, Wait))
     read_as = {
         **folder.read_as,
         **{file.path: name for name, file, _ in named if pair_key(name) != pair_key(file.name)},
     }
     return Plan(
         states=tuple(_said(it, read_as) for it in _states(context, standings, waits)),
-        ignored=tuple(Ignored(it.path, conversion(it.name)) for it in folder.unsupported),
+        ignored=tuple(Ignored(it.path, conversion(it.name)) for it in ignored),
         ready=tuple(it for it in standings.values() if isinstance(it, Candidate)),
         needed_by=_needed_by(context, needs),
-        scan_again_at=_first(it.until for it in everything if isinstance(it, Wait)),
+        scan_again_at=_first((*moments, *unknown.values())),
         cancels=folder.cancels,
         jobs={image.path: job for image in standings if (job := _planned_job(context, image))},
     )

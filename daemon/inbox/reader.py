@@ -229,7 +229,7 @@ class ContentReader:
                 return text
             self._texts[file] = text
             self._is_own_report[file] = _is_why(text, file)
-        elif _may_be_report(file.name):
+        elif may_be_report(file.name):
             return self._read_report(file)
         return None
 
@@ -329,7 +329,7 @@ def _broken(file: Seen, what: str, advice: str) -> Broken:
     return Broken((Problem(printable(file.path), what, advice),))
 
 
-def _may_be_report(name: str) -> bool:
+def may_be_report(name: str) -> bool:
     """Whether a file of this name is worth a look: file managers number and copy names."""
     lower = name.lower()
     return lower.endswith(".json") and "report" in lower

@@ -115,6 +115,6 @@ def _what(mode: int, kind: Kind) -> str:
     if stat.S_ISSOCK(mode):
         return "a socket"
     if stat.S_ISDIR(mode):
-        article = "an" if kind is Kind.IMAGE else "a"
+        article = "an" if kind is Kind.SIDECAR else "a"
         return f"a folder with the name of {article} {kind}"
     return "a device"

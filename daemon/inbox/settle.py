@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from config.comparison import told_apart
 from config.problems import Problem
 from daemon.clock import local_time
 from daemon.fs.names import printable
@@ -130,7 +131,8 @@ class InboxSnapshot:
         if self.now < at:
             since = self.watched[file]
             word = "settling" if file.size else "empty so far"
-            reason = f"{word}: unchanged for {self.now - since:.1f} s of {at - since:g} s"
+            unchanged = told_apart(self.now - since, at - since, 1)
+            reason = f"{word}: unchanged for {unchanged} s of {at - since:g} s"
             yield Wait(State.SETTLING, reason, at)
 
 

@@ -25,9 +25,13 @@ _MIB = 2**20
 _AROUND_BYTES = 20 * _GIB
 _NO_PATH = "  path: null\n"
 _UNITS = Path("/etc/systemd/system")
-_NAMES = ("hotfolder.service", "hotfolder@.service", "hotfolder-alert@.service")
+_NAMES = (
+    *("hotfolder.service", "hotfolder@.service", "hotfolder-alert@.service"),
+    *("hotfolder-hook@.path", "hotfolder-hook@.service"),
+)
 _DROP_INS = _UNITS / "hotfolder.service.d"
 _FOR_MANY = _UNITS / "hotfolder@.service.d" / "10-install.conf"
+_OF_HOOKS = _UNITS / "hotfolder-hook@.service.d" / "10-install.conf"
 _INSTALLED, _NAS = _DROP_INS / "10-install.conf", _DROP_INS / "20-nas.conf"
 _USERS = Path("/etc/sysusers.d/hotfolder.conf")
 _CATALOG = Path("/usr/local/lib/systemd/catalog/hotfolder.catalog")
@@ -35,7 +39,7 @@ _PAGE = Path("/usr/local/share/doc/hotfolder/operations.md")
 _LOCAL = Path("/etc/tmpfiles.d/hotfolder.conf")
 _SHARED = 0o2770  # what is made in it belongs to its group
 _UPDATE_CATALOG = Call(("journalctl", "--update-catalog"))
-_ALL = ("hotfolder.service", "hotfolder@*.service")
+_ALL = ("hotfolder.service", "hotfolder@*.service", "hotfolder-hook@*")
 # One that is starting, ending or about to be started again is neither up nor down: `is-active`
 # would say that it is not active.
 _DOWN = "^ActiveState=(inactive|failed)$"
@@ -103,6 +107,7 @@ def install(request: InstallRequest, machine: Machine) -> Iterator[Step]:
     yield from (Write(_UNITS / name, _unit(name, machine.program)) for name in _NAMES)
     yield Write(_INSTALLED, _drop_in(request, machine))
     yield Write(_FOR_MANY, _account(request))
+    yield Write(_OF_HOOKS, _account(request))
     if machine.mount_point is not None:
         yield Write(_NAS, _nas(machine))
     yield Write(_PAGE, _operations())
@@ -123,7 +128,7 @@ def uninstall(*, is_booted: bool) -> Iterator[Step]:
     yield Call(("systemctl", "disable", "hotfolder"), unless=is_off)
     yield Call(("systemctl", "disable", "hotfolder@.service"), unless=_NO_OTHERS)
     yield from (Remove(_UNITS / name) for name in _NAMES)
-    files = (_INSTALLED, _FOR_MANY, _NAS, _USERS, _LOCAL, _CATALOG, _PAGE)
+    files = (_INSTALLED, _FOR_MANY, _OF_HOOKS, _NAS, _USERS, _LOCAL, _CATALOG, _PAGE)
     yield from (Remove(path) for path in files)
     yield _UPDATE_CATALOG
     if is_booted:

@@ -21,6 +21,7 @@ from daemon.jobs.job_run import About, JobRun, JobTable, about
 from daemon.jobs.time_left import Pace
 from daemon.jobs.typical_times import model_key
 from daemon.spool.receipts import FinishedJob, work_seconds
+from daemon.spool.spool import REPORT
 
 _REVIEWS_KEPT = 100
 
@@ -33,6 +34,18 @@ class Failed:
     cause: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a job ended, for programs that are to be told; paths as the file system has them."""
+
+    root: str
+    job_id: str
+    path: str  # the picture, relative to the inbox
+    state: State
+    results: tuple[str, ...] = ()  # relative to the root
+    records: tuple[str, ...]  # receipts, or the report of a failure; relative to the root
+
+
 class Completion:
     """Takes a folder worker's word that a job has left work/."""
 
@@ -40,6 +53,7 @@ class Completion:
         self.ended = 0  # jobs
         self.pace = Pace()
         self.show: Callable[[EndedJob], None] = lambda _: None  # for a table of the jobs that end
+        self.tell_outcome: Callable[[Outcome], None] = lambda _: None
         # With their roots, and when their jobs have ended.
         self._reviews: deque[tuple[str, float, ReviewStatus]] = deque(maxlen=_REVIEWS_KEPT)
         self._failures: deque[tuple[str, float, Failed]] = deque(maxlen=_REVIEWS_KEPT)
@@ -62,6 +76,7 @@ class Completion:
                 review = ReviewStatus(file=printable(job.job.path), result=result, reason=reason)
                 self._reviews.append((job.root, now, review))
         seconds = work_seconds(finished)
+        self._tell_outcome(job.root, job.job, finished.status, reply.results)
         self.pace.ended(self._clock.monotonic(), finished.resolved_job.recipe)
         self._count(job.job, finished.status, seconds, " ".join(reply.results))
 
@@ -81,6 +96,7 @@ class Completion:
             self._history.record(entry)
         results = tuple(map(printable, reply.results))
         self._tell(job_events.JobFoundDone(results=results, **about(root, job)))
+        self._tell_outcome(root, job, entry.state, reply.results)
         self._count(job, entry.state, None, " ".join(reply.results))
 
     def reviews_since(self, root: str, unix_time: float) -> Iterator[ReviewStatus]:
@@ -111,6 +127,26 @@ class Completion:
         if reply.state in (State.FAILED, State.QUARANTINED):
             failed = Failed(file=printable(reply.job.path), cause=reply.cause)
             self._failures.append((root, now, failed))
+            self._tell_outcome(root, reply.job, reply.state, (), (f"{reply.where}/{REPORT}",))
+
+    def _tell_outcome(
+        self,
+        root: str,
+        job: Job,
+        state: State,
+        results: tuple[str, ...],
+        records: tuple[str, ...] | None = None,
+    ) -> None:
+        self.tell_outcome(
+            Outcome(
+                root=root,
+                job_id=job.job_id,
+                path=job.path,
+                state=state,
+                results=results,
+                records=tuple(f"{it}.json" for it in results) if records is None else records,
+            )
+        )
 
     def _count(self, job: Job, state: State, seconds: float | None, result: str) -> None:
         file = printable(job.path)

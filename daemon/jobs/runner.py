@@ -123,6 +123,8 @@ class JobRunner:
             return
         self.jobs.put(job)
         self._tell(job_events.JobClaimed(**about(job.root, job.job)))
+        prompt = reply.resolved_job.recipe.prompt
+        self._tell(job_events.JobResolved(prompt=prompt, **about(job.root, job.job)))
         self._note(job, reply.resolved_job.notes)
         earlier = self._earlier(job, OnDuplicate.SKIP)
         if earlier:

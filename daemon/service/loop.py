@@ -19,6 +19,7 @@ from daemon.job import FolderState
 from daemon.jobs import scheduler
 from daemon.jobs.requests import Requests
 from daemon.jobs.runner import JobRunner
+from daemon.service.hooks import Hooks
 from daemon.service.pause import PauseControl
 from daemon.service.status import StatusReporter
 from daemon.service.status_page import StatusPage, StatusPages, last_page
@@ -27,6 +28,8 @@ from daemon.workers.child import Ended, Part, Said
 
 STOP_SECONDS = 8.0
 _TICK_SECONDS = 1.0
+# That hooks have at the end; who waits for the end of a run waits for its hooks, too.
+_HOOKS_SECONDS, _HOOKS_ONCE_SECONDS = 2.0, 600.0
 _FIRST_WORD_SECONDS = 2.0  # that a hot folder has to say whether another daemon leads it
 
 
@@ -42,7 +45,8 @@ class Reload:
     """Read the settings again."""
 
 
-Mail = Stop | Reload | messages.FromFolder | Said | Ended | Request | events.Noted
+Told = events.Noted | events.HookRun | events.HookFailed
+Mail = Stop | Reload | messages.FromFolder | Said | Ended | Request | Told
 Mailbox = queue.SimpleQueue[Mail]
 
 
@@ -66,6 +70,7 @@ class Service:
         self.requests = Requests(context, runner)
         self.reporter = StatusReporter(context, self.folders, runner, pause_control)
         self._status_pages = StatusPages()
+        self.hooks: Hooks | None = None  # programs that are told of what has ended
         self._watchdog = Watchdog(notifier, runner.editor)
         self._stop: Stop | None = None
         self._last_line = ""
@@ -82,7 +87,7 @@ class Service:
             if self.runner.editing.unusable:
                 self._shut_down()
                 raise UserError(self.runner.editing.unusable)
-        reason = self._why_it_ends(self.folders)
+        reason = self.why_it_ends
         self._notifier.stopping(reason)
         self._logs.own.tell(events.Stopping(reason=reason))
         for root, folder in self.folders.items():
@@ -91,15 +96,30 @@ class Service:
         deadline = self._clock.monotonic() + STOP_SECONDS
         while self._is_finishing() and self._clock.monotonic() < deadline:
             self._wait(0.1)
+        self._end_hooks()
         for root, folder in self.folders.items():  # while their folder workers are there to write
             self._logs.write(events.Stopped(), root)
             self._write_page(folder, last_page(root, self._why_it_ends({root: folder})))
         self._shut_down()
         self._logs.own.tell(events.Stopped())
 
+    def _end_hooks(self) -> None:
+        if self.hooks is not None:
+            if self._once:
+                self.hooks.idle()
+            self.hooks.close(_HOOKS_ONCE_SECONDS if self._once else _HOOKS_SECONDS)
+            self._wait(0.0)  # what they have to say
+
     def _why_it_ends(self, folders: Mapping[str, FolderView]) -> str:
-        done = self.runner.breaker.reason() or why_done(folders)
-        return self._stop.reason if self._stop else done
+        if self._stop:
+            return self._stop.reason
+        has_worked = self.runner.completion.ended > 0
+        return self.runner.breaker.reason() or why_done(folders, has_worked=has_worked)
+
+    @property
+    def why_it_ends(self) -> str:
+        """Why nothing moves any more, in words."""
+        return self._why_it_ends(self.folders)
 
     def _is_finishing(self) -> bool:
         # What waits for a share that is away is finished by the next daemon.
@@ -129,7 +149,7 @@ class Service:
                 self._ended(mail)
             case Request():
                 self._asked(mail)
-            case events.Noted():
+            case events.Noted() | events.HookRun() | events.HookFailed():
                 self._tell(mail)
             case _:
                 assert_never(mail)
@@ -215,8 +235,12 @@ class Service:
         self._show_pages()
         if not self._is_to_work():
             return
-        others_wait = self._next_folder() is not None
-        self.runner.advance(self._clock.monotonic(), others_wait=others_wait)
+        now, others_wait = self._clock.monotonic(), self._next_folder() is not None
+        self.runner.advance(now, others_wait=others_wait)
+        if self.hooks is not None:
+            claims = any(folder.claims_under_way for folder in self.folders.values())
+            is_idle = not (others_wait or claims or len(self.runner.jobs))
+            self.hooks.observe(now, is_idle=is_idle)
         while self.runner.editing.is_ready and self.runner.has_room():
             root = self._next_folder()
             if root is None:

@@ -1,4 +1,4 @@
-"""Which hot folders rest: outside their hours, or because somebody has paused them."""
+"""Which hot folders are paused: outside their hours, or because somebody has paused them."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from daemon.jobs.runner import JobRunner
 from daemon.service.pause import PauseControl
 from daemon.service.queue import JobQueue, WaitingFolder
 from daemon.service.status_page import FolderFacts, StatusPage, page_of
-from daemon.workers.backend import Condition, Loading
+from daemon.workers.backend import Condition, Dead, Loading
 from pipeline.editor import ModelFacts
 from pipeline.recipe import Recipe
 
@@ -115,7 +115,10 @@ class StatusReporter:
 
     def answer(self, request: Request) -> Callable[[], DaemonStatus]:
         """What is asked of one hot folder, from memory; whoever sends it has it made."""
-        editor = editor_status(self._runner.editor.condition, self._runner.editing.facts)
+        editing = self._runner.editing
+        editor = editor_status(
+            self._runner.editor.condition, editing.facts, is_unneeded=editing.is_unneeded
+        )
         folder, verb = self._folders.get(str(request.root)), request.verb
         if folder is None or (verb == "plan" and not _knows_its_files(folder)):
             return partial(daemon_status, (), editor)
@@ -250,9 +253,12 @@ def _second_try(job: JobRun | ParkedJob) -> str | None:
     return None
 
 
-def editor_status(condition: Condition, facts: ModelFacts | None) -> Mapping[str, str]:
-    """The editor process and its model."""
-    status = {"state": type(condition).__name__.lower()}
+def editor_status(
+    condition: Condition, facts: ModelFacts | None, *, is_unneeded: bool = False
+) -> Mapping[str, str]:
+    """The editor process and its model; unneeded: all hot folders are paused."""
+    is_unloaded = is_unneeded and isinstance(condition, Dead)
+    status = {"state": "unloaded" if is_unloaded else type(condition).__name__.lower()}
     if facts is not None:
         status |= {"model": facts.path, "class": facts.class_name}
         status |= {"dtype": facts.dtype, "weights": facts.weights}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from shutil import disk_usage
 
@@ -12,6 +13,17 @@ from daemon.job import FolderState
 
 _WAIT_SECONDS = (30.0, 120.0, 600.0)  # between looks at a disk that was too full for a job
 _ENOUGH = Trouble(FolderState.ONLINE, "")
+
+
+def room(paths: Iterable[Path], min_free_gib: float) -> Trouble:
+    """How a hot folder stands by the room in folders that exist; raises OSError."""
+    for path in paths:
+        free_gib = disk_usage(path).free / 2**30
+        if free_gib < min_free_gib:
+            free = told_apart(free_gib, min_free_gib, 1)
+            reason = f"{path} has {free} GiB free, less than {min_free_gib:g} GiB"
+            return Trouble(FolderState.LOW_SPACE, reason)
+    return _ENOUGH
 
 
 class DiskSpace:
@@ -28,13 +40,7 @@ class DiskSpace:
         if self._clock.monotonic() < self._full_until:
             return self._full
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)  # caches get emptied
-        for path in (self._root, self._scratch):
-            free_gib = disk_usage(path).free / 2**30
-            if free_gib < min_free_gib:
-                free = told_apart(free_gib, min_free_gib, 1)
-                reason = f"{path} has {free} GiB free, less than {min_free_gib:g} GiB"
-                return Trouble(FolderState.LOW_SPACE, reason)
-        return _ENOUGH
+        return room((self._root, self._scratch), min_free_gib)
 
     def refused(self, trouble: Trouble) -> None:
         """A claim met a trouble: where that was no room, none is tried for a while.

@@ -14,7 +14,7 @@ from config import codec
 from config.problems import Problem
 from daemon import own_version
 from daemon.fs.names import printable
-from daemon.job import Job, ResolvedJob, Role, State
+from daemon.job import Job, ResolvedJob, Role, State, story_of
 from pipeline.editor import EditResult, ModelFacts
 from pipeline.pixel_requests import Composed, Prepared, Preview
 
@@ -134,7 +134,7 @@ def why_text(job: Job, why: FailureReason) -> str:
         f"State: {why.state}",
         f"Attempts: {job.attempts}",
         f"Machine: {socket.gethostname()}",
-        f"The whole story: logs/{job.job_id}.log",
+        f"The whole story: {story_of(job.job_id)}",
         *why.details,
     ]
     return _encodable("\n".join(lines) + "\n")

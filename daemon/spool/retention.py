@@ -39,8 +39,9 @@ _DAY_SECONDS = 24 * 3600.0
 _TOLERATED_DAYS = 1.5  # between the date and our own measure: a date has no hours
 _FIRST_SECONDS, _EVERY_SECONDS, _PATIENCE_SECONDS = 600.0, 6 * 3600.0, _DAY_SECONDS
 MOST_FILES = 500  # at a time: the folder worker has other things to do
-# LOG-2026-11-22.txt and 20261122-140153-5eb655cb.log, and the further ones of such a name.
+# LOG-2026-11-22.txt and 2026-11-22/20261122-140153-5eb655cb.log, and further ones of such a name.
 _DAY_LOG = re.compile(r"LOG-([0-9]{4})-([0-9]{2})-([0-9]{2})(?:_[0-9]+)?\.txt")
+_LOG_FOLDER = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _JOB_LOG = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})-[0-9]{6}-[0-9a-f]{8}\.log(?:_[0-9]+)?")
 
 
@@ -251,8 +252,12 @@ class RetentionSchedule:
             if not any(self._manifest.read(manifest_day, in_doubt=True)):
                 self._manifest.drop(manifest_day)
         if names := self._logs(folder, today)[:left]:
+            logs = self._tree.root / "logs"
             for name in names:
-                self._tree.remove(self._tree.root / "logs" / name)
+                self._tree.remove(logs / name)
+            for day in {(logs / name).parent for name in names} - {logs}:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self._tree.remove_empty(day)
             yield Swept("logs", len(names), folder.keep_logs_days or 0)
 
     def doubtful(self, folder: FolderSettings) -> Iterator[Swept]:
@@ -306,9 +311,19 @@ class RetentionSchedule:
     def _logs(self, folder: FolderSettings, today: date) -> list[str]:
         if folder.keep_logs_days is None:
             return []
-        entries = self._tree.entries(self._tree.root / "logs")
-        logs = ((name, it.st_mtime) for name, it in entries if stat.S_ISREG(it.st_mode))
-        return list(due_logs(logs, folder, today))
+        return list(due_logs(self._log_files(), folder, today))
+
+    def _log_files(self) -> Iterator[tuple[str, float]]:
+        """All in logs/ and in its folders of days, which earlier versions did not make: mtimes."""
+        logs = self._tree.root / "logs"
+        for name, status in self._tree.entries(logs):
+            if stat.S_ISREG(status.st_mode):
+                yield name, status.st_mtime
+            elif stat.S_ISDIR(status.st_mode) and _LOG_FOLDER.fullmatch(name):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    for below, of in self._tree.entries(logs / name):
+                        if stat.S_ISREG(of.st_mode):
+                            yield f"{name}/{below}", of.st_mtime
 
 
 def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swept:
@@ -317,7 +332,7 @@ def _swept(manifest_day: ManifestDay, files: int, folder: FolderSettings) -> Swe
 
 
 def _log_day_of(name: str) -> date | None:
-    found = _DAY_LOG.fullmatch(name) or _JOB_LOG.fullmatch(name)
+    found = _DAY_LOG.fullmatch(name) or _JOB_LOG.fullmatch(name.rpartition("/")[2])
     if found:
         with contextlib.suppress(ValueError):
             return date(*map(int, found.groups()))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from config.comparison import needed_and_available_gib
 from config.problems import Problem, UserError
 from config.settings import ModelSettings, Pack
 from pipeline.checkpoint import Checkpoint
@@ -178,9 +179,10 @@ def _on_gpu(
 def _no_room(size: ModelSize, limits: HostLimits, where: str) -> Problem:
     *_, least = _plans(size, limits)
     needed, available = needed_bytes(size, least), limits.weights_bytes + SPARE_BYTES
+    needed_gib, available_gib = needed_and_available_gib(needed, available)
     what = (
-        f"the model needs {needed / GIB:.1f} GiB of main memory (RAM), "
-        f"and {available / GIB:.1f} GiB are available"
+        f"the model needs {needed_gib} GiB of main memory (RAM), "
+        f"and {available_gib} GiB are available"
     )
     return Problem(where, what, " or ".join(_ways_out(size, limits)))
 

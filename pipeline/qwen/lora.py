@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from config.comparison import needed_and_available_gib
 from config.settings import Lora
 from pipeline.editor import EditError, Failure
 from pipeline.qwen import errors, lora_file
@@ -187,9 +188,10 @@ class Loras:
             del self._kept[next(iter(self._kept))]
         available_bytes = self._available_bytes()
         if available_bytes < needed_bytes:
+            needed, available = needed_and_available_gib(needed_bytes, available_bytes)
             cause = (
-                f"The LoRA {chosen.settings.path} needs {needed_bytes / GIB:.1f} GiB of main "
-                f"memory (RAM), and {available_bytes / GIB:.1f} GiB are available."
+                f"The LoRA {chosen.settings.path} needs {needed} GiB of main "
+                f"memory (RAM), and {available} GiB are available."
             )
             raise EditError(cause, "Close other programs or add memory.", Failure.TRANSIENT)
 

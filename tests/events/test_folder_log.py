@@ -6,6 +6,7 @@ import pytest
 from daemon.events import events, job_events
 from daemon.events.folder_log import FolderLog
 from daemon.fs.safe_tree import SafeTree
+from daemon.job import story_of
 
 ROOT = Path("/srv/hot")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC).astimezone().timestamp()
@@ -41,6 +42,25 @@ def test_a_job_has_its_whole_story_in_one_file(logs: Path) -> None:
     lines = (logs / "job-1.log").read_text().splitlines()
     assert len(lines) == 2
     assert "cat.png" in lines[0]
+
+
+def test_the_stories_of_jobs_lie_by_the_days_of_their_claims(logs: Path) -> None:
+    job_id = "20261122-235959-5eb655cb"
+    book = FolderLog(SafeTree(logs.parent))
+    book.write(claimed(job_id=job_id), NOON)
+    book.write(claimed(job_id=job_id), NOON + 86400)  # the next day belongs to the same story
+    path = logs / "2026-11-22" / f"{job_id}.log"
+    assert len(path.read_text().splitlines()) == 2
+    assert story_of(job_id) == str(path.relative_to(logs.parent))
+
+
+def test_the_prompt_is_for_the_story_and_not_for_the_day(logs: Path) -> None:
+    event = job_events.JobResolved(
+        root=ROOT, job_id="job-1", path="cat.png", prompt="make it\nblue"
+    )
+    FolderLog(SafeTree(logs.parent)).write(event, NOON)
+    (log,) = logs.iterdir()
+    assert "cat.png is to be edited by this prompt: make it\\nblue" in log.read_text()
 
 
 def test_steps_are_for_the_story_and_not_for_the_day(logs: Path) -> None:

@@ -2,6 +2,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -145,6 +146,7 @@ def test_a_terminal_shows_sentences_and_steps() -> None:
     assert "[red]Beware." in shown
     assert "was edited in 3.2 s: outbox/x.png (random weights" in shown
     assert "step 10 of 30" not in shown
+    assert re.search(r"\d\d:\d\d:\d\d \S*\[red\]Beware\.", shown)  # each line has its time
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor is back
 
 

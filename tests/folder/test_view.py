@@ -66,6 +66,12 @@ def test_of_thousands_of_files_a_few_are_told_and_the_rest_counted(folder: Folde
     assert rest.text.startswith("1980 more files")
 
 
+def test_our_own_notes_are_no_news(folder: FolderView) -> None:
+    ours = seen("report.json")
+    of = replace(holding(ignored=(Ignored("report.json", "our own"),)), own_reports=(ours,))
+    assert look(folder, of) == []
+
+
 def test_a_file_that_is_read_by_another_name_is_told_of(folder: FolderView) -> None:
     stray = FileState("s/a.yaml.txt", State.READY, "with a.png", read_as="a.yaml")
     (event,) = look(folder, holding(stray))

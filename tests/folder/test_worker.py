@@ -310,6 +310,7 @@ class TestOffline:
         kept.stays_online()
         (told,) = [it.event for it in kept.seen if isinstance(it, messages.EventRaised)]
         assert isinstance(told, events.StatusNotWritten)
+        wait_for((kept.root / "STATUS.txt").exists)  # that look may have begun before
         assert (kept.root / "STATUS.txt").read_text() == "two\n"
 
     def test_a_result_whose_folder_is_a_file_is_filed_with_its_reason(self, kept: Kept) -> None:

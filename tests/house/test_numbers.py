@@ -182,7 +182,7 @@ def told_of_saving(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield f"deflated TIFF {tiff['cpu_seconds']:.1f} s"
 
 
-# models/small/README.md, docs/operations.md, README.md
+# models/small/README.md, docs/operations.md
 
 
 def small_model() -> Iterator[str]:

@@ -131,7 +131,7 @@ def test_odd_things_are_left_alone_and_told(tmp_path: Path) -> None:
     assert [(it.path, it.reason) for it in plan.ignored] == [
         ("link.jpg", "a symbolic link"),
         ("pipe.yaml", "a FIFO"),
-        ("x.jpg", "a folder with the name of an image"),
+        ("x.jpg", "a folder with the name of a picture"),
     ]
 
 

@@ -257,3 +257,10 @@ def test_files_of_other_kinds_are_told_what_to_become() -> None:
 )
 def test_presets_come_from_the_outside_in(folder: str, expected: list[str]) -> None:
     assert list(preset_chain(folder)) == expected
+
+
+def test_a_report_of_ours_is_not_ignored_before_it_is_known() -> None:
+    inbox = PaperInbox({"report.json": b"{}", "other.json": b"{}"})
+    assert [it.path for it in inbox.look().ignored] == ["other.json"]
+    assert inbox.look().scan_again_at is not None  # it is read then
+    assert [it.path for it in inbox.settled().ignored] == ["other.json", "report.json"]

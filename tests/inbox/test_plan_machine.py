@@ -163,8 +163,7 @@ class InboxMachine(RuleBasedStateMachine):
     @invariant()
     def the_rest_of_a_file_is_waited_for(self) -> None:
         for candidate in self.plan.ready:
-            late = [it.where for it in candidate.problems if "incomplete" in it.what]
-            for path in (f"{candidate.image.folder}/{name}".strip("/") for name in late):
+            for path in (it.where for it in candidate.problems if "incomplete" in it.what):
                 rules = self.inbox.rules
                 wait = rules.settle_seconds if rules.final else rules.settle_max_seconds
                 assert self.inbox.now - self.changed_at[path] >= wait

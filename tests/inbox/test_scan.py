@@ -102,8 +102,8 @@ def test_what_is_neither_file_nor_folder_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("x.jpg", "a folder with the name of an image"),
-        ("x.yaml", "a folder with the name of a sidecar"),
+        ("x.jpg", "a folder with the name of a picture"),
+        ("x.yaml", "a folder with the name of an instruction"),
         ("_preset.yaml", "a folder with the name of a folder preset"),
     ],
 )

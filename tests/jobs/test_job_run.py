@@ -2,10 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import RECIPE, finished, job, resolved_job
+from sample import FACTS, RECIPE, finished, job, resolved_job
 
 from config.instruction_keys import LARGEST_SEED
-from daemon.jobs.job_run import Composing, JobRun, Waiting, another_seed, edit_requests
+from daemon.jobs.job_run import Composing, JobRun, Waiting, another_seed, edit_requests, prepare
 from daemon.spool.receipts import FinishedJob
 
 MISSED = ("it was shifted by 9.0 pixels, max_shift_px is 3",)
@@ -69,3 +69,15 @@ def test_another_seed_is_none_that_a_variant_has(seed: int) -> None:
     assert len(others) == 8
     assert not others & set(range(seed, seed + 8))
     assert max(others) <= LARGEST_SEED
+
+
+def test_pictures_are_called_by_their_paths_in_the_inbox(tmp_path: Path) -> None:
+    named = replace(RECIPE, images=("logo.png",), mask="m.png")
+    of = replace(
+        resolved_job(job(folder="album"), named, tmp_path),
+        companions={"logo.png": tmp_path / "original-2", "m.png": tmp_path / "original-3"},
+    )
+    asked = prepare(of, FACTS, 70.0)
+    assert asked.name == "album/cat.png"
+    assert asked.references == (("album/logo.png", tmp_path / "original-2"),)
+    assert asked.mask == ("album/m.png", tmp_path / "original-3")

@@ -10,6 +10,8 @@ from held import Held, held_editor, jobs, state, wait_until_running
 from leads import lead_from_afar
 from rig.cast import CastDaemon
 
+from daemon.job import story_of
+
 ECHO = ("--editor", "echo")
 
 
@@ -163,7 +165,7 @@ class TestUnderWay:
         hot.drop("dog.png")
         wait_for(lambda: hot.files("outbox") == {"dog.png", "dog.png.json"})
         assert filed(hot) >= {"cat.png", "cat.yaml"}
-        story = (hot.root / "logs" / f"{job_id}.log").read_text()
+        story = (hot.root / story_of(job_id)).read_text()
         assert "cat.png was cancelled; the originals are in done/" in story
 
     def test_one_that_rests_before_another_try(self, hot: HotFolder, watched: Daemon) -> None:
@@ -310,4 +312,5 @@ class TestElsewhere:
         assert refused.returncode == 78
         assert "process 4711 on nas1" in refused.stderr
         assert "nothing was done" in refused.stderr
+        assert "drop an empty file of its name with .cancel beside it" in refused.stderr
         assert hot.files("inbox") == {"cat.png", "cat.yaml"}

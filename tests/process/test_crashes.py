@@ -16,6 +16,7 @@ from nights import NIGHTS, Hot, Night
 from warm import Warm
 
 from daemon.history import Counts, History
+from daemon.job import story_of
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.ESTALE, errno.EACCES)
 _DOUBTFUL = ("link", "mkdir", "remove", "rename", "replace", "rmdir", "unlink")
@@ -222,7 +223,7 @@ def test_what_was_published_before_a_death_is_in_history_and_log_once(
     warm.close()
     job_id = hot.receipt("cat.png")["job_id"]
     assert remembered(hot) == (job_id, ("outbox/cat.png",))
-    for log in (*hot.root.glob("logs/LOG-*.txt"), hot.root / f"logs/{job_id}.log"):
+    for log in (*hot.root.glob("logs/LOG-*.txt"), hot.root / story_of(job_id)):
         assert log.read_text().count("outbox/cat.png") == 1
     assert {Path(name).name for name in hot.files("done")} == {"cat.png", "cat.yaml"}
 

@@ -257,5 +257,5 @@ def test_who_finds_another_leader_tells_only_its_own_people_so(
     assert "is left to the other daemon that works on it" in ended.stderr
     (log,) = hot.root.glob("logs/LOG-*.txt")
     assert str(other) not in log.read_text()
-    assert "Hotfolder is stopping: all work is done." in log.read_text()
+    assert "Hotfolder is stopping: no picture is ready to be edited." in log.read_text()
     assert leader.stop() == 0

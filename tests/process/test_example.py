@@ -90,7 +90,8 @@ def test_the_example_runs_and_tells_what_was_wrong(hot: HotFolder) -> None:
     assert hot.once().returncode == 1
     made = {name for name in hot.files("outbox") if not name.endswith((".json", ".gitkeep"))}
     assert made == {result for results in RESULTS.values() for result in results}
-    assert "'step' is no key; did you mean 'steps'?\n" in hot.why("cross")
+    assert "cross.yaml, line 3: 'step' is no key." in hot.why("cross")
+    assert "What to do: (1) Did you mean 'steps'?" in hot.why("cross")
     assert_the_sheet_shows_all(hot)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import Daemon, HotFolder, wait_for, within
 from sample import job
 
@@ -152,7 +153,7 @@ def test_a_daemon_answers_for_its_folder(hot: HotFolder, start: Callable[..., Da
     assert said["editor"]["class"] == "EchoEditor"
     text = hot.call("status").stdout
     assert f"process {daemon.process.pid} works on it" in text
-    assert "a daemon works on it" in hot.call("plan").stdout
+    assert f"process {daemon.process.pid} works on it" in hot.call("plan").stdout
 
 
 def _running(hot: HotFolder, name: str) -> dict[str, Any] | None:
@@ -179,6 +180,60 @@ def test_a_folder_without_its_marker_is_a_configuration_error(hot: HotFolder) ->
         done = hot.call(*words, "--root", hot.root)
         assert done.returncode == 78
         assert "hotfolder init" in done.stderr
+
+
+def test_a_folder_without_its_marker_hides_no_other(hot: HotFolder, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    hot.settings.write_text(f"folders: [{{root: {hot.root}}}, {{root: {gone}}}]")
+    for words in (("plan",), ("status",)):
+        done = hot.call(*words)
+        assert done.returncode == 78
+        assert f"{gone}: offline (it is no hot folder, or its share is not mounted" in done.stdout
+        assert str(hot.root) in done.stdout
+
+
+def standing(hot: HotFolder) -> tuple[str, str]:
+    """State and reason, which status and plan have in common."""
+    documents = [json.loads(hot.call(it, "--json").stdout) for it in ("status", "plan")]
+    first, second = ((it["folders"][0]["state"], it["folders"][0]["reason"]) for it in documents)
+    assert first == second
+    return first
+
+
+HELD_UP = {
+    "paused": ("", "paused by hand: hotfolder resume"),
+    "low-space": ("min_free_gib: 1000000", "GiB free, less than 1e+06 GiB"),
+}
+
+
+@pytest.mark.parametrize("state", HELD_UP)
+def test_where_no_job_is_begun_every_look_says_so_without_a_daemon(
+    hot: HotFolder, state: str
+) -> None:
+    settings, reason = HELD_UP[state]
+    hot.write_settings(f"defaults: {{settle_seconds: 0.2, {settings}}}")
+    hot.drop("cat.png")
+    if state == "paused":
+        assert hot.call("pause").returncode == 0
+    assert standing(hot)[0] == state
+    assert reason in standing(hot)[1]
+    assert f"{hot.root}: {state} (" in hot.call("status").stdout
+    for words in (("plan",), ("why", "cat.png")):
+        assert f"No job is begun while the hot folder is {state} (" in hot.call(*words).stdout
+
+
+def test_a_run_that_can_begin_nothing_says_why(hot: HotFolder) -> None:
+    done = hot.once()
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Nothing was edited: no picture is ready to be edited.\n",
+    )
+    hot.write_settings("defaults: {settle_seconds: 0.2, min_free_gib: 1000000}")
+    hot.drop("cat.png")
+    done = hot.once()
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"Nothing was edited: {hot.root} is low-space, and no job is")
 
 
 def test_looks_answer_in_a_moment(hot: HotFolder) -> None:

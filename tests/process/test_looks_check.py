@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import HotFolder
+from harness import HotFolder, unshared
 
 from config.settings import FolderSettings, Lora, ModelSettings
 from daemon.commands.check_folder import look_at_folder
@@ -73,6 +73,26 @@ def test_polling_is_told_with_its_times(hot: HotFolder) -> None:
     said = check(hot, "--editor", "echo")
     assert "noticed by poll (the settings say so), claimed after 3 s" in said
     assert "looked for every 7 s" in said
+
+
+def test_a_folder_that_is_mounted_read_only_is_one_problem(hot: HotFolder) -> None:
+    within = unshared("--mount", "--map-root-user")
+    if not within:
+        pytest.skip("no namespace may be made here")
+    mount = f"mount --bind {hot.root} {hot.root} && mount -o remount,bind,ro {hot.root}"
+    check = f"{sys.executable} -m daemon check --editor echo --root {hot.root}"
+    done = subprocess.run(
+        [*within, "sh", "-c", f"{mount} && exec {check}"],
+        cwd=hot.cwd,
+        env=hot.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    problems = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    assert problems == [f"problem  folder   {hot.root} is mounted read-only; mount it writable"], (
+        done.stderr
+    )
 
 
 def test_a_state_folder_that_cannot_be_made_is_a_problem(hot: HotFolder) -> None:

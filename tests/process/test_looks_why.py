@@ -90,6 +90,42 @@ def test_an_original_tells_what_became_of_it(hot: HotFolder) -> None:
     assert str(original.with_suffix(".yaml").relative_to(hot.root)) in why(hot, "cat.yaml")
 
 
+def test_a_name_alone_finds_all_that_has_it_the_newest_first(hot: HotFolder) -> None:
+    hot.drop("a/cat.png")
+    hot.once()
+    hot.drop("b/cat.png", step=4)
+    hot.once()
+    hot.drop("c/cat.png").with_suffix(".yaml").unlink()
+    said = why(hot, "cat.png")
+    third, second, first = (text.splitlines()[0] for text in said.split("\n\n"))
+    assert third.startswith("c/cat.png is waiting-sidecar")
+    assert second == "b/cat.png was not edited."
+    assert first == "a/cat.png was edited: outbox/a/cat.png."
+    assert "a/cat.png was edited" not in why(hot, "c/cat.png")  # a path means one
+
+
+def test_the_results_of_one_job_are_told_together(hot: HotFolder) -> None:
+    hot.drop("a/cat.png", seed=7, variants=2)
+    hot.once()
+    both = "a/cat.png was edited: outbox/a/cat_s7.png, outbox/a/cat_s8.png."
+    for asked in ("cat.png", "a/cat.png", "cat_s8.png", hot.outbox / "a" / "cat_s7.png"):
+        said = why(hot, asked)
+        assert said.count("was edited") == 1
+        assert both in said
+        assert "Seeds 7, 8, " in said
+        assert "Before that" not in said
+
+
+def test_earlier_jobs_of_a_picture_follow_with_their_results(hot: HotFolder) -> None:
+    for _ in range(2):
+        hot.drop("a/cat.png", seed=7)
+        hot.once()
+    said = why(hot, "a/cat.png")
+    assert said.startswith("a/cat.png was edited: outbox/a/cat_2.png.")
+    assert said.splitlines()[-1].startswith("Before that, at ")
+    assert said.endswith(": edited, outbox/a/cat.png.\n")
+
+
 def test_the_history_remembers_what_left_no_papers(hot: HotFolder) -> None:
     hot.drop("cat.png")
     hot.once()

@@ -34,6 +34,9 @@ def test_a_pause_outlives_a_restart_and_ends_with_resume(
     wait_for(lambda: EDITOR not in daemon.children())
     hot.drop("a.png")
     assert state(hot) == ("paused", "paused by hand: hotfolder resume")
+    assert "editor not loaded while all hot folders are paused" in hot.call("status").stdout
+    for words in (("plan",), ("why", "a.png")):
+        assert "No job is begun while the hot folder is paused" in hot.call(*words).stdout
     assert daemon.stop() == 0
     again = start("--editor", "echo")
     wait_for(lambda: again.said("folder_rests"))
@@ -102,9 +105,9 @@ def test_a_pause_where_a_daemon_of_another_machine_leads_says_who_heeds_it(
     assert (hot.root / ".hotfolder/paused").exists()
     hot.drop("a.png")
     for words in (("why", "a.png"), ("plan",), ("status",)):
-        told = hot.call(*words).stdout
+        told = hot.call(*words).stdout.lower()
         assert "process 4711 on nas1 works on it" in told
-        assert "no daemon is running" not in told.lower()
+        assert "no daemon is running" not in told
     drained = hot.call("drain")
     assert drained.returncode == 2
     assert "nothing was done: process 4711 on nas1" in drained.stdout

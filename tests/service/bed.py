@@ -79,7 +79,9 @@ class Bed:
         self.path(inside).parent.mkdir(parents=True, exist_ok=True)
         self.path(inside).write_text(text, encoding="utf-8")
 
-    def call(self, *words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *words: object, seconds: float = 120, **settings: Any
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine to its end."""
         enter = ["setsid", "--wait", "nsenter", "-t", str(self.pid), "-a", "--"]
         clean = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", f"PATH={_PATH}"]
@@ -89,14 +91,14 @@ class Bed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=seconds,
             stdin=subprocess.DEVNULL,
             **settings,
         )
 
-    def run(self, *words: object) -> str:
+    def run(self, *words: object, seconds: float = 120) -> str:
         """What a command that must do well prints."""
-        done = self.call(*words)
+        done = self.call(*words, seconds=seconds)
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 

@@ -127,7 +127,8 @@ def work_on(machine: Bed, folder: Path) -> None:
     (machine.path("/var/tmp") / "bundle").mkdir()
     shutil.copytree(folder, machine.path("/var/tmp/bundle"), dirs_exist_ok=True)
     python = f"PYTHON=/opt/hotfolder/bin/{PYTHON}"
-    machine.run("env", python, "/var/tmp/bundle/install", "--prefix", "/opt/fresh")
+    installing = ("env", python, "/var/tmp/bundle/install", "--prefix", "/opt/fresh")
+    machine.run(*installing, seconds=600)  # the model libraries are large
     brought = "/opt/fresh/share/hotfolder"
     words = ("--root", "/srv/hot", "--model", f"{brought}/models/small", "--start")
     machine.run(hotfolder, "install", *words)

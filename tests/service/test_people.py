@@ -135,8 +135,13 @@ def test_a_member_drains_it_and_without_it_everybody_leaves_what_it_can_use(
     machine: Machine,
 ) -> None:
     bed, pid = machine.bed, machine.start()
+    machine.told("mia", "pause")
+    machine.drop("cow.png")
+    wait_for(lambda: machine.does("mia", "cancel", "cow.png").returncode == 0)
+    machine.told("mia", "resume")
     assert f"the daemon, process {pid}, ends" in machine.told("mia", "drain")
     wait_for(lambda: bed.property("hotfolder", "ActiveState") == "inactive")
+    assert " cancelled" in machine.told("mia", "status")  # of the service's history
     assert "no daemon is running here" in machine.does("root", "drain").stdout
     assert "no daemon runs now" in machine.told("root", "pause")
     assert bed.run("stat", "-c", "%U:%G", _FLAG) == "hotfolder:design\n"

@@ -216,6 +216,40 @@ def test_nothing_outside_its_folders_can_be_written(service: Service) -> None:
     assert service.bed.call(*inside, "touch", "/srv/hot/logs/x").returncode == 0
 
 
+def test_hooks_are_run_beside_the_service_with_the_network_that_it_has_not(
+    service: Service,
+) -> None:
+    bed, settings = service.bed, service.bed.path(_SETTINGS)
+    bed.write(
+        "/etc/hotfolder/tell",
+        "#!/bin/sh\n"
+        'echo "$HOTFOLDER_EVENT $HOTFOLDER_FILE" $(head -c 1 "$2") \\\n'
+        "  as $(id -un) in $(readlink /proc/self/ns/net)\n",
+    )
+    bed.path("/etc/hotfolder/tell").chmod(0o755)
+    before, tell = settings.read_text(encoding="utf-8"), "[/etc/hotfolder/tell, x]"
+    settings.write_text(
+        before.replace("_done: []", f"_done: {tell}").replace("_failed: []", f"_failed: {tell}"),
+        encoding="utf-8",
+    )
+    try:
+        service.start(_ECHO)
+        service.drop("told.png")
+        service.drop("untold.png", promt="x")
+
+        def said() -> str:
+            return bed.run("journalctl", "-u", "hotfolder-hook@hotfolder", "-o", "cat")
+
+        wait_for(lambda: "on_done told.png {" in said() and "on_failed untold.png {" in said())
+        network = bed.run("readlink", "/proc/1/ns/net").strip()
+        assert f"as hotfolder in {network}" in said()
+        assert bed.run("readlink", f"/proc/{service.pid}/ns/net").strip() != network
+        assert bed.run("find", "/var/lib/hotfolder/hooks", "-type", "f") == ""
+        bed.call("systemctl", "stop", "hotfolder")
+    finally:
+        settings.write_text(before, encoding="utf-8")
+
+
 def test_bad_settings_are_no_reason_to_try_again(service: Service) -> None:
     service.start(_ECHO)
     settings = service.bed.path(_SETTINGS)

@@ -28,7 +28,7 @@ from daemon.service.status import (
     shares,
     status_line,
 )
-from daemon.workers.backend import Dead
+from daemon.workers.backend import Dead, Idle
 
 WORDS = {
     *("seen", "settling", "waiting-sidecar", "reference", "held", "ready", "claimed", "running"),
@@ -145,3 +145,11 @@ def test_a_share_that_is_ill_is_named() -> None:
     stands = {"/a": FolderState.ONLINE, "/b": FolderState.OFFLINE, "/c": FolderState.STANDBY}
     assert shares(stands) == "/b offline"
     assert shares({"/a": FolderState.ONLINE}) == "share ok"
+
+
+def test_an_editor_that_was_ended_while_all_is_paused_is_not_dead() -> None:
+    assert editor_status(Dead(0.0), None, is_unneeded=True)["state"] == "unloaded"
+    assert editor_status(Dead(0.0), None)["state"] == "dead"
+    assert (
+        editor_status(Idle(FACTS), FACTS, is_unneeded=True)["state"] == "idle"
+    )  # it ends in a moment

@@ -203,6 +203,19 @@ def test_logs_go_by_the_days_in_their_names(spool: Spool) -> None:
     }
 
 
+def test_logs_of_jobs_go_with_the_folders_of_their_days(spool: Spool) -> None:
+    logs, story = spool.root / "logs", "20261001-130000-bbbbbbbb.log"
+    stays = ("2026-10-01/mine.log", "2026-10-08/20261008-120000-dddddddd.log", f"mine/{story}")
+    goes = (f"2026-10-01/{story}", f"2026-10-01/{story}_2", f"2026-09-30/{story}")
+    for name in (*stays, *goes):
+        (logs / name).parent.mkdir(exist_ok=True)
+        (logs / name).write_text("")
+    assert sweep(spool, settings(spool, keep_logs_days=7), 8) == [Swept("logs", 3, 7)]
+    left = {str(path.relative_to(logs)) for path in logs.rglob("*.log*")}
+    assert left == set(stays)
+    assert not (logs / "2026-09-30").exists()  # nothing was left in it
+
+
 @pytest.mark.parametrize("trap", ["filed", f"filed/done-{DAY}.jsonl"])
 def test_a_list_that_became_a_link_stops_no_filing(
     spool: Spool, tmp_path: Path, trap: str
