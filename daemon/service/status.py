@@ -168,7 +168,6 @@ class StatusReporter:
         """How a hot folder stands, for people who have only the share."""
         snapshot, unix_now = self._with_its_day(folder), self._clock.time()
         turns = self._queue().by_root().get(snapshot.root, {})
-        midnight = last_midnight(unix_now)
         return page_of(
             FolderFacts(
                 root=snapshot.root,
@@ -178,7 +177,6 @@ class StatusReporter:
                 turns=turns,
                 today=snapshot.today,
                 day=day_of(unix_now),
-                failures=tuple(self._runner.completion.failures_since(snapshot.root, midnight)),
                 reviews=snapshot.reviews,
                 is_loading=isinstance(self._runner.editor.condition, Loading),
             )
