@@ -7,8 +7,9 @@ Run it from the project's environment, with what it measures on beside it:
 
 It takes ten seconds. For each language 10,000 texts, a third of them single words and the
 others two to six of them, and the translations of Django's messages, are written in each of the
-encodings that the language was saved in and given to `config.text.decode`: each that it gives back
-as something else is counted, and so is each that is valid UTF-8 by accident. Against them stand
+encodings that the language was saved in and given to `config.text.decode`, and so are 5,000 YAML
+instructions with English words among those: each that it gives back as something else is counted,
+and so is each that is valid UTF-8 by accident. Against them stand
 Chinese prompts in GB18030 of 3 to 60 characters: those of the small model's course and of
 `prompts_zh.txt`, simplified and traditional, and the sentences of Django's Chinese translation.
 """
@@ -37,7 +38,7 @@ from training import sayings
 
 _HERE = Path(__file__).resolve().parent
 _OUT = _HERE / "results" / "encodings.json"
-_TEXTS, _WORDS, _SHOWN = 10_000, 40_000, 5
+_TEXTS, _MIXED, _WORDS, _SHOWN = 10_000, 5_000, 40_000, 5
 _ENCODINGS: Mapping[str, tuple[str, ...]] = {
     "ko": ("cp949", "utf-16-le"),
     "ja": ("euc_jp", "shift_jis", "utf-16-le"),
@@ -97,7 +98,7 @@ def main() -> int:
 
 def _others() -> Iterator[dict[str, Any]]:
     for language, encodings in _ENCODINGS.items():
-        texts = [*_phrases(language), *_messages(language)]
+        texts = [*_phrases(language), *_mixed(language), *_messages(language)]
         for encoding in encodings:
             yield _misreadings(language, encoding, texts)
 
@@ -170,6 +171,13 @@ def _phrases(language: str) -> Iterator[str]:
     for number in range(_TEXTS):
         some = draw.choices(words, k=1 if number % 3 == 0 else draw.randint(2, 6))
         yield ("" if language in _UNSPACED else " ").join(some)
+
+
+def _mixed(language: str) -> Iterator[str]:
+    draw, words, english = random.Random(language), _words(language), _words("en")[:3000]
+    for _ in range(_MIXED):
+        some = (draw.choice(draw.choice((words, english))) for _ in range(draw.randint(2, 8)))
+        yield f"prompt: {' '.join(some)}\nsteps: 8\n"
 
 
 def _words(language: str) -> list[str]:

@@ -26,7 +26,7 @@ _OTHERWISE = 8.0  # against a character: any of 3,000 that another encoding's by
 _RARE = -13.0  # a character that is in no table
 _TRADITIONAL = -0.7  # on top, for one of the two ways of writing
 _STRANGE = -6.0
-_ENOUGH = 5.0  # what a text must have altogether
+_ENOUGH = 6.0  # what a text must have altogether
 _FEWEST = 3  # characters: two of them may be a word in Chinese and in Japanese
 _STEP = 0.5  # the tables are that coarse
 

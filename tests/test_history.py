@@ -73,6 +73,29 @@ def test_the_same_job_again_replaces_its_entry(tmp_path: Path, said: Said) -> No
     history.close()
 
 
+@pytest.mark.parametrize(
+    ("moves", "state"),
+    [
+        ((("review/a.png", "outbox/a.png"),), State.REVIEW),
+        ((("review/a.png", "outbox/a.png"), ("review/b.png", "failed/b.png")), State.DONE),
+        ((("review/a.png", "failed/a.png"), ("review/b.png", "failed/b.png")), State.FAILED),
+    ],
+)
+def test_a_job_has_ended_by_where_its_results_lie(
+    tmp_path: Path, said: Said, moves: tuple[tuple[str, str], ...], state: State
+) -> None:
+    history = History(tmp_path, said)
+    history.record(replace(ENTRY, state=State.REVIEW, results=("review/a.png", "review/b.png")))
+    for result, where in moves:
+        history.moved(ENTRY.job_id, result, where)
+    history.moved("another", "review/a.png", "outbox/a.png")
+    last = history.last(ENTRY.folder_id, ENTRY.path)
+    assert last is not None
+    assert (last.state, last.finished_at) == (state, ENTRY.finished_at)
+    assert {where for _, where in moves} <= set(last.results)
+    history.close()
+
+
 def test_counts_begin_at_the_given_time(tmp_path: Path, said: Said) -> None:
     history = History(tmp_path, said)
     for number, state in enumerate([State.FAILED, State.DONE, State.DONE, State.QUARANTINED]):

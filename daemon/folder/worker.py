@@ -29,6 +29,7 @@ from daemon.fs.errors import NOT_LOOKED_AT, Trouble, rest_seconds, trouble_of
 from daemon.fs.hot_folder import id_in
 from daemon.fs.local_dirs import LocalDirs
 from daemon.inbox.inbox import Inbox, WatchMode, choose_watch_mode, settle_rules, watch_mode_of
+from daemon.inbox.unread import wanted_by_unread
 from daemon.inbox.watcher import Watcher
 from daemon.job import EMPTY_PLAN, FolderState, Plan, kept
 from daemon.lease.election import LEASE_TIMINGS, LeaseTimings
@@ -277,7 +278,8 @@ class FolderWorker(threading.Thread):
             self._reply(messages.ClaimLost())
             return
         best = self._plan.ready[0]
-        self._executor.do(messages.Claim(best, kept(self._plan, best)))
+        wanted = wanted_by_unread(self._spool.tree, self._plan, best)
+        self._executor.do(messages.Claim(best, kept(self._plan, best) | wanted))
 
     def _scan_soon(self) -> None:
         # A burst of reasons to look is answered by one look, and looking never fills the day.
