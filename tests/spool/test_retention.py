@@ -52,7 +52,7 @@ def noon(day: date) -> float:
 
 def written(spool: Spool, day: date = DAY) -> None:
     """Let the file system's clock have said that the lists and logs were written on a day."""
-    for path in (*spool.root.glob(".hotfolder/filed/*.jsonl"), *spool.root.glob("logs/*")):
+    for path in (*spool.root.glob(".hotfolder/filed/*.jsonl"), *spool.root.glob("logs/**/*")):
         os.utime(path, (noon(day), noon(day)), follow_symlinks=False)
 
 
@@ -204,16 +204,16 @@ def test_logs_go_by_the_days_in_their_names(spool: Spool) -> None:
 
 
 def test_logs_of_jobs_go_with_the_folders_of_their_days(spool: Spool) -> None:
-    logs, story = spool.root / "logs", "20261001-130000-bbbbbbbb.log"
-    stays = ("2026-10-01/mine.log", "2026-10-08/20261008-120000-dddddddd.log", f"mine/{story}")
-    goes = (f"2026-10-01/{story}", f"2026-10-01/{story}_2", f"2026-09-30/{story}")
+    logs, story = spool.root / "logs", "20261201-130000-bbbbbbbb.log"
+    stays = ("2026-12-01/mine.log", "2026-12-08/20261208-120000-dddddddd.log", f"mine/{story}")
+    goes = (f"2026-12-01/{story}", f"2026-12-01/{story}_2", f"2026-11-30/{story}")
     for name in (*stays, *goes):
         (logs / name).parent.mkdir(exist_ok=True)
         (logs / name).write_text("")
     assert sweep(spool, settings(spool, keep_logs_days=7), 8) == [Swept("logs", 3, 7)]
     left = {str(path.relative_to(logs)) for path in logs.rglob("*.log*")}
     assert left == set(stays)
-    assert not (logs / "2026-09-30").exists()  # nothing was left in it
+    assert not (logs / "2026-11-30").exists()  # nothing was left in it
 
 
 @pytest.mark.parametrize("trap", ["filed", f"filed/done-{DAY}.jsonl"])
