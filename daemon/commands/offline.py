@@ -21,6 +21,7 @@ from daemon.history import Counts, History
 from daemon.inbox.inbox import Inbox, watch_mode_of
 from daemon.job import FolderState, Job, State
 from daemon.service.pause import PauseFlags, why_paused
+from daemon.service.queue import places_of
 from daemon.spool.disk_space import room
 from pipeline.recipe import Defaults, RecipeRules
 
@@ -38,7 +39,7 @@ def read_inbox(folder: FolderSettings, settings: Settings, defaults: Defaults) -
         )
         raise UserError([problem]) from error
     stands = StatusChanged(FolderState.ONLINE, "")
-    return FolderSnapshot(root=str(folder.root), stands=stands, plan=plan)
+    return FolderSnapshot(root=str(folder.root), stands=stands, plan=plan, turns=places_of(plan))
 
 
 def stands_without_daemon(folder: FolderSettings, local_dirs: LocalDirs) -> StatusChanged:

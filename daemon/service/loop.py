@@ -99,7 +99,8 @@ class Service:
         self._end_hooks()
         for root, folder in self.folders.items():  # while their folder workers are there to write
             self._logs.write(events.Stopped(), root)
-            self._write_page(folder, last_page(root, self._why_it_ends({root: folder})))
+            if not folder.is_standby:
+                self._write_page(folder, last_page(root, self._why_it_ends({root: folder})))
         self._shut_down()
         self._logs.own.tell(events.Stopped())
 

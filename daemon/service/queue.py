@@ -13,6 +13,12 @@ from daemon.jobs.time_left import turns
 from pipeline.recipe import Recipe
 
 
+def places_of(plan: Plan) -> Mapping[str, Turn]:
+    """Where the jobs of an inbox come, by the paths of their images; not when they are done."""
+    number = len(plan.ready)
+    return {it.image.path: Turn(ahead, number, None) for ahead, it in enumerate(plan.ready)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingFolder:
     """What waits in one hot folder."""
@@ -45,11 +51,7 @@ class JobQueue:
             found.setdefault(root, {})[name] = turn
         for folder in self.folders:
             if not folder.is_worked:
-                number = len(folder.plan.ready)
-                found[folder.root] = {**found.get(folder.root, {})} | {
-                    it.image.path: Turn(ahead, number, None)
-                    for ahead, it in enumerate(folder.plan.ready)
-                }
+                found[folder.root] = {**found.get(folder.root, {}), **places_of(folder.plan)}
         return found
 
     def seconds(self) -> float | None:

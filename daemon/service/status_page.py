@@ -79,7 +79,9 @@ def page_of(facts: FolderFacts) -> StatusPage:
             *([Line.of("The model is being loaded.")] if facts.is_loading else []),
             *_section("Being edited:", _edited(facts)),
             *_section(_queue_head(facts), _queue(facts)),
-            *_section("Waiting for something:", _waiting(facts.plan)),
+            *_section(
+                "Waiting for something:", [*_tried_again(facts.jobs), *_waiting(facts.plan)]
+            ),
             *_section("To be looked at, in review/:", _reviews(facts)),
             *_section(_failed_head(facts), _failures(facts)),
             *_section("Ignored:", _ignored(facts.plan.ignored)),
@@ -135,6 +137,8 @@ def _edited(facts: FolderFacts) -> Iterator[Line]:
     for job in facts.jobs:
         if job.job_id in facts.turns:
             continue  # it waits for the editor
+        if job.retry_in_seconds is not None:
+            continue  # it waits until it is tried again
         # A step, a variant and another attempt are news; the seconds are none.
         key = (job.file, job.state, job.step, job.variant, job.attempts, bool(job.reason))
         yield Line(repr(key), f"  {job.file}: {job.text or job.state}")
@@ -157,6 +161,12 @@ def _queue(facts: FolderFacts) -> Iterator[Line]:
         when = "" if seconds is None else f", in about {roughly(seconds)}"
         yield Line(f"{place}{file}", f"  {place}{printable(file)}{when}")
     yield from _more(len(claimed) + len(ready))
+
+
+def _tried_again(jobs: Iterable[JobStatus]) -> Iterator[Line]:
+    for job in jobs:
+        if job.retry_in_seconds is not None:
+            yield Line(repr((job.file, job.reason, job.attempts)), f"  {job.file}: {job.text}")
 
 
 def _waiting(plan: Plan) -> Iterator[Line]:

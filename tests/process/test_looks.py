@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -193,12 +193,11 @@ def test_a_folder_without_its_marker_hides_no_other(hot: HotFolder, tmp_path: Pa
         assert str(hot.root) in done.stdout
 
 
-def standing(hot: HotFolder) -> tuple[str, str]:
-    """State and reason, which status and plan have in common."""
-    documents = [json.loads(hot.call(it, "--json").stdout) for it in ("status", "plan")]
-    first, second = ((it["folders"][0]["state"], it["folders"][0]["reason"]) for it in documents)
-    assert first == second
-    return first
+def standing(hot: HotFolder) -> Iterator[tuple[str, str]]:
+    """State and reason, as status says and as plan does."""
+    for command in ("status", "plan"):
+        (folder,) = json.loads(hot.call(command, "--json").stdout)["folders"]
+        yield folder["state"], folder["reason"]
 
 
 HELD_UP = {
@@ -216,8 +215,9 @@ def test_where_no_job_is_begun_every_look_says_so_without_a_daemon(
     hot.drop("cat.png")
     if state == "paused":
         assert hot.call("pause").returncode == 0
-    assert standing(hot)[0] == state
-    assert reason in standing(hot)[1]
+    for its_state, its_reason in standing(hot):
+        assert its_state == state
+        assert reason in its_reason
     assert f"{hot.root}: {state} (" in hot.call("status").stdout
     for words in (("plan",), ("why", "cat.png")):
         assert f"No job is begun while the hot folder is {state} (" in hot.call(*words).stdout

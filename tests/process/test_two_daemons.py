@@ -245,6 +245,7 @@ def test_a_leader_whose_share_hung_while_it_published_changes_nothing_on_return(
         wait_for(lambda: stands_by(first))
         assert first.stop() == 0
         assert everything(share.backing) == before
+        assert "has stopped" not in (share.backing / "STATUS.txt").read_text()
         assert second.stop() == 0
     assert_each_done_once(pair, "cat.png")
 
@@ -254,8 +255,8 @@ def have_hung(share: Share, calls: int) -> bool:
 
 
 def everything(root: Path) -> dict[str, int]:
-    """All files but those of the lease and the logs of the daemon that leads."""
-    apart = (root / ".hotfolder/lease", root / "logs")
+    """All files but those of the lease, and what the daemon that leads tells people."""
+    apart = (root / ".hotfolder/lease", root / "logs", root / "STATUS.txt")
     paths = (path for path in root.rglob("*") if not any(map(path.is_relative_to, apart)))
     return {str(path): path.lstat().st_mtime_ns for path in paths if path.is_file()}
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sample import active, candidate, plan, seen
+from sample import active, candidate, plan, resumable, seen
 
 from daemon.control.documents import ReviewStatus, Turn
 from daemon.folder.messages import StatusChanged
@@ -118,6 +118,16 @@ def test_a_folder_without_anything_is_short() -> None:
 )
 def test_it_says_why_nothing_is_begun(state: FolderState, reason: str, words: str) -> None:
     assert words in text(replace(NOTHING, stands=StatusChanged(state, reason)))
+
+
+def test_a_job_that_is_tried_again_waits_and_its_seconds_are_no_news() -> None:
+    rests = job_status(resumable(3, until=42.0), 9.0, None)
+    facts = replace(NOTHING, jobs=(rests,))
+    said = text(facts)
+    assert "Waiting for something:\n  3.png: it was tired, tried again in 33 s\n" in said
+    assert "Being edited" not in said
+    later = replace(facts, jobs=(replace(rests, retry_in_seconds=12.0),))
+    assert page_of(later) == page_of(facts)
 
 
 def test_a_model_that_is_loading_is_said() -> None:

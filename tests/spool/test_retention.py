@@ -210,6 +210,7 @@ def test_logs_of_jobs_go_with_the_folders_of_their_days(spool: Spool) -> None:
     for name in (*stays, *goes):
         (logs / name).parent.mkdir(exist_ok=True)
         (logs / name).write_text("")
+        os.utime(logs / name, (noon(DAY), noon(DAY)))
     assert sweep(spool, settings(spool, keep_logs_days=7), 8) == [Swept("logs", 3, 7)]
     left = {str(path.relative_to(logs)) for path in logs.rglob("*.log*")}
     assert left == set(stays)
