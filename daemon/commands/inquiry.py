@@ -44,7 +44,9 @@ class Reply:
     def hindrance(self) -> str:
         """Why no job is begun now, in a sentence; "" where jobs are begun, or all is away."""
         match self.folder.state:
-            case FolderState.PAUSED | FolderState.LOW_SPACE | FolderState.STANDBY as state:
+            case FolderState.STANDBY:
+                return f"This daemon begins no job: {self.folder.reason}."
+            case FolderState.PAUSED | FolderState.LOW_SPACE as state:
                 return f"No job is begun while the hot folder is {state} ({self.folder.reason})."
             case _:
                 return ""

@@ -52,7 +52,7 @@ def noon(day: date) -> float:
 
 def written(spool: Spool, day: date = DAY) -> None:
     """Let the file system's clock have said that the lists and logs were written on a day."""
-    for path in (*spool.root.glob(".hotfolder/filed/*.jsonl"), *spool.root.glob("logs/*")):
+    for path in (*spool.root.glob(".hotfolder/filed/*.jsonl"), *spool.root.glob("logs/**/*")):
         os.utime(path, (noon(day), noon(day)), follow_symlinks=False)
 
 
