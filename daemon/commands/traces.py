@@ -80,14 +80,9 @@ class _Report:
 
 def find_traces(root: Path, name: str) -> tuple[JobTrace, ...]:
     """The ended jobs that had a file of this name in the inbox, the newest first."""
-    found = find_reported(root, name) or tuple(_originals(root, name))
-    return tuple(sorted(found, key=lambda trace: -trace.ended_at))
-
-
-def find_reported(root: Path, name: str) -> tuple[JobTrace, ...]:
-    """The same, but only those of which a receipt or a report tells by that name."""
     folder, _, base = name.rpartition("/")
     found = [*_jobs_of(_results(root, folder, base)), *_failures(root, folder, base)]
+    found = found or [*_originals(root, name)]
     return tuple(sorted(found, key=lambda trace: -trace.ended_at))
 
 

@@ -167,9 +167,9 @@ class Explainer:
     def _in_done(self, there: Located) -> Iterator[str]:
         day, _, name = there.below.partition("/")
         yield f"{_shown(there)} is an original; its job ended on {day.partition('_')[0]}."
-        for trace in traces.find_reported(there.root, name)[:1]:
+        for trace in traces.find_traces(there.root, name)[:1]:
             yield from self._without_result(name, there.root, trace)
-            yield from trace.lines
+            yield from (line for line in trace.lines if _shown(there) not in line)  # said above
 
     def _without_result(self, name: str, root: Path, newest: JobTrace) -> Iterator[str]:
         """What the last job of this name ended as, where that has left no record of its own."""
