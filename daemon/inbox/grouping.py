@@ -13,6 +13,7 @@ from daemon.job import Seen
 Group = tuple[Seen, ...]
 _Key = TypeVar("_Key")
 _SidecarKey = tuple[bool, bool, str]  # a bare prompt, misnamed, and for whom
+_KINDS = ((False, False), (False, True), (True, False), (True, True))  # the best first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +55,16 @@ def group_files(files: Iterable[Seen]) -> Iterator[FileGroups]:
         yield _folder(path, folders[path])
 
 
-def misnamed(files: Iterable[Seen]) -> frozenset[Seen]:
+def misnamed(files: Sequence[Seen]) -> frozenset[Seen]:
     """The sidecars that are read as another name says, of a whole listing.
 
     Not those that are named as they should for an image: a.yaml.txt is the prompt of a.yaml.jpg.
     """
-    doubled = [file for file in files if _has_doubled_ending(file)]
-    if not doubled:
+    return _misnamed_among([file for file in files if _has_doubled_ending(file)], files)
+
+
+def _misnamed_among(doubled: Sequence[Seen], files: Iterable[Seen]) -> frozenset[Seen]:
+    if not doubled:  # as nearly always, and ten thousand files are soon looked through
         return frozenset()
     names = {
         (image.folder, name)
@@ -86,23 +90,27 @@ def _folder(path: str, files: Sequence[Seen]) -> FileGroups:
     for file in files:
         kinds[kind_of(file.name)].append(file)
     images, sidecars = kinds[Kind.IMAGE], kinds[Kind.SIDECAR]
-    wrong = misnamed(files)
+    doubled = [file for file in files if _has_doubled_ending(file)]
+    wrong = _misnamed_among(doubled, files)
     named = _grouped((_sidecar_key(file, is_misnamed=file in wrong), file) for file in sidecars)
+    kinds_named = _KINDS if wrong else _KINDS[:1] + _KINDS[2:3]
     by_name = _grouped((pair_key(image.name), image) for image in images)
-    further = _further_names(images)
+    further = _further_names(images) if doubled else {}
     ranked = {
         image.path: [
             _own(image, rank) if len(by_name[pair_key(image.name)]) > 1 else rank
-            for rank in _ranks((*_names_of(image), *further.get(image.path, ())), named)
+            for rank in _ranks(
+                (*_names_of(image), *further.get(image.path, ())), named, kinds_named
+            )
         ]
         for image in images
     }
     by_meant_name = [
         image
-        for image in images
+        for image in (images if further else ())
         if image.path in further
         and (ranks := ranked[image.path])
-        and ranks[0] not in _ranks(_names_of(image), named)
+        and ranks[0] not in _ranks(_names_of(image), named, kinds_named)
     ]
     read_otherwise = (*wrong, *by_meant_name, *kinds[Kind.PRESET], *kinds[Kind.CANCEL])
     return FileGroups(
@@ -122,13 +130,13 @@ def _folder(path: str, files: Sequence[Seen]) -> FileGroups:
         },
         read_as={
             file.path: meant_name(file.name)
-            for file in read_otherwise
+            for file in (read_otherwise if doubled else ())
             if _has_doubled_ending(file)
         },
         _by_name=by_name,
         _by_meant_name=_grouped(
             (pair_key(meant_name(image.name)), image)
-            for image in images
+            for image in (images if doubled else ())
             if _has_doubled_ending(image)
         ),
     )
@@ -147,18 +155,17 @@ def _further_names(images: Iterable[Seen]) -> Mapping[str, tuple[str, ...]]:
     return {path: (name,) for path, name in names.items() if name not in others}
 
 
-def _ranks(names: Sequence[str], named: Mapping[_SidecarKey, Group]) -> list[Group]:
+def _ranks(
+    names: Sequence[str],
+    named: Mapping[_SidecarKey, Group],
+    kinds: Sequence[tuple[bool, bool]],
+) -> list[Group]:
     """The sidecars for these names, the best rank first; each rank has at least one.
 
     Keys go before bare prompts, what is rightly named before what is not, and the full name
     before the stem.
     """
-    ranks = (
-        named.get((is_bare, is_misnamed, name))
-        for is_bare in (False, True)
-        for is_misnamed in (False, True)
-        for name in names
-    )
+    ranks = [named.get((*kind, name)) for kind in kinds for name in names]
     return [rank for rank in ranks if rank]
 
 
@@ -178,7 +185,7 @@ def _own(twin: Seen, rank: Group) -> Group:
 
 
 def _has_doubled_ending(file: Seen) -> bool:
-    return meant_name(file.name) != file.name
+    return file.path.count(".") > 1 and meant_name(file.name) != file.name
 
 
 def _served(images: Iterable[Seen], ranked: Mapping[str, list[Group]]) -> Mapping[str, Group]:
