@@ -38,6 +38,10 @@ _NEWEST_ALIKE = (
 _COUNTS = (
     "SELECT state, count(*) FROM jobs WHERE folder_id = ? AND finished_at >= ? GROUP BY state"
 )
+_STATE_SINCE = (
+    "SELECT * FROM jobs WHERE folder_id = ? AND finished_at >= ? AND state = ?"
+    " ORDER BY finished_at"
+)
 _Value = str | bytes | int | float
 # Entry n brings a file of version n to version n + 1. Never change one: add another.
 _MIGRATIONS = (
@@ -182,6 +186,12 @@ class History:
         known = {field.name for field in fields_of(Counts)}
         rows = self._ask(_COUNTS, folder_id, unix_time)
         return Counts(**{state: number for state, number in rows if state in known})
+
+    def results_in_review(self, folder_id: str, unix_time: float) -> Iterator[tuple[str, str]]:
+        """Pictures and results of the jobs that ended in review since then, oldest first."""
+        for entry in self._entries(_STATE_SINCE, folder_id, unix_time, State.REVIEW.value):
+            of_job = (it for it in entry.results if it.startswith("review/"))
+            yield from ((entry.path, it) for it in of_job)
 
     def typical(self, kind: JobKind) -> Typical | None:
         """What the last jobs of this kind took; None where there were none."""

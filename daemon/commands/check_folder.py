@@ -19,6 +19,7 @@ from daemon.clock import local_time
 from daemon.commands import select
 from daemon.commands.output import Finding, ok, problem, problems, warning
 from daemon.events.text import duration
+from daemon.fs.errors import words_of
 from daemon.fs.hot_folder import SHOWN
 from daemon.fs.mounts import find_mount
 from daemon.fs.safe_tree import SafeTree
@@ -82,7 +83,7 @@ def _probe(root: Path, unix_time: Callable[[], float]) -> Iterator[Finding]:
             has_links = _links(second, first)
     except OSError as error:
         what = f"{root}/.hotfolder: a file cannot be made, renamed and removed ({error.strerror})"
-        yield problem(_SUBJECT, what, "give the daemon's user that right, or mount it writable")
+        yield problem(_SUBJECT, what, words_of(error, root)[1])
         return
     yield ok(_SUBJECT, "files can be made, renamed and removed")
     links = "results appear by hard link" if has_links else "no hard links: by renaming"

@@ -122,6 +122,9 @@ def _heeded(outcome: Outcome, *, paused: bool) -> str:
         case Answer():
             return f" in the hot folder; the daemon that works on it {does} {_FAR}."
         case NobodyThere() if paused:
-            return ": no daemon runs now, and one that starts begins no job before the resume."
+            return (
+                ": no daemon runs now, and one that starts begins no job before hotfolder resume;"
+                " only run --once does."
+            )
         case NobodyThere():
             return "; no daemon runs now."

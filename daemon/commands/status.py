@@ -83,10 +83,10 @@ def _write_status(output: Output, reply: Reply) -> None:
     folder = reply.folder
     for line in _head(folder, reply):
         output.line(line)
-    output.table([(job.file, job.state, job.text) for job in folder.jobs])
-    output.table(list(_files(folder)))
-    reviews = folder.reviews[-_FILES_SHOWN:]
-    output.table([(it.file, State.REVIEW, f"{it.result}: {it.reason}") for it in reviews])
+    jobs = [(job.file, job.state, job.text) for job in folder.jobs]
+    latest = folder.reviews[-_FILES_SHOWN:]
+    reviews = [(it.file, State.REVIEW, f"{it.result}: {it.reason}") for it in latest]
+    output.table([*jobs, *_files(folder), *reviews])
     if folder.ignored:
         number = len(folder.ignored)
         files = "1 file is" if number == 1 else f"{number} files are"
@@ -98,6 +98,8 @@ def _head(folder: FolderStatus, reply: Reply) -> Iterator[str]:
     yield f"{folder.root}: {folder.state}{reason}; {reply.worker}"
     if reply.daemon and folder.state is not FolderState.STANDBY:  # no editor is needed there
         yield _editor(reply.daemon.editor)
+    if reply.is_away and reply.daemon is None:
+        return  # nobody knows what lies there, or what was done today
     counts = ", ".join(f"{number} {state}" for state, number in sorted(_counted(folder).items()))
     yield f"now: {counts or 'nothing'}; today: {', '.join(_today(folder))}"
 
@@ -126,9 +128,16 @@ def _editor(editor: Mapping[str, str]) -> str:
 def _files(folder: FolderStatus) -> Iterator[tuple[str, str, str]]:
     files = [file for file in folder.files if file.is_worth_a_line]
     for file in files[:_FILES_SHOWN]:
-        yield file.file, file.state, "; ".join((file.text, *file.problems))
+        words = filter(None, (_beside_state(file), *file.problems))
+        yield file.file, file.state, "; ".join(words)
     if len(files) > _FILES_SHOWN:
         yield f"and {len(files) - _FILES_SHOWN} more", "", ""
+
+
+def _beside_state(file: FileStatus) -> str:
+    """Its words where its state stands before them: "ready, 3rd of 12" is "3rd of 12" there."""
+    rest = file.text.removeprefix(file.state)
+    return rest.lstrip(",: ") if not rest or rest[0] in ",:" else file.text
 
 
 def job_words(job: JobPreview) -> str:
@@ -171,7 +180,9 @@ def _write_plan(output: Output, reply: Reply) -> None:
 def _plan_rows(file: FileStatus) -> Iterator[tuple[str, str, str]]:
     job = file.job
     is_plain = job is not None and file.state is State.READY and file.read_as is None
-    lines = [str(file.turn)] if is_plain and file.turn else [] if is_plain else [file.text]
+    lines = (
+        [str(file.turn)] if is_plain and file.turn else [] if is_plain else [_beside_state(file)]
+    )
     if job is not None:
         lines += [job_words(job), *job.notes]
     lines += file.problems

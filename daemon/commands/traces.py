@@ -14,7 +14,7 @@ from config import codec
 from daemon.commands.select import Located, NotFound
 from daemon.control.documents import ReviewStatus
 from daemon.events.text import duration
-from daemon.fs.names import pair_key, printable, result_names, stem_of
+from daemon.fs.names import Kind, kind_of, pair_key, printable, result_names, stem_of
 from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job, State, below, story_of
 from daemon.spool.records import JOB_RECORD, job_of_record
@@ -111,6 +111,19 @@ def places_of(root: Path, base: str) -> tuple[Located | NotFound, ...]:
     found = [*_lying(root, base), *of_jobs, *_originals_named(root, base, known)]
     by_time = sorted(found, key=lambda place: -place[0])
     return tuple(dict.fromkeys(place for _, place in by_time))
+
+
+def names_without_ending(root: Path, stem: str) -> tuple[str, ...]:
+    """The base names that are this one before an ending; those of pictures where there are any."""
+    lying = (
+        name for area in ("inbox", "done") for _, _, it in os.walk(root / area) for name in it
+    )
+    claimed = (file.name for job in claimed_jobs(root) for file in job.files)
+    reports = filter(None, (_report(root, it) for it in _reports_in(root)))
+    failed = (name for report, _ in reports for name in report.files)
+    key = pair_key(stem)
+    names = {it for it in (*lying, *claimed, *failed) if pair_key(stem_of(it)) == key}
+    return tuple(sorted({it for it in names if kind_of(it) is Kind.IMAGE} or names))
 
 
 def _lying(root: Path, base: str) -> Iterator[tuple[float, Located]]:

@@ -72,7 +72,7 @@ class Explainer:
     inquiry: Inquiry
 
     def explain_all(
-        self, file: Path, found: Located | NotFound, roots: Iterable[Path]
+        self, file: Path, found: Located | NotFound, roots: tuple[Path, ...]
     ) -> Iterator[str]:
         """Why all that a command line means is where it is: a name alone may mean several."""
         is_asked = isinstance(found, Located) and found.path != f"inbox/{file}"
@@ -169,7 +169,7 @@ class Explainer:
         yield f"{_shown(there)} is an original; its job ended on {day.partition('_')[0]}."
         for trace in traces.find_traces(there.root, name)[:1]:
             yield from self._without_result(name, there.root, trace)
-            yield from trace.lines
+            yield from (line for line in trace.lines if _shown(there) not in line)  # said above
 
     def _without_result(self, name: str, root: Path, newest: JobTrace) -> Iterator[str]:
         """What the last job of this name ended as, where that has left no record of its own."""
@@ -219,8 +219,15 @@ def _waiting(file: FileStatus, reply: Reply) -> Iterator[str]:
         yield f"{reply.note[0].upper()}{reply.note[1:]}."
 
 
-def _places(base: str, roots: Iterable[Path]) -> list[tuple[Path, Located | NotFound]]:
-    return [(root, place) for root in roots for place in traces.places_of(root, base)]
+def _places(base: str, roots: tuple[Path, ...]) -> list[tuple[Path, Located | NotFound]]:
+    """All that has this base name, else all that has it before an ending."""
+    places = [(root, place) for root in roots for place in traces.places_of(root, base)]
+    return places or [
+        (root, place)
+        for root in roots
+        for name in traces.names_without_ending(root, base)
+        for place in traces.places_of(root, name)
+    ]
 
 
 def _in_outbox(there: Located) -> Iterator[str]:

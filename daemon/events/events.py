@@ -273,7 +273,8 @@ class FileWaiting(FolderEvent):
 
     def __str__(self) -> str:
         # Some reasons say already that it waits.
-        return f"{self.path} waits: {self.reason.removeprefix('waits for ')}."
+        waits = "" if self.reason.startswith("waits ") else "waits: "
+        return f"{self.path} {waits}{self.reason}."
 
 
 class FileMisnamed(FolderEvent):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from daemon.job import (
     without_jobs_of,
 )
 from daemon.spool.again import Changes
+from daemon.spool.failed_jobs import FailedJob
 from daemon.spool.receipts import FailureReason, FinishedJob
 from pipeline.recipe import Defaults
 
@@ -109,9 +110,10 @@ class AppendLog:
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Have STATUS.txt say this."""
+    """Have STATUS.txt say this of the jobs that lie in failed/ under a day."""
 
-    text: str
+    day: str  # 2026-11-28
+    text: Callable[[Sequence[FailedJob]], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class FolderWorker(threading.Thread):
                 is_to_scan = self._clock.monotonic() >= self._scan_at
                 return messages.Scan() if is_to_scan else messages.LookForPause()
             if isinstance(command, messages.WriteStatus):
-                self._status_file.show(command.text)
+                self._status_file.show(command)
             if isinstance(command, messages.Scan):
                 self._scan_soon()
             elif self._parked and not isinstance(command, messages.Stop):

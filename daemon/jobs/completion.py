@@ -27,14 +27,6 @@ _REVIEWS_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """A job that ended without a result."""
-
-    file: str
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a job ended, for programs that are to be told; paths as the file system has them."""
 
@@ -56,7 +48,6 @@ class Completion:
         self.tell_outcome: Callable[[Outcome], None] = lambda _: None
         # With their roots, and when their jobs have ended.
         self._reviews: deque[tuple[str, float, ReviewStatus]] = deque(maxlen=_REVIEWS_KEPT)
-        self._failures: deque[tuple[str, float, Failed]] = deque(maxlen=_REVIEWS_KEPT)
         self._jobs, self._history = jobs, context.history
         self._clock, self._tell = context.clock, context.tell
 
@@ -109,10 +100,6 @@ class Completion:
         kept = [it for it in self._reviews if (it[0], it[2].result) != (root, shown)]
         self._reviews = deque(kept, maxlen=_REVIEWS_KEPT)
 
-    def failures_since(self, root: str, unix_time: float) -> Iterator[Failed]:
-        """The last jobs of a hot folder that failed, as far as this daemon saw them end."""
-        return (it for at, when, it in self._failures if at == root and when >= unix_time)
-
     def filed(self, root: str, reply: messages.Filed) -> None:
         """Forget a job whose originals are filed, and note and tell how it ended."""
         self._jobs.drop(reply.job)
@@ -125,8 +112,6 @@ class Completion:
         self._history.record(entry_of_ending(identity, reply.job, reply.state, now))
         self._tell(_ending(reply, about(root, reply.job)))
         if reply.state in (State.FAILED, State.QUARANTINED):
-            failed = Failed(file=printable(reply.job.path), cause=reply.cause)
-            self._failures.append((root, now, failed))
             self._tell_outcome(root, reply.job, reply.state, (), (f"{reply.where}/{REPORT}",))
 
     def _tell_outcome(

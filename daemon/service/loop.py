@@ -5,11 +5,13 @@ from __future__ import annotations
 import queue
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
 from config.problems import UserError
 from config.settings import Settings
+from daemon.clock import day_of
 from daemon.context import Context, Logs
 from daemon.control.documents import Request
 from daemon.events import events
@@ -100,7 +102,8 @@ class Service:
         for root, folder in self.folders.items():  # while their folder workers are there to write
             self._logs.write(events.Stopped(), root)
             if not folder.is_standby:
-                self._write_page(folder, last_page(root, self._why_it_ends({root: folder})))
+                why = self._why_it_ends({root: folder})
+                self._write_page(folder, last_page(root, why, day_of(self._clock.time())))
         self._shut_down()
         self._logs.own.tell(events.Stopped())
 
@@ -267,7 +270,8 @@ class Service:
                     self._write_page(folder, page)
 
     def _write_page(self, folder: FolderView, page: StatusPage) -> None:
-        folder.folder_worker.submit(messages.WriteStatus(page.text(self._clock.time())))
+        text = partial(page.text, self._clock.time())
+        folder.folder_worker.submit(messages.WriteStatus(page.day, text))
 
     def _check_liveness(self) -> None:
         now, unix_now = self._clock.monotonic(), self._clock.time()

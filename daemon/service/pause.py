@@ -21,7 +21,7 @@ from daemon.fs.safe_tree import SafeTree
 # The model is loaded so long before a window opens.
 _LEAD_SECONDS = 600.0
 _DRAINING = "the daemon ends when what it has begun is finished"
-_PAUSED = "paused by hand: hotfolder resume"
+_PAUSED = "by hand, until hotfolder resume"
 
 
 class PauseFlags:

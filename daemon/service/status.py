@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from daemon import own_version
 from daemon.clock import day_of, last_midnight
 from daemon.context import Context
-from daemon.control.documents import SCHEMA, DaemonStatus, FolderStatus, JobStatus, Request
+from daemon.control.documents import (
+    SCHEMA,
+    DaemonStatus,
+    FolderStatus,
+    JobStatus,
+    Request,
+    ReviewStatus,
+)
 from daemon.events.text import roughly
 from daemon.folder import messages
 from daemon.folder.documents import FolderSnapshot
@@ -30,6 +37,7 @@ from pipeline.recipe import Recipe
 
 _COUNTS_SECONDS = 30.0
 _QUEUE_SECONDS = 5.0  # for which the time that the queue takes is good enough
+_BY_ITS_RECEIPT = "its receipt says which limit it missed"
 _ILL = (FolderState.OFFLINE, FolderState.LOW_SPACE)
 
 
@@ -147,12 +155,22 @@ class StatusReporter:
         )
 
     def _with_its_day(self, folder: FolderView) -> FolderSnapshot:
-        root, midnight = str(folder.root), last_midnight(self._clock.time())
+        midnight = last_midnight(self._clock.time())
         return replace(
             self._snapshot(folder),
             today=self._history.counts_since(folder.folder_worker.identity, midnight),
-            reviews=tuple(self._runner.completion.reviews_since(root, midnight)),
+            reviews=tuple(self._reviews(folder, midnight)),
         )
+
+    def _reviews(self, folder: FolderView, midnight: float) -> Iterator[ReviewStatus]:
+        """What needs a look; of what lies there since before our start, the receipt says why."""
+        ours = tuple(self._runner.completion.reviews_since(str(folder.root), midnight))
+        known = {it.result for it in ours}
+        identity = folder.folder_worker.identity
+        for path, result in self._history.results_in_review(identity, midnight):
+            if (shown := printable(result)) not in known:
+                yield ReviewStatus(file=printable(path), result=shown, reason=_BY_ITS_RECEIPT)
+        yield from ours
 
     def signature(self, folder: FolderView) -> object:
         """What the page of a hot folder is made of, quickly; equal where nothing has changed."""
@@ -168,7 +186,6 @@ class StatusReporter:
         """How a hot folder stands, for people who have only the share."""
         snapshot, unix_now = self._with_its_day(folder), self._clock.time()
         turns = self._queue().by_root().get(snapshot.root, {})
-        midnight = last_midnight(unix_now)
         return page_of(
             FolderFacts(
                 root=snapshot.root,
@@ -178,7 +195,6 @@ class StatusReporter:
                 turns=turns,
                 today=snapshot.today,
                 day=day_of(unix_now),
-                failures=tuple(self._runner.completion.failures_since(snapshot.root, midnight)),
                 reviews=snapshot.reviews,
                 is_loading=isinstance(self._runner.editor.condition, Loading),
             )

@@ -16,7 +16,7 @@ from daemon.folder.messages import StatusChanged
 from daemon.fs.names import Kind, kind_of, printable
 from daemon.history import Counts
 from daemon.job import FileState, FolderState, Ignored, Plan, State
-from daemon.jobs.completion import Failed
+from daemon.spool.failed_jobs import FailedJob
 
 _SHOWN = 20  # of each list: an inbox may hold thousands
 _CAUSE_CHARACTERS = 160
@@ -41,16 +41,24 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """The whole text but for its time; equal to another where nothing has happened in between."""
+    """The text but for its time and what failed; equal to another where nothing has happened."""
 
-    lines: tuple[Line, ...]
+    title: Line
+    day: str  # 2026-11-28
+    before: tuple[Line, ...]  # what has failed
+    after: tuple[Line, ...] = ()
 
-    def text(self, unix_time: float) -> str:
-        """The page as it is written at that time."""
-        head, *rest = self.lines
+    def text(self, unix_time: float, failed_jobs: Sequence[FailedJob]) -> str:
+        """The page as it is written at that time, with the jobs that lie in failed/ under its day.
+
+        They come last, from whoever writes it: they are moved away at any time, by hand too.
+        """
         when = f"Written on {local_time(unix_time):%Y-%m-%d at %H:%M:%S}."
         again = "It is written again as soon as something has changed, every 10 s at most."
-        return "\n".join([head.text, f"{when} {again}", *(line.text for line in rest), ""])
+        head = f"Failed today, in failed/{self.day}, each with a WHY.txt:"
+        failed = _section(head, _failures(failed_jobs))
+        lines = (*self.before, *failed, *self.after)
+        return "\n".join([self.title.text, f"{when} {again}", *(it.text for it in lines), ""])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,6 @@ class FolderFacts:
     turns: Mapping[str, Turn]  # of pictures that are ready, and of claimed jobs by their ids
     today: Counts
     day: str  # 2026-11-28
-    failures: Sequence[Failed]  # of today, as far as they are known; the last ones last
     reviews: Sequence[ReviewStatus]  # of today, as far as they are known
     is_loading: bool  # the model
 
@@ -72,8 +79,9 @@ class FolderFacts:
 def page_of(facts: FolderFacts) -> StatusPage:
     """The page of a hot folder."""
     return StatusPage(
-        (
-            _title(facts.root),
+        _title(facts.root),
+        facts.day,
+        before=(
             Line.of(""),
             *_stands(facts.stands),
             *([Line.of("The model is being loaded.")] if facts.is_loading else []),
@@ -83,23 +91,25 @@ def page_of(facts: FolderFacts) -> StatusPage:
                 "Waiting for something:", [*_tried_again(facts.jobs), *_waiting(facts.plan)]
             ),
             *_section("To be looked at, in review/:", _reviews(facts)),
-            *_section(_failed_head(facts), _failures(facts)),
+        ),
+        after=(
             *_section("Ignored:", _ignored(facts.plan.ignored)),
             Line.of(""),
             Line.of(_day(facts.today)),
-        )
+        ),
     )
 
 
-def last_page(root: str, reason: str) -> StatusPage:
+def last_page(root: str, reason: str, day: str) -> StatusPage:
     """The page of a hot folder whose daemon ends."""
     return StatusPage(
-        (
-            _title(root),
+        _title(root),
+        day,
+        before=(
             Line.of(""),
             Line.of(f"Hotfolder has stopped ({reason}), and nothing is edited."),
             Line.of("What is dropped into inbox/ waits there until it is started again."),
-        )
+        ),
     )
 
 
@@ -113,7 +123,7 @@ def _stands(stands: StatusChanged) -> Iterator[Line]:
         case FolderState.ONLINE:
             yield Line.of("What is dropped into inbox/ is edited.")
         case FolderState.PAUSED:
-            yield _numberless(f"This hot folder is paused: {reason.removeprefix('paused ')}.")
+            yield _numberless(f"This hot folder is paused: {reason}.")
             yield Line.of("What was begun is finished; what is dropped into inbox/ waits.")
         case FolderState.LOW_SPACE:
             yield _numberless(f"This hot folder is low on space: {reason}.")
@@ -191,19 +201,10 @@ def _reviews(facts: FolderFacts) -> Iterator[Line]:
     yield from _more(len(facts.reviews))
 
 
-def _failed_head(facts: FolderFacts) -> str:
-    number = max(facts.today.failed + facts.today.quarantined, len(facts.failures))
-    return (
-        f"Failed today: {number:,}. The originals lie in failed/{facts.day}, each with a WHY.txt."
-    )
-
-
-def _failures(facts: FolderFacts) -> Iterator[Line]:
-    known = _last(facts.failures)
-    yield from (Line.of(f"  {it.file}: {_short(it.cause)}") for it in known)
-    number = max(facts.today.failed + facts.today.quarantined, len(facts.failures))
-    if number > len(known):
-        yield Line.of(f"  and {number - len(known):,} more")
+def _failures(failed_jobs: Sequence[FailedJob]) -> Iterator[Line]:
+    for it in _last(failed_jobs):
+        yield Line.of(f"  {printable(it.file)}: {_short(it.cause)}")
+    yield from _more(len(failed_jobs))
 
 
 def _ignored(ignored: Sequence[Ignored]) -> Iterator[Line]:

@@ -193,15 +193,15 @@ class Rejection:
 def rejection_why(rejection: Rejection) -> str:
     """WHY.txt beside a result that was rejected."""
     lines = [
-        f"{rejection.picture.rpartition('/')[2]} was not edited.",
+        f"{rejection.picture} was not edited.",
         f"Cause: {rejection.cause}",
         f"What to do: {rejection.advice}",
         "",
-        f"File: {rejection.picture}",
+        f"Picture: {rejection.picture}",
         f"Job: {rejection.job_id}",
         f"State: {State.FAILED}",
         f"Machine: {socket.gethostname()}",
-        f"The whole story: logs/{rejection.job_id}.log",
+        f"The whole story: {story_of(rejection.job_id)}",
     ]
     return _encodable("\n".join(lines) + "\n")
 

@@ -15,6 +15,7 @@ from daemon.events.events import (
     DaemonEvent,
     EditorReady,
     Event,
+    FileWaiting,
     FolderEvent,
     JobEvent,
     SettingsRefused,
@@ -143,3 +144,14 @@ def test_one_variant_is_not_counted_aloud() -> None:
     assert "variant" not in sentence(JobRunning(**HERO, seed=1, steps=1))
     two = JobRunning(**HERO, seed=1, steps=4, variant=2, variants=3)
     assert sentence(two).endswith("(4 steps, seed 1, variant 2 of 3).")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("waits for a.yaml since 20:44", "a.png waits for a.yaml since 20:44."),
+        ("a.yaml is empty", "a.png waits: a.yaml is empty."),
+    ],
+)
+def test_a_file_that_waits_is_a_whole_sentence(reason: str, said: str) -> None:
+    assert sentence(FileWaiting(root=ROOT, path="a.png", reason=reason)) == said

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.folder.messages import WriteStatus
 from daemon.folder.status_file import StatusFile
 from daemon.fs.safe_tree import SafeTree
 
@@ -20,7 +21,7 @@ def names(folder: Path) -> list[str]:
 
 
 def write(status_file: StatusFile, text: str) -> str:
-    status_file.show(text)
+    status_file.show(WriteStatus("2026-11-28", lambda _: text))
     return status_file.write()
 
 
@@ -80,7 +81,7 @@ class _Away(SafeTree):
 
 def test_a_share_that_is_away_is_for_others_to_tell(tmp_path: Path) -> None:
     status_file = StatusFile(_Away(tmp_path))
-    status_file.show("text\n")
+    status_file.show(WriteStatus("2026-11-28", lambda _: "text\n"))
     with pytest.raises(OSError, match="Stale"):
         status_file.write()
 
@@ -88,7 +89,7 @@ def test_a_share_that_is_away_is_for_others_to_tell(tmp_path: Path) -> None:
 def test_what_another_daemon_has_taken_over_is_not_written(
     tmp_path: Path, status_file: StatusFile
 ) -> None:
-    status_file.show("text\n")
+    status_file.show(WriteStatus("2026-11-28", lambda _: "text\n"))
     status_file.forget()
     assert status_file.write() == ""
     assert names(tmp_path) == []

@@ -124,6 +124,10 @@ def below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+def status_of(text: str) -> messages.WriteStatus:
+    return messages.WriteStatus("2026-11-28", lambda _: text)
+
+
 class TestTheWayOfAJob:
     """Look, claim, resume, publish, file: each order has its answer."""
 
@@ -210,7 +214,7 @@ class TestOffline:
         before = kept.tree()
         kept.submit(messages.AppendLog(events.Noted(text="Hello."), 0.0))
         for text in ("of a moment that is over\n", "the newest\n"):
-            kept.submit(messages.WriteStatus(text))
+            kept.submit(status_of(text))
         kept.submit(messages.Publish(finished(claimed, b"blue"), ()))
         kept.submit(messages.ClaimNext())
         kept.next(messages.ClaimLost)  # none waits for a share
@@ -304,7 +308,7 @@ class TestOffline:
     ) -> None:
         (kept.root / "STATUS.txt").mkdir()
         for text in ("one\n", "two\n"):
-            kept.submit(messages.WriteStatus(text))
+            kept.submit(status_of(text))
         kept.claim()
         (kept.root / "STATUS.txt").rmdir()
         kept.stays_online()

@@ -170,7 +170,7 @@ def test_the_plan_of_a_served_folder_tells_how_long_files_settle(
     wait_for(lambda: daemon.said("editor_ready"))
     hot.drop("cat.png")
     state = wait_for(lambda: {file["file"]: file["state"] for file in plan(hot)["files"]})
-    wait_for(lambda: "settling: unchanged for" in hot.call("plan").stdout)
+    wait_for(lambda: "  unchanged for" in hot.call("plan").stdout)
     assert state["cat.png"] in ("ready", "settling")
 
 
@@ -191,6 +191,7 @@ def test_a_folder_without_its_marker_hides_no_other(hot: HotFolder, tmp_path: Pa
         assert done.returncode == 78
         assert f"{gone}: offline (it is no hot folder, or its share is not mounted" in done.stdout
         assert str(hot.root) in done.stdout
+        assert done.stdout.count("now: ") == (words == ("status",))  # of the one that is there
 
 
 def standing(hot: HotFolder) -> Iterator[tuple[str, str]]:
@@ -201,7 +202,7 @@ def standing(hot: HotFolder) -> Iterator[tuple[str, str]]:
 
 
 HELD_UP = {
-    "paused": ("", "paused by hand: hotfolder resume"),
+    "paused": ("", "by hand, until hotfolder resume"),
     "low-space": ("min_free_gib: 1000000", "GiB free, less than 1e+06 GiB"),
 }
 
@@ -218,7 +219,10 @@ def test_where_no_job_is_begun_every_look_says_so_without_a_daemon(
     for its_state, its_reason in standing(hot):
         assert its_state == state
         assert reason in its_reason
-    assert f"{hot.root}: {state} (" in hot.call("status").stdout
+    said = hot.call("status").stdout
+    assert f"{hot.root}: {state} (" in said
+    assert said.count(state) == 1
+    assert said.count("ready") == 2  # in the count, and once for the picture
     for words in (("plan",), ("why", "cat.png")):
         assert f"No job is begun while the hot folder is {state} (" in hot.call(*words).stdout
 

@@ -109,7 +109,8 @@ def test_a_folder_that_cannot_be_written_is_a_problem(hot: HotFolder) -> None:
         words, cwd=hot.cwd, env=hot.environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 78
-    assert "a file cannot be made, renamed and removed (File too large)" in done.stdout
+    what = "a file cannot be made, renamed and removed (File too large)"
+    assert f"{what}; make room there" in done.stdout
     assert [path.name for path in (hot.root / ".hotfolder").glob("probe*")] == []
 
 

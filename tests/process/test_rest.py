@@ -33,7 +33,7 @@ def test_a_pause_outlives_a_restart_and_ends_with_resume(
     wait_for(lambda: daemon.said("editor_dismissed"))
     wait_for(lambda: EDITOR not in daemon.children())
     hot.drop("a.png")
-    assert state(hot) == ("paused", "paused by hand: hotfolder resume")
+    assert state(hot) == ("paused", "by hand, until hotfolder resume")
     assert "editor not loaded while all hot folders are paused" in hot.call("status").stdout
     for words in (("plan",), ("why", "a.png")):
         assert "No job is begun while the hot folder is paused" in hot.call(*words).stdout

@@ -138,6 +138,12 @@ def test_a_result_that_passed_is_not_replaced_by_one_that_does_not(hot: HotFolde
     assert hot.files("review") >= {"cat.png", "cat_2.png"}
 
 
+def end(daemon: CastDaemon) -> None:
+    assert daemon.stop() == 0
+    assert daemon.process.stderr is not None
+    daemon.process.stderr.close()
+
+
 def test_a_running_daemon_says_what_needs_a_look(hot: HotFolder) -> None:
     daemon = CastDaemon(hot, "--editor", "echo")
     hot.drop("cat.png", ALWAYS, seed=7)
@@ -147,6 +153,12 @@ def test_a_running_daemon_says_what_needs_a_look(hot: HotFolder) -> None:
     assert folder["today"]["review"] == 1
     reviewed = {"file": "cat.png", "result": "review/cat.png", "reason": REASON}
     assert folder["reviews"] == [reviewed]
-    assert daemon.stop() == 0
-    assert daemon.process.stderr is not None
-    daemon.process.stderr.close()
+    end(daemon)
+    daemon = CastDaemon(hot, "--editor", "echo")  # it did not make the result
+    assert wait_for(lambda: daemon.said("action=editor_ready"))
+    (folder,) = json.loads(hot.call("status", "--json").stdout)["folders"]
+    assert folder["reviews"] == [{**reviewed, "reason": "its receipt says which limit it missed"}]
+    assert hot.call("accept", "review/cat.png").returncode == 0
+    (folder,) = json.loads(hot.call("status", "--json").stdout)["folders"]
+    assert folder["reviews"] == []
+    end(daemon)

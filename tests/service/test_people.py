@@ -86,7 +86,7 @@ def test_root_pauses_the_service_and_a_member_lets_it_go_on(machine: Machine) ->
     assert "is paused: what was begun is finished" in machine.told("root", "pause")
     machine.drop("cat.png")
     wait_for(lambda: "1 ready" in machine.told("mia", "status"))
-    assert "paused by hand" in machine.told("mia", "status")
+    assert "paused (by hand" in machine.told("mia", "status")
     assert machine.is_there("inbox/cat.png")
     assert "is paused no more." in machine.told("mia", "resume")
     wait_for(lambda: machine.is_there("outbox/cat.png.json"))
@@ -153,7 +153,7 @@ def test_a_member_drains_it_and_without_it_everybody_leaves_what_it_can_use(
     closed = ("find", _ROOT, "-type", "d", "-not", "-perm", "-g=rwx", "-not", "-path", "*/work/*")
     assert bed.run(*closed) == ""
     machine.start()
-    assert "paused by hand" in machine.told("mia", "status")
+    assert "paused (by hand" in machine.told("mia", "status")
     machine.told("mia", "resume")
     wait_for(lambda: machine.has_failed("odd"))
 

@@ -10,7 +10,6 @@ from daemon.control.documents import ReviewStatus, Turn
 from daemon.folder.messages import StatusChanged
 from daemon.history import Counts
 from daemon.job import FileState, FolderState, Ignored, State
-from daemon.jobs.completion import Failed
 from daemon.jobs.job_run import Editing, Waiting
 from daemon.service.status import job_status
 from daemon.service.status_page import (
@@ -20,6 +19,7 @@ from daemon.service.status_page import (
     last_page,
     page_of,
 )
+from daemon.spool.failed_jobs import FailedJob
 
 ONLINE = StatusChanged(FolderState.ONLINE, "")
 EDITED, NEXT = active(1, Editing(index=0, step=3, steps=40, since=0.0)), active(2, Waiting())
@@ -31,7 +31,6 @@ NOTHING = FolderFacts(
     turns={},
     today=Counts(),
     day="2026-11-28",
-    failures=(),
     reviews=(),
     is_loading=False,
 )
@@ -56,17 +55,17 @@ BUSY = replace(
         "b.jpg": Turn(2, 3, None),
     },
     today=Counts(done=1041, review=1, failed=3),
-    failures=(Failed(file="bad.jpg", cause="bad.yaml, line 2: 'promt' is no key."),),
     reviews=(ReviewStatus(file="r.jpg", result="review/r.jpg", reason="min_keep_psnr: 20 dB"),),
 )
 
 
-def text(facts: FolderFacts) -> str:
-    return page_of(facts).text(0.0)
+def text(facts: FolderFacts, *failed_jobs: FailedJob) -> str:
+    return page_of(facts).text(0.0, failed_jobs)
 
 
 def test_a_busy_folder_says_all_that_people_ask_for() -> None:
-    head, written, *rest = text(BUSY).split("\n")
+    bad = FailedJob("bad.jpg", "bad.yaml, line 2: 'promt' is no key.")
+    head, written, *rest = text(BUSY, bad).split("\n")
     assert head == "How the hot folder hot stands"
     assert written.startswith("Written on 19")
     assert (
@@ -90,9 +89,8 @@ Waiting for something:
 To be looked at, in review/:
   review/r.jpg: min_keep_psnr: 20 dB
 
-Failed today: 3. The originals lie in failed/2026-11-28, each with a WHY.txt.
+Failed today, in failed/2026-11-28, each with a WHY.txt:
   bad.jpg: bad.yaml, line 2: 'promt' is no key.
-  and 2 more
 
 Ignored:
   f.heic: a HEIC picture: save it as JPEG
@@ -148,8 +146,8 @@ def test_a_name_of_several_lines_is_one_line() -> None:
 
 
 def test_a_long_cause_is_cut() -> None:
-    long = replace(NOTHING, failures=(Failed(file="a.jpg", cause="words " * 100),))
-    assert max(map(len, text(long).splitlines())) < 200
+    long = FailedJob("a.jpg", "words " * 100)
+    assert max(map(len, text(NOTHING, long).splitlines())) < 200
 
 
 JOB = BUSY.jobs[0]
@@ -162,7 +160,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "a step": {"jobs": (replace(JOB, step=4), BUSY.jobs[1])},
     "a place": {"turns": {**BUSY.turns, "album/a.jpg": Turn(2, 3, 242.0)}},
     "a job done": {"today": replace(BUSY.today, done=1042)},
-    "a failure": {"failures": (*BUSY.failures, Failed(file="z.jpg", cause="empty"))},
+    "a failure": {"today": replace(BUSY.today, failed=4)},
     "a pause": {"stands": StatusChanged(FolderState.PAUSED, "by hand")},
     "another day": {"day": "2026-11-29"},
 }
@@ -181,7 +179,9 @@ def test_what_has_happened_does(changes: dict[str, Any]) -> None:
 
 
 def test_the_last_page_says_that_nothing_is_edited_any_more() -> None:
-    said = last_page("/srv/hot", "asked to by SIGTERM").text(0.0)
+    bad = FailedJob("bad.jpg", "it is empty.")
+    said = last_page("/srv/hot", "asked to by SIGTERM", "2026-11-28").text(0.0, [bad])
+    assert "in failed/2026-11-28, each with a WHY.txt:\n  bad.jpg: it is empty.\n" in said
     assert "Hotfolder has stopped (asked to by SIGTERM), and nothing is edited." in said
     assert said.startswith("How the hot folder hot stands\nWritten on ")
 

@@ -85,9 +85,11 @@ def test_what_is_rejected_is_in_failed_with_the_reason_and_is_kept(spool: Spool)
     assert reject(spool) == f"{FAILED}/cat.png"
     assert shown(spool.root) == of(f"{FAILED}/cat.png") | PAPERS
     why = (spool.root / FAILED / "WHY.txt").read_text().splitlines()
-    assert why[0] == "cat.png was not edited."
+    assert why[0] == "s/cat.png was not edited."
     assert why[1] == "Cause: its result, review/s/cat.png, was rejected: the ears."
     assert why[2].startswith("What to do: ")
+    assert why[4] == "Picture: s/cat.png"
+    assert why[-1].startswith("The whole story: logs/2026-11-")  # where the story of its job is
     now = receipt(spool.root, f"{FAILED}/cat.png")
     assert (now["status"], now["rejected"]["reason"]) == ("failed", "the ears")
     manifest = FiledManifest(spool.tree)
