@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +22,7 @@ class Paper:
     """A share on paper."""
 
     terms: dict[int, str | None] = field(default_factory=dict)
+    is_full: bool = False  # folders can be made, and nothing can be written
 
     def newest(self) -> int:
         return max(self.terms, default=0)
@@ -35,8 +39,13 @@ class Paper:
     def write(self, term: int, text: str) -> bool:
         if term not in self.terms:
             return False
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.terms[term] = text
         return True
+
+    def give_back(self, term: int) -> None:
+        self.terms.pop(term, None)
 
     def clear_before(self, term: int) -> None:
         self.terms = {it: text for it, text in self.terms.items() if it >= term}
@@ -63,6 +72,10 @@ class Door:
     def write(self, term: int, text: str) -> bool:
         self._turn()
         return self._paper.write(term, text)
+
+    def give_back(self, term: int) -> None:
+        self._turn()
+        self._paper.give_back(term)
 
     def clear_before(self, term: int) -> None:
         self._turn()
@@ -134,10 +147,12 @@ class Rival:
                 self.is_idle = True
                 self._turn()
                 self.is_idle = False
-                self.standing = self._election.go_on(self.standing)
+                with contextlib.suppress(OSError):
+                    self.standing = self._election.go_on(self.standing)
             leader, self.standing = self.standing, Newcomer()
             if isinstance(leader, Leader):
-                self._election.release(leader)
+                with contextlib.suppress(OSError):
+                    self._election.release(leader)
         except Ended:
             pass
         finally:

@@ -66,6 +66,10 @@ class Store(Protocol):
         """Write the record of a term in place of the last one; False where the term is gone."""
         ...
 
+    def give_back(self, term: int) -> None:
+        """Remove a term that was begun and has no record, as far as that can be removed."""
+        ...
+
     def clear_before(self, term: int) -> None:
         """Remove what earlier terms left."""
         ...
@@ -173,7 +177,12 @@ class Election:
         # this one, without a record, is nobody's until somebody has watched it for long.
         if self.store.read(follower.term) != follower.text or self.store.newest() != term:
             return self._follow(follower)
-        if not self._write(term, 0):
+        try:
+            is_written = self._write(term, 0)
+        except OSError:  # on a full disk, say: a term without a record would seem somebody's
+            self.store.give_back(term)
+            raise
+        if not is_written:
             return self._follow(Newcomer())
         with contextlib.suppress(OSError):  # what is left lies there until the next term
             self.store.clear_before(term)

@@ -75,6 +75,10 @@ class LeaseStore:
             return False
         return True
 
+    def give_back(self, term: int) -> None:
+        """Remove a term that was begun and has no record, as far as that can be removed."""
+        self._clear(self._of(term))
+
     def clear_before(self, term: int) -> None:
         """Remove what earlier terms left, as far as that can be removed."""
         for earlier in self._terms():

@@ -34,7 +34,7 @@ def verdict(before: Pixels, after: Pixels) -> Verdict:
             "style",
             "most of the picture changed, but not its shapes, as with another light",
         ),
-        ("face", "style", "most of the picture changed, and nothing shows that the rest did not"),
+        ("face", "style", "most of the picture changed, and nothing shows that any of it did not"),
     ],
 )
 def test_an_edit_of_the_whole_picture(kind: str, name: str, said: str) -> None:

@@ -17,6 +17,7 @@ CHANGES: dict[str, Callable[[SafeTree, Path], object]] = {
     "make_folder": lambda tree, hot: tree.make_folder(hot / "new" / "below"),
     "make_own_folder": lambda tree, hot: tree.make_own_folder(hot / "new"),
     "write_whole": lambda tree, hot: tree.write_whole(hot / "a", b"new"),
+    "write_passing": lambda tree, hot: tree.write_passing(hot / "a", b"new"),
     "bring": lambda tree, hot: tree.bring(hot.parent / "local", hot, iter(["new"])),
     "bring_over": lambda tree, hot: tree.bring_over(hot.parent / "local", hot / "a"),
     "copy": lambda tree, hot: tree.copy(hot / "a", hot / "new"),
@@ -28,7 +29,7 @@ CHANGES: dict[str, Callable[[SafeTree, Path], object]] = {
     "clear_temporaries": lambda tree, hot: tree.clear_temporaries(hot),
     "try_out": lambda tree, hot: tree.try_out(hot / "folder", 100),
 }
-ASKS_TWICE = ("write_whole", "bring", "bring_over")
+ASKS_TWICE = ("write_whole", "write_passing", "bring", "bring_over")
 CHANGES_NOTHING = {
     "are_one", "copy_out", "entries", "exists", "held_open", "names", "open", "read", "sha256_of",
     "status", "sync",

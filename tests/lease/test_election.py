@@ -135,6 +135,18 @@ class TestRoundByRound:
         assert world.acting() == [1]
         assert set(world.paper.terms) == {8}
 
+    def test_who_finds_no_room_for_its_record_leads_as_soon_as_there_is_some(
+        self, world: World
+    ) -> None:
+        world.paper.is_full = True
+        first = world.join()
+        first.round()
+        assert not leads(first)
+        assert not world.paper.terms
+        world.paper.is_full = False
+        first.round()
+        assert leads(first)
+
     def test_a_lease_that_somebody_deleted_is_the_leaders_again(self, world: World) -> None:
         first, second = world.join(), world.join()
         first.round()
@@ -254,6 +266,10 @@ class Rivalry(RuleBasedStateMachine):
     @rule(known=st.booleans())
     def see_processes(self, known: bool) -> None:
         self.world.is_one_machine = known
+
+    @rule(is_full=st.booleans())
+    def fill(self, is_full: bool) -> None:
+        self.world.paper.is_full = is_full
 
     @invariant()
     def one_acts(self) -> None:

@@ -228,7 +228,7 @@ class TestLead:
     def test_who_stands_by_changes_nothing_in_the_folder(
         self, root: Path, stack: ExitStack
     ) -> None:
-        slow = replace(SHORT, refresh=60.0, act=180.0)
+        slow = replace(SHORT, refresh=60.0, act=180.0, take_over=3600.0)
         stack.enter_context((first := a_lead(root, slow)).held())
         first.fence()
         paper = root / ".hotfolder/lease/00000001/owner.json"

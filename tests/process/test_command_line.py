@@ -42,8 +42,10 @@ def test_settings_are_named_before_the_command_or_after_it(
 
 
 def watching(hot: HotFolder, stdout: int) -> subprocess.Popen[bytes]:
+    # What is started in the background by a shell that has no jobs ignores Ctrl-C, and its children.
+    ctrl_c = ["env", "--default-signal=INT"]
     return subprocess.Popen(
-        [sys.executable, "-m", "daemon", "status", "--watch", "--root", str(hot.root)],
+        [*ctrl_c, sys.executable, "-m", "daemon", "status", "--watch", "--root", str(hot.root)],
         cwd=hot.cwd,
         env={**os.environ, **hot.environment, "TERM": "xterm"},
         stdout=stdout,
