@@ -199,9 +199,7 @@ def _loading() -> Iterator[None]:
 
 def _tell_what_is_taken(parts: Components, host_bytes: int, place: torch.device) -> None:
     components.tell_what_is_not_pinned(parts.all_loaders())
-    on_gpu_bytes = torch.cuda.memory_allocated(place) if place.type == "cuda" else 0
-    log.info(
-        "the model is loaded: it took %.1f GiB of main memory and %.1f GiB of the GPU's",
-        host_bytes / GIB,
-        on_gpu_bytes / GIB,
-    )
+    taken = f"{host_bytes / GIB:.1f} GiB of main memory"
+    if place.type == "cuda":
+        taken += f" and {torch.cuda.memory_allocated(place) / GIB:.1f} GiB of the GPU's"
+    log.info("the model is loaded: it took %s", taken)

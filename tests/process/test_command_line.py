@@ -42,7 +42,7 @@ def test_settings_are_named_before_the_command_or_after_it(
 
 
 def watching(hot: HotFolder, stdout: int) -> subprocess.Popen[bytes]:
-    # What is started in the background by a shell that has no jobs ignores Ctrl-C, and its children.
+    # What a script starts in the background ignores Ctrl-C, with all that it starts itself.
     ctrl_c = ["env", "--default-signal=INT"]
     return subprocess.Popen(
         [*ctrl_c, sys.executable, "-m", "daemon", "status", "--watch", "--root", str(hot.root)],
