@@ -195,8 +195,11 @@ class SafeTree:
         return True
 
     def are_one(self, first: Path, second: Path) -> bool:
-        """Whether two names are of one file."""
-        return os.path.samestat(self.status(first), self.status(second))
+        """Whether two names are of one file, as a move that was cut off half-way leaves them."""
+        try:
+            return os.path.samestat(self.status(first), self.status(second))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def entries(self, folder: Path) -> list[tuple[str, os.stat_result]]:
         """What a folder contains, by name; links not followed."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from config import codec
 from config.problems import Problem, UserError
 from daemon.fs.names import is_base_name, printable
+from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job, JobFile, Role
+from daemon.spool.giving_back import twins_in
 from daemon.spool.records import JOB_RECORD, ClaimTicket
 from daemon.spool.results import Result, first_name, original_of, read_result, reference_of
 from daemon.spool.spool import Spool
@@ -36,7 +38,10 @@ def edit_again(spool: Spool, path: str, changes: Changes, ticket: ClaimTicket) -
     result = read_result(spool.tree, path)
     recipe = _changed(result, changes, ticket.drawn_seed)
     picture = original_of(spool.tree, result)
-    references = dict(_missing(spool, result, _names_in(recipe, result)))
+    references = _references(spool.tree, result, _names_in(recipe))
+    whose = f"the reference of {printable(result.path)}"
+    there = twins_in(spool.tree, spool.inbox / result.folder, references, whose)
+    references = {name: it for name, it in references.items() if name not in there}
     prepared = _prepared(spool, ticket.job_id)
     name = first_name(picture.name, result.picture)
     sources = {name: picture, **references}
@@ -54,13 +59,7 @@ def edit_again(spool: Spool, path: str, changes: Changes, ticket: ClaimTicket) -
 
 
 def _changed(result: Result, changes: Changes, drawn_seed: int) -> Mapping[str, object]:
-    try:
-        recipe: Mapping[str, object] = codec.at(Mapping[str, object], result.receipt, "recipe")
-        codec.at(str, recipe, "prompt")
-    except ValueError as error:
-        advice = "drop the original again with an instruction; it is in done/"
-        where = f"{printable(result.path)}.json"
-        raise UserError([Problem(where, "has no recipe that can be read", advice)]) from error
+    recipe = _recipe_of(result)
     seed = drawn_seed if changes.seed is None else changes.seed
     # Every key has its value, so the preset has no more to say; it may be gone.
     kept = {key: value for key, value in recipe.items() if value is not None and key != "preset"}
@@ -68,34 +67,33 @@ def _changed(result: Result, changes: Changes, drawn_seed: int) -> Mapping[str, 
     return {**kept, **prompt, "seed": seed, "variants": 1}
 
 
-def _names_in(recipe: Mapping[str, object], result: Result) -> tuple[str, ...]:
-    """The references and the mask; whoever may write to the share may have written them."""
+def _recipe_of(result: Result) -> Mapping[str, object]:
+    """The recipe, as far as it is read here; raises UserError where it cannot be."""
     try:
-        names = codec.at(tuple[str, ...] | None, recipe, "images") or ()
-        mask = codec.at(str | None, recipe, "mask")
+        recipe: Mapping[str, object] = codec.at(Mapping[str, object], result.receipt, "recipe")
+        codec.at(str, recipe, "prompt")
+        _names_in(recipe)
     except ValueError as error:
         advice = "drop the original again with an instruction; it is in done/"
         where = f"{printable(result.path)}.json"
         raise UserError([Problem(where, "has no recipe that can be read", advice)]) from error
-    every = tuple(dict.fromkeys((*names, *((mask,) if mask else ()))))
-    for name in every:
+    return recipe
+
+
+def _names_in(recipe: Mapping[str, object]) -> tuple[str, ...]:
+    """The references and the mask; raises ValueError where that cannot be read."""
+    names = codec.at(tuple[str, ...] | None, recipe, "images") or ()
+    mask = codec.at(str | None, recipe, "mask")
+    return tuple(dict.fromkeys((*names, *((mask,) if mask else ()))))
+
+
+def _references(tree: SafeTree, result: Result, names: tuple[str, ...]) -> Mapping[str, Path]:
+    """Where each lies; whoever may write to the share may have written the names."""
+    for name in names:
         if not is_base_name(name):
             where = f"{printable(result.path)}.json"
             raise UserError([Problem(where, f"names {name!r}", "it was changed: use none of it")])
-    return every
-
-
-def _missing(spool: Spool, result: Result, names: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """The references that do not lie in the inbox already; raises UserError for others' files."""
-    home = spool.inbox / result.folder
-    for name in names:
-        source = reference_of(spool.tree, result, name)
-        if not spool.tree.exists(home / name):
-            yield name, source
-        elif spool.tree.sha256_of(home / name) != spool.tree.sha256_of(source):
-            shown = printable(str((home / name).relative_to(spool.root)))
-            what = f"is another file than the reference of {printable(result.path)}"
-            raise UserError([Problem(shown, what, "wait until it is edited, or move it away")])
+    return {name: reference_of(tree, result, name) for name in names}
 
 
 def _prepared(spool: Spool, job_id: str) -> Path:

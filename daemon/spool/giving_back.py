@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from daemon.fs.names import numbered, pair_key, stem_without_extensions
+from config.problems import Problem, UserError
+from daemon.fs.names import numbered, pair_key, printable, stem_without_extensions
 from daemon.fs.safe_tree import SafeTree
 from daemon.job import Job, JobFile, Role
 
@@ -87,12 +88,37 @@ class GivingBack:
 
     def _is_begun(self, file: JobFile) -> bool:
         """Whether an earlier move was cut off half-way: it is the file itself."""
-        target, source = self._home / file.name, self._work / file.name
-        return (
-            self._tree.exists(target)
-            and self._tree.exists(source)
-            and self._tree.are_one(target, source)
-        )
+        return self._tree.are_one(self._home / file.name, self._work / file.name)
+
+
+def twins_in(
+    tree: SafeTree, home: Path, references: Mapping[str, Path], whose: str
+) -> frozenset[str]:
+    """The references that lie in `home` too: an instruction finds them there by their names.
+
+    Raises UserError where other files than `whose` have such names: the job would be edited with
+    those.
+    """
+    found, problems = set(), []
+    for name, source in references.items():
+        if (sha256 := _sha256_of(tree, home / name)) is None:
+            continue
+        if sha256 == _sha256_of(tree, source):
+            found.add(name)
+        else:
+            shown = printable(str((home / name).relative_to(tree.root)))
+            what = f"is another file than {whose}"
+            problems.append(Problem(shown, what, "wait until it is edited, or move it away"))
+    if problems:
+        raise UserError(problems)
+    return frozenset(found)
+
+
+def _sha256_of(tree: SafeTree, path: Path) -> str | None:
+    """The hash of what is there; None where nothing is, "" where it is no file that is read."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return tree.sha256_of(path)
+    return "" if tree.exists(path) else None
 
 
 def _is_whole(file: JobFile, job: Job) -> bool:

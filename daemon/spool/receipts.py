@@ -124,25 +124,34 @@ def hindered_job(cause: str, advice: str) -> FailureReason:
 
 def why_text(job: Job, why: FailureReason) -> str:
     """WHY.txt: what was not edited, the cause, what to do, then the details."""
+    return _why(
+        picture=printable(job.path),
+        cause=_one_line(why.cause),
+        advice=_one_line(why.advice),
+        facts=(f"Job: {job.job_id}", f"State: {why.state}", f"Attempts: {job.attempts}"),
+        rest=(f"The whole story: {story_of(job.job_id)}", *why.details),
+    )
+
+
+def _why(
+    *, picture: str, cause: str, advice: str, facts: tuple[str, ...], rest: tuple[str, ...]
+) -> str:
     lines = [
-        f"{printable(job.path)} was not edited.",
-        f"Cause: {_one_line(why.cause)}",
-        f"What to do: {_one_line(why.advice)}",
+        f"{picture} was not edited.",
+        f"Cause: {cause}",
+        f"What to do: {advice}",
         "",
-        f"Picture: {printable(job.path)}",
-        f"Job: {job.job_id}",
-        f"State: {why.state}",
-        f"Attempts: {job.attempts}",
+        f"Picture: {picture}",
+        *facts,
         f"Machine: {socket.gethostname()}",
-        f"The whole story: {story_of(job.job_id)}",
-        *why.details,
+        *rest,
     ]
     return _encodable("\n".join(lines) + "\n")
 
 
 def report(job: Job, why: FailureReason, instruction: str) -> str:
     """report.json: the same for programs; `instruction` is JSON."""
-    return _dump(
+    return json_text(
         {
             "schema": SCHEMA,
             "job_id": job.job_id,
@@ -192,24 +201,19 @@ class Rejection:
 
 def rejection_why(rejection: Rejection) -> str:
     """WHY.txt beside a result that was rejected."""
-    lines = [
-        f"{rejection.picture} was not edited.",
-        f"Cause: {rejection.cause}",
-        f"What to do: {rejection.advice}",
-        "",
-        f"Picture: {rejection.picture}",
-        f"Job: {rejection.job_id}",
-        f"State: {State.FAILED}",
-        f"Machine: {socket.gethostname()}",
-        f"The whole story: {story_of(rejection.job_id)}",
-    ]
-    return _encodable("\n".join(lines) + "\n")
+    return _why(
+        picture=rejection.picture,
+        cause=rejection.cause,
+        advice=rejection.advice,
+        facts=(f"Job: {rejection.job_id}", f"State: {State.FAILED}"),
+        rest=(f"The whole story: {story_of(rejection.job_id)}",),
+    )
 
 
 def rejection_report(rejection: Rejection) -> str:
     """report.json: the same for programs."""
     name = rejection.picture.rpartition("/")[2]
-    return _dump(
+    return json_text(
         {
             "schema": SCHEMA,
             "job_id": rejection.job_id,
@@ -232,7 +236,7 @@ def receipt(
     """The receipt of one result published as `name` at Unix time `now`."""
     job, composed = finished.job, variant.composed
     recipe = replace(finished.resolved_job.recipe, seed=variant.seed)
-    return _dump(
+    return json_text(
         {
             "schema": SCHEMA,
             "job_id": job.job_id,
@@ -340,7 +344,8 @@ def _versions(libraries: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return {"hotfolder": own_version(), "python": platform.python_version(), **dict(libraries)}
 
 
-def _dump(document: Mapping[str, object]) -> str:
+def json_text(document: Mapping[str, object]) -> str:
+    """A receipt or a report as it is written."""
     return _encodable(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 

@@ -22,6 +22,7 @@ from daemon.fs.names import (
     printable,
 )
 from daemon.job import Job, JobFile, Role
+from daemon.spool.giving_back import twins_in
 from daemon.spool.records import ClaimTicket
 from daemon.spool.spool import REPORT, WHY, Spool
 
@@ -57,7 +58,10 @@ def requeue(spool: Spool, folder: Path, ticket: ClaimTicket) -> tuple[str, ...]:
         names = _first_names(stored, origin)
         job = _job(origin, tuple(names.values()), ticket)
         sources = {name: there for there, name in names.items()}
-        twins = _twins(spool, folder, job, sources)
+        companions = (it.name for it in job.files if it.role is Role.COMPANION)
+        references = {name: folder / sources[name] for name in companions}
+        whose = f"that in {printable(str(folder.relative_to(spool.root)))}"
+        twins = twins_in(spool.tree, spool.inbox / job.folder, references, whose)
         for name in twins:
             spool.keep(folder / sources[name], job.folder, day_of(ticket.claimed_at))
         job = replace(job, files=tuple(it for it in job.files if it.name not in twins))
@@ -130,33 +134,6 @@ def _first_names(stored: tuple[str, ...], origin: _FailureOrigin) -> dict[str, s
 def _likely(name: str, files: int) -> Iterator[str]:
     candidates = numbered(name)
     return (next(candidates) for _ in range(files + len(_OUR_FILES)))
-
-
-def _twins(spool: Spool, folder: Path, job: Job, sources: Mapping[str, str]) -> frozenset[str]:
-    """The references that lie in the inbox too: an instruction finds them there by their names.
-
-    Raises UserError where another file has such a name: the job would be edited with that.
-    """
-    home, found, problems = spool.inbox / job.folder, set(), []
-    for name in (file.name for file in job.files if file.role is Role.COMPANION):
-        if (sha256 := _sha256_of(spool, home / name)) is None:
-            continue
-        if sha256 == _sha256_of(spool, folder / sources[name]):
-            found.add(name)
-        else:
-            shown = printable(str((home / name).relative_to(spool.root)))
-            what = f"is another file than that in {printable(str(folder.relative_to(spool.root)))}"
-            problems.append(Problem(shown, what, "wait until it is edited, or move it away"))
-    if problems:
-        raise UserError(problems)
-    return frozenset(found)
-
-
-def _sha256_of(spool: Spool, path: Path) -> str | None:
-    """The hash of what is there; None where nothing is, "" where it is no file that is read."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return spool.tree.sha256_of(path)
-    return "" if spool.tree.exists(path) else None
 
 
 def _job(origin: _FailureOrigin, names: tuple[str, ...], ticket: ClaimTicket) -> Job:

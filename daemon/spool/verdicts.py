@@ -7,7 +7,6 @@ moment the result and its receipt are whole in one place, or on their way.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,13 @@ from daemon.clock import day_of, local_time
 from daemon.fs.names import is_path_below, numbered, printable, result_names
 from daemon.fs.safe_tree import SafeTree
 from daemon.job import State
-from daemon.spool.receipts import Rejection, preview_name, rejection_report, rejection_why
+from daemon.spool.receipts import (
+    Rejection,
+    json_text,
+    preview_name,
+    rejection_report,
+    rejection_why,
+)
 from daemon.spool.records import ClaimTicket
 from daemon.spool.results import Result, beside, read_result
 from daemon.spool.retention import FiledManifest
@@ -154,12 +159,7 @@ class Verdicts:
         preview = preview_name(target.name)
         others = [target.with_name(f"{target.name}.json")]
         others += [target.with_name(preview)] if preview else []
-        return self._is_begun(source, target) or not any(map(self._tree.exists, others))
-
-    def _is_begun(self, source: Path, target: Path) -> bool:
-        """Whether a move was cut off half-way: both names are of one file."""
-        are_there = self._tree.exists(source) and self._tree.exists(target)
-        return are_there and self._tree.are_one(source, target)
+        return self._tree.are_one(source, target) or not any(map(self._tree.exists, others))
 
     def _move_preview(self, verdict: Verdict) -> bool:
         """Whether its preview is beside it now."""
@@ -167,7 +167,8 @@ class Verdicts:
         if verdict.preview_sha256 is None or old is None or new is None:
             return False
         source, target = self._root / old, self._root / new
-        if self._sha256_of(old) == verdict.preview_sha256 or self._is_begun(source, target):
+        is_begun = self._tree.are_one(source, target)
+        if is_begun or self._sha256_of(old) == verdict.preview_sha256:
             with contextlib.suppress(FileExistsError):
                 self._tree.move(source, target.parent, iter((target.name,)))
         return self._sha256_of(new) == verdict.preview_sha256
@@ -209,8 +210,7 @@ def _papers(verdict: Verdict, *, has_preview: bool) -> Mapping[str, str]:
     if has_preview:
         shown = _named(verdict.receipt.get("preview"), preview_name(name) or "")
         receipt["preview"] = shown
-    text = json.dumps(receipt, ensure_ascii=False, indent=2) + "\n"
-    papers = {f"{name}.json": text.encode("utf-8", "backslashreplace").decode()}
+    papers = {f"{name}.json": json_text(receipt)}
     if verdict.is_accepted:
         return papers
     rejection = Rejection(
