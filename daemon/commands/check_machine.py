@@ -14,6 +14,7 @@ from config import codec
 from config.problems import UserError
 from daemon.commands.check_folder import free_space
 from daemon.commands.output import Finding, ok, problem, problems, warning
+from daemon.fs.local import nearest_existing
 from daemon.fs.local_dirs import locate_local_dirs
 from daemon.fs.mounts import find_mount
 from pipeline.qwen import offline, precision
@@ -60,12 +61,12 @@ def look_at_places(environment: Mapping[str, str], min_free_gib: float) -> Itera
         return
     for name, path in (("state", found.state), ("scratch", found.scratch)):
         yield from _look_at_place(name, path)
-    if (there := _nearest_existing(found.scratch)) is not None:
+    if (there := _nearest_folder(found.scratch)) is not None:
         yield free_space(_SUBJECT, there, min_free_gib)
 
 
 def _look_at_place(name: str, path: Path) -> Iterator[Finding]:
-    there = _nearest_existing(path)
+    there = _nearest_folder(path)
     advice = "choose a local folder that the daemon's user can write to"
     mount = find_mount(path)
     if there is None or not os.access(there, os.W_OK | os.X_OK):
@@ -78,8 +79,8 @@ def _look_at_place(name: str, path: Path) -> Iterator[Finding]:
         yield ok(_SUBJECT, f"{name} folder {path}{will}")
 
 
-def _nearest_existing(path: Path) -> Path | None:
-    found = next(one for one in (path, *path.parents) if one.exists())
+def _nearest_folder(path: Path) -> Path | None:
+    found = nearest_existing(path)
     return found if found.is_dir() else None
 
 

@@ -15,6 +15,7 @@ from config.settings_file import SYSTEM_FILE, load
 from daemon.commands import ExitCode
 from daemon.commands.check_machine import NoGpu, find_gpu
 from daemon.commands.output import Output
+from daemon.fs.local import nearest_existing
 from daemon.fs.mounts import find_mount
 from daemon.install import plan
 from daemon.install.plan import InstallRequest, Machine, request_problems
@@ -74,8 +75,7 @@ def _machine(request: InstallRequest, program: Path) -> Machine:
 
 
 def _mount_point(root: Path) -> str | None:
-    there = next(path for path in (root, *root.parents) if path.exists())
-    mount = find_mount(there)
+    mount = find_mount(nearest_existing(root))
     return mount.point if mount is not None and mount.is_share else None
 
 

@@ -15,6 +15,7 @@ from daemon.folder.documents import FolderSnapshot
 from daemon.folder.messages import StatusChanged
 from daemon.fs.errors import trouble_of
 from daemon.fs.hot_folder import folder_id
+from daemon.fs.local import nearest_existing
 from daemon.fs.local_dirs import LocalDirs
 from daemon.fs.names import printable
 from daemon.history import Counts, History
@@ -46,10 +47,7 @@ def stands_without_daemon(folder: FolderSettings, local_dirs: LocalDirs) -> Stat
     """How a hot folder stands that no daemon tells of: online, low on space or paused."""
     now = time.time()
     try:
-        existing = next(
-            it for it in (local_dirs.scratch, *local_dirs.scratch.parents) if it.exists()
-        )
-        trouble = room((folder.root, existing), folder.min_free_gib)
+        trouble = room((folder.root, nearest_existing(local_dirs.scratch)), folder.min_free_gib)
     except OSError as error:
         trouble = trouble_of(error, folder.root)
     paused = why_paused(folder, PauseFlags(local_dirs.state), local_time(now))

@@ -21,7 +21,6 @@ from daemon.fs.blocking import ANSWER_SECONDS, Stalled, call_with_deadline
 from daemon.fs.local_dirs import LocalDirs, local_dirs_to_look_in
 from daemon.service.pause import PauseFlags
 
-_ANSWER_SECONDS = 3.0
 _FAR = "within a minute"  # it looks as often, and a share shows it what is new after a while
 _NEAR = f"within {LOOK_SECONDS:.0f} s"
 
@@ -59,7 +58,7 @@ def _each(arguments: argparse.Namespace, verb: str) -> ExitCode:
 
 
 def _do(verb: str, root: Path, local_dirs: LocalDirs) -> CommandResult:
-    outcome = ask(local_dirs, root, {"verb": verb}, _ANSWER_SECONDS)
+    outcome = ask(local_dirs, root, {"verb": verb})
     if isinstance(outcome, Answer):
         result = result_of(outcome.body)
         if verb == "drain" or result.how is not ResultCode.STANDBY:

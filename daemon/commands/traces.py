@@ -119,8 +119,7 @@ def names_without_ending(root: Path, stem: str) -> tuple[str, ...]:
         name for area in ("inbox", "done") for _, _, it in os.walk(root / area) for name in it
     )
     claimed = (file.name for job in claimed_jobs(root) for file in job.files)
-    reports = filter(None, (_report(root, it) for it in _reports_in(root)))
-    failed = (name for report, _ in reports for name in report.files)
+    failed = (name for _, report, _ in _reports(root) for name in report.files)
     key = pair_key(stem)
     names = {it for it in (*lying, *claimed, *failed) if pair_key(stem_of(it)) == key}
     return tuple(sorted({it for it in names if kind_of(it) is Kind.IMAGE} or names))
@@ -148,7 +147,7 @@ def _of_jobs(root: Path, base: str) -> Iterator[tuple[float, NotFound]]:
         for of in filter(None, receipts):
             if of.path.rpartition("/")[2] == printable(base):
                 yield of.ended_at, NotFound(name=of.path)
-    for report, written_at in filter(None, (_report(root, it) for it in _reports_in(root))):
+    for _, report, written_at in _reports(root):
         if printable(base) in report.files:
             yield written_at, NotFound(name=below(report.folder, base))
 
@@ -208,8 +207,8 @@ def failed_job(root: Path, word: str) -> tuple[str, ...]:
         return ()
     return tuple(
         str(path.parent.relative_to(root))
-        for path in _reports_in(root)
-        if (found := _report(root, path)) is not None and found[0].job_id.startswith(word)
+        for path, report, _ in _reports(root)
+        if report.job_id.startswith(word)
     )
 
 
@@ -242,10 +241,7 @@ def _jobs_of(results: Iterable[_Result]) -> Iterator[JobTrace]:
 
 
 def _failures(root: Path, folder: str, base: str) -> Iterator[JobTrace]:
-    for path in _reports_in(root):
-        if (found := _report(root, path)) is None:
-            continue
-        report, written_at = found
+    for path, report, written_at in _reports(root):
         if report.folder == printable(folder) and printable(base) in report.files:
             where = f"failed, {printable(str(path.parent.relative_to(root)))}"
             lines = of_failure(path.parent, root)
@@ -263,9 +259,13 @@ def _originals(root: Path, name: str) -> Iterator[JobTrace]:
                 yield JobTrace(ended_at=status.st_ctime, lines=(line,), short=f"used, {where}")
 
 
-def _reports_in(root: Path) -> Iterator[Path]:
+def _reports(root: Path) -> Iterator[tuple[Path, _Report, float]]:
+    """The reports of failed jobs that are ours: where, what they say, and since when."""
     for day in _listed(root / "failed"):
-        yield from (folder / "report.json" for folder in _listed(day))
+        for path in (folder / "report.json" for folder in _listed(day)):
+            with contextlib.suppress(OSError, ValueError):  # none, or it was taken away meanwhile
+                said, written_at = _read(root, path)
+                yield path, codec.part(_Report, said), written_at
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -314,15 +314,6 @@ def _lines_of_job(results: Sequence[_Result]) -> Iterator[str]:
         yield f"It took {duration(max(seconds))} from its arrival."
     if any(it.is_random for it in results):
         yield "The model has random weights: the result is a test pattern."
-
-
-def _report(root: Path, path: Path) -> tuple[_Report, float] | None:
-    """The report there, and since when; None where it is none of ours, or was taken away."""
-    try:
-        said, written_at = _read(root, path)
-        return codec.part(_Report, said), written_at
-    except (OSError, ValueError):
-        return None
 
 
 def _read(root: Path, path: Path) -> tuple[object, float]:

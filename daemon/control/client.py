@@ -39,7 +39,7 @@ def ask_status(
     local_dirs: LocalDirs, root: Path, question: Mapping[str, str] = _STATUS
 ) -> tuple[DaemonStatus | None, str]:
     """Ask how a hot folder stands; where nobody tells, the text says why."""
-    match ask(local_dirs, root, question, _SECONDS):
+    match ask(local_dirs, root, question):
         case Answer(body):
             try:
                 status: DaemonStatus = codec.at(DaemonStatus, body)
@@ -65,7 +65,7 @@ def send_command(
 
     Raises UserError where one does and gives no answer, here or on another machine.
     """
-    match ask(local_dirs, root, request, _SECONDS):
+    match ask(local_dirs, root, request):
         case Answer(body):
             return result_of(body)
         case Refused(reason, advice, who):
@@ -148,7 +148,10 @@ Outcome = Answer | Refused | Elsewhere | NobodyThere
 
 
 def ask(
-    local_dirs: LocalDirs, root: Path, request: Mapping[str, str], timeout_seconds: float
+    local_dirs: LocalDirs,
+    root: Path,
+    request: Mapping[str, str],
+    timeout_seconds: float = _SECONDS,
 ) -> Outcome:
     """Ask the daemon of a hot folder; `request` has a "verb", and any texts beside it.
 

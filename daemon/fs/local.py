@@ -52,6 +52,11 @@ def named_as(path: object, second: Path | None = None) -> Iterator[None]:
         raise
 
 
+def nearest_existing(path: Path) -> Path:
+    """The path itself where something is there, else the nearest folder above it that is."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a regular file, in hexadecimal; links are not followed."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:

@@ -69,18 +69,17 @@ def calls_of(outcome: Outcome) -> Iterator[HookCall]:
 
 def words_of(hooks: HookSettings, event: str) -> tuple[str, ...]:
     """The program of an event with its arguments; empty where there is none."""
-    words = {
-        "on_done": hooks.on_done,
-        "on_failed": hooks.on_failed,
-        "on_idle": hooks.on_idle,
-    }
-    return words.get(event, ())
+    return _words_by_event(hooks).get(event, ())
+
+
+def _words_by_event(hooks: HookSettings) -> Mapping[str, tuple[str, ...]]:
+    return {"on_done": hooks.on_done, "on_failed": hooks.on_failed, "on_idle": hooks.on_idle}
 
 
 def hook_problems(hooks: HookSettings, roots: Sequence[Path]) -> Iterator[Problem]:
     """Why programs must not be run: they are missing, or others could put theirs there."""
-    for event in ("on_done", "on_failed", "on_idle"):
-        if words := words_of(hooks, event):
+    for event, words in _words_by_event(hooks).items():
+        if words:
             yield from _program_problems(f"hooks.{event}", Path(words[0]), roots)
 
 
