@@ -108,6 +108,28 @@ def test_a_member_cancels_and_retries_without_any_folder_of_its_own(machine: Mac
     assert not machine.bed.path("/home/mia/.local").exists()
 
 
+def test_a_member_ends_reviews_and_has_a_result_edited_anew(machine: Machine) -> None:
+    machine.start()
+    results = ("good.png", "good.png.json", "bad.png", "bad.png.json")
+    machine.drop("good.png")
+    machine.drop("bad.png")
+    wait_for(lambda: all(machine.is_there(f"outbox/{it}") for it in results))
+    for name in results:  # the echo editor's pass every gate
+        machine.bed.run("mv", f"{_ROOT}/outbox/{name}", f"{_ROOT}/review/{name}")
+    accepted = machine.told("mia", "accept", f"{_ROOT}/review/good.png")
+    assert accepted == "review/good.png was accepted: it is outbox/good.png now.\n"
+    assert machine.is_there("outbox/good.png.json")
+    rejected = machine.told("mia", "reject", f"{_ROOT}/review/bad.png", "--reason", "too dark")
+    assert "review/bad.png was rejected (too dark): it is failed/" in rejected
+    assert machine.has_failed("bad")
+    assert "is edited anew" in machine.told("mia", "again", f"{_ROOT}/outbox/good.png")
+    wait_for(lambda: machine.is_there("outbox/good_2.png.json"))
+    refused = machine.does("karl", "again", "--root", _ROOT, f"{_ROOT}/outbox/good.png")
+    assert refused.returncode == 78
+    assert "the group design" in refused.stderr
+    assert not machine.bed.path("/home/mia/.local").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [
